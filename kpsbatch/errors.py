@@ -1,0 +1,46 @@
+"""What can go wrong for a user.
+
+KpsbatchError            the root; `exit_status` is what the command line exits with
+├── ConfigError          the YAML, a --set or an option is unusable
+├── DatasetError         the dataset is not where or what the config says
+├── ModelError           a model bundle is missing, damaged or unusable here
+├── OutputError          the output folder can't be used, or holds files made with other settings
+├── SubmitError          the scheduler can't be used, or the work is submitted already
+└── InterruptedRun       a signal ended the run; what is finished is kept
+
+Every message is one line: what must be, what was got, what to do.
+"""
+
+from __future__ import annotations
+
+
+class KpsbatchError(Exception):
+    """Root of all errors that a user can mend; shown as one line, without a traceback."""
+
+    exit_status = 2
+
+
+class ConfigError(KpsbatchError):
+    """The config, a `--set` or an option is unusable."""
+
+
+class DatasetError(KpsbatchError):
+    """The dataset is not where or what the config says."""
+
+
+class ModelError(KpsbatchError):
+    """A model bundle is missing, damaged or unusable on this machine."""
+
+
+class OutputError(KpsbatchError):
+    """The output folder can't be used, or holds files made with other settings."""
+
+
+class SubmitError(KpsbatchError):
+    """The scheduler can't be used, or the work is submitted already."""
+
+
+class InterruptedRun(KpsbatchError):
+    """A signal ended the run; what is finished is kept, and the same command goes on."""
+
+    exit_status = 3
