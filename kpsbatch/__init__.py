@@ -1,0 +1,24 @@
+"""Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from kpsbatch.api import extract_video
+    from kpsbatch.landmarks.topology import Topology
+
+_WHERE = {"extract_video": "kpsbatch.api", "Topology": "kpsbatch.landmarks.topology"}
+
+__all__ = ["Topology", "__version__", "extract_video"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that `import kpsbatch` and the command line start at once."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'kpsbatch' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_WHERE[name]), name)

@@ -1,0 +1,1 @@
+"""The demo: a synthetic signer and a small dataset of it."""

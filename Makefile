@@ -1,0 +1,34 @@
+# Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.12 is all they need.
+.PHONY: help demo test lint setup lock clean
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: $(VENV)/ready ## set up, write the demo dataset, run the main job on it
+	@$(BIN)/python -m kpsbatch demo demo --run
+
+test: $(VENV)/ready-dev ## set up and run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/ready-dev ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+setup: $(VENV)/ready ## make .venv from requirements.lock
+
+lock: ## renew the lock files (needs uv)
+	@scripts/lock.sh
+
+clean: ## remove the venv and the demo
+	rm -rf $(VENV) demo
+
+$(VENV)/ready: requirements.lock scripts/setup.sh
+	@scripts/setup.sh $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/ready-dev: requirements-dev.lock $(VENV)/ready
+	@scripts/setup.sh $(VENV) requirements-dev.lock
+	@touch $@

@@ -1,0 +1,56 @@
+"""The Python API for one video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from kpsbatch.config import LandmarksConfig, explain
+from kpsbatch.dataset.frames import read_video
+from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.extract import extract
+from kpsbatch.landmarks.landmarker import Landmarker
+
+
+def extract_video(
+    path: Path | str,
+    *,
+    dtype: str = "float32",
+    max_bad_frames: float = 0.2,
+    max_pixels: int = 50_000_000,
+    **landmarks: Any,
+) -> NDArray[Any]:
+    """Compute the keypoints of one video, in this process.
+
+        keypoints = kpsbatch.extract_video("clip.mp4", running_mode="video")
+        keypoints.shape  # (T, 184, 4)
+
+    Args:
+        path: A directory of frames or a video file.
+        dtype: float32, float64 or float16.
+        max_bad_frames: Share of unreadable frames above which it fails.
+        max_pixels: Larger frames are not decoded.
+        landmarks: The settings of the config's `landmarks` section, such as `running_mode`, `coordinates`, `parts`.
+
+    Returns:
+        (T, 184, 4): x, y, z, visibility of the points that `kpsbatch.Topology` names; zeros where a part is missing.
+
+    Raises:
+        ConfigError: A setting is unknown or unusable.
+        DatasetError: The video is missing, or too little of it can be read.
+        ModelError: mediapipe or its bundles can't be used.
+    """
+    try:
+        settings = LandmarksConfig.model_validate(landmarks)
+    except ValidationError as error:
+        raise ConfigError(explain(error, section="landmarks")) from None
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f"a video must be a directory of frames or a video file: {path} does not exist")
+    with Landmarker(settings, find_bundles(settings.models)) as landmarker:
+        frames = read_video(path, frame_rate=settings.frame_rate, max_pixels=max_pixels)
+        return extract(frames, landmarker, settings, dtype=dtype, max_bad_frames=max_bad_frames).keypoints

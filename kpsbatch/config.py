@@ -1,0 +1,365 @@
+"""The YAML config: loaded, completed with what the command line says, validated, frozen."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from kpsbatch.errors import ConfigError
+
+MAX_SIGN = 99_999
+LAYOUT_FIELDS = ("signer", "split", "sign")
+PART_NAMES = ("pose", "face", "hands")
+MAX_NAME_BYTES = 100
+
+
+def parse_signs(value: object) -> tuple[int, ...]:
+    """Read sign IDs such as `7`, `"1-502"`, `"1, 5, 7-9"` or `[1, 5, "7-9"]`.
+
+    Returns:
+        The IDs, sorted, each once.
+
+    Raises:
+        ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 1 to 99999.
+    """
+    if isinstance(value, bool) or value is None or isinstance(value, float):
+        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+    if isinstance(value, int):
+        items: list[object] = [value]
+    elif isinstance(value, str):
+        items = [item for item in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", value.strip())) if item]
+    elif isinstance(value, (list, tuple)):
+        items = list(value)
+    else:
+        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+    signs: set[int] = set()
+    for item in items:
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
+        if match is None or isinstance(item, (bool, float)):
+            raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {item!r})")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(f"a range of signs must run upwards (got {item!r}; did you mean {last}-{first}?)")
+        if first < 1 or last > MAX_SIGN:
+            raise ValueError(f"signs must be from 1 to {MAX_SIGN} (got {item!r})")
+        signs.update(range(first, last + 1))
+    if not signs:
+        raise ValueError("signs must name at least one sign, such as 1-502 (got none)")
+    return tuple(sorted(signs))
+
+
+def format_signs(signs: Iterable[int]) -> str:
+    """Write sign IDs the way `parse_signs` reads them: `1-3,7`."""
+    ranges: list[list[int]] = []
+    for sign in sorted(set(signs)):
+        if ranges and sign == ranges[-1][1] + 1:
+            ranges[-1][1] = sign
+        else:
+            ranges.append([sign, sign])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def _expand_path(value: object, info: ValidationInfo) -> Path:
+    """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise ValueError(f"must be a path (got {value!r})")
+    text = os.path.expandvars(str(value))
+    if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
+        raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
+    if "\0" in text:
+        raise ValueError("must not contain a zero byte")
+    base = (info.context or {}).get("base", Path.cwd())
+    return Path(os.path.normpath(base / Path(text).expanduser()))
+
+
+def _check_name(name: str) -> str:
+    """Signer and split become parts of paths, so they must be plain names."""
+    if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
+        raise ValueError(f"must be a plain folder name (got {name!r})")
+    if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise ValueError(f"must not contain slashes or control characters (got {name!r})")
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise ValueError(f"must be at most {MAX_NAME_BYTES} bytes (got {len(os.fsencode(name))})")
+    return name
+
+
+def _as_names(value: object) -> object:
+    """Accept one name for a list of one; refuse numbers, since YAML reads 01 as 1."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(
+                f'must be quoted names, such as ["01", "02"] (got {item!r}; YAML reads 01 as the number 1)'
+            )
+    return tuple(items)
+
+
+def _unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not names:
+        raise ValueError("must name at least one (got none)")
+    seen: dict[str, object] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", str(name)).casefold()
+        if key in seen:
+            raise ValueError(f"must differ from each other, case aside (got {seen[key]!r} and {name!r})")
+        seen[key] = name
+    return names
+
+
+Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs)]
+AnyPath = Annotated[Path, BeforeValidator(_expand_path)]
+Name = Annotated[str, AfterValidator(_check_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(_unique)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatasetConfig(Section):
+    """Which videos to read."""
+
+    root: AnyPath
+    layout: str = "{signer}/{signer}/{split}/{sign:04d}"
+    signers: Names
+    splits: Names = ("train", "test")
+    signs: Signs
+
+    @field_validator("layout")
+    @classmethod
+    def _check_layout(cls, layout: str) -> str:
+        try:
+            fields = [(name, spec) for _, name, spec, _ in Formatter().parse(layout) if name is not None]
+            for name, spec in fields:
+                if name not in LAYOUT_FIELDS:
+                    raise ValueError(f"knows only {{signer}}, {{split}} and {{sign}} (got {{{name}}})")
+                if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
+                    raise ValueError(f"takes {{sign}} or a width such as {{sign:04d}} (got {{sign:{spec}}})")
+                if name != "sign" and spec:
+                    raise ValueError(f"takes {{{name}}} without a format (got {{{name}:{spec}}})")
+            sample = layout.format(signer="s", split="t", sign=1)
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ValueError(f"must be a template such as {{signer}}/{{split}}/{{sign:04d}}: {error}") from None
+        if "sign" not in [name for name, _ in fields]:
+            raise ValueError(f"must contain {{sign}} (got {layout!r})")
+        if sample.startswith("/") or ".." in sample.split("/") or "\0" in sample:
+            raise ValueError(f"must be relative to dataset.root, without '..' (got {layout!r})")
+        return layout
+
+    @model_validator(mode="after")
+    def _one_folder_for_each_unit(self) -> DatasetConfig:
+        for field, names in (("signer", self.signers), ("split", self.splits)):
+            if len(names) > 1 and f"{{{field}}}" not in self.layout:
+                raise ValueError(f"layout must contain {{{field}}} when there are several (got {self.layout!r})")
+        folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
+        if len(set(folders)) < len(folders):
+            twice = next(folder for folder in folders if folders.count(folder) > 1)
+            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
+        return self
+
+
+class ConfidenceConfig(Section):
+    """MediaPipe's thresholds, 0 to 1; tracking counts in video mode only.
+
+    The face landmarker of the Tasks API takes no notice of its presence threshold, so it is not offered.
+    """
+
+    pose_detection: Share = 0.5
+    pose_presence: Share = 0.5
+    pose_tracking: Share = 0.5
+    face_detection: Share = 0.5
+    face_tracking: Share = 0.5
+    hand_detection: Share = 0.5
+    hand_presence: Share = 0.5
+    hand_tracking: Share = 0.5
+
+
+class LandmarksConfig(Section):
+    """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash)."""
+
+    models: AnyPath | None = None
+    running_mode: Literal["image", "video"] = "image"
+    coordinates: Literal["image", "adjusted"] = "image"
+    parts: Annotated[
+        tuple[Literal["pose", "face", "hands"], ...],
+        BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),
+        AfterValidator(_unique),
+        AfterValidator(lambda parts: tuple(sorted(parts, key=PART_NAMES.index))),
+    ] = ("pose", "face", "hands")
+    assign_hands: Literal["pose", "label"] = "pose"
+    recover_hands: bool = True
+    confidence: ConfidenceConfig = ConfidenceConfig()
+    frame_rate: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    delegate: Literal["cpu", "gpu"] = "cpu"
+
+
+class OutputConfig(Section):
+    """Where the keypoints go."""
+
+    root: AnyPath
+    dtype: Literal["float32", "float64", "float16"] = "float32"
+
+
+class RunConfig(Section):
+    """How a run works; nothing here changes values."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    chunk_size: Annotated[int, Field(ge=1)] = 10
+    video_timeout: Annotated[float, Field(gt=0)] = 600.0
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    max_bad_frames: Share = 0.2
+    max_pixels: Annotated[int, Field(ge=64 * 64)] = 50_000_000
+    videos_per_worker: Annotated[int, Field(ge=1)] = 500
+
+
+class SlurmConfig(Section):
+    """Where it runs: one job array."""
+
+    time: str = "04:00:00"
+    cpus_per_task: Annotated[int, Field(ge=1)] = 8
+    array_parallelism: Annotated[int, Field(ge=1)] = 20
+
+
+class Config(Section):
+    """A whole config, validated and frozen."""
+
+    dataset: DatasetConfig
+    landmarks: LandmarksConfig = LandmarksConfig()
+    output: OutputConfig
+    run: RunConfig = RunConfig()
+    slurm: SlurmConfig = SlurmConfig()
+
+    @model_validator(mode="after")
+    def _output_outside_dataset(self) -> Config:
+        if self.output.root == self.dataset.root or self.output.root in self.dataset.root.parents:
+            raise ValueError(
+                f"output.root must not be the dataset's own folder or above it (got {self.output.root}); choose another"
+            )
+        return self
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config.
+
+    Args:
+        path: The YAML file; relative paths in it are relative to its folder.
+        overrides: `section.key=value` with a YAML value, such as `landmarks.running_mode=video`; relative paths
+            in them are relative to the current directory.
+
+    Raises:
+        ConfigError: One line that names the key, what must be and what was got.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"config must be a YAML file: {path} does not exist (try: kpsbatch demo demo)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config must be a readable YAML file: {path}: {_one_line(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"config must be YAML: {path}: {_one_line(error)}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"config must hold sections such as dataset and output: {path} holds {_kind(tree)}")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Config.model_validate(tree, context={"base": Path(os.path.abspath(path)).parent})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
+
+
+def _apply_override(tree: dict[Any, Any], override: str) -> None:
+    """Set `section.key=value` in the tree, in place."""
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set must be like landmarks.running_mode=video (got {override!r})")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"--set {key}: the value must be YAML (got {text!r}: {_one_line(error)})") from None
+    if names in (["dataset", "root"], ["output", "root"], ["landmarks", "models"]) and isinstance(value, str):
+        value = value if value.startswith(("~", "$")) else os.path.abspath(value)
+    for name in names[:-1]:
+        child = tree.get(name)
+        if child is None:
+            child = tree[name] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {key}: {name} must be a section (got {child!r})")
+        tree = child
+    tree[names[-1]] = value
+
+
+def explain(error: ValidationError, section: str = "") -> str:
+    """Turn pydantic's first finding into one line: the key, what must be, what was got."""
+    first = error.errors(include_url=False)[0]
+    where = [section] if section else []
+    for item in map(str, first["loc"]):
+        if not item.startswith(("literal[", "constrained-", "function-")) and item not in ("int", "float"):
+            where.append(item)
+    key = ".".join(where)
+    got = first.get("input")
+    if first["type"] == "extra_forbidden":
+        valid = _valid_keys(where[:-1])
+        near = difflib.get_close_matches(where[-1], valid, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid here: {', '.join(valid)}"
+        return f"{key} is not a setting; {hint}"
+    if first["type"] == "missing":
+        return f"{key} must be set (got nothing)"
+    if first["type"] == "literal_error":
+        return f"{key} must be {first['ctx']['expected']} (got {got!r})"
+    if first["type"] in ("value_error", "assertion_error"):
+        return f"{key}: {first['ctx']['error']}".removeprefix(": ")
+    if first["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} must be a section of settings (got {_kind(got)})"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{key}: {_one_line(message)} (got {str(got)[:80]!r})"
+
+
+def _valid_keys(where: Sequence[str]) -> list[str]:
+    model: Any = Config
+    for name in where:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else f"{str(value)[:60]!r}"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def dump_config(config: Config) -> str:
+    """Write a config as YAML that `load_config` reads back to the same settings."""
+    tree: Mapping[str, Any] = config.model_dump(mode="json")
+    return yaml.safe_dump(
+        {**tree, "dataset": {**tree["dataset"], "signs": format_signs(config.dataset.signs)}},
+        sort_keys=False,
+        allow_unicode=True,
+    )

@@ -1,0 +1,140 @@
+"""Reading one video, a directory of frames or a video file, as RGB arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
+from kpsbatch.errors import DatasetError
+
+RGB = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, or None where the frame can't be decoded.
+        timestamp: Milliseconds since the first frame.
+        name: The frame's file name, or its number in a video file.
+        problem: Why `image` is None.
+    """
+
+    image: RGB | None
+    timestamp: int
+    name: str
+    problem: str = ""
+
+
+def list_frames(directory: Path) -> list[str]:
+    """Names of the frames in a directory, in natural order; other files are passed over.
+
+    Raises:
+        OSError: The directory can't be listed.
+    """
+    with os.scandir(directory) as entries:
+        names = [e.name for e in entries if e.name.lower().endswith(IMAGE_SUFFIXES) and not e.name.startswith(".")]
+    return sorted(names, key=natural_key)
+
+
+def read_video(path: Path, *, frame_rate: float, max_pixels: int) -> Iterator[Frame]:
+    """Read the frames of one video, decoding as it goes.
+
+    Args:
+        path: A directory of frames, or a video file.
+        frame_rate: Frames a second of a directory of frames (a video file brings its own times).
+        max_pixels: Larger frames are not decoded; a video file with larger frames is refused.
+
+    Raises:
+        DatasetError: There is no frame at all, or a video file can't be opened.
+    """
+    if path.is_dir():
+        yield from _read_directory(path, frame_rate, max_pixels)
+    else:
+        yield from _read_file(path, frame_rate, max_pixels)
+
+
+def _read_directory(directory: Path, frame_rate: float, max_pixels: int) -> Iterator[Frame]:
+    try:
+        names = list_frames(directory)
+    except OSError as error:
+        raise DatasetError(f"a video's directory must be readable: {directory}: {error.strerror}") from None
+    if not names:
+        raise DatasetError(f"a video's directory must hold frames ({', '.join(IMAGE_SUFFIXES)}): {directory} has none")
+    for index, name in enumerate(names):
+        timestamp = round(index * 1000 / frame_rate)
+        try:
+            data = (directory / name).read_bytes()
+        except OSError as error:
+            yield Frame(None, timestamp, name, f"can't be read: {error.strerror}")
+            continue
+        image, problem = decode_image(data, max_pixels)
+        yield Frame(image, timestamp, name, problem)
+
+
+def decode_image(data: bytes, max_pixels: int) -> tuple[RGB | None, str]:
+    """Decode an image file to 8-bit RGB, upright (EXIF orientation applied).
+
+    Returns:
+        The (H, W, 3) image and "", or None and why not: empty, truncated, too large, no image.
+    """
+    if not data:
+        return None, "an empty file"
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        return None, "a truncated JPEG"  # OpenCV would return it, grey from where the data ends
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
+        return None, "a truncated PNG"
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        too_large = "pixels" in str(error).lower()
+        return None, f"larger than run.max_pixels ({max_pixels})" if too_large else "no readable image"
+    if image is None:
+        return None, "no readable image"
+    if image.shape[0] * image.shape[1] > max_pixels:
+        return None, f"{image.shape[1]}x{image.shape[0]} is larger than run.max_pixels ({max_pixels})"
+    return np.ascontiguousarray(image, dtype=np.uint8), ""
+
+
+def _read_file(path: Path, frame_rate: float, max_pixels: int) -> Iterator[Frame]:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise DatasetError(f"a video file must be readable by FFmpeg: {path} can't be opened")
+        width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > max_pixels:
+            raise DatasetError(f"frames must have at most run.max_pixels ({max_pixels}): {path} has {width}x{height}")
+        declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        step = 1000 / (rate if 0 < rate <= 1000 else frame_rate)
+        index, last = 0, -1
+        while True:
+            there, image = capture.read()
+            if not there:
+                break
+            position = capture.get(cv2.CAP_PROP_POS_MSEC)
+            # FFmpeg's own time where it runs forwards; else the nominal one
+            last = round(position) if position > last else max(last + 1, round(index * step))
+            yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8), last, str(index))
+            index += 1
+        if index == 0:
+            raise DatasetError(f"a video file must hold readable frames: {path} has none")
+        if path.suffix.lower() in (".mp4", ".mov"):  # these declare an exact count
+            if declared > 2 * index:
+                raise DatasetError(
+                    f"a video file must be whole: {path} declares {declared} frames, {index} can be read"
+                )
+            for missing in range(index, declared):
+                last = max(last + 1, round(missing * step))
+                yield Frame(None, last, str(missing), "missing from the file")
+    finally:
+        capture.release()

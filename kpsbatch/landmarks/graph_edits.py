@@ -1,0 +1,292 @@
+"""Edits of two TFLite networks of the mediapipe wheel, so that the Tasks API can run them, and run them faster.
+
+Bytes in, bytes out, the same bytes on every machine. mediapipe itself is never imported (that takes 0.6 s and needs
+its native library): the two generated schema modules are loaded from the wheel by path.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kpsbatch.errors import ModelError
+
+MESH_POINTS = 468
+"""Points of the face mesh; the 2 x 5 iris points follow it."""
+
+_SEGMENTATION = 2
+"""Which output of pose_landmark_full is the mask, [1, 256, 256, 1]."""
+
+_REFINEMENTS = ("lips", "left_eye", "right_eye", "left_iris", "right_iris")
+"""Outputs 1 to 5 of face_landmark_with_attention, in order; output 0 is the mesh, 6 the presence."""
+
+
+def wheel_directory() -> Path:
+    """Return the folder of the installed mediapipe package, without importing it.
+
+    Raises:
+        ModelError: mediapipe is not installed.
+    """
+    spec = importlib.util.find_spec("mediapipe")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            "mediapipe must be installed (got none in this Python environment); run `pip install --no-deps "
+            "--require-hashes -r requirements.lock`"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def pose_landmark_network(network: bytes, *, prune: bool = True) -> bytes:
+    """Make pose_landmark_full fit for a pose_landmarker bundle.
+
+    Adds the input normalisation that the Tasks graph asks for. The segmentation output, a third of the work that
+    nobody reads, becomes one channel of the input, because the graph insists on an output of that shape.
+
+    Args:
+        network: pose_landmark_full.tflite.
+        prune: Replace the segmentation output; False keeps it, to compare with.
+
+    Returns:
+        The edited network; its landmarks are bit-identical to the original's.
+    """
+    graph = _Graph(network)
+    if prune:
+        outputs = graph.main.outputs.tolist()
+        outputs[_SEGMENTATION] = graph.gather("segmentation_not_computed", graph.main.inputs[0], [0], axis=3)
+        graph.set_outputs(outputs)
+    graph.set_metadata(_image_metadata("pose_landmark_full", mean=0.0, std=255.0))
+    return graph.pack()
+
+
+def face_landmark_network(network: bytes) -> bytes:
+    """Make face_landmark_with_attention fit for a face_landmarker bundle.
+
+    The Tasks graph takes two outputs: 478 points x, y, z as [1, 1, 1, 1434], and the presence [1, 1, 1, 1]. The seven
+    outputs are merged as the legacy FaceMesh does it with `refine_landmarks=True` (tables in face_refinement.json).
+
+    Args:
+        network: face_landmark_with_attention.tflite.
+
+    Returns:
+        The edited network.
+    """
+    graph = _Graph(network)
+    tables = _refinement_tables()
+    mesh_output, *refined_outputs, presence = graph.main.outputs.tolist()
+
+    mesh = graph.reshape("mesh", mesh_output, [MESH_POINTS, 3])
+    candidates = [graph.gather("mesh_xy", mesh, [0, 1], axis=1)]
+    chosen = np.arange(MESH_POINTS + 10)
+    row = MESH_POINTS
+    for name, output in zip(_REFINEMENTS, refined_outputs, strict=True):
+        replaced = tables[name]
+        candidates.append(graph.reshape(f"{name}_xy", output, [len(replaced), 2]))
+        chosen[replaced] = np.arange(row, row + len(replaced))
+        row += len(replaced)
+    xy = graph.gather("xy", graph.concatenate("candidates_xy", candidates, axis=0), chosen, axis=0)
+
+    mesh_z = graph.gather("mesh_z", mesh, [2], axis=1)
+    iris_z = []
+    for name in ("left_iris", "right_iris"):
+        contour = graph.gather(f"{name}_contour_z", mesh_z, tables[f"{name}_z_mean_of"], axis=0)
+        iris_z.append(graph.mean(f"{name}_z", contour, axis=0))
+    levels = [*range(MESH_POINTS), *[MESH_POINTS] * 5, *[MESH_POINTS + 1] * 5]
+    z = graph.gather("z", graph.concatenate("candidates_z", [mesh_z, *iris_z], axis=0), levels, axis=0)
+
+    points = graph.concatenate("points", [xy, z], axis=1)
+    landmarks = graph.reshape("landmarks", points, [1, 1, 1, 3 * (MESH_POINTS + 10)])
+    graph.set_outputs([landmarks, presence])
+    graph.set_metadata(_image_metadata("face_landmark_with_attention", mean=0.0, std=255.0))
+    return graph.pack()
+
+
+def operator_count(network: bytes) -> int:
+    """Count the operators of a TFLite network."""
+    return len(_Graph(network).main.operators)
+
+
+class _Graph:
+    """A TFLite network taken apart, with the few ways to change it that the edits need.
+
+    Tensors are handled by their index in the graph, as in the file format.
+    """
+
+    def __init__(self, network: bytes) -> None:
+        self._fb = _schema("schema_py_generated")
+        self._model: Any = self._fb.ModelT.InitFromPackedBuf(network, 0)
+        self.main: Any = self._model.subgraphs[0]
+
+    def reshape(self, name: str, tensor: int, shape: list[int]) -> int:
+        """Append RESHAPE; returns the new tensor."""
+        options = self._fb.ReshapeOptionsT()
+        options.newShape = shape
+        return self._append("RESHAPE", options, [tensor, self._constant(f"{name}/shape", shape)], name, shape)
+
+    def gather(self, name: str, tensor: int, indices: ArrayLike, axis: int) -> int:
+        """Append GATHER of a fixed list of indices along `axis`; returns the new tensor."""
+        options = self._fb.GatherOptionsT()
+        options.axis = axis
+        shape = self._shape(tensor)
+        shape[axis] = np.size(indices)
+        return self._append("GATHER", options, [tensor, self._constant(f"{name}/indices", indices)], name, shape)
+
+    def concatenate(self, name: str, tensors: list[int], axis: int) -> int:
+        """Append CONCATENATION along `axis`; returns the new tensor."""
+        options = self._fb.ConcatenationOptionsT()
+        options.axis = axis
+        shape = self._shape(tensors[0])
+        shape[axis] = sum(self._shape(tensor)[axis] for tensor in tensors)
+        return self._append("CONCATENATION", options, tensors, name, shape)
+
+    def mean(self, name: str, tensor: int, axis: int) -> int:
+        """Append MEAN over `axis`, which stays with length 1; returns the new tensor."""
+        options = self._fb.ReducerOptionsT()
+        options.keepDims = True
+        shape = self._shape(tensor)
+        shape[axis] = 1
+        return self._append("MEAN", options, [tensor, self._constant(f"{name}/axis", [axis])], name, shape)
+
+    def set_outputs(self, outputs: list[int]) -> None:
+        """Make these tensors the outputs, and drop the operators that none of them depends on."""
+        self.main.outputs = np.asarray(outputs, np.int32)
+        needed = set(outputs)
+        kept = []
+        for operator in reversed(self.main.operators):  # the file format orders producers before consumers
+            if needed.intersection(operator.outputs):
+                needed.update(operator.inputs)
+                kept.append(operator)
+        self.main.operators = kept[::-1]
+
+    def set_metadata(self, metadata: bytes) -> None:
+        """Replace the TFLite metadata, or add it."""
+        entries = [entry for entry in self._model.metadata or [] if entry.name != b"TFLITE_METADATA"]
+        added = self._fb.MetadataT()
+        added.name = b"TFLITE_METADATA"
+        added.buffer = self._buffer(metadata)
+        self._model.metadata = [*entries, added]
+
+    def pack(self) -> bytes:
+        """Return the network as the bytes of a .tflite file."""
+        return _pack(self._model, b"TFL3")
+
+    def _shape(self, tensor: int) -> list[int]:
+        shape: list[int] = self.main.tensors[tensor].shape.tolist()
+        return shape
+
+    def _append(self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int]) -> int:
+        output = self._tensor(name, shape, self._fb.TensorType.FLOAT32, buffer=0)
+        operator = self._fb.OperatorT()
+        operator.opcodeIndex = self._opcode(getattr(self._fb.BuiltinOperator, kind))
+        operator.inputs = np.asarray(inputs, np.int32)
+        operator.outputs = np.asarray([output], np.int32)
+        options_name = type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(self._fb.BuiltinOptions, options_name)
+        operator.builtinOptions = options
+        self.main.operators.append(operator)
+        return output
+
+    def _opcode(self, builtin: int) -> int:
+        for index, code in enumerate(self._model.operatorCodes):
+            # older files set only the deprecated field; the larger one counts
+            if not code.customCode and max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+                return index
+        code = self._fb.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = builtin
+        code.version = 1
+        self._model.operatorCodes.append(code)
+        return len(self._model.operatorCodes) - 1
+
+    def _constant(self, name: str, values: ArrayLike) -> int:
+        array = np.asarray(values, "<i4")
+        return self._tensor(name, list(array.shape), self._fb.TensorType.INT32, self._buffer(array.tobytes()))
+
+    def _tensor(self, name: str, shape: list[int], kind: int, buffer: int) -> int:
+        tensor = self._fb.TensorT()
+        tensor.name = f"kpsbatch/{name}".encode()
+        tensor.shape = np.asarray(shape, np.int32)
+        tensor.type = kind
+        tensor.buffer = buffer
+        self.main.tensors.append(tensor)
+        return len(self.main.tensors) - 1
+
+    def _buffer(self, data: bytes) -> int:
+        buffer = self._fb.BufferT()
+        buffer.data = np.frombuffer(data, np.uint8)
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
+
+
+def _image_metadata(name: str, mean: float, std: float) -> bytes:
+    """Return TFLite metadata that says: one RGB image, normalised as (value - mean) / std, values 0 to 255."""
+    fb = _schema("metadata_schema_py_generated")
+    normalization = fb.NormalizationOptionsT()
+    normalization.mean = [mean]
+    normalization.std = [std]
+    unit = fb.ProcessUnitT()
+    unit.optionsType = fb.ProcessUnitOptions.NormalizationOptions
+    unit.options = normalization
+    properties = fb.ImagePropertiesT()
+    properties.colorSpace = fb.ColorSpaceType.RGB
+    content = fb.ContentT()
+    content.contentPropertiesType = fb.ContentProperties.ImageProperties
+    content.contentProperties = properties
+    image = fb.TensorMetadataT()
+    image.name = "image"
+    image.content = content
+    image.processUnits = [unit]
+    graph = fb.SubGraphMetadataT()
+    graph.inputTensorMetadata = [image]
+    metadata = fb.ModelMetadataT()
+    metadata.name = name
+    metadata.subgraphMetadata = [graph]
+    metadata.minParserVersion = "1.0.0"
+    return _pack(metadata, b"M001")
+
+
+def _pack(root: Any, identifier: bytes) -> bytes:
+    import flatbuffers
+
+    class Builder(flatbuffers.Builder):  # type: ignore[misc]
+        """Same bytes with every flatbuffers release, and weights where the schema wants them."""
+
+        def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
+            # weights are byte vectors and belong at multiples of 16; the generated Python code leaves that out
+            return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
+
+        def EndObject(self) -> Any:  # noqa: N802
+            self.vtables: dict[Any, Any] = {}  # releases differ in which vtables they share: share none
+            return super().EndObject()
+
+    builder = Builder(1 << 20)
+    builder.Finish(root.Pack(builder), file_identifier=identifier)
+    return bytes(builder.Output())
+
+
+@lru_cache
+def _refinement_tables() -> dict[str, list[int]]:
+    text = resources.files("kpsbatch.landmarks").joinpath("face_refinement.json").read_text("utf-8")
+    tables: dict[str, Any] = json.loads(text)
+    return {name: table for name, table in tables.items() if isinstance(table, list)}
+
+
+@lru_cache
+def _schema(name: str) -> ModuleType:
+    """Load `mediapipe.tasks.metadata.<name>` from its file, under a name of its own."""
+    own_name = f"_kpsbatch_{name}"
+    path = wheel_directory() / "tasks" / "metadata" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(own_name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ModelError(f"the installed mediapipe must hold {path} (got no such file); reinstall mediapipe==0.10.21")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own_name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,58 @@
+"""What made a value: all settings that change keypoints, and their short hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kpsbatch.config import Config
+from kpsbatch.landmarks.bundles import Bundle
+
+VALUES_VERSION = 1
+"""Counts up when a release computes other values from the same settings."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Settings that change values, and the first 12 hex digits of the SHA-256 of their canonical JSON."""
+
+    settings: dict[str, Any]
+    digest: str
+
+
+def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
+    """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
+    landmarks = config.landmarks.model_dump(mode="json", exclude={"models"})
+    settings = {
+        "values_version": VALUES_VERSION,
+        "mediapipe": mediapipe_version,
+        "models": {part: bundle.sha256 for part, bundle in sorted(bundles.items())},
+        "landmarks": landmarks,
+        "output": {"dtype": config.output.dtype},
+    }
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Name the settings that differ: `landmarks.running_mode is 'video' there, 'image' here`."""
+    left, right = _flatten(theirs), _flatten(ours)
+    missing = "unset"
+    return [
+        f"{key} is {left.get(key, missing)!r} there, {right.get(key, missing)!r} here"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key, missing) != right.get(key, missing)
+    ]
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

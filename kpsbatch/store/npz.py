@@ -1,0 +1,129 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import socket
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+STALE_SECONDS = 3600.0
+_MARK = ".partial"
+_HOST = socket.gethostname().replace(".", "-")
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as a compressed npz, keyed by any text (`np.savez` fails for a key named `file`).
+
+    The bytes depend on the arrays only: entries carry no time of writing.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            archive.writestr(entry, buffer.getbuffer())
+
+
+def temporary_path(path: Path) -> Path:
+    """A hidden name beside `path` that tells which process on which host writes it."""
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
+
+
+def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Write a complete file, on disk to the last byte, beside `path` under a temporary name.
+
+    Raises:
+        OSError: It could not be written; nothing is left behind.
+    """
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a complete temporary file to its final name and make that durable.
+
+    On NFS a rename can report an error although it happened: when the temporary file is gone, it did.
+
+    Raises:
+        OSError: It could not be renamed; the temporary file is removed.
+    """
+    identity = os.stat(temporary)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if temporary.exists() or not _is_file(path, identity):
+            temporary.unlink(missing_ok=True)
+            raise
+    sync_directory(path.parent)
+
+
+def _is_file(path: Path, identity: os.stat_result) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_ino, found.st_size) == (identity.st_ino, identity.st_size)
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OSError: It could not be written; what was there before is still there.
+    """
+    publish(write_temporary(path, write), path)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in a directory durable, where the file system can."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse to sync a directory
+    finally:
+        os.close(descriptor)
+
+
+def is_stale(entry: os.DirEntry[str]) -> bool:
+    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old."""
+    if not (entry.name.startswith(".") and entry.name.endswith(_MARK)):
+        return False
+    try:
+        _, host, pid, _, _ = entry.name.rsplit(".", 4)
+        if host == _HOST and not Path(f"/proc/{int(pid)}").exists() and Path("/proc/self").exists():
+            return True
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
+    except (OSError, ValueError):
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,345 @@
+"""A run: from units to output files, in this process and its worker pool."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+import kpsbatch
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.store.fingerprint import Fingerprint, fingerprint
+from kpsbatch.store.outputs import Outputs, State
+from kpsbatch.work.cores import available_cores
+from kpsbatch.work.pool import Outcome, WorkerPool
+from kpsbatch.work.video_job import VideoJob, VideoTask
+
+TICK_SECONDS = 0.25
+MAX_STORING = 4
+RECORD_VERSION = 1
+
+
+@dataclass
+class Progress:
+    """Where a run stands; passed to `on_progress` again and again.
+
+    Attributes:
+        videos: Videos to do in this run.
+        videos_done: Of those, how many are done, failed ones included.
+        videos_failed: Of those, how many failed.
+        frames: Frames done.
+        units: Units to do in this run.
+        units_done: Of those, how many are stored.
+        unit: The unit that was stored last.
+    """
+
+    videos: int = 0
+    videos_done: int = 0
+    videos_failed: int = 0
+    frames: int = 0
+    units: int = 0
+    units_done: int = 0
+    unit: str = ""
+
+
+@dataclass
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        states: State of every unit of the run that has one, from before and from now.
+        stored: Units that this run stored.
+        absent: Units without a folder in the dataset.
+        empty: Units whose folder holds no video.
+        odd: Entries of the dataset that are no videos, by what is odd about them.
+        failures: (unit/video, reason) of the videos that failed in this run.
+        progress: Counts of this run.
+        seconds: Wall-clock seconds.
+        workers: Worker processes.
+        landmarker_seconds: Seconds that workers spent in MediaPipe.
+        worker_seconds: Seconds that workers spent on videos in all.
+    """
+
+    states: dict[Unit, State]
+    stored: list[Unit] = field(default_factory=list)
+    absent: list[Unit] = field(default_factory=list)
+    empty: list[Unit] = field(default_factory=list)
+    odd: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    seconds: float = 0.0
+    workers: int = 0
+    landmarker_seconds: float = 0.0
+    worker_seconds: float = 0.0
+
+    @property
+    def exit_status(self) -> int:
+        """0 all is done, 1 some videos failed, now or in an earlier run."""
+        return int(any(state in ("partial", "failed") for state in self.states.values()))
+
+
+@dataclass
+class _OpenUnit:
+    """A unit of which some videos are still to come."""
+
+    unit: Unit
+    listing: Listing
+    replace: bool
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+
+
+def installed_version(package: str) -> str:
+    """Version of an installed package, without importing it; "unknown" where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
+    """The output folder as this config sees it, and the job that fills it.
+
+    Raises:
+        ModelError: mediapipe or a bundle is missing.
+    """
+    mediapipe_version = installed_version("mediapipe")
+    if mediapipe_version == "unknown":
+        raise ModelError("mediapipe must be installed (it is not); run `make setup`")
+    bundles = find_bundles(config.landmarks.models)
+    print_of: Fingerprint = fingerprint(config, bundles, mediapipe_version)
+    return Outputs(config.output.root, print_of), VideoJob.of(config, bundles)
+
+
+def run(
+    config: Config,
+    signs: Sequence[int] | None = None,
+    *,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop_reason: Callable[[], str] = lambda: "",
+) -> Summary:
+    """Do all unfinished units of some signs.
+
+    Args:
+        config: The config.
+        signs: The signs of this shard; default all.
+        overwrite: Replace outputs that were made with other settings.
+        retry_failed: Also redo units of which videos failed.
+        on_progress: Called a few times a second.
+        stop_reason: Asked a few times a second; anything but "" ends the run.
+
+    Raises:
+        DatasetError: The dataset is not there, or holds no video at all for these signs.
+        OutputError: The output folder can't be written, or holds outputs made with other settings.
+        ModelError: The workers can't load the models.
+        InterruptedRun: `stop_reason` said so; finished units are kept.
+    """
+    started = time.monotonic()
+    check_root(config.dataset)
+    outputs, job = open_outputs(config)
+    outputs.prepare()
+    units = units_of(config.dataset, signs)
+    states = outputs.states(units)
+    if not overwrite:
+        outputs.refuse_foreign(states)
+    redo: set[str] = {"foreign"} | ({"partial", "failed"} if retry_failed else set())
+    summary = Summary(states)
+    todo: list[tuple[Unit, Listing]] = []
+    for unit in units:
+        if unit in states and states[unit] not in redo:
+            continue
+        listing = list_unit(config.dataset, unit)
+        summary.odd.update(problem for _, problem in listing.odd)
+        if listing.videos:
+            todo.append((unit, listing))
+        else:
+            (summary.empty if listing.exists else summary.absent).append(unit)
+    if not todo and not states:
+        raise DatasetError(
+            f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
+            f"{describe_missing(config.dataset, units[0])}"
+        )
+    summary.progress.units = len(todo)
+    summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
+    wanted = available_cores() if config.run.workers == "auto" else config.run.workers
+    summary.workers = max(1, min(wanted, summary.progress.videos))
+    if todo:
+        _work(config, outputs, job, todo, summary, redo, on_progress, stop_reason)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _work(
+    config: Config,
+    outputs: Outputs,
+    job: VideoJob,
+    todo: Sequence[tuple[Unit, Listing]],
+    summary: Summary,
+    redo: set[str],
+    on_progress: Callable[[Progress], None],
+    stop_reason: Callable[[], str],
+) -> None:
+    """Feed the pool video by video, and store every unit when its last video is in."""
+    open_units: dict[Unit, _OpenUnit] = {}
+    storing: list[Future[None]] = []
+    reason = ""
+    with (
+        WorkerPool(
+            summary.workers,
+            job,
+            timeout=config.run.video_timeout,
+            max_attempts=config.run.max_attempts,
+            tasks_per_worker=config.run.videos_per_worker,
+            environment=job.environment(),
+        ) as pool,
+        ThreadPoolExecutor(1, "store") as writer,  # the workers go on while a unit is compressed
+    ):
+        tasks = _tasks(outputs, todo, open_units, summary, redo)
+        exhausted = False
+        while not reason:
+            while not exhausted and pool.wants_tasks and len(storing) < MAX_STORING:
+                if task := next(tasks, None):
+                    pool.put(task)
+                else:
+                    exhausted = True
+            if pool.unfinished:
+                for outcome in pool.wait(TICK_SECONDS):
+                    if unit := _collect(outcome, open_units, summary):
+                        storing.append(writer.submit(_store, config, outputs, unit, summary))
+            elif storing:
+                wait(storing, TICK_SECONDS, FIRST_COMPLETED)
+            elif exhausted:
+                return
+            for future in [future for future in storing if future.done()]:
+                storing.remove(future)
+                future.result()
+            summary.progress.frames = pool.steps
+            on_progress(summary.progress)
+            reason = stop_reason()
+        pool.close()
+    left = summary.progress.units - len(summary.stored)
+    raise InterruptedRun(
+        f"interrupted by {reason}: {len(summary.stored)} units were finished in this run and are kept, {left} are "
+        "left; run the same command again to go on"
+    )
+
+
+def _tasks(
+    outputs: Outputs,
+    todo: Sequence[tuple[Unit, Listing]],
+    open_units: dict[Unit, _OpenUnit],
+    summary: Summary,
+    redo: set[str],
+) -> Iterator[VideoTask]:
+    """All videos, unit by unit; passes over units that another run has finished meanwhile."""
+    for unit, listing in todo:
+        replace = summary.states.get(unit) in redo
+        if not replace and outputs.npz_path(unit).exists():
+            summary.states.update(outputs.states([unit]))
+            summary.progress.units -= 1
+            summary.progress.videos -= len(listing.videos)
+            continue
+        open_units[unit] = _OpenUnit(unit, listing, replace)
+        for video in listing.videos:
+            yield VideoTask(unit, video)
+
+
+def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summary) -> _OpenUnit | None:
+    """Note what became of a video; return its unit when that was the last one."""
+    task: VideoTask = outcome.task
+    summary.progress.videos_done += 1
+    if outcome.problem:
+        summary.progress.videos_failed += 1
+        summary.failures.append((f"{task.unit.name}/{task.video.name}", outcome.problem))
+    else:
+        seconds = outcome.value.summary["seconds"]
+        summary.worker_seconds += seconds["total"]
+        summary.landmarker_seconds += seconds["landmarkers"]
+    unit = open_units[task.unit]
+    unit.outcomes[task.video.name] = outcome
+    if len(unit.outcomes) < len(unit.listing.videos):
+        return None
+    return open_units.pop(task.unit)
+
+
+def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) -> None:
+    """Write the two files of a unit; runs in the writer's thread."""
+    arrays: dict[str, NDArray[Any]] = {}
+    videos: dict[str, Any] = {}
+    for video in done.listing.videos:
+        outcome = done.outcomes[video.name]
+        if outcome.problem:
+            videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
+        else:
+            arrays[video.name] = outcome.value.keypoints
+            videos[video.name] = {**outcome.value.summary, "attempts": outcome.attempts}
+    state: Literal["complete", "partial", "failed"] = (
+        "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
+    )
+    unit = done.unit
+    record = {
+        "record_version": RECORD_VERSION,
+        "unit": {"signer": unit.signer, "split": unit.split, "sign": unit.sign},
+        "state": state,
+        "videos": videos,
+        "odd_entries": dict(done.listing.odd),
+        "source": str(done.listing.folder),
+        "fingerprint": outputs.fingerprint.digest,
+        "models": outputs.fingerprint.settings["models"],
+        **_circumstances(),
+        "started": _timestamp(done.started),
+        "finished": _timestamp(time.time()),
+        "workers": summary.workers,
+    }
+    if outputs.store(unit, arrays, record, state, replace=done.replace):
+        summary.states[unit] = state
+    else:
+        summary.states.update(outputs.states([unit]))
+    summary.stored.append(unit)
+    summary.progress.units_done += 1
+    summary.progress.unit = unit.name
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+
+
+@cache
+def _circumstances() -> dict[str, Any]:
+    """Host, SLURM job and versions: the same for all records of a process."""
+    slurm = {
+        name: os.environ[variable]
+        for name, variable in (
+            ("job", "SLURM_JOB_ID"),
+            ("array_job", "SLURM_ARRAY_JOB_ID"),
+            ("array_task", "SLURM_ARRAY_TASK_ID"),
+        )
+        if variable in os.environ
+    }
+    packages = ("mediapipe", "numpy", "opencv-python-headless")
+    return {
+        "host": socket.gethostname(),
+        "slurm": slurm or None,
+        "versions": {
+            "kpsbatch": kpsbatch.__version__,
+            "python": platform.python_version(),
+            **{package: installed_version(package) for package in packages},
+        },
+    }

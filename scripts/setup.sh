@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# setup.sh VENV LOCKFILE: makes a virtual environment with what a lock file lists. PYTHON=... chooses the interpreter.
+set -euo pipefail
+venv=$1 lock=$2
+
+suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+  for python in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.10; do
+    suits "$python" && break
+    python=
+  done
+  if [ -z "$python" ]; then
+    echo "setup: needs Python 3.10, 3.11 or 3.12 (found: $(python3 --version 2>&1 | head -n 1)); set PYTHON=/path/to/python" >&2
+    exit 2
+  fi
+  echo "setup: $venv from $("$python" --version 2>&1) and $lock"
+  rm -rf "$venv"
+  if ! "$python" -m venv "$venv" >/dev/null 2>&1; then # Debian's python3 without python3-venv has no ensurepip
+    rm -rf "$venv"
+    "$python" -m pip --version >/dev/null 2>&1 || {
+      echo "setup: $python can't make a virtual environment with pip; install its venv package (Debian: python3-venv)" >&2
+      exit 2
+    }
+    "$python" -m venv --without-pip "$venv"
+    "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check pip
+  fi
+fi
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"

@@ -1,0 +1,165 @@
+"""The synthetic signer and the demo dataset that is made of it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kpsbatch.demo import dataset
+from kpsbatch.demo.dataset import write_demo
+from kpsbatch.demo.signer import Truth, render_video
+
+MAX_STEP = 30.0  # pixels of a 256-pixel frame, between frames of an 18-frame video
+
+
+def hands_of(truth: Truth) -> tuple[np.ndarray, np.ndarray]:
+    return truth.right_hand, truth.left_hand
+
+
+class TestRenderVideo:
+    def test_is_deterministic(self):
+        """The same arguments give the same pixels and joints."""
+        first, second = render_video(2, 1, 1, 3), render_video(2, 1, 1, 3)
+        np.testing.assert_array_equal(first[0], second[0])
+        for name in ("pose", "right_hand", "left_hand"):
+            np.testing.assert_array_equal(getattr(first[1], name), getattr(second[1], name))
+
+    @pytest.mark.parametrize("other", [(3, 1, 1), (1, 2, 1), (1, 1, 2)])
+    def test_differs_between_signs_signers_and_takes(self, other):
+        """Another sign, signer or take gives other pixels."""
+        assert not np.array_equal(render_video(1, 1, 1, 3)[0], render_video(*other, 3)[0])
+
+    @pytest.mark.parametrize("size", [128, 256, 300])
+    def test_shapes_and_types(self, size):
+        """Frames are (T, size, size, 3) bytes, joints are float32 with a leading T."""
+        video, truth = render_video(1, 1, 1, 2, size)
+        assert (video.shape, video.dtype) == ((2, size, size, 3), np.uint8)
+        assert (truth.pose.shape, truth.pose.dtype) == ((2, 6, 2), np.float32)
+        assert truth.right_hand.shape == truth.left_hand.shape == (2, 21, 2)
+
+    def test_one_frame(self):
+        """A video of one frame shows the hand raised."""
+        _, truth = render_video(1, 1, 1, 1)
+        assert np.isfinite(truth.right_hand).all()
+
+    @pytest.mark.parametrize("sign", range(1, 10))
+    @pytest.mark.parametrize("signer", [1, 2])
+    def test_truth_is_inside_the_frame(self, sign, signer):
+        """Joints are in the picture or NaN, and a hand is there as a whole or not at all."""
+        _, truth = render_video(sign, signer, 1, 8, 128)
+        for joints in (truth.pose, *hands_of(truth)):
+            shown = joints[np.isfinite(joints)]
+            assert ((shown >= 0) & (shown < 128)).all()
+        for hand in hands_of(truth):
+            assert set(np.isnan(hand).sum(axis=(1, 2))) <= {0, 42}
+
+    @pytest.mark.parametrize("sign", range(1, 10))
+    def test_moves_smoothly(self, sign):
+        """No joint of a hand jumps, and a hand doesn't come and go."""
+        _, truth = render_video(sign, 1, 1, 18)
+        for hand in hands_of(truth):
+            assert np.isnan(hand).all() or np.isfinite(hand).all()
+            if np.isfinite(hand).all():
+                assert np.linalg.norm(np.diff(hand, axis=0), axis=2).max() < MAX_STEP
+
+    @pytest.mark.parametrize("sign", [1, 2])
+    def test_right_hand_is_on_the_left_of_the_picture(self, sign):
+        """The signer faces the camera; the left hand shows up in two-handed signs only."""
+        _, truth = render_video(sign, 1, 1, 3)
+        assert (truth.right_hand[..., 0] < 128).all()
+        assert np.isnan(truth.left_hand).all() if sign == 1 else (truth.left_hand[..., 0] > 128).all()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return write_demo(tmp_path_factory.mktemp("a demo"))
+
+
+class TestWriteDemo:
+    def test_layout(self, demo):
+        """Every video is a folder of unpadded JPEG frames or an mp4 of the planned length."""
+        assert len(demo.videos) == 2 * 4 * (2 + 1)
+        for video in demo.videos:
+            entry = demo.folder(video) / video.name
+            if video.as_file:
+                capture = cv2.VideoCapture(str(entry.with_name(entry.name + ".mp4")))
+                assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == video.frames
+                capture.release()
+            else:
+                names = {p.name for p in entry.iterdir() if p.suffix == ".jpg"}
+                assert names == {f"frame{n}.jpg" for n in range(1, video.frames + 1)}
+        assert {(v.signer, v.sign) for v in demo.videos if v.as_file} == {("02", 4)}
+
+    def test_lengths_are_uneven(self, demo):
+        """Videos have 14 to 22 frames, not all the same."""
+        lengths = {video.frames for video in demo.videos}
+        assert len(lengths) > 3
+        assert min(lengths) >= 14
+        assert max(lengths) <= 22
+
+    def test_strays(self, demo):
+        """The stray files of real copies are there."""
+        names = {p.name for p in demo.directory.rglob("*")}
+        assert {"Thumbs.db", ".DS_Store", "config.yaml"} <= names
+
+    def test_truth(self, demo):
+        """Each unit's npz holds one (T, 48, 2) float32 array per video, under the video's name."""
+        for video in demo.videos:
+            with np.load(demo.truth(video)) as stored:
+                joints = stored[video.name]
+            assert (joints.shape, joints.dtype) == ((video.frames, 48, 2), np.float32)
+
+    def test_complete_demo_is_left_alone(self, demo, monkeypatch):
+        """A second call writes nothing."""
+        before = {p: p.stat().st_mtime_ns for p in demo.directory.rglob("*")}
+        monkeypatch.setattr(dataset, "render_video", None)
+        assert write_demo(demo.directory) == demo
+        assert {p: p.stat().st_mtime_ns for p in demo.directory.rglob("*")} == before
+
+    def test_killed_write_is_redone(self, tmp_path):
+        """Without the marker everything is written again, without leftovers."""
+
+        def kill(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_demo(tmp_path, signers=1, signs=1, on_progress=kill)
+        assert not (tmp_path / ".complete").exists()
+        seen: list[tuple[int, int]] = []
+        written = write_demo(tmp_path, signers=1, signs=1, on_progress=lambda *n: seen.append(n))
+        assert seen == [(1, 3), (2, 3), (3, 3)]
+        assert all(written.truth(v).is_file() for v in written.videos)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kpsbatch.landmarks.bundles") is None, reason="no model bundles yet")
+def test_mediapipe_finds_the_hands():
+    """The hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
+    import mediapipe as mp
+    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import vision
+
+    from kpsbatch.landmarks.bundles import find_bundles
+
+    model = tasks.BaseOptions(model_asset_buffer=find_bundles()["hand"].read())
+    errors = []
+    with vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(model, num_hands=2)) as landmarker:
+        for sign, signer in ((1, 1), (2, 2)):
+            video, truth = render_video(sign, signer, 1, 4)
+            for frame, *hands in zip(video, *hands_of(truth), strict=True):
+                result = landmarker.detect(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(frame)))
+                found = [np.array([[p.x, p.y] for p in hand]) * 256 for hand in result.hand_landmarks]
+                for hand in (h for h in hands if np.isfinite(h).all()):
+                    distances = [np.median(np.linalg.norm(f - hand, axis=1)) for f in found]
+                    errors.append(min(distances, default=np.inf) / np.linalg.norm(np.ptp(hand, axis=0)))
+    assert np.isfinite(errors).all()
+    assert np.median(errors) <= 0.04
+    assert max(errors) <= 0.10
+
+
+def test_demo_directory_may_be_new(tmp_path: Path):
+    """Parents of the demo directory are made."""
+    assert write_demo(tmp_path / "x" / "y", signers=1, signs=1).config.is_file()
