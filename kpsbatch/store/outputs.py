@@ -231,7 +231,8 @@ def _explain(root: Path, error: OSError) -> NoReturn:
         errno.ENAMETOOLONG: "choose shorter names",
     }.get(error.errno or 0, "mend it, or choose another folder")
     raise OutputError(
-        f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command again"
+        f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command "
+        "again"
     ) from error
 
 
