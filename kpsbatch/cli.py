@@ -198,7 +198,8 @@ def print_summary(config: Config, summary: Summary) -> None:
         print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
     counts = Counter(summary.states.values())
     if summary.failures:
-        print(f"{done.videos_failed} videos failed:")
+        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
+        print(f"{done.videos_failed} videos failed{unread}:")
         for name, reason in summary.failures[:10]:
             print(f"  {name}: {reason}")
         if len(summary.failures) > 10:
