@@ -212,7 +212,7 @@ class TestDirectory:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr("os.scandir", refuse)
-        with pytest.raises(DatasetError, match="must be readable: .*Permission denied"):
+        with pytest.raises(DatasetError, match=r"must be readable: .*Permission denied"):
             read(directory)
 
 
@@ -264,4 +264,4 @@ class TestFile:
     def test_rising_times(self, tmp_path):
         """Times rise strictly, whatever the file says."""
         times = [frame.timestamp for frame in read(write_mp4(tmp_path / "clip.mp4", COLOURS * 6, rate=999.0))]
-        assert all(a < b for a, b in zip(times, times[1:], strict=False))
+        assert times == sorted(set(times))
