@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pool_jobs
 import pytest
+from processes import alive, wait_until_dead
 
 from kpsbatch.errors import ModelError
 from kpsbatch.work import pool as pool_module
@@ -37,19 +37,6 @@ def finish(pool: WorkerPool, tasks: Iterable[Task] = ()) -> list[Outcome]:
     while pool.unfinished:
         done += pool.wait(0.5)
     return done + pool.wait(0)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_dead(pids: Iterable[int]) -> None:
-    while any(alive(pid) for pid in pids):
-        time.sleep(0.02)
 
 
 ECHOES: list[Task] = [("echo", number) for number in range(6)]
