@@ -66,8 +66,9 @@ class Summary:
         stored: Units that this run stored.
         absent: Units without a folder in the dataset.
         empty: Units whose folder holds no video.
+        unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
         odd: Entries of the dataset that are no videos, by what is odd about them.
-        failures: (unit/video, reason) of the videos that failed in this run.
+        failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -79,6 +80,7 @@ class Summary:
     stored: list[Unit] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     empty: list[Unit] = field(default_factory=list)
+    unreadable: list[Unit] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
@@ -89,8 +91,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 all is done, 1 some videos failed, now or in an earlier run."""
-        return int(any(state in ("partial", "failed") for state in self.states.values()))
+        """0 all is done, 1 some videos failed, now or in an earlier run, or a unit can't be listed."""
+        return int(bool(self.unreadable) or any(state in ("partial", "failed") for state in self.states.values()))
 
 
 @dataclass
@@ -167,11 +169,14 @@ def run(
             continue
         listing = list_unit(config.dataset, unit)
         summary.odd.update(problem for _, problem in listing.odd)
-        if listing.videos:
+        if listing.problem:
+            summary.unreadable.append(unit)
+            summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
+        elif listing.videos:
             todo.append((unit, listing))
         else:
             (summary.empty if listing.exists else summary.absent).append(unit)
-    if not todo and not states:
+    if not todo and not states and not summary.unreadable:
         raise DatasetError(
             f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
             f"{describe_missing(config.dataset, units[0])}"
