@@ -76,5 +76,5 @@ if [ -n "${apptainer_install:-}" ]; then
 fi
 say "testing"
 cd "$project"
-KPSBATCH_TEST_WORK=$work timeout 400 "$PYTHON" -m pytest -p no:cacheprovider -rsP -q --durations=12 tests/container
+KPSBATCH_TEST_WORK=$work timeout 400 "$PYTHON" -m pytest -p no:cacheprovider -rsP -q tests/container
 say "done"

@@ -29,10 +29,9 @@ MAX_MEGABYTES = 700
 TOLERANCE = 1e-4
 DEMO_UNITS = 16
 
-pytestmark = [
-    pytest.mark.container,
-    pytest.mark.skipif(not WORK.is_dir(), reason="needs an image and an engine: run `make test-container`"),
-]
+pytestmark = pytest.mark.container
+if not WORK.is_dir():
+    pytest.skip("needs an image and an engine: run `make test-container`", allow_module_level=True)
 
 
 def run(command: Sequence[str | Path], status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -159,7 +158,11 @@ class TestCommands:
     def test_a_config_at_its_own_path(self, demo: Path) -> None:
         """With the same path inside and outside, what is printed holds outside too."""
         said = container("scan", f"{demo}/config.yaml", mounts=[f"{demo}:{demo}:ro"]).stdout
-        assert re.search(r"01 +train +4", said) or re.search(r"01 .*train .*4", said)
+        assert f"{demo}/dataset" in "".join(said.split())
+
+    def test_a_relative_folder_with_nothing_mounted(self) -> None:
+        """The read-only /out can't take it, so it goes to /tmp: this lets `demo --run` work with no mount at all."""
+        assert container("models", "--export", "mine").stdout.count(" built ") == 3
 
     def test_a_wrong_command_is_said_in_one_place(self) -> None:
         said = container("nonsense", status=2).stderr
@@ -177,10 +180,6 @@ class TestRun:
         assert_same_keypoints(out / "demo/out", demo / "out")
         assert {path.stat().st_uid for path in out.rglob("*")} == {USER}
         assert (out / "demo/preview.png").stat().st_size > 10_000
-
-    def test_demo_with_nothing_mounted(self) -> None:
-        """It goes to /tmp, the only place that can be written."""
-        assert "config: " in container("demo").stdout
 
     def test_stopped_in_the_middle_and_finished_by_a_second_run(self, demo: Path) -> None:
         out = new_folder()
@@ -241,10 +240,8 @@ def sif() -> Path:
     docker("save", "-o", folder / "kpsbatch.tar", IMAGE)
     (folder / "kpsbatch.tar").chmod(0o644)
     image = folder / "kpsbatch.sif"
-    fast = "-comp gzip -Xcompression-level 1"
-    apptainer("build", "--mksquashfs-args", fast, image, f"docker-archive:{folder}/kpsbatch.tar")
+    apptainer("build", "--mksquashfs-args", "-noI -noD -noF -noX", image, f"docker-archive:{folder}/kpsbatch.tar")
     (folder / "kpsbatch.tar").unlink()
-    print(f"kpsbatch.sif: {image.stat().st_size / 1e6:.0f} MB")
     return image
 
 
@@ -268,8 +265,8 @@ class TestApptainer:
         """Not contained, as sites mostly run it: paths are the host's, and the user's own packages stay out."""
         out = new_folder(APPTAINER_USER)
         command = ["exec", "--bind", WORK, sif, "python", "-m", "kpsbatch", "run", demo / "config.yaml", "--signs", "1"]
-        apptainer(*command, "--set", f"output.root={out}", "--quiet")
-        assert_same_keypoints(out, demo / "out", expected=4)
+        apptainer(*command, "--signers", "02", "--set", f"output.root={out}", "--quiet")
+        assert_same_keypoints(out, demo / "out", expected=2)
         assert apptainer("exec", sif, "python", "-c", "import site; print(site.ENABLE_USER_SITE)").stdout == "False\n"
 
     def test_no_dataset(self, sif: Path) -> None:
