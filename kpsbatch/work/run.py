@@ -25,7 +25,7 @@ from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State
-from kpsbatch.work.cores import available_cores
+from kpsbatch.work.cores import worker_count
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -183,8 +183,7 @@ def run(
         )
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
-    wanted = available_cores() if config.run.workers == "auto" else config.run.workers
-    summary.workers = max(1, min(wanted, summary.progress.videos))
+    summary.workers = worker_count(config.run.workers, summary.progress.videos)
     if todo:
         _work(config, outputs, job, todo, summary, redo, on_progress, stop_reason)
     summary.seconds = time.monotonic() - started
@@ -305,7 +304,8 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) 
         "state": state,
         "videos": videos,
         "odd_entries": dict(done.listing.odd),
-        "source": str(done.listing.folder),
+        "dataset": str(config.dataset.root),
+        "source": str(done.listing.folder.relative_to(config.dataset.root)),
         "fingerprint": outputs.fingerprint.digest,
         "models": outputs.fingerprint.settings["models"],
         **_circumstances(),
@@ -341,6 +341,7 @@ def _circumstances() -> dict[str, Any]:
     packages = ("mediapipe", "numpy", "opencv-python-headless")
     return {
         "host": socket.gethostname(),
+        "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
         "slurm": slurm or None,
         "versions": {
             "kpsbatch": kpsbatch.__version__,
