@@ -250,7 +250,7 @@ def submit(
     settings = _load(config, overrides, signers, splits, signs, adjusted)
     cluster = cluster_submit.choose_cluster(cluster)
     if not (force or dry_run):
-        cluster_submit.refuse_live(settings.output.root)
+        cluster_submit.refuse_live(settings.output.root, cluster)
     plan = make_plan(settings, overwrite=overwrite, retry_failed=retry_failed)
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if not plan.shards:
@@ -303,10 +303,8 @@ def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
             nonlocal began
             how = {0: "finished", 1: "finished, some videos failed", 3: "interrupted"}.get(status, "failed")
             seconds, began = time.monotonic() - began, time.monotonic()
-            print(
-                f"shard {number + 1} of {len(plan.shards)}: {how}, {units_done(number)} units, {show_duration(seconds)}",
-                flush=True,
-            )
+            name = f"shard {number} of {len(plan.shards)}"
+            print(f"{name}: {how}, {units_done(number)} units, {show_duration(seconds)}", flush=True)
 
         status = submit_local(
             config,

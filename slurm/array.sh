@@ -36,7 +36,8 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
   if [ -n "${KPSBATCH_SHARDS:-}" ]; then
     number=$SLURM_ARRAY_TASK_ID shards=$KPSBATCH_SHARDS
   else
-    number=$(((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN) / ${SLURM_ARRAY_TASK_STEP:-1})) shards=$SLURM_ARRAY_TASK_COUNT
+    first=${SLURM_ARRAY_TASK_MIN:?} step=${SLURM_ARRAY_TASK_STEP:-1} shards=${SLURM_ARRAY_TASK_COUNT:?}
+    number=$(((SLURM_ARRAY_TASK_ID - first) / step))
     [ "$number" -lt "$shards" ] || fail "--array must be a range, such as 0-50 (or set KPSBATCH_SHARDS, see $0)"
   fi
   shard=(--shard "$number/$shards")
@@ -60,11 +61,11 @@ fi
 
 KPSBATCH_LOG=$(readlink -f "/proc/$$/fd/1")
 export KPSBATCH_LOG
-step=()
-if [ -n "${SLURM_JOB_ID:-}" ]; then step=(srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"); fi
+srun=()
+if [ -n "${SLURM_JOB_ID:-}" ]; then srun=(srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"); fi
 
 # SLURM's warning comes to this shell (B: in --signal) or to the step (without B:); pass it on, and outlive it.
-"${step[@]}" "${python[@]}" -u -m kpsbatch run "$config" "${shard[@]}" "$@" &
+"${srun[@]}" "${python[@]}" -u -m kpsbatch run "$config" "${shard[@]}" "$@" &
 child=$!
 trap 'kill -USR2 "$child" 2>/dev/null || true' USR2
 if [ -n "${SLURM_JOB_ID:-}" ]; then trap : TERM; else trap 'kill -TERM "$child" 2>/dev/null || true' TERM INT; fi
@@ -77,8 +78,10 @@ done
 
 case $status in
   3 | 140 | 143) # interrupted, or hit by the signal while it started: go on later, unless the job was cancelled
-    if [ -n "${SLURM_JOB_ID:-}" ] && [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
-      scontrol requeue "$SLURM_JOB_ID"
+    if [ -n "${SLURM_JOB_ID:-}" ]; then
+      job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+      state=$(squeue --noheader --jobs="$job" --format=%T)
+      if [ "$state" = RUNNING ]; then scontrol requeue "$job"; fi
     fi
     ;;
 esac

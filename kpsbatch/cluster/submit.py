@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,9 @@ REQUEUE = """\
 status=$?
 case $status in
   3 | 140 | 143) # interrupted, or hit by the signal while it started: go on later, unless the job was cancelled
-    state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
-    if [ "$state" = RUNNING ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+    job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+    state=$(squeue --noheader --jobs="$job" --format=%T)
+    if [ "$state" = RUNNING ]; then scontrol requeue "$job"; fi
     ;;
 esac
 exit $status"""
@@ -89,30 +90,41 @@ def job_name(root: Path) -> str:
     return f"kpsbatch-{hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]}"
 
 
-def refuse_live(root: Path) -> None:
-    """Refuse to submit while something works on the same output; asks squeue once.
+def refuse_live(root: Path, cluster: str) -> None:
+    """Refuse to submit while something works on the same output; asks squeue once, where it is.
 
     Raises:
-        SubmitError: Names the jobs or processes.
+        SubmitError: Names the jobs or processes; or SLURM is to be used and doesn't answer.
     """
     runs = read_runs(root)
     live: list[str] = []
-    if shutil.which("squeue"):
-        own, others = job_name(root), {run.get("job") for run in runs}
-        jobs: dict[str, Counter[str]] = {}
-        command = ["squeue", "--noheader", f"--name={own},kpsbatch", "--format=%F %T %j"]
-        for line in _ask(command).splitlines():
-            job, state, name = [*line.split(maxsplit=2), "", ""][:3]
-            if name.strip() == own or job in others:
-                jobs.setdefault(job, Counter())[state.lower()] += 1
-        for job, states in jobs.items():
-            live.append(f"job {job} ({', '.join(f'{count} {state}' for state, count in states.items())})")
+    try:
+        live += _live_jobs(root, {run.get("job") for run in runs})
+    except SubmitError:
+        if cluster == "slurm":
+            raise
     live += [f"process {run['pid']}" for run in runs if not run.get("job") and is_alive_here(run)]
     if live:
         raise SubmitError(
             f"nothing else may work on the same output: {'; '.join(live)} on {root}; wait, cancel (scancel, kill), "
             "or --force"
         )
+
+
+def _live_jobs(root: Path, known: Collection[str | None]) -> list[str]:
+    """Jobs for an output folder that SLURM knows: by the name that `submit` gives, or `array.sh` and a known ID."""
+    if shutil.which("squeue") is None:
+        return []
+    own = job_name(root)
+    jobs: dict[str, Counter[str]] = {}
+    for line in _ask(["squeue", "--noheader", f"--name={own},kpsbatch", "--format=%F %T %j"]).splitlines():
+        job, state, name = [*line.split(maxsplit=2), "", ""][:3]
+        if name.strip() == own or job in known:
+            jobs.setdefault(job, Counter())[state.lower()] += 1
+    return [
+        f"job {job} ({', '.join(f'{count} {state}' for state, count in states.items())})"
+        for job, states in jobs.items()
+    ]
 
 
 def array_sizes(shards: int) -> list[int]:
