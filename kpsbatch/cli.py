@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import kpsbatch
-from kpsbatch.errors import ConfigError, KpsbatchError
+from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError
 
 if TYPE_CHECKING:
+    from kpsbatch.cluster.plan import Plan
     from kpsbatch.config import Config
     from kpsbatch.work.run import Summary
 
@@ -174,19 +176,29 @@ def run(
     """Do the work here, with a progress bar. Killed at any time, the same command goes on."""
     settings = _load(config, overrides, signers, splits, signs, adjusted)
     from kpsbatch.progress import run_progress
+    from kpsbatch.store.run_state import Origin
     from kpsbatch.work.run import run as run_units
     from kpsbatch.work.shards import signs_of_shard
     from kpsbatch.work.signals import stop_on_signals
 
     mine = settings.dataset.signs
+    origin = Origin()
     if shard is not None:
-        mine = signs_of_shard(mine, *_parse_shard(shard))
+        number, shards = _parse_shard(shard)
+        mine = signs_of_shard(mine, number, shards)
+        origin = Origin(shard=number, shards=shards)
         if not mine:
             print(f"shard {shard} of {len(settings.dataset.signs)} signs holds none: nothing to do")
             return
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
-            settings, mine, overwrite=overwrite, retry_failed=retry_failed, on_progress=show, stop_reason=stop
+            settings,
+            mine,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            on_progress=show,
+            stop_reason=stop,
+            origin=origin,
         )
     print_summary(settings, summary)
     raise typer.Exit(summary.exit_status)
@@ -225,6 +237,133 @@ def print_summary(config: Config, summary: Summary) -> None:
             "mend the data, then run again with --retry-failed"
         )
     print(f"outputs: {config.output.root}")
+
+
+@app.command()
+def submit(
+    config: ConfigPath,
+    cluster: Annotated[
+        Optional[str], typer.Option(metavar="slurm|local", help="Where to; default slurm, where sbatch is.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch script and submit nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while jobs for the same output are live.")] = False,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    adjusted: Adjusted = False,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    from kpsbatch.cluster import submit as cluster_submit
+    from kpsbatch.cluster.plan import make_plan
+
+    if cluster not in (None, "slurm", "local"):
+        raise ConfigError(f"--cluster must be slurm or local (got {cluster!r})")
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
+    cluster = cluster_submit.choose_cluster(cluster)
+    if not (force or dry_run):
+        cluster_submit.refuse_live(settings.output.root, cluster)
+    plan = make_plan(settings, overwrite=overwrite, retry_failed=retry_failed)
+    missing = f", {plan.missing} have no video" if plan.missing else ""
+    if not plan.shards:
+        print(f"nothing left to do: {plan.finished} units are finished{missing}; outputs: {settings.output.root}")
+        return
+    print(f"{plan.units} units in {len(plan.shards)} shards; {plan.finished} units are finished{missing}")
+    if cluster == "local":
+        if not dry_run:
+            raise typer.Exit(_submit_here(settings, plan, quiet))
+        print("would run here, one shard after another")
+    elif dry_run:
+        _print_scripts(settings, plan)
+    else:
+        done = cluster_submit.submit_slurm(settings, plan)
+        print(f"jobs:  {' '.join(done.jobs)}")
+        print(f"logs:  {done.folder / 'logs'}")
+        print(f"watch: squeue --jobs={','.join(done.jobs)}")
+        print(f"look:  {_program()} logs {shlex.quote(str(config))}")
+
+
+def _print_scripts(config: Config, plan: Plan) -> None:
+    """Print what sbatch would get, array by array."""
+    from kpsbatch.cluster.submit import array_sizes, batch_script
+
+    sizes = array_sizes(len(plan.shards))
+    for number, size in enumerate(sizes):
+        if len(sizes) > 1:
+            print(f"### array {number + 1} of {len(sizes)}")
+        print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
+
+
+def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
+    """Run a plan on this machine, with progress; returns the exit status."""
+    import time
+
+    from kpsbatch.cluster.submit import submit_local
+    from kpsbatch.progress import count_progress, show_duration
+    from kpsbatch.store.run_state import Origin, read_run
+    from kpsbatch.work.signals import stop_on_signals
+
+    starts = [sum(shard.units for shard in plan.shards[:number]) for number in range(len(plan.shards))]
+    began = time.monotonic()
+    with stop_on_signals() as stop, count_progress("units", quiet=quiet) as show:
+
+        def units_done(number: int) -> int:
+            state = read_run(config.output.root, Origin(plan.id, number))
+            return int(state["units_done"]) if state else 0
+
+        def on_end(number: int, status: int) -> None:
+            nonlocal began
+            how = {0: "finished", 1: "finished, some videos failed", 3: "interrupted"}.get(status, "failed")
+            seconds, began = time.monotonic() - began, time.monotonic()
+            name = f"shard {number} of {len(plan.shards)}"
+            print(f"{name}: {how}, {units_done(number)} units, {show_duration(seconds)}", flush=True)
+
+        status = submit_local(
+            config,
+            plan,
+            on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),
+            on_wait=lambda number: show(starts[number] + units_done(number), plan.units),
+            on_end=on_end,
+            stop=stop,
+        )
+    if status == 3:
+        raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
+    if status == 2:
+        print("kpsbatch: a shard failed; its log says why: kpsbatch logs CONFIG --failed", file=sys.stderr)
+    return status
+
+
+@app.command()
+def logs(
+    config: ConfigPath,
+    failed: Annotated[bool, typer.Option("--failed", help="Only tasks that failed, were interrupted or lost.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines of each log.")] = 5,
+    overrides: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
+    settings = _load(config, overrides)
+    from kpsbatch.inspect.logs import task_logs
+
+    tasks = task_logs(settings.output.root)
+    shown = [task for task in tasks if task.needs_a_look or not failed]
+    if not tasks:
+        print(f"nothing was submitted or run yet for {settings.output.root}")
+    for task in shown:
+        place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
+        print(", ".join(part for part in (task.name, place, task.state, task.counts) if part))
+        if task.error:
+            print(f"    {task.error}")
+        for line in task.tail(lines):
+            print(f"  | {line}")
+        if task.log is not None and task.needs_a_look:
+            print(f"    whole log: {task.log}")
+    if failed and tasks and not shown:
+        print(f"none of {len(tasks)} tasks failed")
 
 
 @app.command()

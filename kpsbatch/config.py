@@ -30,6 +30,7 @@ MAX_SIGN = 99_999
 LAYOUT_FIELDS = ("signer", "split", "sign")
 PART_NAMES = ("pose", "face", "hands")
 MAX_NAME_BYTES = 100
+PATH_SETTINGS = (("dataset", "root"), ("output", "root"), ("landmarks", "models"), ("slurm", "container"))
 
 
 def parse_signs(value: object) -> tuple[int, ...]:
@@ -82,6 +83,8 @@ def _expand_path(value: object, info: ValidationInfo) -> Path:
     """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
     if not isinstance(value, (str, Path)) or not str(value).strip():
         raise ValueError(f"must be a path (got {value!r})")
+    if not (info.context or {}).get("expand", True):
+        return Path(value)
     text = os.path.expandvars(str(value))
     if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
         raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
@@ -128,6 +131,81 @@ def _unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
     return names
 
 
+def parse_time(value: object) -> int:
+    """Read a time limit in one of SLURM's formats, in whole minutes, rounded up.
+
+    The formats: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes,
+    days-hours:minutes:seconds.
+
+    Raises:
+        ValueError: Not a time limit, or less than a minute.
+    """
+    text = str(value).strip()
+    match = re.fullmatch(r"(?:([0-9]{1,4})-)?([0-9]{1,6})(?::([0-9]{1,6}))?(?::([0-9]{1,6}))?", text)
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or match is None:
+        raise ValueError(f"must be minutes, or like 04:00:00 or 1-12:00:00 (got {value!r})")
+    days, first, second, third = (int(part) if part else 0 for part in match.groups())
+    if match[1] or match[4]:
+        seconds = ((days * 24 + first) * 60 + second) * 60 + third
+    else:
+        seconds = first * 60 + second
+    if seconds < 60:
+        raise ValueError(f"must be at least one minute (got {value!r})")
+    return -(-seconds // 60)
+
+
+def _check_memory(value: object) -> str:
+    if isinstance(value, bool) or not re.fullmatch(r"0|[1-9][0-9]*[KMGT]B?", str(value).strip(), re.IGNORECASE):
+        raise ValueError(f"must be a size with its unit, such as 16G or 4000M (got {value!r})")
+    return str(value).strip().upper()
+
+
+def _check_sbatch_value(value: object) -> str:
+    if isinstance(value, (bool, float)) or not isinstance(value, (int, str)):
+        raise ValueError(f"must be text (got {value!r})")
+    if not str(value).strip() or not str(value).isprintable():
+        raise ValueError(f"must be one line of text (got {value!r})")
+    return str(value).strip()
+
+
+_OWN = "kpsbatch sets it itself"
+_ONE_PROCESS = "a task is one process on one node; use slurm.cpus_per_task"
+_LOGS = "the logs lie below output.root"
+_ANSWER = "kpsbatch reads sbatch's answer at once"
+MANAGED_PARAMETERS = {
+    **{key: f"use slurm.{key}" for key in ("time", "mem", "partition", "account", "qos", "constraint")},
+    "cpus-per-task": "use slurm.cpus_per_task",
+    "array": "use run.chunk_size and slurm.array_parallelism",
+    **dict.fromkeys(("output", "error"), _LOGS),
+    **dict.fromkeys(("nodes", "ntasks", "ntasks-per-node"), _ONE_PROCESS),
+    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), _OWN),
+    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), _ANSWER),
+}
+"""sbatch parameters that `slurm.extra` can't hold, and what to do instead."""
+
+
+def _check_extra(extra: object) -> dict[str, bool | str]:
+    """Further sbatch parameters: long names, none of them managed here; true sets a flag, false leaves it out."""
+    if not isinstance(extra, Mapping):
+        raise ValueError(f"must be sbatch parameters such as {{mail-type: END}} (got {extra!r})")
+    checked: dict[str, bool | str] = {}
+    for key, value in extra.items():
+        name = str(key).strip().removeprefix("--").replace("_", "-")
+        if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
+            raise ValueError(f"must hold long names of sbatch parameters, such as mail-type (got {key!r})")
+        if name in MANAGED_PARAMETERS:
+            raise ValueError(f"must not hold {key!r}: {MANAGED_PARAMETERS[name]}")
+        try:
+            checked[name] = True if value is True else _check_sbatch_value(value)
+        except ValueError as error:
+            if value is not False:
+                raise ValueError(f"{key} {error}") from None
+    return checked
+
+
+Minutes = Annotated[int, BeforeValidator(parse_time)]
+Memory = Annotated[str, BeforeValidator(_check_memory)]
+SbatchValue = Annotated[str, BeforeValidator(_check_sbatch_value)]
 Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs)]
 AnyPath = Annotated[Path, BeforeValidator(_expand_path)]
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -238,11 +316,21 @@ class RunConfig(Section):
 
 
 class SlurmConfig(Section):
-    """Where it runs: one job array."""
+    """Where it runs: job arrays. What is None is not sent, so that the cluster's own default counts."""
 
-    time: str = "04:00:00"
+    time: Minutes = 240
     cpus_per_task: Annotated[int, Field(ge=1)] = 8
+    mem: Memory | None = None
+    partition: SbatchValue | None = None
+    account: SbatchValue | None = None
+    qos: SbatchValue | None = None
+    constraint: SbatchValue | None = None
     array_parallelism: Annotated[int, Field(ge=1)] = 20
+    setup: Annotated[
+        tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
+    ] = ()
+    container: AnyPath | None = None
+    extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = {}
 
 
 class Config(Section):
@@ -276,7 +364,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = _read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"config must be a YAML file: {path} does not exist (try: kpsbatch demo demo)") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -293,6 +381,39 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: {explain(error)}") from None
 
 
+def load_frozen_config(path: Path) -> Config:
+    """Read what `dump_config` wrote: paths are absolute, and taken as they stand.
+
+    Raises:
+        ConfigError: It can't be read.
+    """
+    try:
+        return Config.model_validate(_read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"the submission's config must be readable: {path}: {_one_line(error)}; submit again"
+        ) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without numbers to the base of 60: `time: 4:00:00` stays a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    char: [
+        (tag, re.compile(r"^(?![-+]?[0-9][0-9_]*:)(?:" + pattern.pattern + ")", re.VERBOSE))
+        if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        else (tag, pattern)
+        for tag, pattern in resolvers
+    ]
+    for char, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
+
+
 def _apply_override(tree: dict[Any, Any], override: str) -> None:
     """Set `section.key=value` in the tree, in place."""
     key, equals, text = override.partition("=")
@@ -301,10 +422,10 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         raise ConfigError(f"--set must be like landmarks.running_mode=video (got {override!r})")
     try:
         braces = names == ["dataset", "layout"] and text.lstrip().startswith("{")  # a template, no YAML mapping
-        value = text.strip() if braces else yaml.safe_load(text)
+        value = text.strip() if braces else _read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: the value must be YAML (got {text!r}: {_one_line(error)})") from None
-    if names in (["dataset", "root"], ["output", "root"], ["landmarks", "models"]) and isinstance(value, str):
+    if tuple(names) in PATH_SETTINGS and isinstance(value, str):
         value = value if value.startswith(("~", "$")) else os.path.abspath(value)
     for name in names[:-1]:
         child = tree.get(name)

@@ -85,6 +85,15 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
     return Listing(folder, exists=True, videos=videos, odd=tuple(odd))
 
 
+def has_video(dataset: DatasetConfig, unit: Unit) -> bool:
+    """Whether a unit has a video at all; stops at the first, so that thousands of units are asked in a second."""
+    try:
+        with os.scandir(unit_folder(dataset, unit)) as entries:
+            return any(_problem(entry) is None for entry in entries)
+    except OSError:
+        return False
+
+
 def _problem(entry: os.DirEntry[str]) -> str | None:
     """Why an entry is no video, or None when it is one."""
     try:

@@ -104,6 +104,15 @@ class Outputs:
                     states[unit] = "failed"
         return states
 
+    def recorded_since(self, unit: Unit, state: State, moment: float) -> bool:
+        """Whether a unit's record was written after a moment of the file system's clock."""
+        if state == "foreign":
+            return False
+        try:
+            return self.record_path(unit, state).stat().st_mtime > moment
+        except OSError:
+            return False
+
     def refuse_foreign(self, states: Mapping[Unit, State]) -> None:
         """Refuse outputs that were made with other settings.
 

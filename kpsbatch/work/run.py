@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +25,7 @@ from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State
+from kpsbatch.store.run_state import ALONE, Origin, tracked
 from kpsbatch.work.cores import worker_count
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
@@ -136,6 +137,7 @@ def run(
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop_reason: Callable[[], str] = lambda: "",
+    origin: Origin = ALONE,
 ) -> Summary:
     """Do all unfinished units of some signs.
 
@@ -146,6 +148,7 @@ def run(
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
         stop_reason: Asked a few times a second; anything but "" ends the run.
+        origin: What the run is a part of; its state file says so.
 
     Raises:
         DatasetError: The dataset is not there, or holds no video at all for these signs.
@@ -153,6 +156,26 @@ def run(
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
+    progress = Progress()
+    with tracked(config.output.root, origin, lambda: asdict(progress)) as note:
+
+        def tell(current: Progress) -> None:
+            note()
+            on_progress(current)
+
+        return _run(config, signs, overwrite, retry_failed, origin.submitted, progress, tell, stop_reason)
+
+
+def _run(
+    config: Config,
+    signs: Sequence[int] | None,
+    overwrite: bool,
+    retry_failed: bool,
+    retried_since: float,
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+    stop_reason: Callable[[], str],
+) -> Summary:
     started = time.monotonic()
     check_root(config.dataset)
     outputs, job = open_outputs(config)
@@ -162,10 +185,10 @@ def run(
     if not overwrite:
         outputs.refuse_foreign(states)
     redo: set[str] = {"foreign"} | ({"partial", "failed"} if retry_failed else set())
-    summary = Summary(states)
+    summary = Summary(states, progress=progress)
     todo: list[tuple[Unit, Listing]] = []
     for unit in units:
-        if unit in states and states[unit] not in redo:
+        if unit in states and (states[unit] not in redo or outputs.recorded_since(unit, states[unit], retried_since)):
             continue
         listing = list_unit(config.dataset, unit)
         summary.odd.update(problem for _, problem in listing.odd)

@@ -1,0 +1,83 @@
+"""What a task of a submission does: one shard of its plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from kpsbatch.config import Config, format_signs, load_frozen_config
+from kpsbatch.errors import InterruptedRun, KpsbatchError
+from kpsbatch.work.signals import StopRequest, stop_on_signals
+
+SIGNAL_DELAY_SECONDS = 90
+SIGNAL_EARLY_SECONDS = 75
+"""SLURM may send the signal a minute early; the rest is for the interpreter's start."""
+
+
+def signal_delay(minutes: int) -> int:
+    """Seconds before the time limit at which SLURM is asked for a signal: 90, less for limits of a few minutes."""
+    return min(SIGNAL_DELAY_SECONDS, minutes * 15)
+
+
+def run_shard(folder: Path, number: int) -> int:
+    """Do one shard; errors are printed, as the command line does.
+
+    Returns:
+        The exit status: 0, 1, 2, or 3 when the task is to be started again.
+    """
+    started = time.monotonic()
+    with stop_on_signals() as stop:
+        try:
+            config = load_frozen_config(folder / "config.yaml")
+            return _run(config, folder, number, stop, started)
+        except KpsbatchError as error:
+            print(f"kpsbatch: {error}", file=sys.stderr, flush=True)
+            return error.exit_status
+
+
+def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
+    from kpsbatch.cli import print_summary
+    from kpsbatch.cluster.plan import read_plan
+    from kpsbatch.progress import run_progress
+    from kpsbatch.store.run_state import Origin
+    from kpsbatch.work.run import Progress, run
+
+    plan = read_plan(folder)
+    shard = plan.shards[number]
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    again = f", start {restarts + 1}" if restarts else ""
+    print(
+        f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
+        flush=True,
+    )
+    units_done = 0
+    with run_progress(quiet=False) as show:
+
+        def tell(progress: Progress) -> None:
+            nonlocal units_done
+            units_done = progress.units_done
+            show(progress)
+
+        try:
+            summary = run(
+                config,
+                shard.signs,
+                overwrite=plan.overwrite,
+                retry_failed=plan.retry_failed,
+                on_progress=tell,
+                stop_reason=stop,
+                origin=Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime),
+            )
+        except InterruptedRun as error:
+            limit = config.slurm.time * 60
+            at_limit = time.monotonic() - started > limit - signal_delay(config.slurm.time) - SIGNAL_EARLY_SECONDS
+            if stop.reason == "SIGUSR2" and at_limit and restarts and not units_done:
+                raise KpsbatchError(
+                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in "
+                    f"{restarts + 1} starts; raise slurm.time or slurm.cpus_per_task, then submit again"
+                ) from error
+            raise
+    print_summary(config, summary)
+    return summary.exit_status

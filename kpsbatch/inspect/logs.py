@@ -1,0 +1,108 @@
+"""What the tasks of a submission say, from files alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kpsbatch.cluster.plan import list_submissions, log_file, read_jobs, read_plan
+from kpsbatch.store.run_state import LOST_SECONDS, is_lost, read_runs
+
+TAIL_BYTES = 64 * 1024
+QUIET_STATES = ("waiting", "starting", "running", "finished")
+
+
+@dataclass(frozen=True)
+class TaskLog:
+    """A task, or a run by itself.
+
+    Attributes:
+        name: The shard of a submission, or the run.
+        job: The job, "" outside of SLURM and before it started.
+        state: waiting, starting, running, lost, finished, "finished, 2 videos failed", interrupted, failed.
+        node: Where it runs or ran, "" before it started.
+        counts: Units and videos done, "" before it started.
+        error: Why it failed.
+        log: Its log, where that is known.
+    """
+
+    name: str
+    job: str
+    state: str
+    node: str
+    counts: str
+    error: str
+    log: Path | None
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether it is anything but waiting, starting, running or finished without a failure."""
+        return self.state not in QUIET_STATES
+
+    def tail(self, lines: int) -> list[str]:
+        """The last lines of its log."""
+        if self.log is None:
+            return []
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return []
+        return text.splitlines()[-lines:]
+
+
+def task_logs(root: Path) -> list[TaskLog]:
+    """The tasks of the newest submission, and the runs outside of submissions that started after it."""
+    runs = read_runs(root)
+    submissions = list_submissions(root)
+    logs: list[TaskLog] = []
+    since = 0.0
+    if submissions:
+        folder = submissions[-1]
+        plan, jobs = read_plan(folder), read_jobs(folder).jobs
+        since = (folder / "plan.json").stat().st_mtime
+        by_shard = {run["shard"]: run for run in runs if run.get("submission") == plan.id}
+        for number in range(len(plan.shards)):
+            job = jobs[number] if number < len(jobs) else ""
+            log = log_file(folder, job) if job else None
+            name = f"shard {number} of {len(plan.shards)}"
+            logs.append(_task_log(name, by_shard.get(number), job, log))
+    alone = [run for run in runs if not run.get("submission") and _started(run) > since]
+    return logs + [_task_log(run["run"], run, "", None) for run in sorted(alone, key=_started)]
+
+
+def _task_log(name: str, run: Mapping[str, Any] | None, job: str, log: Path | None) -> TaskLog:
+    if run is None:
+        return TaskLog(name, job, _state_without_run(log), "", "", "", log)
+    state = "lost" if is_lost(run) else run["state"]
+    if state == "finished" and run["videos_failed"]:
+        state = f"finished, {run['videos_failed']} videos failed"
+    counts = f"{run['units_done']}/{run['units']} units, {run['videos_done']}/{run['videos']} videos"
+    if log is None and run.get("log"):
+        log = Path(run["log"])
+    return TaskLog(name, job or _job_name(run), state, run["host"], counts, run["error"], log)
+
+
+def _state_without_run(log: Path | None) -> str:
+    try:
+        silent = time.time() - log.stat().st_mtime if log is not None else None
+    except OSError:
+        silent = None
+    if silent is None:
+        return "waiting"
+    return "starting" if silent < LOST_SECONDS else "failed before it could start"
+
+
+def _job_name(run: Mapping[str, Any]) -> str:
+    job, task = run.get("job"), run.get("array_task")
+    return "" if not job else f"{job}" if task is None else f"{job}_{task}"
+
+
+def _started(run: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(run["started"]).timestamp()
