@@ -49,61 +49,29 @@ class Landmarker:
                 f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`"
             ) from None
         self._mp = mp
-        vision = mp.tasks.vision
+        self._settings = settings
         self._video = settings.running_mode == "video"
-        mode = vision.RunningMode.VIDEO if self._video else vision.RunningMode.IMAGE
-        sure = settings.confidence
+        self._mode = mp.tasks.vision.RunningMode.VIDEO if self._video else mp.tasks.vision.RunningMode.IMAGE
         self._last = 0  # MediaPipe's clock, in milliseconds; it must rise through the landmarkers' life
         self._first = GAP_MILLISECONDS  # its smoothing takes a first timestamp of 0 for "unset"
-
-        def base(bundle: bytes) -> Any:
-            gpu = settings.delegate == "gpu"
-            delegate = BaseOptions.Delegate.GPU if gpu else BaseOptions.Delegate.CPU
-            return BaseOptions(model_asset_buffer=bundle, delegate=delegate)
-
         self._pose = self._face = self._hands = self._region = None
+        gpu = settings.delegate == "gpu"
+        self._delegate = BaseOptions.Delegate.GPU if gpu else BaseOptions.Delegate.CPU
         try:
             if needs_pose(settings):
-                self._pose = vision.PoseLandmarker.create_from_options(
-                    vision.PoseLandmarkerOptions(
-                        base_options=base(bundles["pose"].read()),
-                        running_mode=mode,
-                        min_pose_detection_confidence=sure.pose_detection,
-                        min_pose_presence_confidence=sure.pose_presence,
-                        min_tracking_confidence=sure.pose_tracking,
-                    )
-                )
+                self._pose_bundle = bundles["pose"].read()
+                self._pose = self._make_pose()
             if "face" in settings.parts:
-                self._face = vision.FaceLandmarker.create_from_options(
-                    vision.FaceLandmarkerOptions(
-                        base_options=base(bundles["face"].read()),
-                        running_mode=mode,
-                        min_face_detection_confidence=sure.face_detection,
-                        min_tracking_confidence=sure.face_tracking,
-                    )
-                )
+                self._face = self._make_face(bundles["face"].read())
             if "hands" in settings.parts:
-                self._hands = vision.HandLandmarker.create_from_options(
-                    vision.HandLandmarkerOptions(
-                        base_options=base(bundles["hand"].read()),
-                        running_mode=mode,
-                        num_hands=2,
-                        min_hand_detection_confidence=sure.hand_detection,
-                        min_hand_presence_confidence=sure.hand_presence,
-                        min_tracking_confidence=sure.hand_tracking,
-                    )
-                )
+                hand_bundle = bundles["hand"].read()
+                self._hands = self._make_hands(hand_bundle)
                 if settings.recover_hands:
-                    self._region = vision.HandLandmarker.create_from_options(
-                        vision.HandLandmarkerOptions(
-                            base_options=base(whole_picture_hand_bundle(bundles["hand"].read())),
-                            min_hand_presence_confidence=SECOND_LOOK_PRESENCE * sure.hand_presence,
-                        )
-                    )
+                    self._region = self._make_region(whole_picture_hand_bundle(hand_bundle))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             self.close()
             reason = " ".join(str(error).split())[:200]
-            if settings.delegate == "gpu":
+            if gpu:
                 raise ModelError(
                     f"landmarks.delegate: gpu needs a GPU that MediaPipe can use (got: {reason}); use delegate: cpu"
                 ) from None
@@ -114,15 +82,66 @@ class Landmarker:
             self.close()
             raise
 
+    def _base(self, bundle: bytes) -> Any:
+        return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
+
+    def _make_pose(self) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.PoseLandmarkerOptions(
+            base_options=self._base(self._pose_bundle),
+            running_mode=self._mode,
+            min_pose_detection_confidence=sure.pose_detection,
+            min_pose_presence_confidence=sure.pose_presence,
+            min_tracking_confidence=sure.pose_tracking,
+        )
+        return vision.PoseLandmarker.create_from_options(options)
+
+    def _make_face(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.FaceLandmarkerOptions(
+            base_options=self._base(bundle),
+            running_mode=self._mode,
+            min_face_detection_confidence=sure.face_detection,
+            min_tracking_confidence=sure.face_tracking,
+        )
+        return vision.FaceLandmarker.create_from_options(options)
+
+    def _make_hands(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.HandLandmarkerOptions(
+            base_options=self._base(bundle),
+            running_mode=self._mode,
+            num_hands=2,
+            min_hand_detection_confidence=sure.hand_detection,
+            min_hand_presence_confidence=sure.hand_presence,
+            min_tracking_confidence=sure.hand_tracking,
+        )
+        return vision.HandLandmarker.create_from_options(options)
+
+    def _make_region(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.HandLandmarkerOptions(
+            base_options=self._base(bundle),
+            min_hand_presence_confidence=SECOND_LOOK_PRESENCE * sure.hand_presence,
+        )
+        return vision.HandLandmarker.create_from_options(options)
+
     def start_video(self, height: int, width: int) -> None:
-        """Forget the video before: in video mode one blank frame resets all tracking, bit-exactly.
+        """Forget the video before, so that each gives what it gives alone; counts in video mode.
+
+        One blank frame resets the tracking of faces and hands bit-exactly. It does not reset the smoothing of the
+        pose's visibility (measured: off by up to 0.27), so the pose landmarker is made anew.
 
         Args:
             height: Of the video's first frame, in pixels.
             width: Of the video's first frame, in pixels.
         """
         if self._video and self._last:
+            if self._pose is not None:
+                self._pose.close()
+                self._pose = None
             self._detect(np.zeros((height, width, 3), np.uint8), self._last + GAP_MILLISECONDS)
+            self._pose = self._make_pose() if needs_pose(self._settings) else None
         self._first = self._last + GAP_MILLISECONDS
 
     def detect(self, image: RGB, timestamp: int) -> Detection:
