@@ -14,6 +14,7 @@ from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
 from kpsbatch.landmarks.detection import Detection, Hand
+from kpsbatch.landmarks.reading import reader_for
 
 Points = NDArray[np.float32]
 RGB = NDArray[np.uint8]
@@ -43,12 +44,12 @@ class Landmarker:
             os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
         try:
             import mediapipe as mp
-            from mediapipe.tasks.python.core.base_options import BaseOptions
         except ImportError as error:
             raise ModelError(
                 f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`"
             ) from None
         self._mp = mp
+        self._reader = reader_for(mp)
         self._settings = settings
         self._video = settings.running_mode == "video"
         self._mode = mp.tasks.vision.RunningMode.VIDEO if self._video else mp.tasks.vision.RunningMode.IMAGE
@@ -56,7 +57,8 @@ class Landmarker:
         self._first = GAP_MILLISECONDS  # its smoothing takes a first timestamp of 0 for "unset"
         self._pose = self._face = self._hands = self._region = None
         gpu = settings.delegate == "gpu"
-        self._delegate = BaseOptions.Delegate.GPU if gpu else BaseOptions.Delegate.CPU
+        delegates = mp.tasks.BaseOptions.Delegate
+        self._delegate = delegates.GPU if gpu else delegates.CPU
         try:
             if needs_pose(settings):
                 self._pose_bundle = bundles["pose"].read()
@@ -166,25 +168,20 @@ class Landmarker:
         """
         if self._region is None:
             return None
-        return next(iter(_hands_of(self._region.detect(self._picture(image)))), None)
+        return next(iter(self._reader.hands(self._region, self._picture(image), None)), None)
+
+    def _detect(self, image: RGB, clock: int) -> Detection:
+        self._last = clock
+        picture = self._picture(image)
+        at = clock if self._video else None
+        return Detection(
+            None if self._pose is None else self._reader.pose(self._pose, picture, at),
+            None if self._face is None else self._reader.face(self._face, picture, at),
+            [] if self._hands is None else self._reader.hands(self._hands, picture, at),
+        )
 
     def _picture(self, image: RGB) -> Any:
         return self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
-
-    def _detect(self, image: RGB, clock: int) -> Detection:
-        picture = self._picture(image)
-        self._last = clock
-
-        def run(landmarker: Any) -> Any:
-            return landmarker.detect_for_video(picture, clock) if self._video else landmarker.detect(picture)
-
-        pose = face = None
-        if self._pose is not None and (found := run(self._pose).pose_landmarks):
-            pose = np.array([(p.x, p.y, p.z, p.visibility) for p in found[0]], np.float32)
-        if self._face is not None and (found := run(self._face).face_landmarks):
-            face = np.array([(p.x, p.y, p.z) for p in found[0]], np.float32)
-        hands = _hands_of(run(self._hands)) if self._hands is not None else []
-        return Detection(pose, face, hands)
 
     def close(self) -> None:
         """Close the landmarkers; safe to call twice."""
@@ -201,17 +198,6 @@ class Landmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _hands_of(result: Any) -> list[Hand]:
-    return [
-        Hand(
-            np.array([(p.x, p.y, p.z) for p in points], np.float32),
-            "right" if labels[0].category_name == "Right" else "left",
-            float(labels[0].score),
-        )
-        for points, labels in zip(result.hand_landmarks, result.handedness, strict=True)
-    ]
 
 
 def needs_pose(settings: LandmarksConfig) -> bool:
