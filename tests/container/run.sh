@@ -44,17 +44,17 @@ done
 timeout 5 "$docker" info >/dev/null 2>&1 || skip "the Docker engine can't start ($(grep -iE 'level=fatal|error|failed' "$work/dockerd.log" | tail -n 1))"
 
 if [ ! -x "$work/apptainer/usr/bin/apptainer" ]; then
-  timeout 240 "$here/apptainer.sh" install "$work/apptainer" >"$work/apptainer.log" 2>&1 & # beside what follows
+  timeout 300 "$here/apptainer.sh" install "$work/apptainer" >"$work/apptainer.log" 2>&1 & # beside what follows
   apptainer_install=$!
 fi
 
 if [ ! -s "$work/base.tar" ]; then
   say "making a stand-in for the base image"
   status=0
-  timeout 180 "$here/base_image.sh" "$work/base.tar.new" >"$work/base.log" 2>&1 || status=$?
+  timeout 300 "$here/base_image.sh" "$work/base.new.tar" >"$work/base.log" 2>&1 || status=$?
   [ "$status" != 77 ] || skip "no base image ($(tail -n 1 "$work/base.log"))"
   [ "$status" = 0 ] || { tail -n 20 "$work/base.log" >&2; exit 1; }
-  mv "$work/base.tar.new" "$work/base.tar"
+  mv "$work/base.new.tar" "$work/base.tar"
 fi
 "$docker" import --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8' \
   --change 'CMD ["python3"]' "$work/base.tar" python-slim-stand-in >/dev/null
@@ -76,5 +76,5 @@ if [ -n "${apptainer_install:-}" ]; then
 fi
 say "testing"
 cd "$project"
-KPSBATCH_TEST_WORK=$work timeout 400 "$PYTHON" -m pytest -p no:cacheprovider -rsP -q tests/container
+KPSBATCH_TEST_WORK=$work timeout 900 "$PYTHON" -m pytest -p no:cacheprovider -rsP -q tests/container
 say "done"
