@@ -31,6 +31,7 @@ def test_packets_hold_what_the_public_api_returns(mode: str) -> None:
         assert [(hand.label, hand.score) for hand in packets.hands] == [(h.label, h.score) for h in results.hands]
         for one, other in zip(packets.hands, results.hands, strict=True):
             np.testing.assert_array_equal(one.points, other.points)
-    assert len(seen[0][1].hands) == 2
+    assert seen[0][1].hands
     if mode == "image":
+        assert len(seen[0][1].hands) == 2
         assert seen[0][-1].pose is None

@@ -132,19 +132,26 @@ class Landmarker:
         """Forget the video before, so that each gives what it gives alone; counts in video mode.
 
         One blank frame resets the tracking of faces and hands bit-exactly. It does not reset the smoothing of the
-        pose's visibility (measured: off by up to 0.27), so the pose landmarker is made anew.
+        pose's visibility (measured: off by up to 0.27), so the pose landmarker starts anew.
 
         Args:
             height: Of the video's first frame, in pixels.
             width: Of the video's first frame, in pixels.
         """
         if self._video and self._last:
-            if self._pose is not None:
-                self._pose.close()
-                self._pose = None
+            pose, self._pose = self._pose, None
             self._detect(np.zeros((height, width, 3), np.uint8), self._last + GAP_MILLISECONDS)
-            self._pose = self._make_pose() if needs_pose(self._settings) else None
+            self._pose = pose and self._restarted(pose)
         self._first = self._last + GAP_MILLISECONDS
+
+    def _restarted(self, pose: Any) -> Any:
+        """The pose landmarker without a past: its graph restarted, or where a release can't, a new one."""
+        restart = getattr(getattr(pose, "_runner", None), "restart", None)
+        if restart is not None:
+            restart()
+            return pose
+        pose.close()
+        return self._make_pose()
 
     def detect(self, image: RGB, timestamp: int) -> Detection:
         """Find the landmarks of one frame.

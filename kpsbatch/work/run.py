@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit
+from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit, listed_size
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
 from kpsbatch.landmarks.bundles import find_bundles
@@ -284,7 +284,9 @@ def _tasks(
             summary.progress.videos -= len(listing.videos)
             continue
         open_units[unit] = _OpenUnit(unit, listing, replace)
-        for video in listing.videos:
+        for video in sorted(
+            listing.videos, key=listed_size, reverse=True
+        ):  # the longest first: no core idles at the end
             yield VideoTask(unit, video)
 
 
