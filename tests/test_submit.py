@@ -306,7 +306,7 @@ class TestLocal:
         assert done.returncode == 1, done.stdout + done.stderr
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
-        assert "no frame" in shown
+        assert "01-train/0004/v: " in shown
 
     def test_interrupt(self, project):
         """Ctrl-C stops the shard and its workers, and the run's state says so."""
