@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kpsbatch.config import LandmarksConfig, explain
+from kpsbatch.config import LandmarksConfig, OutputConfig, explain
 from kpsbatch.dataset.frames import read_video
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.bundles import find_bundles
@@ -48,6 +48,10 @@ def extract_video(
         settings = LandmarksConfig.model_validate(landmarks)
     except ValidationError as error:
         raise ConfigError(explain(error, section="landmarks")) from None
+    try:
+        OutputConfig.model_validate({"root": ".", "dtype": dtype})
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"a video must be a directory of frames or a video file: {path} does not exist")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
+
+TYPER_INTERRUPTED = 130
+"""What Typer exits with after a KeyboardInterrupt, which it keeps to itself."""
 
 app = typer.Typer(
     name="kpsbatch",
@@ -53,14 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs the command line and exits with 0, 1, 2 or 3."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     try:
         app(args=spread_values(arguments), prog_name="kpsbatch", standalone_mode=True)
     except KpsbatchError as error:
         if debug:
             raise
-        print(f"kpsbatch: {error}", file=sys.stderr)
+        print(f"kpsbatch: {_one_line(error)}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != TYPER_INTERRUPTED:
+            raise
         print("kpsbatch: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(3)
     except BrokenPipeError:
@@ -69,8 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        print(f"kpsbatch: unexpected {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        what = f"{type(error).__name__}: {_one_line(error)}"
+        print(f"kpsbatch: unexpected {what} (--debug shows where)", file=sys.stderr)
         sys.exit(2)
+
+
+def _one_line(error: Exception) -> str:
+    """An error's text; paths in it can hold line breaks."""
+    return str(error).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:
@@ -210,7 +225,8 @@ def print_summary(config: Config, summary: Summary) -> None:
         print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
     counts = Counter(summary.states.values())
     if summary.failures:
-        print(f"{done.videos_failed} videos failed:")
+        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
+        print(f"{done.videos_failed} videos failed{unread}:")
         for name, reason in summary.failures[:10]:
             print(f"  {name}: {reason}")
         if len(summary.failures) > 10:

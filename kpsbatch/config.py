@@ -91,7 +91,10 @@ def _expand_path(value: object, info: ValidationInfo) -> Path:
     if "\0" in text:
         raise ValueError("must not contain a zero byte")
     base = (info.context or {}).get("base", Path.cwd())
-    return Path(os.path.normpath(base / Path(text).expanduser()))
+    try:
+        return Path(os.path.normpath(base / Path(text).expanduser()))
+    except RuntimeError:
+        raise ValueError(f"names a home directory that is not known here (got {str(value)!r})") from None
 
 
 def _check_name(name: str) -> str:
@@ -418,7 +421,8 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
     if not equals or not all(names):
         raise ConfigError(f"--set must be like landmarks.running_mode=video (got {override!r})")
     try:
-        value = _read_yaml(text)
+        braces = names == ["dataset", "layout"] and text.lstrip().startswith("{")  # a template, no YAML mapping
+        value = text.strip() if braces else _read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: the value must be YAML (got {text!r}: {_one_line(error)})") from None
     if tuple(names) in PATH_SETTINGS and isinstance(value, str):
@@ -435,7 +439,8 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
 
 def explain(error: ValidationError, section: str = "") -> str:
     """Turn pydantic's first finding into one line: the key, what must be, what was got."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a typo explains a missing key
     where = [section] if section else []
     for item in map(str, first["loc"]):
         if not item.startswith(("literal[", "constrained-", "function-")) and item not in ("int", "float"):

@@ -33,16 +33,18 @@ class Listing:
         exists: Whether it is there.
         videos: Its videos in natural order of their names.
         odd: Names of entries that are no videos, each with what is odd about it.
+        problem: Why the folder can't be listed, so that nobody knows what it holds.
     """
 
     folder: Path
     exists: bool
     videos: tuple[Video, ...] = ()
     odd: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts frame2 before frame10; equal numbers fall back to the text (02 after 2)."""
+    """Sort key that puts frame2 before frame10; equal numbers fall back to the text (02 before 2)."""
     parts = re.split(r"([0-9]+)", name)
     return (*((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts), (2, 0, name))
 
@@ -64,7 +66,7 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
     except FileNotFoundError:
         return Listing(folder, exists=False)
     except OSError as error:
-        return Listing(folder, exists=True, odd=(("", f"can't be listed: {error.strerror}"),))
+        return Listing(folder, exists=True, problem=f"can't be listed: {error.strerror}")
     found: dict[str, Video] = {}
     odd: list[tuple[str, str]] = []
     files: list[os.DirEntry[str]] = []

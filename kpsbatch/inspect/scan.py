@@ -81,6 +81,8 @@ def _add(result: Scan, dataset: DatasetConfig, unit: Unit, count_frames: bool) -
     listing = list_unit(dataset, unit)
     for name, problem in listing.odd:
         _note(result, os.path.join(listing.folder, name), problem)
+    if listing.problem:
+        _note(result, str(listing.folder), listing.problem)
     if not listing.exists:
         group.absent.append(unit.sign)
         return

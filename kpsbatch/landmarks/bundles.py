@@ -21,7 +21,12 @@ from importlib import metadata
 from pathlib import Path
 
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks.graph_edits import face_landmark_network, pose_landmark_network, wheel_directory
+from kpsbatch.landmarks.graph_edits import (
+    face_landmark_network,
+    fixed_palm_detector,
+    pose_landmark_network,
+    wheel_directory,
+)
 
 PARTS = ("pose", "face", "hand")
 
@@ -197,6 +202,18 @@ def export_bundles(destination: Path) -> list[Bundle]:
         ModelError: The bundles can't be built here, or the folder can't be written.
     """
     return list(build_bundles(destination).values())
+
+
+def whole_picture_hand_bundle(bundle: bytes) -> bytes:
+    """Make a hand landmarker bundle that takes the whole picture for the region of one upright hand.
+
+    Args:
+        bundle: A hand_landmarker bundle, built or official; its landmark network is kept.
+    """
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        networks = {entry.name: archive.read(entry.name) for entry in _CONTENTS["hand"]}
+    networks["hand_detector.tflite"] = fixed_palm_detector(networks["hand_detector.tflite"])
+    return _zip(networks)
 
 
 def _complete(directory: Path) -> dict[str, Bundle]:

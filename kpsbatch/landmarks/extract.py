@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,24 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frames import Frame
 from kpsbatch.errors import DatasetError
-from kpsbatch.landmarks.hands import place_by_label
 from kpsbatch.landmarks.keypoints import frame_keypoints
 from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.second_look import find_hands
 from kpsbatch.landmarks.topology import Topology
 
 MAX_EXAMPLES = 5
+HAND_COUNTS = (
+    "detected",  # hands that the hand landmarker found
+    "far",  # of these, dropped: far from both wrists of the signer
+    "twice",  # of these, dropped: another detection of a hand that is there already
+    "relabelled",  # hands that went to another side than the model's label says
+    "recovered",  # hands that only the second look found
+    "both",  # frames with both hands
+    "one",  # frames with one hand
+    "none",  # frames without a hand
+    "wrists",  # pose wrists inside the frame
+    "wrists_without_hand",  # of these, without a hand in the end
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ def extract(
     sizes: dict[str, int] = {}
     in_landmarkers = 0.0
     started = time.perf_counter()
-    last = 0
+    counts: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
     for frame in frames:
         if frame.image is None:
             bad.append(frame)
@@ -72,22 +85,20 @@ def extract(
             if not sizes:
                 landmarker.start_video(height, width)
             found = landmarker.detect(frame.image, frame.timestamp)
+            slots = find_hands(frame.image, found, landmarker, settings, counts)
             in_landmarkers += time.perf_counter() - before
-            last = frame.timestamp
             sizes[f"{width}x{height}"] = sizes.get(f"{width}x{height}", 0) + 1
-            right, left = place_by_label(found.hands)
             rows.append(
                 frame_keypoints(
                     found.pose if "pose" in settings.parts else None,
                     found.face,
-                    right.points if right else None,
-                    left.points if left else None,
+                    slots["right"].points if "right" in slots else None,
+                    slots["left"].points if "left" in slots else None,
                     adjusted=settings.coordinates == "adjusted",
                 )
             )
         if on_frame is not None:
             on_frame()
-    landmarker.end_video(last)
     examples = [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]]
     if len(bad) == len(rows) or len(bad) > max_bad_frames * len(rows):
         first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
@@ -106,6 +117,7 @@ def extract(
             "found": {
                 name: int(np.count_nonzero(keypoints[:, part, 3].any(axis=1))) for name, part in Topology.PARTS.items()
             },
+            "hands": dict(counts),
             "seconds": {
                 "total": round(time.perf_counter() - started, 4),
                 "landmarkers": round(in_landmarkers, 4),

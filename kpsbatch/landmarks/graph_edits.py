@@ -26,6 +26,13 @@ MESH_POINTS = 468
 _SEGMENTATION = 2
 """Which output of pose_landmark_full is the mask, [1, 256, 256, 1]."""
 
+_PALM_INPUT = 192
+"""Side of the palm detector's input; its outputs are in these pixels."""
+
+_ANCHOR = (12 * 24 + 12) * 2
+_ANCHOR_CENTRE = 12.5 / 24
+"""The first of the two anchors of the middle cell of the palm detector's 24 x 24 grid, and its x and y."""
+
 _REFINEMENTS = ("lips", "left_eye", "right_eye", "left_iris", "right_iris")
 """Outputs 1 to 5 of face_landmark_with_attention, in order; output 0 is the mesh, 6 the presence."""
 
@@ -109,6 +116,47 @@ def face_landmark_network(network: bytes) -> bytes:
     return graph.pack()
 
 
+def fixed_palm_detector(network: bytes) -> bytes:
+    """Make a palm detector that looks at nothing and always finds one upright hand that fills the picture.
+
+    In a hand_landmarker bundle it hands the whole picture to the hand landmark network, so that the caller chooses
+    the region: MediaPipe enlarges a palm's box 2.6 times and shifts it up by half its height
+    (hand_detector_graph.cc and hand_landmarker_graph.cc), and the box given here is what that makes a whole of.
+
+    Args:
+        network: palm_detection_full.tflite, or the `hand_detector.tflite` of an official bundle.
+
+    Returns:
+        A network with the same input and outputs.
+    """
+    graph = _Graph(network)
+    corner = graph.main.inputs[0]
+    for axis in (1, 2, 3):
+        corner = graph.gather(f"corner_{axis}", corner, [0], axis)
+    corner = graph.reshape("corner", corner, [1, 1, 1])
+    nothing = graph.multiply("nothing", corner, np.zeros((1, 1, 1)))
+    outputs = []
+    for output in graph.main.outputs.tolist():
+        shape = graph.shape(output)
+        raw = np.full(shape, -20.0)  # scores, before the sigmoid: no palm
+        if shape[-1] > 1:
+            raw[:] = 0.0
+            raw[0, _ANCHOR] = _fixed_palm()
+        else:
+            raw[0, _ANCHOR] = 10.0
+        outputs.append(graph.add(f"fixed_{shape[-1]}", nothing, raw))
+    graph.set_outputs(outputs)
+    return graph.pack()
+
+
+def _fixed_palm() -> list[float]:
+    """Box centre and size, then 7 key points (wrist first, middle finger's MCP third), relative to the anchor."""
+    size = 1 / 2.6
+    centre, wrist, knuckle = (0.5, 0.5 + size / 2), (0.5, 0.5 + size), (0.5, 0.5)
+    points = [centre, (size + _ANCHOR_CENTRE, size + _ANCHOR_CENTRE), wrist, *[knuckle] * 6]
+    return [(value - _ANCHOR_CENTRE) * _PALM_INPUT for point in points for value in point]
+
+
 def operator_count(network: bytes) -> int:
     """Count the operators of a TFLite network."""
     return len(_Graph(network).main.operators)
@@ -135,7 +183,7 @@ class _Graph:
         """Append GATHER of a fixed list of indices along `axis`; returns the new tensor."""
         options = self._fb.GatherOptionsT()
         options.axis = axis
-        shape = self._shape(tensor)
+        shape = self.shape(tensor)
         shape[axis] = np.size(indices)
         return self._append("GATHER", options, [tensor, self._constant(f"{name}/indices", indices)], name, shape)
 
@@ -143,17 +191,27 @@ class _Graph:
         """Append CONCATENATION along `axis`; returns the new tensor."""
         options = self._fb.ConcatenationOptionsT()
         options.axis = axis
-        shape = self._shape(tensors[0])
-        shape[axis] = sum(self._shape(tensor)[axis] for tensor in tensors)
+        shape = self.shape(tensors[0])
+        shape[axis] = sum(self.shape(tensor)[axis] for tensor in tensors)
         return self._append("CONCATENATION", options, tensors, name, shape)
 
     def mean(self, name: str, tensor: int, axis: int) -> int:
         """Append MEAN over `axis`, which stays with length 1; returns the new tensor."""
         options = self._fb.ReducerOptionsT()
         options.keepDims = True
-        shape = self._shape(tensor)
+        shape = self.shape(tensor)
         shape[axis] = 1
         return self._append("MEAN", options, [tensor, self._constant(f"{name}/axis", [axis])], name, shape)
+
+    def multiply(self, name: str, tensor: int, values: ArrayLike) -> int:
+        """Append MUL with a constant of the tensor's shape; returns the new tensor."""
+        inputs = [tensor, self._floats(f"{name}/values", values)]
+        return self._append("MUL", self._fb.MulOptionsT(), inputs, name, list(np.shape(values)))
+
+    def add(self, name: str, tensor: int, values: ArrayLike) -> int:
+        """Append ADD of a constant that the tensor is spread over; returns the new tensor."""
+        inputs = [self._floats(f"{name}/values", values), tensor]
+        return self._append("ADD", self._fb.AddOptionsT(), inputs, name, list(np.shape(values)))
 
     def set_outputs(self, outputs: list[int]) -> None:
         """Make these tensors the outputs, and drop the operators that none of them depends on."""
@@ -178,7 +236,7 @@ class _Graph:
         """Return the network as the bytes of a .tflite file."""
         return _pack(self._model, b"TFL3")
 
-    def _shape(self, tensor: int) -> list[int]:
+    def shape(self, tensor: int) -> list[int]:
         shape: list[int] = self.main.tensors[tensor].shape.tolist()
         return shape
 
@@ -208,6 +266,10 @@ class _Graph:
     def _constant(self, name: str, values: ArrayLike) -> int:
         array = np.asarray(values, "<i4")
         return self._tensor(name, list(array.shape), self._fb.TensorType.INT32, self._buffer(array.tobytes()))
+
+    def _floats(self, name: str, values: ArrayLike) -> int:
+        array = np.asarray(values, "<f4")
+        return self._tensor(name, list(array.shape), self._fb.TensorType.FLOAT32, self._buffer(array.tobytes()))
 
     def _tensor(self, name: str, shape: list[int], kind: int, buffer: int) -> int:
         tensor = self._fb.TensorT()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -13,40 +12,18 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle
+from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
+from kpsbatch.landmarks.detection import Detection, Hand
 
 Points = NDArray[np.float32]
 RGB = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Hand:
-    """One detected hand.
+SECOND_LOOK_PRESENCE = 0.8
+"""What the second look asks of a hand's presence, relative to the first: its other checks make up for it."""
 
-    Attributes:
-        points: (21, 3), x and y in frame widths and heights, z in MediaPipe's unit.
-        label: The side that the model takes it for, "right" or "left", of the signer.
-        score: How sure it is of the label, 0 to 1.
-    """
-
-    points: Points
-    label: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What MediaPipe found in one frame.
-
-    Attributes:
-        pose: (33, 4) x, y, z, visibility, or None.
-        face: (478, 3), or None.
-        hands: At most two hands.
-    """
-
-    pose: Points | None = None
-    face: Points | None = None
-    hands: list[Hand] = field(default_factory=list)
+GAP_MILLISECONDS = 1000
+"""Between two videos on MediaPipe's clock."""
 
 
 class Landmarker:
@@ -72,54 +49,29 @@ class Landmarker:
                 f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`"
             ) from None
         self._mp = mp
-        vision = mp.tasks.vision
+        self._settings = settings
         self._video = settings.running_mode == "video"
-        mode = vision.RunningMode.VIDEO if self._video else vision.RunningMode.IMAGE
-        sure = settings.confidence
-        self._clock = 1000  # milliseconds; MediaPipe's smoothing takes a first timestamp of 0 for "unset"
-        self._used = False
-
-        def base(part: str) -> Any:
-            gpu = settings.delegate == "gpu"
-            delegate = BaseOptions.Delegate.GPU if gpu else BaseOptions.Delegate.CPU
-            return BaseOptions(model_asset_buffer=bundles[part].read(), delegate=delegate)
-
-        self._pose = self._face = self._hands = None
+        self._mode = mp.tasks.vision.RunningMode.VIDEO if self._video else mp.tasks.vision.RunningMode.IMAGE
+        self._last = 0  # MediaPipe's clock, in milliseconds; it must rise through the landmarkers' life
+        self._first = GAP_MILLISECONDS  # its smoothing takes a first timestamp of 0 for "unset"
+        self._pose = self._face = self._hands = self._region = None
+        gpu = settings.delegate == "gpu"
+        self._delegate = BaseOptions.Delegate.GPU if gpu else BaseOptions.Delegate.CPU
         try:
-            if "pose" in settings.parts or "hands" in settings.parts:  # hands are placed by the pose's wrists
-                self._pose = vision.PoseLandmarker.create_from_options(
-                    vision.PoseLandmarkerOptions(
-                        base_options=base("pose"),
-                        running_mode=mode,
-                        min_pose_detection_confidence=sure.pose_detection,
-                        min_pose_presence_confidence=sure.pose_presence,
-                        min_tracking_confidence=sure.pose_tracking,
-                    )
-                )
+            if needs_pose(settings):
+                self._pose_bundle = bundles["pose"].read()
+                self._pose = self._make_pose()
             if "face" in settings.parts:
-                self._face = vision.FaceLandmarker.create_from_options(
-                    vision.FaceLandmarkerOptions(
-                        base_options=base("face"),
-                        running_mode=mode,
-                        min_face_detection_confidence=sure.face_detection,
-                        min_tracking_confidence=sure.face_tracking,
-                    )
-                )
+                self._face = self._make_face(bundles["face"].read())
             if "hands" in settings.parts:
-                self._hands = vision.HandLandmarker.create_from_options(
-                    vision.HandLandmarkerOptions(
-                        base_options=base("hand"),
-                        running_mode=mode,
-                        num_hands=2,
-                        min_hand_detection_confidence=sure.hand_detection,
-                        min_hand_presence_confidence=sure.hand_presence,
-                        min_tracking_confidence=sure.hand_tracking,
-                    )
-                )
+                hand_bundle = bundles["hand"].read()
+                self._hands = self._make_hands(hand_bundle)
+                if settings.recover_hands:
+                    self._region = self._make_region(whole_picture_hand_bundle(hand_bundle))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             self.close()
             reason = " ".join(str(error).split())[:200]
-            if settings.delegate == "gpu":
+            if gpu:
                 raise ModelError(
                     f"landmarks.delegate: gpu needs a GPU that MediaPipe can use (got: {reason}); use delegate: cpu"
                 ) from None
@@ -130,12 +82,67 @@ class Landmarker:
             self.close()
             raise
 
+    def _base(self, bundle: bytes) -> Any:
+        return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
+
+    def _make_pose(self) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.PoseLandmarkerOptions(
+            base_options=self._base(self._pose_bundle),
+            running_mode=self._mode,
+            min_pose_detection_confidence=sure.pose_detection,
+            min_pose_presence_confidence=sure.pose_presence,
+            min_tracking_confidence=sure.pose_tracking,
+        )
+        return vision.PoseLandmarker.create_from_options(options)
+
+    def _make_face(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.FaceLandmarkerOptions(
+            base_options=self._base(bundle),
+            running_mode=self._mode,
+            min_face_detection_confidence=sure.face_detection,
+            min_tracking_confidence=sure.face_tracking,
+        )
+        return vision.FaceLandmarker.create_from_options(options)
+
+    def _make_hands(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.HandLandmarkerOptions(
+            base_options=self._base(bundle),
+            running_mode=self._mode,
+            num_hands=2,
+            min_hand_detection_confidence=sure.hand_detection,
+            min_hand_presence_confidence=sure.hand_presence,
+            min_tracking_confidence=sure.hand_tracking,
+        )
+        return vision.HandLandmarker.create_from_options(options)
+
+    def _make_region(self, bundle: bytes) -> Any:
+        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        options = vision.HandLandmarkerOptions(
+            base_options=self._base(bundle),
+            min_hand_presence_confidence=SECOND_LOOK_PRESENCE * sure.hand_presence,
+        )
+        return vision.HandLandmarker.create_from_options(options)
+
     def start_video(self, height: int, width: int) -> None:
-        """Forget the video before: in video mode one blank frame resets all tracking, bit-exactly."""
-        if self._video and self._used:
-            self._clock += 1000
-            self._detect(np.zeros((height, width, 3), np.uint8), self._clock)
-            self._clock += 1000
+        """Forget the video before, so that each gives what it gives alone; counts in video mode.
+
+        One blank frame resets the tracking of faces and hands bit-exactly. It does not reset the smoothing of the
+        pose's visibility (measured: off by up to 0.27), so the pose landmarker is made anew.
+
+        Args:
+            height: Of the video's first frame, in pixels.
+            width: Of the video's first frame, in pixels.
+        """
+        if self._video and self._last:
+            if self._pose is not None:
+                self._pose.close()
+                self._pose = None
+            self._detect(np.zeros((height, width, 3), np.uint8), self._last + GAP_MILLISECONDS)
+            self._pose = self._make_pose() if needs_pose(self._settings) else None
+        self._first = self._last + GAP_MILLISECONDS
 
     def detect(self, image: RGB, timestamp: int) -> Detection:
         """Find the landmarks of one frame.
@@ -144,40 +151,44 @@ class Landmarker:
             image: (H, W, 3) uint8 RGB, contiguous.
             timestamp: Milliseconds since the video's first frame, rising from frame to frame; counts in video mode.
         """
-        self._used = True
-        return self._detect(image, self._clock + timestamp)
+        return self._detect(image, self._first + timestamp)
 
-    def end_video(self, timestamp: int) -> None:
-        """Note the last timestamp of a video, so that the next one's come after it."""
-        self._clock += timestamp
+    def hand_in(self, image: RGB) -> Hand | None:
+        """The landmarks of a hand that is known to fill a picture, fingers up; None where it shows no hand.
+
+        Independent of all other pictures, in video mode too.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, square and contiguous.
+
+        Returns:
+            The hand, with x, y and z in this picture's widths and heights.
+        """
+        if self._region is None:
+            return None
+        return next(iter(_hands_of(self._region.detect(self._picture(image)))), None)
+
+    def _picture(self, image: RGB) -> Any:
+        return self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
 
     def _detect(self, image: RGB, clock: int) -> Detection:
-        picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
+        picture = self._picture(image)
+        self._last = clock
 
         def run(landmarker: Any) -> Any:
             return landmarker.detect_for_video(picture, clock) if self._video else landmarker.detect(picture)
 
         pose = face = None
-        hands: list[Hand] = []
         if self._pose is not None and (found := run(self._pose).pose_landmarks):
             pose = np.array([(p.x, p.y, p.z, p.visibility) for p in found[0]], np.float32)
         if self._face is not None and (found := run(self._face).face_landmarks):
             face = np.array([(p.x, p.y, p.z) for p in found[0]], np.float32)
-        if self._hands is not None:
-            result = run(self._hands)
-            for points, labels in zip(result.hand_landmarks, result.handedness, strict=True):
-                hands.append(
-                    Hand(
-                        np.array([(p.x, p.y, p.z) for p in points], np.float32),
-                        labels[0].category_name.lower(),
-                        float(labels[0].score),
-                    )
-                )
+        hands = _hands_of(run(self._hands)) if self._hands is not None else []
         return Detection(pose, face, hands)
 
     def close(self) -> None:
         """Close the landmarkers; safe to call twice."""
-        for name in ("_pose", "_face", "_hands"):
+        for name in ("_pose", "_face", "_hands", "_region"):
             landmarker = getattr(self, name, None)
             if landmarker is not None:
                 landmarker.close()
@@ -190,3 +201,20 @@ class Landmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _hands_of(result: Any) -> list[Hand]:
+    return [
+        Hand(
+            np.array([(p.x, p.y, p.z) for p in points], np.float32),
+            "right" if labels[0].category_name == "Right" else "left",
+            float(labels[0].score),
+        )
+        for points, labels in zip(result.hand_landmarks, result.handedness, strict=True)
+    ]
+
+
+def needs_pose(settings: LandmarksConfig) -> bool:
+    """Whether the pose has to be found: for itself, or to place hands by its wrists."""
+    placing = settings.assign_hands == "pose" or settings.recover_hands
+    return "pose" in settings.parts or ("hands" in settings.parts and placing)

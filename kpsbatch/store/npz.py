@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 STALE_SECONDS = 3600.0
 _MARK = ".partial"
-_HOST = socket.gethostname().replace(".", "-")
+
+
+def _process_space() -> str:
+    """Where a process ID means something: the host and, as containers can share its name, the PID namespace."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{socket.gethostname().replace('.', '-')}-{namespace}"
+
+
+_HOST = _process_space()
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:

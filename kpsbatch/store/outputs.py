@@ -157,7 +157,8 @@ class Outputs:
             Whether it was written: False when another run was first.
 
         Raises:
-            OutputError: It could not be written; nothing is half-written.
+            OutputError: It could not be written, or another run has stored it with other settings; nothing is
+                half-written.
         """
         if bool(arrays) == (state == "failed"):
             raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {state}")
@@ -169,8 +170,11 @@ class Outputs:
             temporary = write_temporary(final, lambda file: write_npz(file, arrays)) if arrays else None
             try:
                 with self._lock():
-                    if not replace and self.states([unit]).get(unit) in ("complete", "partial"):
-                        return False
+                    if not replace:
+                        states = self.states([unit])
+                        self.refuse_foreign(states)  # a run with other settings came in between
+                        if states.get(unit) in ("complete", "partial"):
+                            return False
                     _remove(final)
                     for path in self._all_records(unit):
                         _remove(path)

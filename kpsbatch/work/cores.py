@@ -1,16 +1,44 @@
-"""How many cores this process may use."""
+"""How many cores and how much memory this process may use, and how many workers that makes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+WORKER_BYTES = 400 << 20
+"""Room for one worker: it peaks at about 350 MB."""
+
+PARENT_BYTES = 300 << 20
+"""Room for this process, with the keypoints of the units that are not stored yet."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def worker_count(
+    wanted: int | Literal["auto"], videos: int, *, cores: int | None = None, memory: int | None = None
+) -> int:
+    """Workers to start: as asked for, or one for each core as far as the memory goes; never more than videos.
+
+    Args:
+        wanted: The setting `run.workers`.
+        videos: Videos to do.
+        cores: Default `available_cores()`.
+        memory: Bytes; default `available_memory()`.
+    """
+    if wanted == "auto":
+        cores = available_cores() if cores is None else cores
+        memory = available_memory() if memory is None else memory
+        wanted = int(min(cores, (memory - PARENT_BYTES) // WORKER_BYTES))
+    return max(1, min(wanted, videos))
 
 
 def available_cores(
     environment: Mapping[str, str] = os.environ,
-    cgroups: Path = Path("/sys/fs/cgroup"),
-    membership: Path = Path("/proc/self/cgroup"),
+    cgroups: Path = CGROUPS,
+    membership: Path = MEMBERSHIP,
 ) -> int:
     """Cores of the SLURM allocation, else of the CPU affinity; never more than the cgroup's quota allows.
 
@@ -21,13 +49,26 @@ def available_cores(
     """
     asked = environment.get("SLURM_CPUS_PER_TASK", "")
     cores = int(asked) if asked.isdecimal() and int(asked) > 0 else len(os.sched_getaffinity(0))
-    quotas = [quota for folder in _cgroup_folders(cgroups, membership) if (quota := _quota(folder)) is not None]
+    folders = _cgroup_folders("cpu", cgroups, membership)
+    quotas = [quota for folder in folders if (quota := _quota(folder)) is not None]
     return max(1, min([cores, *(int(quota) for quota in quotas)]))
 
 
-def _cgroup_folders(cgroups: Path, membership: Path) -> list[Path]:
-    """The folders of this process's cgroup and of all above it: each can set a quota."""
-    folders = [cgroups, cgroups / "cpu", cgroups / "cpu,cpuacct"]
+def available_memory(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
+    """Bytes of the machine's memory that this process may use: all of it, or what its cgroup allows.
+
+    Args:
+        cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `memory` controller).
+        membership: Tells which cgroup this process is in.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [_memory_limit(folder) for folder in _cgroup_folders("memory", cgroups, membership)]
+    return min([machine, *(limit for limit in limits if limit is not None)])
+
+
+def _cgroup_folders(controller: str, cgroups: Path, membership: Path) -> list[Path]:
+    """The folders of this process's cgroup and of all above it: each can set a limit."""
+    folders = [cgroups, cgroups / controller, cgroups / "cpu,cpuacct"]
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -35,7 +76,7 @@ def _cgroup_folders(cgroups: Path, membership: Path) -> list[Path]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         base = cgroups if not controllers else cgroups / controllers
-        if not controllers or "cpu" in controllers.split(","):
+        if not controllers or controller in controllers.split(","):
             parts = Path(path.lstrip("/")).parts
             folders += [base.joinpath(*parts[: depth + 1]) for depth in range(len(parts))]
     return folders
@@ -52,3 +93,13 @@ def _quota(folder: Path) -> float | None:
         return int(quota) / int(period) if quota != "max" and int(quota) > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _memory_limit(folder: Path) -> int | None:
+    """Bytes that one cgroup folder allows, or None where it sets no limit."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            return int((folder / name).read_text())  # "max" is no number
+        except (OSError, ValueError):
+            pass
+    return None

@@ -137,15 +137,14 @@ class WorkerPool:
             ModelError: The workers can't start: what they say.
         """
         self._hand_out()
-        for key, _ in self._selector.select(0 if self._finished else min(seconds, self._seconds_to_deadline())):
+        limit = 0.0 if self._finished else min(seconds, self._seconds_to_deadline())
+        for key, _ in self._selector.select(limit):
             self._read(key.data)
         now = time.monotonic()
-        paused = now - self._last_wait
+        paused = now - self._last_wait - limit
         self._last_wait = now
         for worker in self._workers:
-            if (
-                paused > PAUSE_SECONDS
-            ):  # this process was stopped (SIGSTOP, a suspended job), and so perhaps its workers
+            if paused > PAUSE_SECONDS:  # this process was stopped (SIGSTOP, a suspended job), and perhaps its workers
                 worker.deadline += paused
         for worker in [worker for worker in self._workers if worker.deadline < now]:
             worker.process.kill()

@@ -26,7 +26,7 @@ from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State
 from kpsbatch.store.run_state import ALONE, Origin, tracked
-from kpsbatch.work.cores import available_cores
+from kpsbatch.work.cores import worker_count
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -67,8 +67,9 @@ class Summary:
         stored: Units that this run stored.
         absent: Units without a folder in the dataset.
         empty: Units whose folder holds no video.
+        unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
         odd: Entries of the dataset that are no videos, by what is odd about them.
-        failures: (unit/video, reason) of the videos that failed in this run.
+        failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -80,6 +81,7 @@ class Summary:
     stored: list[Unit] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     empty: list[Unit] = field(default_factory=list)
+    unreadable: list[Unit] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
@@ -90,8 +92,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 all is done, 1 some videos failed, now or in an earlier run."""
-        return int(any(state in ("partial", "failed") for state in self.states.values()))
+        """0 all is done, 1 some videos failed, now or in an earlier run, or a unit can't be listed."""
+        return int(bool(self.unreadable) or any(state in ("partial", "failed") for state in self.states.values()))
 
 
 @dataclass
@@ -190,19 +192,21 @@ def _run(
             continue
         listing = list_unit(config.dataset, unit)
         summary.odd.update(problem for _, problem in listing.odd)
-        if listing.videos:
+        if listing.problem:
+            summary.unreadable.append(unit)
+            summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
+        elif listing.videos:
             todo.append((unit, listing))
         else:
             (summary.empty if listing.exists else summary.absent).append(unit)
-    if not todo and not states:
+    if not todo and not states and not summary.unreadable:
         raise DatasetError(
             f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
             f"{describe_missing(config.dataset, units[0])}"
         )
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
-    wanted = available_cores() if config.run.workers == "auto" else config.run.workers
-    summary.workers = max(1, min(wanted, summary.progress.videos))
+    summary.workers = worker_count(config.run.workers, summary.progress.videos)
     if todo:
         _work(config, outputs, job, todo, summary, redo, on_progress, stop_reason)
     summary.seconds = time.monotonic() - started
@@ -323,7 +327,8 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) 
         "state": state,
         "videos": videos,
         "odd_entries": dict(done.listing.odd),
-        "source": str(done.listing.folder),
+        "dataset": str(config.dataset.root),
+        "source": str(done.listing.folder.relative_to(config.dataset.root)),
         "fingerprint": outputs.fingerprint.digest,
         "models": outputs.fingerprint.settings["models"],
         **_circumstances(),
@@ -359,6 +364,7 @@ def _circumstances() -> dict[str, Any]:
     packages = ("mediapipe", "numpy", "opencv-python-headless")
     return {
         "host": socket.gethostname(),
+        "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
         "slurm": slurm or None,
         "versions": {
             "kpsbatch": kpsbatch.__version__,

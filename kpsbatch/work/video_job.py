@@ -59,14 +59,19 @@ class VideoJob:
         from kpsbatch.landmarks.extract import extract
 
         frames = read_video(task.video.path, frame_rate=self.settings.frame_rate, max_pixels=self.max_pixels)
-        return extract(
-            frames,
-            self._landmarker,
-            self.settings,
-            dtype=self.dtype,
-            max_bad_frames=self.max_bad_frames,
-            on_frame=heartbeat,
-        )
+        try:
+            return extract(
+                frames,
+                self._landmarker,
+                self.settings,
+                dtype=self.dtype,
+                max_bad_frames=self.max_bad_frames,
+                on_frame=heartbeat,
+            )
+        except Exception:  # in the middle of a video: its clock and its tracking are left as they were
+            self._landmarker.close()
+            self.open()
+            raise
 
     def environment(self) -> dict[str, str]:
         """Environment of the workers: one thread each, no GPU unless asked for, no chatter, bounded images."""

@@ -1,0 +1,130 @@
+#!/opt/kpsbatch/bin/python
+"""What `docker run kpsbatch` starts, as process 1: the command line, with the image's config where none is named.
+
+Without a command it does the main job: `kpsbatch run /config.yaml`, dataset at /data, outputs to /out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+CONFIG = Path("/config.yaml")  # KArSL's; users mount their own over it
+DATA = Path("/data")
+OUT = Path("/out")
+MATPLOTLIB = Path("/opt/kpsbatch/matplotlib")
+FOR_PROGRAM = ("-h", "--help", "--version")
+
+
+def main() -> None:
+    """Entry point of the image."""
+    # Process 1 has no default handlers: without this, `docker stop` would wait ten seconds and kill.
+    signal.signal(signal.SIGTERM, interrupted)
+    become_owner(OUT)
+    leave_read_only_folder()
+    arguments = complete(sys.argv[1:])
+    if arguments[0] == "run" and str(CONFIG) in arguments and (problem := missing_mount()):
+        fail(problem)
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="kpsbatch-")
+    except OSError as error:
+        fail(f"/tmp must be writable (got: {error.strerror}); with --read-only, add --tmpfs /tmp")
+    with scratch:
+        prepare_matplotlib(Path(scratch.name))
+        from kpsbatch.cli import main as command_line
+
+        command_line(arguments)
+
+
+def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """End at once; `run` sets its own handler, which stores what is finished first."""
+    fail("interrupted; run the same command again to go on", status=3)
+
+
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Print an error the way kpsbatch does, and exit."""
+    print(f"kpsbatch: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def become_owner(folder: Path) -> None:
+    """As root, go on as the user to whom the output folder belongs, so that the files will be theirs."""
+    owner = folder.stat()
+    if os.getuid() == 0 and owner.st_uid != 0:
+        with contextlib.suppress(PermissionError):  # --cap-drop ALL
+            os.setgroups([])
+            os.setgid(owner.st_gid)
+            os.setuid(owner.st_uid)
+
+
+def leave_read_only_folder() -> None:
+    """`demo` writes below the working directory, /out; with --read-only and nothing mounted there it goes to /tmp."""
+    if Path.cwd() == OUT and not os.access(OUT, os.W_OK):
+        os.chdir("/tmp")
+
+
+def complete(arguments: Sequence[str]) -> list[str]:
+    """Put in what was left out: the command, if there are options alone, and the config with its two folders."""
+    command, *rest = arguments if arguments and not is_option(arguments[0]) else ["run", *arguments]
+    named = any(argument.lower().endswith((".yaml", ".yml")) for argument in rest)
+    if named or not takes_config(command) or "-h" in rest or "--help" in rest:
+        return [command, *rest]
+    return [command, str(CONFIG), "--set", f"dataset.root={DATA}", "--set", f"output.root={OUT}", *rest]
+
+
+def takes_config(command: str) -> bool:
+    """Whether a command is about a config that --set can change."""
+    from typer.main import get_command
+
+    from kpsbatch.cli import app
+
+    known = getattr(get_command(app), "commands", {}).get(command)
+    names = {name for parameter in known.params for name in parameter.opts} if known else set()
+    return {"config", "--set"} <= names
+
+
+def is_option(argument: str) -> bool:
+    """Whether an argument is an option of the main job, such as --signs."""
+    return argument.startswith("-") and argument not in FOR_PROGRAM
+
+
+def missing_mount() -> str:
+    """Say what must be mounted and is not, in three lines; "" if all is there."""
+    try:
+        problem = "" if any(DATA.iterdir()) else f"no dataset at {DATA} (the folder is empty)"
+    except OSError as error:
+        problem = f"no dataset that can be read at {DATA} ({error.strerror})"
+    if not problem and not is_mounted(OUT):
+        problem = f"nothing mounted at {OUT}, so that the outputs would be lost"
+    if not problem:
+        return ""
+    if image := os.environ.get("APPTAINER_CONTAINER"):
+        job, demo = f"apptainer run --bind DATASET:/data:ro,OUT:/out {image}", f"apptainer run {image} demo --run"
+    else:
+        job = 'docker run --rm --user "$(id -u):$(id -g)" -v DATASET:/data:ro -v OUT:/out kpsbatch'
+        demo = "docker run --rm kpsbatch demo --run"
+    return f"{problem}; mount the dataset and a folder for the outputs:\n  {job}\nTo see it work first: {demo}"
+
+
+def is_mounted(folder: Path) -> bool:
+    """Whether a folder is a mount point, also where `os.path.ismount` can't tell (a bind within one file system)."""
+    return any(line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def prepare_matplotlib(scratch: Path) -> None:
+    """Give matplotlib, which mediapipe imports, a folder it can write, with the list of fonts made at build time."""
+    if "MPLCONFIGDIR" not in os.environ:
+        shutil.copytree(MATPLOTLIB, scratch / "matplotlib")
+        os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
+
+
+if __name__ == "__main__":
+    main()

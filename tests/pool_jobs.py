@@ -1,0 +1,98 @@
+"""Jobs for the pool's tests; imported by worker processes, so they live in a module of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kpsbatch.errors import DatasetError, ModelError
+
+
+class Play:
+    """Does what the task says: (what, argument)."""
+
+    def open(self) -> None:
+        self.tasks = 0
+
+    def do(self, task: tuple[str, Any], heartbeat: Callable[[], None]) -> Any:
+        what, argument = task
+        self.tasks += 1
+        return getattr(self, what)(argument, heartbeat)
+
+    def echo(self, value: Any, heartbeat: Callable[[], None]) -> Any:
+        heartbeat()
+        return value
+
+    def process(self, _: Any, heartbeat: Callable[[], None]) -> tuple[int, int]:
+        return os.getpid(), self.tasks
+
+    def die(self, number: int, heartbeat: Callable[[], None]) -> None:
+        print("last words", flush=True)
+        os.kill(os.getpid(), number)
+
+    def die_once(self, marker: Path, heartbeat: Callable[[], None]) -> str:
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return "second attempt"
+
+    def leave(self, status: int, heartbeat: Callable[[], None]) -> None:
+        os._exit(status)
+
+    def hang(self, _: Any, heartbeat: Callable[[], None]) -> None:
+        while True:
+            time.sleep(60)
+
+    def stop(self, _: Any, heartbeat: Callable[[], None]) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def large_then_killed(self, size: int, heartbeat: Callable[[], None]) -> bytes:
+        """Kill this process from a child while it sends `size` bytes, which no pipe holds."""
+        me = os.getpid()
+        if os.fork() == 0:
+            time.sleep(0.2)
+            os.kill(me, signal.SIGKILL)
+            os._exit(0)
+        return bytes(size)
+
+    def refuse(self, text: str, heartbeat: Callable[[], None]) -> None:
+        raise DatasetError(text)
+
+    def fail(self, text: str, heartbeat: Callable[[], None]) -> None:
+        raise RuntimeError(text)
+
+    def unpicklable(self, _: Any, heartbeat: Callable[[], None]) -> Any:
+        return lambda: None
+
+    def signals(self, _: Any, heartbeat: Callable[[], None]) -> str:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(os.getpid(), number)
+        return "still here"
+
+    def variable(self, name: str, heartbeat: Callable[[], None]) -> str | None:
+        return os.environ.get(name)
+
+
+class Unusable(Play):
+    """Can't be opened, and knows why."""
+
+    def open(self) -> None:
+        raise ModelError("no models here")
+
+
+class DiesAtStart(Play):
+    """Can't be opened, and does not know why."""
+
+    def open(self) -> None:
+        raise MemoryError("far too little")
+
+
+class HangsAtStart(Play):
+    """Never gets ready."""
+
+    def open(self) -> None:
+        time.sleep(3600)

@@ -1,0 +1,266 @@
+"""The command line: what it understands, what it prints, and that no traceback reaches a user."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from processes import kpsbatch
+
+from kpsbatch import cli
+from kpsbatch.cli import main, spread_values
+from kpsbatch.demo import dataset
+from kpsbatch.landmarks.bundles import bundle_name, find_bundles
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
+
+COMMANDS = ("run", "scan", "models", "demo")
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process: (exit status, output, error output)."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    shown = capsys.readouterr()
+    code = ended.value.code
+    return (0 if code is None else int(code)), shown.out, shown.err
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An irregular dataset: three videos in two signs, strays, an empty and an absent sign. No picture is real."""
+    train = tmp_path / "a dataset" / "01" / "01" / "train"
+    for name, frames in (("0001/one (1)", 3), ("0001/two", 1), ("0002/إشارة", 4)):
+        (train / name).mkdir(parents=True)
+        for number in range(frames):
+            (train / name / f"{number}.jpg").touch()
+    (train / "0002" / "clip.mp4").touch()
+    (train / "0002" / "Thumbs.db").touch()
+    (train / "0003").mkdir()
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        'dataset: {root: a dataset, signers: ["01", "02"], splits: [train], signs: 1-4}\noutput: {root: out}\n'
+    )
+    return path
+
+
+class TestSpreadValues:
+    @pytest.mark.parametrize(
+        ("typed", "meant"),
+        [
+            ("run c.yaml --signers 01 02", "run c.yaml --signers 01 --signers 02"),
+            ("run --signers 01 02 c.yaml", "run --signers 01 --signers 02 c.yaml"),
+            ("run --signs 1-3 5 --splits train c.yml", "run --signs 1-3 --signs 5 --splits train c.yml"),
+            ("run c.yaml --set a=1 b=2 --quiet", "run c.yaml --set a=1 --set b=2 --quiet"),
+            ("run c.yaml --signers 01 --signers 02", "run c.yaml --signers 01 --signers 02"),
+            ("run c.yaml --signers=01", "run c.yaml --signers=01"),
+            ("run c.yaml --shard 0/2", "run c.yaml --shard 0/2"),
+            ("run --signers 01 -- c.yaml", "run --signers 01 -- c.yaml"),
+            ("run --signers", "run --signers"),
+        ],
+    )
+    def test_forms(self, typed, meant):
+        """Options that take several values take them in one go; anything else stays as it is."""
+        assert spread_values(typed.split()) == meant.split()
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command(self, capsys, command):
+        """Every command explains itself."""
+        status, out, error = call(capsys, command, "--help")
+        assert (status, error) == (0, "")
+        assert "Usage: kpsbatch" in out
+
+    def test_all_are_listed(self, capsys):
+        """The main help lists every command."""
+        status, out, _ = call(capsys, "-h")
+        assert status == 0
+        assert all(re.search(rf"\b{command}\b", out) for command in COMMANDS)
+
+    def test_version(self, capsys):
+        """--version prints it."""
+        status, out, _ = call(capsys, "--version")
+        assert status == 0
+        assert re.fullmatch(r"kpsbatch \d+\.\d+\.\d+\n", out)
+
+    @pytest.mark.parametrize("arguments", [["rnu"], ["run"], ["run", "c.yaml", "--no-such-option"], ["scan", "a", "b"]])
+    def test_usage_errors(self, capsys, arguments):
+        """A command line that can't be understood is status 2."""
+        status, _, error = call(capsys, *arguments)
+        assert status == 2
+        assert "Traceback" not in error
+
+
+class TestScan:
+    def test_table(self, config, capsys):
+        """The table holds signers x splits, below it what is absent, empty and odd."""
+        status, out, error = call(capsys, "scan", config)
+        assert (status, error) == (0, "")
+        rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in out.splitlines()}
+        assert ("01", "train", "2", "4", "(1", "files)", "2", "8", "1", "1") in rows
+        assert ("02", "train", "0", "0", "0", "0", "4", "0") in rows
+        assert "absent in 01 train: signs 4\n" in out
+        assert "absent in 02 train: signs 1-4\n" in out
+        assert "empty in 01 train: signs 3\n" in out
+        assert "Thumbs.db: no video" in out
+        assert "two: one frame only" in out
+
+    def test_without_frames(self, config, capsys):
+        """--no-frames lists no video's directory."""
+        status, out, _ = call(capsys, "scan", config, "--no-frames")
+        assert status == 0
+        assert "one frame only" not in out
+
+    def test_selection(self, config, capsys):
+        """A selection narrows the table."""
+        status, out, _ = call(capsys, "scan", config, "--signers", "01", "--signs", "1")
+        assert status == 0
+        assert "absent" not in out.split("empty", 1)[1]
+        assert "02" not in out
+
+    def test_unreadable_folder(self, config, capsys):
+        """A folder that can't be listed is named."""
+        folder = config.parent / "a dataset" / "01" / "01" / "train" / "0003"
+        folder.rmdir()
+        folder.touch()
+        _, out, _ = call(capsys, "scan", config)
+        assert "can't be listed: Not a directory" in out
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+    def test_names_that_the_terminal_lacks(self, config, encoding):
+        """A name that can't be printed is escaped, on any terminal."""
+        unit = config.parent / "a dataset" / "01" / "01" / "train" / "0001"
+        os.mkdir(os.fsencode(unit) + b"/caf\xe9")
+        (unit / "إشارة 2").mkdir()
+        done = kpsbatch("scan", config, PYTHONIOENCODING=f"{encoding}:strict")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"caf\udce9: its name is not valid UTF-8" in done.stdout
+
+    @pytest.mark.parametrize("root", ["nowhere", "config.yaml"])
+    def test_bad_root(self, config, capsys, monkeypatch, root):
+        """A root that is missing or no folder is one line and status 2."""
+        monkeypatch.chdir(config.parent)
+        status, out, error = call(capsys, "scan", config, "--set", f"dataset.root={root}")
+        assert (status, out) == (2, "")
+        assert re.fullmatch(r"kpsbatch: dataset\.root must be .*\n", error)
+
+    def test_no_video(self, config, capsys):
+        """No video at all is one line: what was tried and what is there."""
+        status, out, error = call(capsys, "scan", config, "--set", "dataset.layout={signer}/{split}/{sign}")
+        assert (status, out) == (2, "")
+        assert error.endswith("a dataset/01 holds '01'\n")
+
+    def test_writes_nothing(self, config, capsys):
+        """Scanning leaves everything as it is."""
+        before = sorted(config.parent.rglob("*"))
+        call(capsys, "scan", config)
+        assert sorted(config.parent.rglob("*")) == before
+
+
+class TestModels:
+    def test_list(self, capsys):
+        """The bundles are listed with hash, size, origin and path."""
+        status, out, _ = call(capsys, "models")
+        assert status == 0
+        found = find_bundles()
+        for line, bundle in zip(out.splitlines(), found.values(), strict=True):
+            size = bundle.path.stat().st_size
+            assert line.split() == [bundle.sha256, str(size), "built", str(bundle.path)]
+
+    def test_export(self, capsys, tmp_path):
+        """Exported bundles can be listed as a folder of their own."""
+        assert call(capsys, "models", "--export", tmp_path / "models")[0] == 0
+        assert {path.name for path in (tmp_path / "models").iterdir()} == {
+            bundle_name(part) for part in ("pose", "face", "hand")
+        }
+        assert call(capsys, "models", "--models", tmp_path / "models")[0] == 0
+
+    def test_missing_folder(self, capsys, tmp_path):
+        """A folder without bundles is one line and status 2."""
+        status, _, error = call(capsys, "models", "--models", tmp_path)
+        assert status == 2
+        assert error.count("\n") == 1
+
+
+class TestErrors:
+    def test_debug(self, config):
+        """--debug shows where an error comes from; without it there is one line."""
+        command = ("run", config, "--signs", "9-3")
+        plain, debug = kpsbatch(*command), kpsbatch(*command, "--debug")
+        assert plain.returncode == 2
+        assert plain.stderr == "kpsbatch: --signs: a range of signs must run upwards (got '9-3'; did you mean 3-9?)\n"
+        assert debug.returncode != 0
+        assert "Traceback" in debug.stderr
+        assert "ConfigError: --signs" in debug.stderr
+
+    def test_unexpected(self, capsys, config, monkeypatch):
+        """An error that nobody foresaw is one line, too, and says how to see more."""
+
+        def fail(*arguments: object) -> None:
+            raise ZeroDivisionError("division by zero")
+
+        monkeypatch.setattr(cli, "_load", fail)
+        status, _, error = call(capsys, "run", config)
+        assert status == 2
+        assert error == "kpsbatch: unexpected ZeroDivisionError: division by zero (--debug shows where)\n"
+
+    @pytest.mark.parametrize("command", ["run", "scan"])
+    def test_interrupted(self, capsys, config, monkeypatch, command):
+        """Ctrl-C at any place is status 3."""
+
+        def interrupt(*arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "_load", interrupt)
+        status, _, error = call(capsys, command, config)
+        assert status == 3
+        assert error == "kpsbatch: interrupted; run the same command again to go on\n"
+
+    def test_line_break_in_a_path(self, capsys, tmp_path):
+        """A path with a line break makes no second line."""
+        status, _, error = call(capsys, "scan", tmp_path / "a\nb.yaml")
+        assert status == 2
+        assert error.count("\n") == 1
+
+    def test_empty_shard(self, capsys, config):
+        """A shard without a sign has nothing to do."""
+        status, out, _ = call(capsys, "run", config, "--signs", "1", "--shard", "1/3")
+        assert status == 0
+        assert "nothing to do" in out
+
+
+class TestDemo:
+    def test_whole_way(self, capsys, tmp_path, monkeypatch):
+        """`demo --run` writes a dataset, runs the job on it, and says where outputs and picture are."""
+        monkeypatch.setattr(dataset, "write_demo", partial(dataset.write_demo, signers=1, signs=1))
+        folder = tmp_path / "a demo"
+        status, out, _ = call(capsys, "demo", folder, "--run", "--quiet")
+        assert status == 0
+        assert f"config:  {folder / 'config.yaml'}\n" in out
+        assert "2 units finished now (3 videos, " in out
+        assert f"outputs: {folder / 'out'}\n" in out
+        assert cv2.imread(str(folder / "preview.png")) is not None
+        with np.load(folder / "out" / "01-test" / "0001.npz") as stored:
+            [kps] = stored.values()
+        assert kps[..., 3].any(axis=1).all()
+
+    def test_says_what_is_next(self, capsys, tmp_path, monkeypatch):
+        """Without --run it says what to type next."""
+        monkeypatch.setattr(dataset, "write_demo", lambda *arguments, **options: None)
+        status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
+        assert status == 0
+        assert re.search(rf"next: +(python -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
+
+    def test_not_over_a_dataset(self, capsys, tmp_path):
+        """A folder that holds somebody's dataset is left alone."""
+        (tmp_path / "dataset").mkdir()
+        status, _, error = call(capsys, "demo", tmp_path, "--quiet")
+        assert status == 2
+        assert "must go to a folder of its own" in error
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
