@@ -119,7 +119,7 @@ def _live_jobs(root: Path, known: Collection[str | None]) -> list[str]:
         return []
     own = job_name(root)
     jobs: dict[str, Counter[str]] = {}
-    for line in _ask(["squeue", "--noheader", f"--name={own},kpsbatch", "--format=%F %T %j"]).splitlines():
+    for line in _ask(["squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j"]).splitlines():
         job, state, name = [*line.split(maxsplit=2), "", ""][:3]
         if name.strip() == own or job in known:
             jobs.setdefault(job, Counter())[state.lower()] += 1
