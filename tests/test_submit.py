@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kpsbatch.cluster.plan import list_submissions, make_plan, read_jobs, read_plan
+from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError
 from kpsbatch.store.run_state import ALONE, Origin, is_lost, job_of, read_run, run_id, tracked
@@ -307,6 +308,19 @@ class TestLocal:
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
         assert "01-train/0004/v: " in shown
+
+    def test_retry_failed_once(self, project):
+        """--retry-failed redoes a failed unit once: the task that is requeued finds it done."""
+        kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
+        out = project.parent / "out"
+        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "4").stdout
+        [record] = out.rglob("0004.failed.json")
+        first = record.stat().st_mtime
+        assert kpsbatch("submit", project, "--cluster", "local", "--signs", "4", "--retry-failed").returncode == 1
+        second = record.stat().st_mtime
+        assert second > first
+        run_shard(list_submissions(out)[-1], 0)
+        assert record.stat().st_mtime == second
 
     def test_interrupt(self, project):
         """Ctrl-C stops the shard and its workers, and the run's state says so."""
