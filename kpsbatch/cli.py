@@ -341,7 +341,9 @@ def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
 def logs(
     config: ConfigPath,
     failed: Annotated[bool, typer.Option("--failed", help="Only tasks that failed, were interrupted or lost.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines of each log.")] = 5,
+    lines: Annotated[
+        Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")
+    ] = None,
     overrides: Set = None,
     debug: Debug = False,
 ) -> None:
@@ -358,7 +360,7 @@ def logs(
         print(", ".join(part for part in (task.name, place, task.state, task.counts) if part))
         if task.error:
             print(f"    {task.error}")
-        for line in task.tail(lines):
+        for line in task.tail((20 if task.needs_a_look else 2) if lines is None else lines):
             print(f"  | {line}")
         if task.log is not None and task.needs_a_look:
             print(f"    whole log: {task.log}")

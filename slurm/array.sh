@@ -49,6 +49,7 @@ if [ -n "${KPSBATCH_CONTAINER:-}" ]; then
   export PYTHONNOUSERSITE=1
   binds=()
   for folder in "$PWD" "$(cd "$(dirname "$config")" && pwd)" ${KARSL_ROOT:+"$KARSL_ROOT"}; do
+    folder=${folder//\"/\"\"} # a line of CSV
     binds+=(--mount "type=bind,\"source=$folder\",\"destination=$folder\"")
   done
   python=("$apptainer" exec "${binds[@]}" "$KPSBATCH_CONTAINER" python)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
-from kpsbatch.dataset.layout import check_root, describe_missing, has_video
+from kpsbatch.dataset.layout import check_root, describe_missing, may_have_video
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import DatasetError, SubmitError
 from kpsbatch.store.npz import write_atomically
@@ -82,7 +82,7 @@ def make_plan(config: Config, *, overwrite: bool = False, retry_failed: bool = F
         outputs.refuse_foreign(states)
     redo = {"foreign"} | ({"partial", "failed"} if retry_failed else set())
     open_units = [unit for unit in units if unit not in states or states[unit] in redo]
-    unfinished = Counter(unit.sign for unit in open_units if has_video(config.dataset, unit))
+    unfinished = Counter(unit.sign for unit in open_units if may_have_video(config.dataset, unit))
     if not unfinished and not states:
         raise DatasetError(
             f"there must be at least one video under dataset.layout ({config.dataset.layout}): "

@@ -35,6 +35,8 @@ from kpsbatch.work.signals import StopRequest
 
 COMMAND_SECONDS = 120
 POLL_SECONDS = 0.5
+LOG_LEVEL = "WARNING"
+"""Of submitit, in the logs of tasks."""
 REQUEUE = """\
 status=$?
 case $status in
@@ -117,7 +119,7 @@ def _live_jobs(root: Path, known: Collection[str | None]) -> list[str]:
         return []
     own = job_name(root)
     jobs: dict[str, Counter[str]] = {}
-    for line in _ask(["squeue", "--noheader", f"--name={own},kpsbatch", "--format=%F %T %j"]).splitlines():
+    for line in _ask(["squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j"]).splitlines():
         job, state, name = [*line.split(maxsplit=2), "", ""][:3]
         if name.strip() == own or job in known:
             jobs.setdefault(job, Counter())[state.lower()] += 1
@@ -166,10 +168,12 @@ def submit_slurm(config: Config, plan: Plan) -> Submitted:
         executor.parameters.clear()
         executor.update_parameters(**_parameters(config, arrays[-1] if arrays else ""))
         try:
-            with _outside_of_jobs():
+            with _outside_of_jobs(), contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
                 accepted = executor.submit_array(tasks[len(jobs) : len(jobs) + size])
         except (FailedJobError, RuntimeError, OSError) as error:
             before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
+            if not arrays:
+                shutil.rmtree(folder, ignore_errors=True)
             said = " ".join(str(error).split()) or type(error).__name__
             raise SubmitError(
                 f"sbatch must accept the job{before}: {said}; mend the slurm section, submit again"
@@ -205,7 +209,8 @@ def submit_local(
     folder = write_plan(config, plan)
     on_start(folder)
     parent = _package_parent()
-    python = f"env PYTHONPATH={shlex.quote(parent)} {_interpreter(config)}" if parent else _interpreter(config)
+    variables = [f"SUBMITIT_LOG_LEVEL={LOG_LEVEL}", *([f"PYTHONPATH={parent}"] if parent else [])]
+    python = f"env {shlex.join(variables)} {_interpreter(config)}"
     executor = submitit.LocalExecutor(_logs(config, plan), python=python)
     executor.update_parameters(timeout_min=60 * 24 * 3650, stderr_to_stdout=True)
     jobs: list[str] = []
@@ -299,6 +304,7 @@ def _setup(config: Config) -> list[str]:
     """Shell lines before the command."""
     lines = [
         "trap : USR2 TERM  # the task stops by itself; this shell has to outlive it",
+        f"export SUBMITIT_LOG_LEVEL={LOG_LEVEL}",
         'export KPSBATCH_LOG="$(readlink -f "/proc/$$/fd/1")"',
     ]
     if config.slurm.container is not None:

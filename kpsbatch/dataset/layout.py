@@ -85,13 +85,15 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
     return Listing(folder, exists=True, videos=videos, odd=tuple(odd))
 
 
-def has_video(dataset: DatasetConfig, unit: Unit) -> bool:
-    """Whether a unit has a video at all; stops at the first, so that thousands of units are asked in a second."""
+def may_have_video(dataset: DatasetConfig, unit: Unit) -> bool:
+    """Whether a unit has a video, or can't be listed; stops at the first, so that thousands are asked in a second."""
     try:
         with os.scandir(unit_folder(dataset, unit)) as entries:
             return any(_problem(entry) is None for entry in entries)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True  # the task says why
 
 
 def _problem(entry: os.DirEntry[str]) -> str | None:

@@ -119,6 +119,7 @@ def tracked(root: Path, origin: Origin, counts: Callable[[], Mapping[str, Any]])
             write("running")
 
     write("running")
+    next_write = 0.0  # the first note knows how much there is to do
     try:
         yield note
     except InterruptedRun as error:

@@ -1,0 +1,493 @@
+"""What `submit` and `array.sh` hand to the cluster, with stand-ins for its commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kpsbatch.cluster.plan import list_submissions, make_plan, read_jobs, read_plan
+from kpsbatch.cluster.task import run_shard
+from kpsbatch.config import load_config, load_frozen_config, parse_time
+from kpsbatch.errors import ConfigError
+from kpsbatch.store.run_state import ALONE, Origin, is_lost, job_of, read_run, run_id, tracked
+
+REPO = Path(__file__).resolve().parent.parent
+ARRAY = REPO / "slurm" / "array.sh"
+SBATCH = """\
+cp "$1" "$FAKE/script-$(($(ls "$FAKE" | grep -c script-) + 1)).sh"
+if [ -e "$FAKE/refusal" ]; then cat "$FAKE/refusal" >&2; exit 1; fi
+echo "Submitted batch job $((70 + $(ls "$FAKE" | grep -c script-)))"
+"""
+COMMANDS = {
+    "sbatch": SBATCH,
+    "squeue": 'cat "$FAKE/queue" 2>/dev/null || true\n',
+    "scontrol": 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
+    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
+    "python": 'for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"\n',
+    "apptainer": 'for word in "$@"; do echo "<$word>"; done\n',
+}
+
+
+class FakeCluster:
+    """Stand-ins for SLURM's commands on the PATH, which note how they are called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "bin").mkdir()
+        for name, body in COMMANDS.items():
+            path = folder / "bin" / name
+            path.write_text(f'#!/bin/bash\necho "{name} $*" >>"$FAKE/calls"\n{body}')
+            path.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        """The calls so far: command and arguments."""
+        file = self.folder / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def script(self, number: int = 1) -> str:
+        """The script of the n-th sbatch."""
+        return (self.folder / f"script-{number}.sh").read_text()
+
+    def parameters(self, number: int = 1) -> list[str]:
+        """The literal #SBATCH lines of the n-th sbatch."""
+        return re.findall(r"^#SBATCH .*$", self.script(number), re.MULTILINE)
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    fake = FakeCluster(folder)
+    for key in [key for key in os.environ if key.startswith(("SLURM", "SBATCH", "KPSBATCH_P"))]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("FAKE", str(folder))
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
+    return fake
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A config with four signs of one video, in a folder with spaces and quotes; returns its path."""
+    folder = tmp_path / 'a "b" it\'s c'
+    for sign in range(1, 5):
+        (folder / "data" / "01" / "train" / f"{sign:04}" / "v").mkdir(parents=True)
+    config = folder / "my config.yaml"
+    config.write_text(
+        'dataset: {root: data, layout: "{signer}/{split}/{sign:04d}", signers: ["01"], splits: [train], signs: 1-4}\n'
+        "output: {root: out}\nrun: {chunk_size: 1}\n"
+    )
+    return config
+
+
+def kpsbatch(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "kpsbatch", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        **options,
+    )
+
+
+class TestBatchScript:
+    def test_literal_parameters(self, cluster, project):
+        """Defaults send these lines and no other: nothing that a cluster may reject."""
+        done = kpsbatch("submit", project)
+        assert done.returncode == 0, done.stderr
+        [folder] = list_submissions(project.parent / "out")
+        quoted = str(folder).replace("'", "'\"'\"'")
+        name = re.search(r"kpsbatch-[0-9a-f]{8}", cluster.script())[0]
+        assert cluster.parameters() == [
+            "#SBATCH --array=0-3%4",
+            "#SBATCH --cpus-per-task=8",
+            f"#SBATCH --job-name={name}",
+            "#SBATCH --nodes=1",
+            "#SBATCH --open-mode=append",
+            f"#SBATCH --output='{quoted}/logs/%A_%a_0_log.out'",
+            "#SBATCH --requeue",
+            "#SBATCH --signal=USR2@90",
+            "#SBATCH --time=240",
+        ]
+        assert f"srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit.core._submit" in cluster.script()
+
+    def test_settings(self, cluster, project):
+        """Every setting of the slurm section has its line; setup lines come before the command."""
+        settings = {
+            "time": "1-12:00:00",
+            "cpus_per_task": 4,
+            "mem": "16G",
+            "partition": "cpu",
+            "account": "abc",
+            "qos": "long",
+            "constraint": "'avx2&fast'",
+            "array_parallelism": 3,
+            "setup": "[module load python, 'echo \"hi\"']",
+            "extra": "{mail_type: END, exclusive: true, hold: false}",
+        }
+        sets = [word for key, value in settings.items() for word in ("--set", f"slurm.{key}={value}")]
+        done = kpsbatch("submit", project, *sets)
+        assert done.returncode == 0, done.stderr
+        lines = cluster.parameters()
+        for line in (
+            "--array=0-3%3",
+            "--time=2160",
+            "--cpus-per-task=4",
+            "--mem=16G",
+            "--partition=cpu",
+            "--account=abc",
+            "--qos=long",
+            "--constraint='avx2&fast'",
+            "--mail-type=END",
+            "--exclusive",
+        ):
+            assert f"#SBATCH {line}" in lines
+        assert not any("hold" in line for line in lines)
+        script = cluster.script()
+        assert script.index('module load python\necho "hi"\n') < script.index("srun ")
+
+    def test_single_shard_has_no_array(self, cluster, project):
+        """One shard is one job, and MaxArraySize is not asked for."""
+        assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
+        assert not any("--array" in line for line in cluster.parameters())
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sbatch"]
+
+    def test_several_arrays(self, cluster, project):
+        """Where MaxArraySize is 3, four shards make an array of three and a job that waits for it."""
+        (cluster.folder / "max").write_text("3")
+        done = kpsbatch("submit", project, "--set", "slurm.extra={dependency: 'afterok:5'}")
+        assert "jobs:  71 72" in done.stdout
+        assert "#SBATCH --array=0-2%3" in cluster.parameters(1)
+        assert "#SBATCH --dependency=afterok:5" in cluster.parameters(1)
+        assert "#SBATCH --dependency=afterok:5,afterany:71" in cluster.parameters(2)
+        [folder] = list_submissions(project.parent / "out")
+        assert read_jobs(folder).jobs == ("71_0", "71_1", "71_2", "72")
+
+    def test_dry_run(self, cluster, project):
+        """--dry-run prints what sbatch would get, submits nothing and writes nothing."""
+        dry = kpsbatch("submit", project, "--dry-run")
+        assert not (project.parent / "out").exists()
+        assert not any(call.startswith("sbatch") for call in cluster.calls)
+        kpsbatch("submit", project)
+        stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
+        assert re.sub(stamp, "ID", cluster.script()) in re.sub(stamp, "ID", dry.stdout)
+
+    def test_container(self, cluster, project):
+        """The interpreter runs in the image, which sees dataset, outputs and models, and not this checkout."""
+        image = project.parent / "my image.sif"
+        missing = kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}")
+        assert missing.returncode == 2
+        assert "does not exist" in missing.stderr
+        image.touch()
+        assert kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}").returncode == 0
+        script = cluster.script()
+        shell = script[script.index("srun ") : script.index(" -u -m submitit")].replace('"$apptainer"', "apptainer")
+        words = subprocess.run(
+            ["bash", "-c", f'printf "%s\\n" {shell}'], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        data, out = str(project.parent / "data").replace('"', '""'), str(project.parent / "out").replace('"', '""')
+        assert words == [
+            "srun",
+            "--ntasks=1",
+            "--cpus-per-task=8",
+            "apptainer",
+            "exec",
+            "--mount",
+            f'type=bind,"source={data}","destination={data}",ro',
+            "--mount",
+            f'type=bind,"source={out}","destination={out}"',
+            str(image),
+            "python",
+        ]
+        assert "export PYTHONPATH" not in script
+
+
+class TestSubmission:
+    def test_of_502_signs(self, cluster, tmp_path):
+        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with three questions to the scheduler."""
+        for signer in ("01", "02", "03"):
+            for split in ("train", "test"):
+                for sign in range(1, 503):
+                    (tmp_path / "data" / signer / signer / split / f"{sign:04}" / "v").mkdir(parents=True)
+        config = tmp_path / "karsl.yaml"
+        text = (REPO / "configs" / "karsl.yaml").read_text()
+        config.write_text(text.replace("$KARSL_ROOT", "data").replace("../karsl-kps", "out"))
+        settings = load_config(config)
+        make_plan(settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"signs": (1,)})}))
+        started = time.monotonic()
+        plan = make_plan(settings)
+        assert time.monotonic() - started < 2
+        assert (plan.units, len(plan.shards)) == (3012, 51)
+        started = time.monotonic()
+        done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
+        assert time.monotonic() - started < 10
+        assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "scontrol", "sbatch"]
+
+    def test_plan_holds_what_is_unfinished(self, cluster, project):
+        """The frozen plan leaves out what is finished or has no video, and reads back as it was."""
+        shutil.rmtree(project.parent / "data" / "01" / "train" / "0002")
+        (project.parent / "data" / "01" / "train" / "0003" / "v").rmdir()
+        done = kpsbatch("submit", project, "--signs", "1-3")
+        assert "1 units in 1 shards; 0 units are finished, 2 have no video" in done.stdout
+        [folder] = list_submissions(project.parent / "out")
+        plan = read_plan(folder)
+        assert [shard.signs for shard in plan.shards] == [(1,)]
+        assert load_frozen_config(folder / "config.yaml").dataset.signs == (1, 2, 3)
+
+    def test_live_jobs_are_named(self, cluster, project):
+        """A queue that holds jobs for the same output refuses the submission; other jobs don't."""
+        kpsbatch("submit", project)
+        name = re.search(r"--job-name=(\S+)", cluster.script())[1]
+        (cluster.folder / "queue").write_text(
+            f"71 RUNNING {name}\n71 PENDING {name}\n71 PENDING {name}\n9 RUNNING kpsbatch\n"
+        )
+        refused = kpsbatch("submit", project)
+        assert refused.returncode == 2
+        assert "job 71 (1 running, 2 pending)" in refused.stderr
+        assert "job 9" not in refused.stderr
+        assert kpsbatch("submit", project, "--force").returncode == 0
+
+    def test_refusal_of_the_cluster(self, cluster, project):
+        """What sbatch says is shown in one line."""
+        (cluster.folder / "refusal").write_text("sbatch: error: Batch job submission failed: Invalid account\n")
+        done = kpsbatch("submit", project)
+        assert done.returncode == 2
+        assert "Invalid account" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert list_submissions(project.parent / "out") == []
+
+    def test_without_slurm(self, project, monkeypatch, tmp_path):
+        """Without sbatch, `submit` says how to go on; it never runs here unasked."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        done = kpsbatch("submit", project)
+        assert done.returncode == 2
+        assert "--cluster local" in done.stderr
+
+    @pytest.mark.parametrize("name", ["100%", "back\\slash", "two\nlines"])
+    def test_paths_that_slurm_would_change(self, cluster, project, name):
+        """SLURM expands some characters in the names of logs, so they are refused."""
+        done = kpsbatch("submit", project, "--set", f"output.root={json.dumps(str(project.parent / name))}")
+        assert done.returncode == 2
+        assert "output.root must not contain" in done.stderr
+
+
+class TestLocal:
+    def test_shards_run_one_after_another(self, project, tmp_path):
+        """`--cluster local` leaves plan, logs, states and outputs as a cluster would; then nothing is left."""
+        _write_video(project.parent / "data" / "01" / "train" / "0001" / "v")
+        _write_video(project.parent / "data" / "01" / "train" / "0002" / "v")
+        done = kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"shard 0 of 2: finished.*\n.*shard 1 of 2: finished", done.stdout)
+        out = project.parent / "out"
+        assert sorted(path.name for path in out.glob("01-train/*.npz")) == ["0001.npz", "0002.npz"]
+        [folder] = list_submissions(out)
+        assert len(list((folder / "logs").glob("*_log.out"))) == 2
+        assert [read_run(out, Origin(folder.name, n))["state"] for n in (0, 1)] == ["finished", "finished"]
+        shown = kpsbatch("logs", project)
+        assert shown.stdout.count("finished, 1/1 units, 1/1 videos") == 2
+        assert "none of 2 tasks failed" in kpsbatch("logs", project, "--failed").stdout
+        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
+
+    def test_failed_videos(self, project):
+        """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
+        done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
+        assert done.returncode == 1, done.stdout + done.stderr
+        shown = kpsbatch("logs", project, "--failed").stdout
+        assert "finished, 1 videos failed" in shown
+        assert "01-train/0004/v: " in shown
+
+    def test_retry_failed_once(self, project):
+        """--retry-failed redoes a failed unit once: the task that is requeued finds it done."""
+        kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
+        out = project.parent / "out"
+        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "4").stdout
+        [record] = out.rglob("0004.failed.json")
+        first = record.stat().st_mtime
+        assert kpsbatch("submit", project, "--cluster", "local", "--signs", "4", "--retry-failed").returncode == 1
+        second = record.stat().st_mtime
+        assert second > first
+        run_shard(list_submissions(out)[-1], 0)
+        assert record.stat().st_mtime == second
+
+    def test_interrupt(self, project):
+        """Ctrl-C stops the shard and its workers, and the run's state says so."""
+        for number in range(40):
+            _write_video(project.parent / "data" / "01" / "train" / "0001" / f"w{number}")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kpsbatch", "submit", str(project), "--cluster", "local", "--signs", "1"],
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        give_up = time.monotonic() + 60
+        while not list((project.parent / "out" / "_kpsbatch" / "runs").glob("*.json")):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+        assert process.returncode == 3, error
+        assert "interrupted by SIGINT" in error
+        [folder] = list_submissions(project.parent / "out")
+        assert read_run(project.parent / "out", Origin(folder.name, 0))["state"] == "interrupted"
+
+
+class TestArrayScript:
+    def run(self, project, *arguments, **variables):
+        environment = {**os.environ, "KPSBATCH_PYTHON": "python", "SLURM_JOB_ID": "5", **variables}
+        return subprocess.run(
+            [ARRAY, *map(str, arguments)],
+            env=environment,
+            cwd=project.parent,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    def array(self, task, first, last, step=1):
+        count = len(range(first, last + 1, step))
+        return {
+            "SLURM_ARRAY_JOB_ID": "5",
+            "SLURM_ARRAY_TASK_ID": str(task),
+            "SLURM_ARRAY_TASK_MIN": str(first),
+            "SLURM_ARRAY_TASK_MAX": str(last),
+            "SLURM_ARRAY_TASK_STEP": str(step),
+            "SLURM_ARRAY_TASK_COUNT": str(count),
+        }
+
+    @pytest.mark.parametrize(
+        ("task", "first", "last", "step", "shard"),
+        [(0, 0, 50, 1, "0/51"), (50, 0, 50, 1, "50/51"), (1, 1, 10, 1, "0/10"), (7, 3, 9, 2, "2/4")],
+    )
+    def test_shards(self, cluster, project, task, first, last, step, shard):
+        """The shard follows from the array, wherever it starts; arguments arrive as they were."""
+        done = self.run(project, project, "--set", "output.root=a b", **self.array(task, first, last, step))
+        expected = ["-u", "-m", "kpsbatch", "run", project, "--shard", shard, "--set", "output.root=a b"]
+        assert done.stdout.splitlines() == [f"<{word}>" for word in expected]
+
+    def test_defaults(self, cluster, project):
+        """Without arguments it does configs/karsl.yaml; without an array everything."""
+        done = self.run(project)
+        assert done.stdout.splitlines() == [
+            "<-u>",
+            "<-m>",
+            "<kpsbatch>",
+            "<run>",
+            f"<{REPO / 'configs' / 'karsl.yaml'}>",
+        ]
+
+    def test_irregular_array(self, cluster, project):
+        """A list of tasks needs KPSBATCH_SHARDS, which then counts."""
+        refused = self.run(project, project, **{**self.array(7, 3, 7), "SLURM_ARRAY_TASK_COUNT": "2"})
+        assert refused.returncode == 2
+        assert "KPSBATCH_SHARDS" in refused.stderr
+        done = self.run(project, project, KPSBATCH_SHARDS="51", **self.array(7, 3, 7))
+        assert "<7/51>" in done.stdout
+
+    def test_container(self, cluster, project):
+        """With KPSBATCH_CONTAINER the interpreter is the image's, and the config's folder is seen."""
+        done = self.run(project, project, KPSBATCH_CONTAINER="my image.sif", KARSL_ROOT="/data/my karsl")
+        words = done.stdout.splitlines()
+        assert words[0] == "<exec>"
+        assert '<type=bind,"source=/data/my karsl","destination=/data/my karsl">' in words
+        assert words[-7:] == ["<my image.sif>", "<python>", "<-u>", "<-m>", "<kpsbatch>", "<run>", f"<{project}>"]
+
+    @pytest.mark.parametrize(
+        ("status", "state", "requeued"), [(3, "RUNNING", True), (3, "COMPLETING", False), (1, "RUNNING", False)]
+    )
+    def test_requeue(self, cluster, project, status, state, requeued):
+        """Status 3 requeues this very task, unless it was cancelled; the status is handed on."""
+        (cluster.folder / "queue").write_text(state + "\n")
+        done = self.run(project, project, FAKE_STATUS=str(status), **self.array(2, 0, 3))
+        assert done.returncode == status
+        assert ("scontrol requeue 5_2" in cluster.calls) is requeued
+
+
+class TestSlurmConfig:
+    @pytest.mark.parametrize(
+        ("text", "minutes"),
+        [("60", 60), ("04:00:00", 240), ("4:00:00", 240), ("90:30", 91), ("1-0", 1440), ("1-12:30", 2190), ("0:60", 1)],
+    )
+    def test_time(self, project, text, minutes):
+        """Time takes SLURM's formats and minutes, also without the quotes that YAML 1.1 would want."""
+        assert load_config(project, [f"slurm.time={text}"]).slurm.time == minutes
+
+    @pytest.mark.parametrize("value", ["", "1 h", "-5", 0, "0:10", True, 1.5, None, "infinite", "1:2:3:4"])
+    def test_bad_time(self, value):
+        """What is no time limit is refused."""
+        with pytest.raises(ValueError, match="must be"):
+            parse_time(value)
+
+    @pytest.mark.parametrize(
+        ("setting", "said"),
+        [
+            ("extra={array: 0-3}", "run.chunk_size and slurm.array_parallelism"),
+            ("extra={cpus_per_task: 3}", "slurm.cpus_per_task"),
+            ("extra={--partition: x}", "slurm.partition"),
+            ("extra={p: x}", "long names"),
+            ("extra={comment: [1]}", "must be text"),
+            ("mem=16", "16G or 4000M"),
+            ("partition=''", "one line of text"),
+            ("foo=1", "valid here: time, cpus_per_task"),
+        ],
+    )
+    def test_refused(self, project, setting, said):
+        """A setting that can't work is refused in one line, which names the one to use."""
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            load_config(project, [f"slurm.{setting}"])
+
+
+class TestRunState:
+    def test_identity(self):
+        """A task keeps its file through all its attempts; the array's ID counts, not the task's own."""
+        slurm = {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2"}
+        assert job_of(slurm) == ("10", 2)
+        assert run_id(ALONE, slurm) == "job-10_2"
+        assert run_id(ALONE, {"SLURM_JOB_ID": "12"}) == "job-12"
+        assert run_id(Origin("s", 3), slurm) == "s-0003"
+
+    def test_states(self, tmp_path):
+        """A run is running, then finished, failed or interrupted, with its counts."""
+        origin = Origin("s", 0, 1)
+        with tracked(tmp_path, origin, lambda: {"units_done": 2}):
+            state = read_run(tmp_path, origin)
+            assert (state["state"], state["units_done"]) == ("running", 2)
+            assert not is_lost(state)
+            assert is_lost(state, time.time() + 1000)
+        assert read_run(tmp_path, origin)["state"] == "finished"
+        with pytest.raises(ZeroDivisionError), tracked(tmp_path, origin, dict):
+            raise ZeroDivisionError("of\nall")
+        assert (read_run(tmp_path, origin)["state"], read_run(tmp_path, origin)["error"]) == ("failed", "of all")
+        with pytest.raises(KeyboardInterrupt), tracked(tmp_path, origin, dict):
+            raise KeyboardInterrupt
+        assert read_run(tmp_path, origin)["state"] == "interrupted"
+
+    def test_unwritable(self, tmp_path):
+        """A state file that can't be written stops nothing, and makes no folder of its own."""
+        with tracked(tmp_path / "missing", ALONE, dict):
+            pass
+        assert not (tmp_path / "missing").exists()
+
+
+def _write_video(folder: Path) -> None:
+    import cv2
+    import numpy as np
+
+    folder.mkdir(exist_ok=True)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"frame{number}.jpg"), np.full((64, 64, 3), 90, np.uint8))
