@@ -31,7 +31,8 @@ from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 TICK_SECONDS = 0.25
-MAX_STORING = 4
+WRITERS = 2
+MAX_STORING = 2 * WRITERS
 RECORD_VERSION = 1
 
 
@@ -225,7 +226,7 @@ def _work(
 ) -> None:
     """Feed the pool video by video, and store every unit when its last video is in."""
     open_units: dict[Unit, _OpenUnit] = {}
-    storing: list[Future[None]] = []
+    storing: list[Future[tuple[Unit, State | None]]] = []
     reason = ""
     with (
         WorkerPool(
@@ -236,7 +237,7 @@ def _work(
             tasks_per_worker=config.run.videos_per_worker,
             environment=job.environment(),
         ) as pool,
-        ThreadPoolExecutor(1, "store") as writer,  # the workers go on while a unit is compressed
+        ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
     ):
         tasks = _tasks(outputs, todo, open_units, summary, redo)
         exhausted = False
@@ -249,18 +250,20 @@ def _work(
             if pool.unfinished:
                 for outcome in pool.wait(TICK_SECONDS):
                     if unit := _collect(outcome, open_units, summary):
-                        storing.append(writer.submit(_store, config, outputs, unit, summary))
+                        storing.append(writer.submit(_store, config, outputs, unit, summary.workers))
             elif storing:
                 wait(storing, TICK_SECONDS, FIRST_COMPLETED)
             elif exhausted:
                 return
             for future in [future for future in storing if future.done()]:
                 storing.remove(future)
-                future.result()
+                _note_stored(*future.result(), summary)
             summary.progress.frames = pool.steps
             on_progress(summary.progress)
             reason = stop_reason()
         pool.close()
+    for future in storing:
+        _note_stored(*future.result(), summary)
     left = summary.progress.units - len(summary.stored)
     raise InterruptedRun(
         f"interrupted by {reason}: {len(summary.stored)} units were finished in this run and are kept, {left} are "
@@ -308,8 +311,8 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
     return open_units.pop(task.unit)
 
 
-def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) -> None:
-    """Write the two files of a unit; runs in the writer's thread."""
+def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> tuple[Unit, State | None]:
+    """Write the two files of a unit, in a writer's thread; returns the state that it has then."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, Any] = {}
     for video in done.listing.videos:
@@ -336,12 +339,16 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) 
         **_circumstances(),
         "started": _timestamp(done.started),
         "finished": _timestamp(time.time()),
-        "workers": summary.workers,
+        "workers": workers,
     }
     if outputs.store(unit, arrays, record, state, replace=done.replace):
+        return unit, state
+    return unit, outputs.states([unit]).get(unit)  # another run was first
+
+
+def _note_stored(unit: Unit, state: State | None, summary: Summary) -> None:
+    if state is not None:
         summary.states[unit] = state
-    else:
-        summary.states.update(outputs.states([unit]))
     summary.stored.append(unit)
     summary.progress.units_done += 1
     summary.progress.unit = unit.name
