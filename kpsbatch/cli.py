@@ -204,6 +204,41 @@ def run(
     raise typer.Exit(summary.exit_status)
 
 
+@app.command()
+def plan(
+    config: ConfigPath,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    adjusted: Adjusted = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure one sign here and say what the whole dataset takes: core-hours, chunk size, time and memory."""
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
+    from kpsbatch.inspect.estimate import estimate
+    from kpsbatch.progress import run_progress, show_duration
+    from kpsbatch.work.signals import stop_on_signals
+
+    with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
+        found = estimate(settings, on_progress=show, stop_reason=stop)
+    hours, minutes = divmod(found.time_minutes, 60)
+    at_once = min(found.tasks, settings.slurm.array_parallelism)
+    print(
+        f"measured: {found.unit.name}, {found.videos} videos, {found.frames} frames: "
+        f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
+        f"video, {found.worker_megabytes} MB a worker\n"
+        f"dataset:  {found.dataset_videos} videos of {found.signs} signs: {found.core_hours:.1f} core-hours on cores "
+        f"like these\n"
+        f"advice:   {found.tasks} array tasks of {found.chunk_size} signs, {show_duration(found.task_seconds)} each; "
+        f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once\n\n"
+        f"run:\n  chunk_size: {found.chunk_size}\n"
+        f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {settings.slurm.cpus_per_task}\n'
+        f"  mem: {found.memory_gigabytes}G"
+    )
+
+
 def print_summary(config: Config, summary: Summary) -> None:
     """Say what a run did, what failed and why, and where the outputs are."""
     from collections import Counter
@@ -478,7 +513,7 @@ def _write_demo_preview(config_path: Path, picture: Path) -> None:
     from kpsbatch.inspect.preview import contact_sheet
 
     config = load_config(config_path)
-    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[0])
+    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[1])  # a sign of two hands
     video = list_unit(config.dataset, unit).videos[0]
     contact_sheet(config, unit, video, picture)
 

@@ -1,0 +1,157 @@
+"""What a whole run will take, from one measured unit."""
+
+from __future__ import annotations
+
+import math
+import resource
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import check_root, describe_missing, list_unit
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.errors import DatasetError
+from kpsbatch.work.run import Progress, run
+
+TASK_SECONDS = 3600.0
+"""How long an array task should take: long against its start, short against the time that a lost node costs."""
+
+MARGIN = 2.0
+"""The time limit asked for, against the time expected: nodes differ, and file systems have bad nights."""
+
+PARENT_MEGABYTES = 500
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One measured unit, and what follows for the dataset.
+
+    Attributes:
+        unit: The unit that was measured.
+        videos: Its videos.
+        frames: Its frames.
+        core_seconds: Seconds of a core that a video takes, on average.
+        frames_per_core_second: Frames that a core does in a second.
+        worker_megabytes: Peak memory of a worker.
+        dataset_videos: Videos of the whole dataset, by listing.
+        signs: Signs that have videos.
+        core_hours: What the whole dataset takes.
+        chunk_size: Recommended signs in an array task.
+        tasks: Array tasks that this makes.
+        task_seconds: What a task then takes, on average.
+        time_minutes: Recommended time limit.
+        memory_gigabytes: Recommended memory of a task.
+    """
+
+    unit: Unit
+    videos: int
+    frames: int
+    core_seconds: float
+    frames_per_core_second: float
+    worker_megabytes: int
+    dataset_videos: int
+    signs: int
+    core_hours: float
+    chunk_size: int
+    tasks: int
+    task_seconds: float
+    time_minutes: int
+    memory_gigabytes: int
+
+
+def estimate(
+    config: Config,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop_reason: Callable[[], str] = lambda: "",
+) -> Estimate:
+    """Run one unit into a scratch folder, list the dataset, and size the tasks.
+
+    Args:
+        config: The config; the first unit with videos is measured.
+        on_progress: Called a few times a second during the measured run.
+        stop_reason: As for `run`.
+
+    Raises:
+        DatasetError: There is no video.
+        ModelError: The models can't be used.
+        InterruptedRun: `stop_reason` said so.
+    """
+    check_root(config.dataset)
+    units = units_of(config.dataset)
+    counts = {unit: len(list_unit(config.dataset, unit).videos) for unit in units}
+    with_videos = [unit for unit, count in counts.items() if count]
+    if not with_videos:
+        raise DatasetError(
+            f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
+            f"{describe_missing(config.dataset, units[0])}"
+        )
+    unit = with_videos[0]
+    one = {"signers": (unit.signer,), "splits": (unit.split,), "signs": (unit.sign,)}
+    with tempfile.TemporaryDirectory(prefix="kpsbatch-plan-") as scratch:
+        dataset = config.dataset.model_copy(update=one)
+        output = config.output.model_copy(update={"root": Path(scratch)})
+        small = config.model_copy(update={"dataset": dataset, "output": output})
+        summary = run(small, on_progress=on_progress, stop_reason=stop_reason)
+    good = summary.progress.videos_done - summary.progress.videos_failed
+    if not good:
+        raise DatasetError(f"the measured unit must have a readable video: {unit.name}: {summary.failures[0][1]}")
+    core_seconds = summary.worker_seconds / good
+    return size(
+        config,
+        unit=unit,
+        videos=good,
+        frames=summary.progress.frames,
+        core_seconds=core_seconds,
+        worker_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+        dataset_videos=sum(counts.values()),
+        signs=len({unit.sign for unit in with_videos}),
+    )
+
+
+def size(
+    config: Config,
+    *,
+    unit: Unit,
+    videos: int,
+    frames: int,
+    core_seconds: float,
+    worker_megabytes: int,
+    dataset_videos: int,
+    signs: int,
+) -> Estimate:
+    """Size the tasks: about an hour each, but no fewer tasks than may run at once.
+
+    Args:
+        config: For `slurm.cpus_per_task` and `slurm.array_parallelism`.
+        unit: The measured unit.
+        videos: Its videos.
+        frames: Its frames.
+        core_seconds: Seconds of a core that a video takes.
+        worker_megabytes: Peak memory of a worker.
+        dataset_videos: Videos of the whole dataset.
+        signs: Signs that have videos.
+    """
+    cores = config.slurm.cpus_per_task
+    sign_seconds = dataset_videos / signs * core_seconds / cores
+    fits = max(1, round(TASK_SECONDS / sign_seconds))
+    chunk = min(fits, max(1, math.ceil(signs / config.slurm.array_parallelism)))
+    task_seconds = chunk * sign_seconds
+    return Estimate(
+        unit=unit,
+        videos=videos,
+        frames=frames,
+        core_seconds=core_seconds,
+        frames_per_core_second=frames / (core_seconds * videos),
+        worker_megabytes=worker_megabytes,
+        dataset_videos=dataset_videos,
+        signs=signs,
+        core_hours=dataset_videos * core_seconds / 3600,
+        chunk_size=chunk,
+        tasks=math.ceil(signs / chunk),
+        task_seconds=task_seconds,
+        time_minutes=math.ceil((MARGIN * task_seconds / 60 + 10) / 10) * 10,
+        memory_gigabytes=math.ceil((1.2 * cores * worker_megabytes + PARENT_MEGABYTES) / 1024),
+    )
