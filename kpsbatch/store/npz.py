@@ -119,13 +119,16 @@ def sync_directory(directory: Path) -> None:
 
 
 def is_stale(entry: os.DirEntry[str]) -> bool:
-    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old."""
+    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old elsewhere.
+
+    On this host the clock doesn't count, which can jump.
+    """
     if not (entry.name.startswith(".") and entry.name.endswith(_MARK)):
         return False
     try:
         _, host, pid, _, _ = entry.name.rsplit(".", 4)
-        if host == _HOST and not Path(f"/proc/{int(pid)}").exists() and Path("/proc/self").exists():
-            return True
+        if host == _HOST and Path("/proc/self").exists():
+            return not Path(f"/proc/{int(pid)}").exists()
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
     except (OSError, ValueError):
         return False

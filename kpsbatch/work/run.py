@@ -179,8 +179,10 @@ def _run(
     started = time.monotonic()
     check_root(config.dataset)
     outputs, job = open_outputs(config)
-    outputs.prepare()
     units = units_of(config.dataset, signs)
+    folders = {folder / unit.folder for unit in units for folder in (outputs.root, outputs.records)}
+    outputs.prepare(sorted(folders))
+    outputs.sweep()
     states = outputs.states(units)
     if not overwrite:
         outputs.refuse_foreign(states)
