@@ -233,9 +233,11 @@ def print_summary(config: Config, summary: Summary) -> None:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
         print(f"{done.videos_failed} videos failed{unread}:")
         for name, reason in summary.failures[:10]:
-            print(f"  {name}: {reason}")
+            print(_printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    if summary.kept:
+        print(f"{len(summary.kept)} of them are good in the output of an earlier run, and stay as they are")
     if counts["partial"] or counts["failed"]:
         print(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "

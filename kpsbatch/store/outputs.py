@@ -16,6 +16,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import time
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
@@ -165,6 +167,7 @@ class Outputs:
         state: Literal["complete", "partial", "failed"],
         *,
         replace: bool,
+        locked: bool = False,
     ) -> bool:
         """Write a unit's record, and its npz unless all its videos failed.
 
@@ -176,6 +179,7 @@ class Outputs:
             record: What the record holds besides the npz's size and hash.
             state: What to record.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
+            locked: Whether the caller holds the lock.
 
         Returns:
             Whether it was written: False when another run was first.
@@ -200,7 +204,7 @@ class Outputs:
             data = json_bytes(sealed({**record, "npz": npz}))
             temporary_record = write_temporary(recorded, lambda file: file.write(data))
             cleanup.callback(temporary_record.unlink, missing_ok=True)
-            with self.lock():
+            with contextlib.nullcontext() if locked else self.lock():
                 if not replace:
                     states = self.states([unit])
                     self.refuse_foreign(states)  # a run with other settings came in between
@@ -213,6 +217,25 @@ class Outputs:
                 if temporary is not None:
                     publish(temporary, final)
         return True
+
+    def good_videos(self, unit: Unit) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
+        """The videos of a unit's output under the current settings, each with its part of the record.
+
+        Returns:
+            Nothing where there is no output, or it is not whole.
+        """
+        for state in STATES:
+            record, problem = open_record(self.record_path(unit, state))
+            if problem or not record.get("npz"):
+                continue
+            try:
+                data = self.npz_path(unit).read_bytes()
+                if hashlib.sha256(data).hexdigest() == record["npz"]["sha256"]:
+                    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                        return {name: (stored[name], record["videos"][name]) for name in stored.files}
+            except (OSError, ValueError, KeyError, TypeError):
+                pass
+        return {}
 
     def remove(self, unit: Unit) -> None:
         """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold the lock.

@@ -7,8 +7,9 @@ import platform
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -24,9 +25,9 @@ from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
-from kpsbatch.store.outputs import Outputs, State
+from kpsbatch.store.outputs import Outputs, State, explained
 from kpsbatch.store.run_state import ALONE, Origin, tracked
-from kpsbatch.work.cores import worker_count
+from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -70,6 +71,7 @@ class Summary:
         unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
         odd: Entries of the dataset that are no videos, by what is odd about them.
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
+        kept: unit/video of those that failed in this run, but are good in the output of an earlier one, which stays.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -84,6 +86,7 @@ class Summary:
     unreadable: list[Unit] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
@@ -237,6 +240,7 @@ def _work(
             max_attempts=config.run.max_attempts,
             tasks_per_worker=config.run.videos_per_worker,
             environment=job.environment(),
+            max_memory=worker_memory(config.run.worker_memory, summary.workers),
         ) as pool,
         ThreadPoolExecutor(1, "store") as writer,  # the workers go on while a unit is compressed
     ):
@@ -309,12 +313,41 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
 
 
 def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) -> None:
-    """Write the two files of a unit; runs in the writer's thread."""
+    """Write the two files of a unit; runs in the writer's thread.
+
+    A video that fails in a redo keeps what an earlier run with the same settings made of it: a redo loses nothing.
+    """
+    unit = done.unit
+    redo = done.replace and any(outcome.problem for outcome in done.outcomes.values())
+    with explained(outputs.root), outputs.lock() if redo else nullcontext():
+        before = outputs.good_videos(unit) if redo else {}
+        arrays, record, state = _assemble(config, outputs, done, before, summary)
+        if outputs.store(unit, arrays, record, state, replace=done.replace, locked=redo):
+            summary.states[unit] = state
+        else:
+            summary.states.update(outputs.states([unit]))
+    summary.stored.append(unit)
+    summary.progress.units_done += 1
+    summary.progress.unit = unit.name
+
+
+def _assemble(
+    config: Config,
+    outputs: Outputs,
+    done: _OpenUnit,
+    before: Mapping[str, tuple[NDArray[Any], dict[str, Any]]],
+    summary: Summary,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any], Literal["complete", "partial", "failed"]]:
+    """The arrays, the record and the state of a unit; `before` is what to keep of it where a video failed."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, Any] = {}
     for video in done.listing.videos:
         outcome = done.outcomes[video.name]
-        if outcome.problem:
+        if outcome.problem and video.name in before:
+            arrays[video.name], earlier = before[video.name]
+            videos[video.name] = {**earlier, "kept_since": outcome.problem}
+            summary.kept.append(f"{done.unit.name}/{video.name}")
+        elif outcome.problem:
             videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
         else:
             arrays[video.name] = outcome.value.keypoints
@@ -338,13 +371,7 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) 
         "finished": _timestamp(time.time()),
         "workers": summary.workers,
     }
-    if outputs.store(unit, arrays, record, state, replace=done.replace):
-        summary.states[unit] = state
-    else:
-        summary.states.update(outputs.states([unit]))
-    summary.stored.append(unit)
-    summary.progress.units_done += 1
-    summary.progress.unit = unit.name
+    return arrays, record, state
 
 
 def _timestamp(seconds: float) -> str:
