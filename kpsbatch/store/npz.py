@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -64,9 +65,15 @@ def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise
     return temporary
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file, if it can be; else it is swept once its process has ended."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -82,7 +89,7 @@ def publish(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
     except OSError:
         if temporary.exists() or not _is_file(path, identity):
-            temporary.unlink(missing_ok=True)
+            discard(temporary)
             raise
     sync_directory(path.parent)
 

@@ -32,6 +32,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.fingerprint import Fingerprint, differences
 from kpsbatch.store.npz import (
+    discard,
     is_stale,
     publish,
     sha256_of,
@@ -199,11 +200,11 @@ class Outputs:
             npz = None
             temporary = write_temporary(final, lambda file: write_npz(file, arrays)) if arrays else None
             if temporary is not None:
-                cleanup.callback(temporary.unlink, missing_ok=True)
+                cleanup.callback(discard, temporary)
                 npz = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size}
             data = json_bytes(sealed({**record, "npz": npz}))
             temporary_record = write_temporary(recorded, lambda file: file.write(data))
-            cleanup.callback(temporary_record.unlink, missing_ok=True)
+            cleanup.callback(discard, temporary_record)
             with contextlib.nullcontext() if locked else self.lock():
                 if not replace:
                     states = self.states([unit])
