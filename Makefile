@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.12 is all they need.
-.PHONY: help demo test test-container lint setup lock clean
+.PHONY: help demo test test-faults test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -11,6 +11,9 @@ demo: $(VENV)/ready ## set up, write the demo dataset, run the main job on it
 
 test: $(VENV)/ready-dev ## set up and run the tests
 	@$(BIN)/python -m pytest
+
+test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
+	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
 
 test-container: $(VENV)/ready-dev ## build the image and test it, with an engine of its own (root on Debian 12)
 	@tests/container/run.sh

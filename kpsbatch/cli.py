@@ -19,6 +19,7 @@ from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError
 if TYPE_CHECKING:
     from kpsbatch.cluster.plan import Plan
     from kpsbatch.config import Config
+    from kpsbatch.inspect.verify import Verdict
     from kpsbatch.work.run import Summary
 
 MANY = ("--signers", "--splits", "--signs", "--set")
@@ -85,7 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _one_line(error: Exception) -> str:
     """An error's text; paths in it can hold line breaks."""
-    return str(error).replace("\r", "\\r").replace("\n", "\\n")
+    return _printable(str(error))
+
+
+def _printable(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:
@@ -263,9 +268,11 @@ def print_summary(config: Config, summary: Summary) -> None:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
         print(f"{done.videos_failed} videos failed{unread}:")
         for name, reason in summary.failures[:10]:
-            print(f"  {name}: {reason}")
+            print(_printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    if summary.kept:
+        print(f"{len(summary.kept)} of them are good in the output of an earlier run, and stay as they are")
     if counts["partial"] or counts["failed"]:
         print(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "
@@ -452,6 +459,57 @@ def scan(
             print(f"  {path}: {what}")
         if (more := sum(result.odd_counts.values()) - len(result.odd)) > 0:
             print(f"  ... and {more} more")
+
+
+@app.command()
+def verify(
+    config: ConfigPath,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove what is wrong, npz and record; the next run redoes it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    adjusted: Adjusted = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read every output to the last byte; check it against the contract, its record and the dataset."""
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
+    from kpsbatch.inspect.verify import verify as verify_outputs
+    from kpsbatch.progress import count_progress
+
+    with count_progress("units verified", quiet=quiet) as show:
+        verdict = verify_outputs(settings, repair=repair, on_unit=show)
+    if as_json:
+        import json
+
+        print(json.dumps(verdict.as_tree(), indent=1))
+    else:
+        print_verdict(verdict, config)
+    raise typer.Exit(verdict.exit_status)
+
+
+def print_verdict(verdict: Verdict, config: Path) -> None:
+    """Say what is wrong with which output, and what to do."""
+    for problem in verdict.problems:
+        print(_printable(f"{problem.place}: {problem.what}"))
+    for unit, why in verdict.kept:
+        print(f"not removed: {unit.name}: {why}")
+    units = {problem.unit for problem in verdict.problems}
+    right = verdict.units - len(units - {None})
+    print(f"{verdict.units} units with {verdict.videos} videos read: {right} right, {verdict.units - right} wrong")
+    if verdict.failed_videos:
+        print(f"{verdict.failed_videos} videos are recorded as failed; mend the data, then run with --retry-failed")
+    again = f"{_program()} run {shlex.quote(str(config))}"
+    if verdict.repaired:
+        print(f"{len(verdict.repaired)} units were removed; next: {again}")
+    elif verdict.problems:
+        print("--repair removes what is wrong, so that the next run redoes just that")
+    if verdict.left:
+        print(f"{len(verdict.left)} units are not done yet; next: {again}")
 
 
 @app.command()

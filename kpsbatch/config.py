@@ -313,6 +313,7 @@ class RunConfig(Section):
     max_bad_frames: Share = 0.2
     max_pixels: Annotated[int, Field(ge=64 * 64)] = 50_000_000
     videos_per_worker: Annotated[int, Field(ge=1)] = 500
+    worker_memory: Annotated[int, Field(ge=512)] | Literal["auto"] = "auto"
 
 
 class SlurmConfig(Section):

@@ -47,6 +47,16 @@ class Play:
         while True:
             time.sleep(60)
 
+    def leak(self, megabytes: int, heartbeat: Callable[[], None]) -> None:
+        """Fill memory step by step, then wait."""
+        self.leaked = [bytearray(os.urandom(1 << 20)) for _ in range(megabytes)]
+        self.hang(None, heartbeat)
+
+    def grow(self, megabytes: int, heartbeat: Callable[[], None]) -> int:
+        """Keep some memory, and go on as usual."""
+        self.leaked = [bytearray(os.urandom(1 << 20)) for _ in range(megabytes)]
+        return os.getpid()
+
     def stop(self, _: Any, heartbeat: Callable[[], None]) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import kpsbatch.dataset.frames as frames_module
 from kpsbatch.dataset.frames import Frame, decode_image, list_frames, read_video
 from kpsbatch.errors import DatasetError
 
@@ -265,3 +270,56 @@ class TestFile:
         """Times rise strictly, whatever the file says."""
         times = [frame.timestamp for frame in read(write_mp4(tmp_path / "clip.mp4", COLOURS * 6, rate=999.0))]
         assert times == sorted(set(times))
+
+
+def flaky(failures: int, number: int) -> Callable[..., Any]:
+    """`Path.open`, which fails some times before it works, for one frame and for video files."""
+    real = Path.open
+    left = iter(range(failures))
+
+    def open_path(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name.endswith(("2.jpg", ".mp4")) and next(left, None) is not None:
+            raise OSError(number, os.strerror(number))
+        return real(path, *arguments, **options)
+
+    return open_path
+
+
+class TestStorage:
+    @pytest.fixture(autouse=True)
+    def no_waits(self, monkeypatch):
+        monkeypatch.setattr(frames_module, "WAITS", (0.0, 0.0, 0.0))
+
+    @pytest.fixture
+    def directory(self, tmp_path):
+        for number in (1, 2, 3):
+            (tmp_path / f"{number}.jpg").write_bytes(encode(picture(), "JPEG"))
+        return tmp_path
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+    def test_for_a_moment(self, directory, monkeypatch, number):
+        """An error of storage that passes is not seen in the result."""
+        monkeypatch.setattr(Path, "open", flaky(3, number))
+        assert [frame.problem for frame in read(directory)] == ["", "", ""]
+
+    def test_for_good(self, directory, monkeypatch):
+        """One that stays fails the video, not the frame: the data may be good another day."""
+        monkeypatch.setattr(Path, "open", flaky(99, errno.EIO))
+        with pytest.raises(DatasetError, match=r"2\.jpg: Input/output error, 4 times; mend the storage"):
+            read(directory)
+
+    def test_other_errors(self, directory, monkeypatch):
+        """An error that waiting does not mend makes the frame bad at once."""
+        monkeypatch.setattr(Path, "open", flaky(1, errno.EACCES))
+        assert [frame.problem for frame in read(directory)] == ["", "can't be read: Permission denied", ""]
+
+    def test_video_file(self, tmp_path, monkeypatch):
+        """FFmpeg would take an error for the end of the video: a video file is read through first."""
+        clip = write_mp4(tmp_path / "clip.mp4", COLOURS)
+        monkeypatch.setattr(Path, "open", flaky(2, errno.EIO))
+        assert len(read(clip)) == len(COLOURS)
+        monkeypatch.undo()
+        monkeypatch.setattr(frames_module, "WAITS", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(Path, "open", flaky(99, errno.ESTALE))
+        with pytest.raises(DatasetError, match=r"clip\.mp4: Stale file handle, 4 times"):
+            read(clip)

@@ -125,6 +125,14 @@ class TestListing:
             "other.mp4": "other.mp4",
         }
 
+    def test_names_that_numpy_confuses(self, dataset, folder):
+        """NumPy's reader returns the array "x" for the key "x.npy" where both are there: one is refused, by name."""
+        for name in ("x", "x.npy", "y.npy"):
+            (folder / name).mkdir()
+        listing = list_unit(dataset, UNIT)
+        assert [video.name for video in listing.videos] == ["x", "y.npy"]
+        assert listing.odd == (("x.npy", "NumPy can't tell it from 'x'; rename it"),)
+
     def test_strays_are_reported(self, dataset, folder):
         """What is no video is passed over, and each is named with what it is."""
         (folder / "video").mkdir()

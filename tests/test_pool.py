@@ -166,6 +166,38 @@ class TestFailures:
         assert sorted(outcome.value for outcome in done) == sorted(value for _, value in tasks)
 
 
+class TestMemory:
+    def test_leaking_worker(self):
+        """A worker above its limit is killed and its task fails with the limit; the others are done."""
+        with make_pool(max_memory=200 << 20, max_attempts=2) as pool:
+            done = finish(pool, [("leak", 250), *ECHOES])
+        [failed] = [outcome for outcome in done if outcome.problem]
+        says = "its worker used more than run.worker_memory (200 MB)"
+        assert failed.problem == f"attempt 1: {says}; attempt 2: {says}"
+        assert len(done) == 7
+
+    def test_grown_worker(self):
+        """A worker that has grown over many tasks is replaced between two of them."""
+        with make_pool(1, max_memory=600 << 20) as pool:
+            [grown] = finish(pool, [("grow", 320)])
+            [after] = finish(pool, [("process", None)])
+        assert after.value == (after.value[0], 1)
+        assert after.value[0] != grown.value
+
+    def test_worker_that_can_not_die(self, monkeypatch):
+        """A worker that hangs in the kernel after its kill holds nobody up."""
+        monkeypatch.setattr(pool_module, "REAP_SECONDS", 0.2)
+        pool = make_pool(1, max_attempts=1)
+        pool.put(("hang", None))
+        pool.wait(0)
+        [worker] = pool._workers
+        monkeypatch.setattr(worker.process, "kill", lambda: None)
+        pool.close()
+        assert pool.process_ids == []
+        os.kill(worker.process.pid, signal.SIGKILL)
+        os.waitpid(worker.process.pid, 0)
+
+
 class TestStart:
     def test_unusable(self):
         """A worker that knows why it can't work ends the run with that."""

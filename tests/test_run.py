@@ -457,6 +457,29 @@ class TestBadData:
         assert (mended.exit_status, mended.progress.units) == (0, 2)
         assert records(out).keys() == {"01-train/0001.json", "01-train/0002.json"}
 
+    def test_a_redo_loses_no_good_video(self, small, videos, tmp_path):
+        """What fails in a redo, and was good before, stays as it was; what is mended is taken."""
+        unit = unit_of(small, 1)
+        good, second = videos[0].name, "second"
+        (unit / "bad").mkdir()
+        (unit / "bad" / "1.jpg").touch()
+        shutil.copytree(videos[0].path, unit / second)
+        out = small.parent / "out"
+        config = load_config(small, ["dataset.signs=1"])
+        run(config)
+        before = read_outputs(out)["01-train/0001.npz"]
+        assert set(before) == {good, second}
+        for picture in (unit / second).iterdir():
+            picture.write_bytes(b"")
+        shutil.copytree(videos[0].path, unit / "bad", dirs_exist_ok=True)
+        (unit / "bad" / "1.jpg").unlink()
+        done = kpsbatch("run", small, "--retry-failed", "--signs", "1", "--quiet")
+        assert "1 of them are good in the output of an earlier run, and stay as they are" in done.stdout
+        after = read_outputs(out)["01-train/0001.npz"]
+        assert set(after) == {good, second, "bad"}
+        np.testing.assert_array_equal(after[second], before[second])
+        assert "unreadable" in records(out)["01-train/0001.json"]["videos"][second]["kept_since"]
+
     def test_share_of_bad_frames(self, small):
         """run.max_bad_frames decides how many bad frames a video may have."""
         for number in (2, 3, 5):

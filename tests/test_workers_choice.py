@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES, available_memory, worker_count
+from kpsbatch.work.cores import (
+    PARENT_BYTES,
+    WORKER_BYTES,
+    available_memory,
+    resident_bytes,
+    worker_count,
+    worker_memory,
+)
 
 GIB = 1 << 30
 MACHINE = available_memory(Path("/nowhere"), Path("/nowhere"))
@@ -79,3 +88,28 @@ class TestAvailableMemory:
         membership = tmp_path / "cgroup"
         membership.write_text("9:cpu,cpuacct:/slurm/uid_5/job_7/step_0\n4:memory:/slurm/uid_5/job_7/step_0\n")
         assert available_memory(tmp_path, membership) == 72 << 20
+
+
+class TestWorkerMemory:
+    """`run.worker_memory: auto` is a worker's share, within what a video can need."""
+
+    @pytest.mark.parametrize(
+        ("workers", "memory", "limit"),
+        [
+            (1, 64 * GIB, 4 * GIB),
+            (4, PARENT_BYTES + 8 * GIB, 2 * GIB),
+            (4, 2 * GIB, 1 * GIB),
+        ],
+    )
+    def test_auto(self, workers: int, memory: int, limit: int) -> None:
+        assert worker_memory("auto", workers, memory=memory) == limit
+
+    def test_as_asked_for(self) -> None:
+        assert worker_memory(700, 64, memory=GIB) == 700 << 20
+
+    def test_resident_bytes(self) -> None:
+        """Memory of a process, and nothing for one that has ended."""
+        assert resident_bytes(os.getpid()) > 10 << 20
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        assert resident_bytes(ended.pid) == 0

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kpsbatch.dataset.image_size import image_size
 from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
 
 RGB = NDArray[np.uint8]
+Read = TypeVar("Read")
+
+TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.EREMOTEIO})
+"""Errors of storage, not of the data: a network file system has them for a moment."""
+
+WAITS = (0.1, 0.5, 2.0)
+"""Seconds before another try after such an error."""
+
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,31 @@ class Frame:
     timestamp: int
     name: str
     problem: str = ""
+
+
+def patiently(path: Path, read: Callable[[], Read]) -> Read:
+    """Read something, again after a short wait where storage fails.
+
+    Storage that goes on failing fails the video, not the frame: the frame may be good, and `--retry-failed` can read
+    it another day, while a frame that counts as bad stays so in a video that counts as good.
+
+    Raises:
+        DatasetError: Storage goes on failing.
+        OSError: Any other error, at once.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in TRANSIENT:
+                raise
+            if wait is None:
+                raise DatasetError(
+                    f"a video must be readable: {path}: {error.strerror}, {len(WAITS) + 1} times; mend the storage, "
+                    "then run again with --retry-failed"
+                ) from None
+            time.sleep(wait)
+    raise AssertionError
 
 
 def list_frames(directory: Path) -> list[str]:
@@ -54,7 +92,7 @@ def read_video(path: Path, *, frame_rate: float, max_pixels: int) -> Iterator[Fr
         max_pixels: Larger frames are not decoded; a video file with larger frames is refused.
 
     Raises:
-        DatasetError: There is no frame at all, or a video file can't be opened.
+        DatasetError: There is no frame at all, a video file can't be opened, or storage goes on failing.
     """
     if path.is_dir():
         yield from _read_directory(path, frame_rate, max_pixels)
@@ -64,7 +102,7 @@ def read_video(path: Path, *, frame_rate: float, max_pixels: int) -> Iterator[Fr
 
 def _read_directory(directory: Path, frame_rate: float, max_pixels: int) -> Iterator[Frame]:
     try:
-        names = list_frames(directory)
+        names = patiently(directory, lambda: list_frames(directory))
     except OSError as error:
         raise DatasetError(f"a video's directory must be readable: {directory}: {error.strerror}") from None
     if not names:
@@ -72,7 +110,7 @@ def _read_directory(directory: Path, frame_rate: float, max_pixels: int) -> Iter
     for index, name in enumerate(names):
         timestamp = round(index * 1000 / frame_rate)
         try:
-            data = (directory / name).read_bytes()
+            data = patiently(directory / name, (directory / name).read_bytes)
         except OSError as error:
             yield Frame(None, timestamp, name, f"can't be read: {error.strerror}")
             continue
@@ -92,12 +130,16 @@ def decode_image(data: bytes, max_pixels: int) -> tuple[RGB | None, str]:
         return None, "a truncated JPEG"  # OpenCV would return it, grey from where the data ends
     if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
         return None, "a truncated PNG"
+    size = image_size(data)
+    if size is None:
+        return None, "no readable image"
+    if size[0] * size[1] > max_pixels:  # before it is decoded
+        return None, f"{size[0]}x{size[1]} is larger than run.max_pixels ({max_pixels})"
     buffer = np.frombuffer(data, np.uint8)
     try:
         image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        too_large = "pixels" in str(error).lower()
-        return None, f"larger than run.max_pixels ({max_pixels})" if too_large else "no readable image"
+    except (cv2.error, MemoryError):
+        return None, "no readable image"
     if image is None:
         return None, "no readable image"
     if image.shape[0] * image.shape[1] > max_pixels:
@@ -105,7 +147,17 @@ def decode_image(data: bytes, max_pixels: int) -> tuple[RGB | None, str]:
     return np.ascontiguousarray(image, dtype=np.uint8), ""
 
 
+def _read_through(path: Path) -> None:
+    with path.open("rb") as file:
+        while file.read(_BLOCK):
+            pass
+
+
 def _read_file(path: Path, frame_rate: float, max_pixels: int) -> Iterator[Frame]:
+    try:
+        patiently(path, lambda: _read_through(path))  # FFmpeg takes an error of storage for the end of the video
+    except OSError as error:
+        raise DatasetError(f"a video file must be readable: {path}: {error.strerror}") from None
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
@@ -121,6 +173,11 @@ def _read_file(path: Path, frame_rate: float, max_pixels: int) -> Iterator[Frame
             there, image = capture.read()
             if not there:
                 break
+            if image.shape[0] * image.shape[1] > max_pixels:
+                raise DatasetError(
+                    f"frames must have at most run.max_pixels ({max_pixels}): {path} has "
+                    f"{image.shape[1]}x{image.shape[0]}"
+                )
             position = capture.get(cv2.CAP_PROP_POS_MSEC)
             # FFmpeg's own time where it runs forwards; else the nominal one
             last = round(position) if position > last else max(last + 1, round(index * step))

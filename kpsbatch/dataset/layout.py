@@ -81,6 +81,8 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
         stem = os.path.splitext(entry.name)[0]
         name = entry.name if stem in found else stem
         found[name] = Video(name, Path(entry.path), is_file=True)
+    for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
+        odd.append((found.pop(name).path.name, f"NumPy can't tell it from {name.removesuffix('.npy')!r}; rename it"))
     videos = tuple(found[name] for name in sorted(found, key=natural_key))
     return Listing(folder, exists=True, videos=videos, odd=tuple(odd))
 

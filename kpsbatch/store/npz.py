@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -65,9 +66,15 @@ def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise
     return temporary
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file, if it can be; else it is swept once its process has ended."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -83,7 +90,7 @@ def publish(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
     except OSError:
         if temporary.exists() or not _is_file(path, identity):
-            temporary.unlink(missing_ok=True)
+            discard(temporary)
             raise
     sync_directory(path.parent)
 
@@ -120,13 +127,16 @@ def sync_directory(directory: Path) -> None:
 
 
 def is_stale(entry: os.DirEntry[str]) -> bool:
-    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old."""
+    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old elsewhere.
+
+    On this host the clock doesn't count, which can jump.
+    """
     if not (entry.name.startswith(".") and entry.name.endswith(_MARK)):
         return False
     try:
         _, host, pid, _, _ = entry.name.rsplit(".", 4)
-        if host == _HOST and not Path(f"/proc/{int(pid)}").exists() and Path("/proc/self").exists():
-            return True
+        if host == _HOST and Path("/proc/self").exists():
+            return not Path(f"/proc/{int(pid)}").exists()
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
     except (OSError, ValueError):
         return False

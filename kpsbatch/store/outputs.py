@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -24,12 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.fingerprint import Fingerprint, differences
 from kpsbatch.store.npz import (
+    discard,
     is_stale,
     publish,
     sha256_of,
@@ -44,6 +47,9 @@ LOCK_SECONDS = 60.0
 
 State = Literal["complete", "partial", "failed", "foreign"]
 """complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint."""
+
+STATES: tuple[State, ...] = ("complete", "partial", "failed")
+"""What a record can say of its unit."""
 
 _SUFFIXES: dict[str, State] = {".partial.json": "partial", ".failed.json": "failed", ".json": "complete"}
 
@@ -69,17 +75,38 @@ class Outputs:
         suffix = next(suffix for suffix, named in _SUFFIXES.items() if named == state)
         return self.records / f"{unit.name}{suffix}"
 
-    def prepare(self) -> None:
+    @property
+    def settings_path(self) -> Path:
+        """The file that holds the current settings."""
+        return self.records / "settings.json"
+
+    def prepare(self, folders: Iterable[Path] = ()) -> None:
         """Make the folder and note the settings.
 
+        Args:
+            folders: Folders below it that are going to be written to.
+
         Raises:
-            OutputError: It can't be written.
+            OutputError: It can't be written, or would lead out of itself by a link.
         """
         with explained(self.root):
+            internal = self.root / INTERNAL
+            refuse_outside(self.root, self.records, internal / "runs", internal / "submissions", *folders)
             self.records.mkdir(parents=True, exist_ok=True)
-            settings = self.records / "settings.json"
-            if not settings.exists():
-                write_json(settings, self.fingerprint.settings)
+            if not self.settings_path.exists():
+                write_json(self.settings_path, self.fingerprint.settings)
+
+    def sweep(self) -> None:
+        """Remove stale temporary files of everything but the units, which `states` looks after.
+
+        Raises:
+            OutputError: A folder can't be listed.
+        """
+        internal = self.root / INTERNAL
+        with explained(self.root):
+            for folder in (internal, internal / "runs", *internal.glob("records/*"), *internal.glob("submissions/*")):
+                if folder.is_dir():
+                    _names_in(folder)
 
     def states(self, units: Iterable[Unit]) -> dict[Unit, State]:
         """The state of every unit that has one, by listing folders; stale temporary files are removed on the way.
@@ -141,6 +168,7 @@ class Outputs:
         state: Literal["complete", "partial", "failed"],
         *,
         replace: bool,
+        locked: bool = False,
     ) -> bool:
         """Write a unit's record, and its npz unless all its videos failed.
 
@@ -152,6 +180,7 @@ class Outputs:
             record: What the record holds besides the npz's size and hash.
             state: What to record.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
+            locked: Whether the caller holds the lock.
 
         Returns:
             Whether it was written: False when another run was first.
@@ -162,55 +191,96 @@ class Outputs:
         """
         if bool(arrays) == (state == "failed"):
             raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {state}")
-        final = self.npz_path(unit)
-        with explained(self.root):
+        final, recorded = self.npz_path(unit), self.record_path(unit, state)
+        with explained(self.root), contextlib.ExitStack() as cleanup:
+            self.prepare((final.parent, recorded.parent))
             final.parent.mkdir(parents=True, exist_ok=True)
-            self.record_path(unit, state).parent.mkdir(parents=True, exist_ok=True)
-            self.prepare()
+            recorded.parent.mkdir(parents=True, exist_ok=True)
+            # both are whole and on disk before anything that they replace goes
+            npz = None
             temporary = write_temporary(final, lambda file: write_npz(file, arrays)) if arrays else None
-            try:
-                with self._lock():
-                    if not replace:
-                        states = self.states([unit])
-                        self.refuse_foreign(states)  # a run with other settings came in between
-                        if states.get(unit) in ("complete", "partial"):
-                            return False
-                    _remove(final)
-                    for path in self._all_records(unit):
-                        _remove(path)
-                    npz = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size} if temporary else None
-                    write_json(self.record_path(unit, state), {**record, "npz": npz})
-                    if temporary is not None:
-                        publish(temporary, final)
-            finally:
+            if temporary is not None:
+                cleanup.callback(discard, temporary)
+                npz = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size}
+            data = json_bytes(sealed({**record, "npz": npz}))
+            temporary_record = write_temporary(recorded, lambda file: file.write(data))
+            cleanup.callback(discard, temporary_record)
+            with contextlib.nullcontext() if locked else self.lock():
+                if not replace:
+                    states = self.states([unit])
+                    self.refuse_foreign(states)  # a run with other settings came in between
+                    if states.get(unit) in ("complete", "partial"):
+                        return False
+                _remove(final)
+                for path in self._all_records(unit):
+                    _remove(path)
+                publish(temporary_record, recorded)
                 if temporary is not None:
-                    temporary.unlink(missing_ok=True)
+                    publish(temporary, final)
         return True
+
+    def good_videos(self, unit: Unit) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
+        """The videos of a unit's output under the current settings, each with its part of the record.
+
+        Returns:
+            Nothing where there is no output, or it is not whole.
+        """
+        for state in STATES:
+            record, problem = open_record(self.record_path(unit, state))
+            if problem or not record.get("npz"):
+                continue
+            try:
+                data = self.npz_path(unit).read_bytes()
+                if hashlib.sha256(data).hexdigest() == record["npz"]["sha256"]:
+                    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+                        return {name: (stored[name], record["videos"][name]) for name in stored.files}
+            except (OSError, ValueError, KeyError, TypeError):
+                pass
+        return {}
+
+    def remove(self, unit: Unit) -> None:
+        """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold the lock.
+
+        Raises:
+            OutputError: They can't be removed.
+        """
+        with explained(self.root):
+            refuse_outside(self.root, self.npz_path(unit).parent, self.records / unit.folder)
+            _remove(self.npz_path(unit))
+            for path in self._all_records(unit):
+                _remove(path)
+
+    def other_records(self, unit: Unit) -> list[Path]:
+        """The records of a unit under other settings.
+
+        Raises:
+            OutputError: They can't be listed.
+        """
+        with explained(self.root):
+            return [path for path in self._all_records(unit) if self.records not in path.parents]
 
     def _all_records(self, unit: Unit) -> Iterator[Path]:
         """Every record of a unit that is there, under any fingerprint."""
-        for folder in (self.root / INTERNAL / "records").iterdir():
+        for folder in (self.root / INTERNAL / "records").glob("*"):
             for suffix in _SUFFIXES:
                 if (path := folder / f"{unit.name}{suffix}").exists():
                     yield path
 
     def read_record(self, unit: Unit, state: State) -> dict[str, Any] | None:
-        """The record of a unit, or None where it is missing or unreadable."""
-        try:
-            record = json.loads(self.record_path(unit, state).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None
-        return record if isinstance(record, dict) else None
+        """The record of a unit, or None where it is missing or damaged."""
+        record, problem = open_record(self.record_path(unit, state))
+        return None if problem else record
 
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other processes from storing at the same moment; the kernel frees it when its holder dies.
 
         Where the file system knows no locks, or a stopped process holds this one for a minute, it does without: then
         only two runs that store the same unit in the same few milliseconds can leave an npz beside the other's
         record, which `verify` finds.
         """
-        with (self.root / INTERNAL / "store.lock").open("ab") as file:
+        path = self.root / INTERNAL / "store.lock"
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "ab") as file:
             give_up = time.monotonic() + LOCK_SECONDS
             while True:
                 try:
@@ -234,6 +304,22 @@ def explained(root: Path) -> Iterator[None]:
         _explain(root, error)
 
 
+def refuse_outside(root: Path, *folders: Path) -> None:
+    """Refuse folders below the output root that a link leads out of it; the root itself may be a link.
+
+    Raises:
+        OutputError: Names the folder, where it leads, and the remedy.
+    """
+    real = os.path.realpath(root)
+    for folder in folders:
+        there = os.path.realpath(folder)
+        if os.path.commonpath([real, there]) != real:
+            raise OutputError(
+                f"everything below output.root must lie in it: {folder} is or lies behind a link to {there}; replace "
+                "the link by a folder, or set output.root to where the outputs shall be"
+            )
+
+
 def _explain(root: Path, error: OSError) -> NoReturn:
     remedy = {
         errno.ENOSPC: "free space there",
@@ -249,19 +335,49 @@ def _explain(root: Path, error: OSError) -> NoReturn:
     ) from error
 
 
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with `check`, the SHA-256 of the rest of it, so that damage to it is found."""
+    rest = {key: value for key, value in record.items() if key != "check"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**rest, "check": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def open_record(path: Path) -> tuple[dict[str, Any], str]:
+    """Read a record and compare it with its checksum.
+
+    Returns:
+        The record without its checksum and "", or what can be read of it and what is wrong with it.
+    """
+    try:
+        data = path.read_bytes()
+        tree = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        what = (error.strerror or "") if isinstance(error, OSError) else "it is no JSON"
+        return {}, f"its record can't be read: {what}"
+    if not isinstance(tree, dict):
+        return {}, "its record can't be read: it holds no fields"
+    record = {key: value for key, value in tree.items() if key != "check"}
+    try:
+        whole = data == json_bytes(sealed(record))
+    except (ValueError, RecursionError):
+        whole = False
+    return record, "" if whole else "its record is damaged: it differs from its own checksum"
+
+
+def json_bytes(tree: Mapping[str, Any]) -> bytes:
+    """The bytes of a JSON file, readable by people."""
+    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Write a JSON file atomically, readable by people.
 
     Raises:
         OSError: It could not be written.
     """
-    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    data = io.BytesIO(text.encode("utf-8", "backslashreplace"))
-    write_atomically(path, lambda file: _copy(data, file))
-
-
-def _copy(source: io.BytesIO, target: Any) -> None:
-    target.write(source.getvalue())
+    data = json_bytes(tree)
+    write_atomically(path, lambda file: file.write(data))
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -21,8 +21,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.errors import InterruptedRun
-from kpsbatch.store.outputs import INTERNAL, write_json
+from kpsbatch.errors import InterruptedRun, OutputError
+from kpsbatch.store.outputs import INTERNAL, refuse_outside, write_json
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -94,8 +94,9 @@ def tracked(root: Path, origin: Origin, counts: Callable[[], Mapping[str, Any]])
     def write(state: str, error: str = "") -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
+                refuse_outside(root, path.parent)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, {**identity, "state": state, "updated": _now(), **counts(), "error": error})
 

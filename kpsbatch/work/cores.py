@@ -13,6 +13,12 @@ WORKER_BYTES = 400 << 20
 PARENT_BYTES = 300 << 20
 """Room for this process, with the keypoints of the units that are not stored yet."""
 
+MIN_LIMIT_BYTES = 1 << 30
+"""A worker may always use this much: frames of `run.max_pixels` need some."""
+
+MAX_LIMIT_BYTES = 4 << 30
+"""No video needs more; a worker that does leaks."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -33,6 +39,28 @@ def worker_count(
         memory = available_memory() if memory is None else memory
         wanted = int(min(cores, (memory - PARENT_BYTES) // WORKER_BYTES))
     return max(1, min(wanted, videos))
+
+
+def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | None = None) -> int:
+    """Bytes that one worker may use: as asked for, or its share of what there is, from 1 GB to 4 GB.
+
+    Args:
+        wanted: The setting `run.worker_memory`, in MB.
+        workers: Workers that share the memory.
+        memory: Bytes; default `available_memory()`.
+    """
+    if wanted != "auto":
+        return wanted << 20
+    memory = available_memory() if memory is None else memory
+    return min(MAX_LIMIT_BYTES, max(MIN_LIMIT_BYTES, (memory - PARENT_BYTES) // workers))
+
+
+def resident_bytes(process: int) -> int:
+    """Bytes of memory that a process occupies; 0 where it has ended or the system doesn't tell."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def available_cores(

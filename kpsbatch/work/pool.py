@@ -25,11 +25,14 @@ from typing import IO, Any
 
 import kpsbatch
 from kpsbatch.errors import ModelError
+from kpsbatch.work.cores import resident_bytes
 from kpsbatch.work.worker import IGNORED_SIGNALS, Beat, Done, Failed, Job, Ready, Unusable, send
 
 START_SECONDS = 120.0
 PAUSE_SECONDS = 10.0
 MAX_DEATHS_AT_START = 3
+MEMORY_SECONDS = 0.5
+REAP_SECONDS = 10.0
 _BLOCK = 1 << 20
 
 
@@ -81,6 +84,9 @@ class WorkerPool:
         max_attempts: How often a task is tried when its worker is lost.
         tasks_per_worker: After that many tasks a worker is replaced by a fresh one.
         environment: Environment variables for the workers, besides the parent's own.
+        max_memory: Bytes of resident memory above which a worker is killed; one that is above half of it between two
+            tasks is replaced. (RLIMIT_DATA would count what is reserved too: gigabytes for MediaPipe's idle threads on
+            a node of many cores.)
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class WorkerPool:
         max_attempts: int = 2,
         tasks_per_worker: int = 500,
         environment: Mapping[str, str] | None = None,
+        max_memory: float = float("inf"),
     ) -> None:
         self.size = size
         self.steps = 0
@@ -103,6 +110,8 @@ class WorkerPool:
         package_parent = str(Path(kpsbatch.__file__).resolve().parent.parent)
         paths = [package_parent, *filter(None, self._environment.get("PYTHONPATH", "").split(os.pathsep))]
         self._environment["PYTHONPATH"] = os.pathsep.join(paths)
+        self._max_memory = max_memory
+        self._next_look = 0.0
         self._workers: list[_Worker] = []
         self._waiting: deque[_Assignment] = deque()
         self._finished: list[Outcome] = []
@@ -150,13 +159,26 @@ class WorkerPool:
             worker.process.kill()
             ready = worker.ready
             self._lose(worker, f"ran longer than run.video_timeout ({self._timeout:g} s)" if ready else "did not start")
+        if now >= self._next_look:
+            self._next_look = now + MEMORY_SECONDS
+            self._look_at_memory()
         self._hand_out()
         finished, self._finished = self._finished, []
         return finished
 
+    def _look_at_memory(self) -> None:
+        """Kill workers that use too much, before the kernel kills the whole job for it."""
+        if self._max_memory == float("inf"):
+            return
+        for worker in list(self._workers):
+            if resident_bytes(worker.process.pid) > self._max_memory:
+                worker.process.kill()
+                self._lose(worker, f"its worker used more than run.worker_memory ({self._max_memory / 2**20:.0f} MB)")
+
     def _seconds_to_deadline(self) -> float:
         now = time.monotonic()
-        return max(0.0, min((worker.deadline - now for worker in self._workers), default=0.0))
+        next_look = self._next_look if self._workers and self._max_memory < float("inf") else float("inf")
+        return max(0.0, min([next_look, *(worker.deadline for worker in self._workers)]) - now)
 
     def _hand_out(self) -> None:
         """Start missing workers as far as tasks want them, and give waiting tasks to free ones."""
@@ -245,6 +267,8 @@ class WorkerPool:
             worker.assignment = None
             worker.deadline = float("inf")
             worker.tasks_done += 1
+            if resident_bytes(worker.process.pid) > self._max_memory / 2:
+                worker.tasks_done = self._tasks_per_worker  # it has grown over many tasks: no fault of the next one
             if assignment is None:
                 return
             if isinstance(message, Done):
@@ -286,7 +310,7 @@ class WorkerPool:
             worker.process.wait(5)
         except subprocess.TimeoutExpired:
             worker.process.kill()
-            worker.process.wait()
+            _reap(worker.process)
         worker.errors.close()
 
     def _kill(self, worker: _Worker) -> None:
@@ -297,7 +321,7 @@ class WorkerPool:
             worker.process.wait(0.2)  # a closed channel mostly means that it is ending: learn its exit status
         except subprocess.TimeoutExpired:
             worker.process.kill()
-            worker.process.wait()
+            _reap(worker.process)
 
     def close(self) -> None:
         """Kill all workers and forget all tasks."""
@@ -305,7 +329,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.process.kill()
         for worker in list(self._workers):
-            worker.process.wait()
+            _reap(worker.process)
             self._selector.unregister(worker.channel)
             worker.channel.close()
             worker.errors.close()
@@ -319,6 +343,14 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was killed; one that hangs in the kernel, on a dead file system, is left to it."""
+    try:
+        process.wait(REAP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.returncode = -signal.SIGKILL  # sent; it takes effect when the kernel lets go
 
 
 def _describe_exit(status: int | None) -> str:

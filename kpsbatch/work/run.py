@@ -7,8 +7,9 @@ import platform
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -24,9 +25,9 @@ from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
-from kpsbatch.store.outputs import Outputs, State
+from kpsbatch.store.outputs import Outputs, State, explained
 from kpsbatch.store.run_state import ALONE, Origin, tracked
-from kpsbatch.work.cores import worker_count
+from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -71,6 +72,7 @@ class Summary:
         unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
         odd: Entries of the dataset that are no videos, by what is odd about them.
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
+        kept: unit/video of those that failed in this run, but are good in the output of an earlier one, which stays.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -85,6 +87,7 @@ class Summary:
     unreadable: list[Unit] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
@@ -180,8 +183,10 @@ def _run(
     started = time.monotonic()
     check_root(config.dataset)
     outputs, job = open_outputs(config)
-    outputs.prepare()
     units = units_of(config.dataset, signs)
+    folders = {folder / unit.folder for unit in units for folder in (outputs.root, outputs.records)}
+    outputs.prepare(sorted(folders))
+    outputs.sweep()
     states = outputs.states(units)
     if not overwrite:
         outputs.refuse_foreign(states)
@@ -236,6 +241,7 @@ def _work(
             max_attempts=config.run.max_attempts,
             tasks_per_worker=config.run.videos_per_worker,
             environment=job.environment(),
+            max_memory=worker_memory(config.run.worker_memory, summary.workers),
         ) as pool,
         ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
     ):
@@ -312,12 +318,37 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
 
 
 def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> tuple[Unit, State | None]:
-    """Write the two files of a unit, in a writer's thread; returns the state that it has then."""
+    """Write the two files of a unit, in a writer's thread; returns the state that it has then.
+
+    A video that fails in a redo keeps what an earlier run with the same settings made of it: a redo loses nothing.
+    """
+    unit = done.unit
+    redo = done.replace and any(outcome.problem for outcome in done.outcomes.values())
+    with explained(outputs.root), outputs.lock() if redo else nullcontext():
+        before = outputs.good_videos(unit) if redo else {}
+        arrays, record, state = _assemble(config, outputs, done, before, workers)
+        if outputs.store(unit, arrays, record, state, replace=done.replace, locked=redo):
+            return unit, state
+    return unit, outputs.states([unit]).get(unit)  # another run was first
+
+
+def _assemble(
+    config: Config,
+    outputs: Outputs,
+    done: _OpenUnit,
+    before: Mapping[str, tuple[NDArray[Any], dict[str, Any]]],
+    workers: int,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any], Literal["complete", "partial", "failed"]]:
+    """The arrays, the record and the state of a unit; `before` is what to keep of it where a video failed."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, Any] = {}
     for video in done.listing.videos:
         outcome = done.outcomes[video.name]
-        if outcome.problem:
+        if outcome.problem and video.name in before:
+            arrays[video.name], earlier = before[video.name]
+            videos[video.name] = {**earlier, "kept_since": outcome.problem}
+            summary.kept.append(f"{done.unit.name}/{video.name}")
+        elif outcome.problem:
             videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
         else:
             arrays[video.name] = outcome.value.keypoints
@@ -341,9 +372,7 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> t
         "finished": _timestamp(time.time()),
         "workers": workers,
     }
-    if outputs.store(unit, arrays, record, state, replace=done.replace):
-        return unit, state
-    return unit, outputs.states([unit]).get(unit)  # another run was first
+    return arrays, record, state
 
 
 def _note_stored(unit: Unit, state: State | None, summary: Summary) -> None:

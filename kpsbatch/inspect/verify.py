@@ -1,0 +1,338 @@
+"""Reads every member of every output and checks it against the contract, its record and the dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import check_root, list_unit
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.outputs import STATES, Outputs, State, explained, open_record, write_json
+from kpsbatch.work.cores import available_cores
+from kpsbatch.work.run import open_outputs
+
+MAX_COORDINATE = {"image": 100.0, "adjusted": 1e8}
+"""No finite x, y, z that MediaPipe gives is larger: in frame sizes, or in lengths that are never below 1e-6."""
+
+
+class Problem(NamedTuple):
+    """Something that is wrong with an output.
+
+    Attributes:
+        unit: Whose output it is; None for the folder of the records.
+        video: The video, or "" for the whole unit.
+        what: What is wrong.
+    """
+
+    unit: Unit | None
+    video: str
+    what: str
+
+    @property
+    def place(self) -> str:
+        """The unit and the video, for people."""
+        unit = self.unit.name if self.unit else "settings.json"
+        return f"{unit}/{self.video}" if self.video else unit
+
+
+@dataclass
+class Verdict:
+    """What `verify` found.
+
+    Attributes:
+        units: Units that have an output or a record.
+        videos: Videos that were read from their outputs.
+        failed_videos: Videos that are recorded as failed.
+        left: Units that have videos in the dataset, and neither an output nor a record.
+        problems: What is wrong, unit by unit.
+        repaired: Units that were removed, for the next run to redo.
+        kept: Units with problems that a new run would not mend, and why.
+    """
+
+    units: int = 0
+    videos: int = 0
+    failed_videos: int = 0
+    left: list[Unit] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    repaired: list[Unit] = field(default_factory=list)
+    kept: list[tuple[Unit, str]] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """0 where all is there and right, else 1."""
+        return int(bool(self.problems or self.left))
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "units": self.units,
+            "videos": self.videos,
+            "failed_videos": self.failed_videos,
+            "left": [unit.name for unit in self.left],
+            "problems": [
+                {"unit": problem.unit.name if problem.unit else None, "video": problem.video, "problem": problem.what}
+                for problem in self.problems
+            ],
+            "repaired": [unit.name for unit in self.repaired],
+            "kept": [{"unit": unit.name, "why": why} for unit, why in self.kept],
+        }
+
+
+@dataclass
+class _Unit:
+    """One unit as it was found."""
+
+    there: bool = False
+    left: bool = False
+    videos: int = 0
+    failed: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    keep: str = ""
+
+
+def verify(
+    config: Config, *, repair: bool = False, on_unit: Callable[[int, int], None] = lambda done, total: None
+) -> Verdict:
+    """Check all outputs of a config; several units at a time.
+
+    Args:
+        config: The config.
+        repair: Remove the outputs and records that are wrong, so that the next run redoes them.
+        on_unit: Called with the number of units that are checked, and their total.
+
+    Raises:
+        DatasetError: The dataset is not there.
+        OutputError: The output folder can't be read, or not be repaired.
+        ModelError: The settings can't be told without the models.
+    """
+    check_root(config.dataset)
+    outputs, _ = open_outputs(config)
+    units = units_of(config.dataset)
+    check = partial(_check_unit, config, outputs)
+    verdict = Verdict()
+    with ThreadPoolExecutor(available_cores()) as pool:  # hashing and inflating leave the interpreter free
+        found: dict[Unit, _Unit] = {}
+        for unit, result in zip(units, pool.map(check, units), strict=True):
+            found[unit] = result
+            on_unit(len(found), len(units))
+    for unit, result in found.items():
+        if result.problems:  # look again: a run may have been storing it
+            found[unit] = check(unit)
+    verdict.units = sum(result.there for result in found.values())
+    verdict.videos = sum(result.videos for result in found.values())
+    verdict.failed_videos = sum(result.failed for result in found.values())
+    verdict.left = [unit for unit, result in found.items() if result.left]
+    if verdict.units:
+        verdict.problems += _check_settings(outputs, repair)
+    for unit, result in found.items():
+        verdict.problems += result.problems
+        if result.problems and repair:
+            if result.keep or not _repair(outputs, unit, check):
+                verdict.kept.append((unit, result.keep or "another run has stored it meanwhile"))
+            else:
+                verdict.repaired.append(unit)
+    return verdict
+
+
+def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> bool:
+    """Remove a unit that is wrong; False where it is right by now."""
+    with explained(outputs.root), outputs.lock():
+        if not check(unit).problems:
+            return False
+        outputs.remove(unit)
+        return True
+
+
+def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
+    path = outputs.settings_path
+    try:
+        same = json.loads(path.read_bytes()) == json.loads(json.dumps(outputs.fingerprint.settings))
+    except (OSError, ValueError, RecursionError):
+        same = False
+    if same or not outputs.records.is_dir():
+        return []
+    if repair:
+        with explained(outputs.root):
+            write_json(path, outputs.fingerprint.settings)
+    return [Problem(None, "", "it does not hold the settings that its folder is named after")]
+
+
+def _check_unit(config: Config, outputs: Outputs, unit: Unit) -> _Unit:
+    """Everything about one unit."""
+    result = _Unit()
+    listing = list_unit(config.dataset, unit)
+    names = [video.name for video in listing.videos]
+    records = [state for state in STATES if outputs.record_path(unit, state).exists()]
+    data, unreadable = _read(outputs.npz_path(unit))
+    if data is None and not unreadable and not records:
+        result.left = bool(names or listing.problem)
+        return result
+    result.there = True
+    result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
+    if unreadable:
+        result.problems.append(Problem(unit, "", f"its npz can't be read: {unreadable}"))
+    if not records:
+        other = next(iter(outputs.other_records(unit)), None)
+        if other is not None:
+            result.keep = "run with its settings, or with --overwrite"
+        what = f"its npz was made with other settings: {other}" if other else "its npz has no record"
+        result.problems.append(Problem(unit, "", what))
+        return result
+    state = records[0]
+    record, damage = open_record(outputs.record_path(unit, state))
+    videos = record.get("videos")
+    videos = videos if isinstance(videos, dict) and all(isinstance(v, dict) for v in videos.values()) else {}
+    good = {name: video for name, video in videos.items() if "error" not in video}
+    result.failed = len(videos) - len(good)
+    found: list[tuple[str, str]] = [("", damage)] if damage else []
+    if len(records) > 1:
+        found.append(("", f"it has {len(records)} records: {', '.join(records)}"))
+    if not damage:
+        found += [("", what) for what in _check_record(outputs, unit, state, record, len(good))]
+        found += [("", what) for what in _check_file(state, record, data)] if not unreadable else []
+    if data is not None:
+        found += _check_npz(config, data, None if damage or not good else good, result)
+    if listing.problem:
+        found.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
+    elif not damage and names:
+        lacking = [name for name in names if name not in videos]
+        found += [(name, "the dataset has it, the output and its record do not") for name in lacking]
+        found += [(name, "its record has it, the dataset does not") for name in videos if name not in names]
+    result.problems += [Problem(unit, video, what) for video, what in found]
+    return result
+
+
+def _read(path: Path) -> tuple[bytes | None, str]:
+    try:
+        return path.read_bytes(), ""
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, error.strerror or type(error).__name__
+
+
+def _check_record(outputs: Outputs, unit: Unit, state: State, record: Mapping[str, Any], good: int) -> Iterator[str]:
+    """Whether a record, undamaged, is the right one for its place."""
+    whose = {"signer": unit.signer, "split": unit.split, "sign": unit.sign}
+    for key, wanted in (("unit", whose), ("state", state), ("fingerprint", outputs.fingerprint.digest)):
+        if record.get(key) != wanted:
+            yield f"its record has another {key}: {record.get(key)!r}"
+    videos = record.get("videos")
+    fitting = "failed" if not good else "partial" if good < len(videos or {}) else "complete"
+    if not isinstance(videos, dict) or not videos:
+        yield "its record names no video"
+    elif state != fitting:
+        yield f"its record says {state}, but {good} of its {len(videos)} videos are good"
+
+
+def _check_file(state: State, record: Mapping[str, Any], data: bytes | None) -> Iterator[str]:
+    """Whether the npz is there, to the byte as it was written."""
+    if data is None:
+        if state != "failed":
+            yield "its npz is missing, though its record is there"
+        return
+    if state == "failed":
+        yield "its npz is there, though its record says that all videos failed"
+        return
+    npz = record.get("npz")
+    noted = npz if isinstance(npz, dict) else {}
+    if noted.get("bytes") != len(data):
+        yield f"its npz has {len(data)} bytes; its record says {noted.get('bytes')}"
+    elif noted.get("sha256") != hashlib.sha256(data).hexdigest():
+        yield "its npz is damaged: its SHA-256 is not that of its record"
+
+
+def _check_npz(
+    config: Config, data: bytes, good: Mapping[str, Mapping[str, Any]] | None, result: _Unit
+) -> Iterator[tuple[str, str]]:
+    """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown)."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.namelist()
+            names = [member.removesuffix(".npy") for member in members]
+            if good is not None and names != list(good):
+                yield "", "its npz does not hold the videos of its record, in that order"
+            elif not names or len(set(names)) < len(names):
+                yield "", "its npz must hold videos, each once"
+            for name, member in zip(names, members, strict=True):
+                result.videos += 1
+                try:
+                    keypoints = _array(archive.read(member))
+                except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
+                    yield name, f"it can't be read: {' '.join(str(error).split()) or type(error).__name__}"
+                    continue
+                for what in check_keypoints(config, keypoints, (good or {}).get(name)):
+                    yield name, what
+    except Exception as error:  # the same
+        yield "", f"its npz can't be opened: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """Read a .npy file; nothing is unpickled, and no room is taken that the data does not fill.
+
+    Raises:
+        ValueError: It is none.
+    """
+    file = io.BytesIO(data)
+    npy: Any = np.lib.format  # untyped
+    read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject or fortran:
+        raise ValueError(f"an array of {dtype}{' in Fortran order' * fortran}")
+    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
+
+
+def check_keypoints(config: Config, keypoints: NDArray[Any], noted: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Check one video against the contract, and against what its record says.
+
+    Args:
+        config: The config that it was made with.
+        keypoints: The array.
+        noted: The video's part of the record, if that can be trusted.
+
+    Yields:
+        What is wrong.
+    """
+    points = (Topology.POINTS, len(Topology.CHANNELS))
+    if keypoints.ndim != 3 or keypoints.shape[1:] != points or not len(keypoints):
+        yield f"its shape must be (T, {points[0]}, {points[1]}) (got {keypoints.shape})"
+        return
+    if keypoints.dtype != config.output.dtype:
+        yield f"its dtype must be {config.output.dtype} (got {keypoints.dtype})"
+    if not np.isfinite(keypoints).all():
+        yield "its values must be finite"
+        return
+    limit = MAX_COORDINATE[config.landmarks.coordinates]
+    if (farthest := float(np.abs(keypoints[..., :3]).max())) > limit:
+        yield f"its coordinates must be within {limit:g} (got {farthest:g})"
+    visibility = keypoints[..., 3]
+    for part, place in Topology.PARTS.items():
+        seen, values = visibility[:, place], keypoints[:, place]
+        there = seen.any(axis=1)
+        if part == "pose":
+            if ((seen < 0) | (seen > 1)).any():
+                yield "the visibility of its pose must be from 0 to 1"
+            exact = keypoints.dtype.itemsize > 2  # else a small visibility can have become 0
+        else:
+            if not (seen[there] == 1).all():
+                yield f"the visibility of its {part} must be 1 for all points of a frame, or 0 for all"
+            exact = True
+        if exact and values[~there].any():
+            yield f"where its {part} is missing all values must be 0"
+        if noted is not None and isinstance(counts := noted.get("found"), dict) and counts.get(part) != there.sum():
+            yield f"its {part} is in {there.sum()} frames; its record says {counts.get(part)}"
+    if noted is not None and noted.get("frames") != len(keypoints):
+        yield f"it has {len(keypoints)} frames; its record says {noted.get('frames')}"
