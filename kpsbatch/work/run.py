@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -231,7 +231,7 @@ def _work(
 ) -> None:
     """Feed the pool video by video, and store every unit when its last video is in."""
     open_units: dict[Unit, _OpenUnit] = {}
-    storing: list[Future[tuple[Unit, State | None]]] = []
+    storing: list[Future[_Stored]] = []
     reason = ""
     with (
         WorkerPool(
@@ -263,13 +263,13 @@ def _work(
                 return
             for future in [future for future in storing if future.done()]:
                 storing.remove(future)
-                _note_stored(*future.result(), summary)
+                _note_stored(future.result(), summary)
             summary.progress.frames = pool.steps
             on_progress(summary.progress)
             reason = stop_reason()
         pool.close()
     for future in storing:
-        _note_stored(*future.result(), summary)
+        _note_stored(future.result(), summary)
     left = summary.progress.units - len(summary.stored)
     raise InterruptedRun(
         f"interrupted by {reason}: {len(summary.stored)} units were finished in this run and are kept, {left} are "
@@ -317,8 +317,16 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
     return open_units.pop(task.unit)
 
 
-def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> tuple[Unit, State | None]:
-    """Write the two files of a unit, in a writer's thread; returns the state that it has then.
+class _Stored(NamedTuple):
+    """A stored unit, the state that it has now, and the videos that failed in a redo but are kept from before."""
+
+    unit: Unit
+    state: State | None
+    kept: list[str]
+
+
+def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _Stored:
+    """Write the two files of a unit, in a writer's thread.
 
     A video that fails in a redo keeps what an earlier run with the same settings made of it: a redo loses nothing.
     """
@@ -328,8 +336,8 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> t
         before = outputs.good_videos(unit) if redo else {}
         arrays, record, state = _assemble(config, outputs, done, before, workers)
         if outputs.store(unit, arrays, record, state, replace=done.replace, locked=redo):
-            return unit, state
-    return unit, outputs.states([unit]).get(unit)  # another run was first
+            return _Stored(unit, state, [name for name, video in record["videos"].items() if "kept_since" in video])
+    return _Stored(unit, outputs.states([unit]).get(unit), [])  # another run was first
 
 
 def _assemble(
@@ -347,7 +355,6 @@ def _assemble(
         if outcome.problem and video.name in before:
             arrays[video.name], earlier = before[video.name]
             videos[video.name] = {**earlier, "kept_since": outcome.problem}
-            summary.kept.append(f"{done.unit.name}/{video.name}")
         elif outcome.problem:
             videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
         else:
@@ -375,12 +382,13 @@ def _assemble(
     return arrays, record, state
 
 
-def _note_stored(unit: Unit, state: State | None, summary: Summary) -> None:
-    if state is not None:
-        summary.states[unit] = state
-    summary.stored.append(unit)
+def _note_stored(stored: _Stored, summary: Summary) -> None:
+    if stored.state is not None:
+        summary.states[stored.unit] = stored.state
+    summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
+    summary.stored.append(stored.unit)
     summary.progress.units_done += 1
-    summary.progress.unit = unit.name
+    summary.progress.unit = stored.unit.name
 
 
 def _timestamp(seconds: float) -> str:
