@@ -56,5 +56,6 @@ def extract_video(
     if not path.exists():
         raise DatasetError(f"a video must be a directory of frames or a video file: {path} does not exist")
     with Landmarker(settings, find_bundles(settings.models)) as landmarker:
-        frames = read_video(path, frame_rate=settings.frame_rate, max_pixels=max_pixels)
+        reduced = settings.decode == "fast"
+        frames = read_video(path, frame_rate=settings.frame_rate, max_pixels=max_pixels, reduced=reduced)
         return extract(frames, landmarker, settings, dtype=dtype, max_bad_frames=max_bad_frames).keypoints

@@ -293,6 +293,7 @@ class LandmarksConfig(Section):
     recover_hands: bool = True
     confidence: ConfidenceConfig = ConfidenceConfig()
     frame_rate: Annotated[float, Field(gt=0, le=1000)] = 30.0
+    decode: Literal["full", "fast"] = "full"
     delegate: Literal["cpu", "gpu"] = "cpu"
 
 

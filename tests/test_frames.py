@@ -323,3 +323,31 @@ class TestStorage:
         monkeypatch.setattr(Path, "open", flaky(99, errno.ESTALE))
         with pytest.raises(DatasetError, match=r"clip\.mp4: Stale file handle, 4 times"):
             read(clip)
+
+
+class TestReducedDecoding:
+    def picture(self, width, height):
+        ramp = np.linspace(0, 255, width, dtype=np.uint8)
+        return np.ascontiguousarray(
+            np.dstack([np.tile(ramp, (height, 1))] * 2 + [np.full((height, width), 40, np.uint8)])
+        )
+
+    @pytest.mark.parametrize(
+        ("size", "expected"),
+        [((1920, 1080), (960, 540)), ((4096, 2160), (1024, 540)), ((959, 959), (959, 959)), ((256, 256), (256, 256))],
+    )
+    def test_large_jpeg(self, size, expected):
+        """A JPEG is decoded at the smallest scale that leaves 480 pixels; the picture and its colours stay."""
+        data = cv2.imencode(".jpg", self.picture(*size)[..., ::-1])[1].tobytes()
+        image, problem = decode_image(data, 10**8, reduced=True)
+        assert problem == ""
+        assert image.shape[1::-1] == expected
+        whole, _ = decode_image(data, 10**8)
+        assert whole.shape[1::-1] == size
+        shrunk = cv2.resize(whole, expected, interpolation=cv2.INTER_AREA)
+        assert np.abs(image.astype(int) - shrunk).mean() < 2
+
+    def test_other_kinds_are_decoded_whole(self):
+        """A PNG has no reduced scales."""
+        data = cv2.imencode(".png", self.picture(1920, 1080))[1].tobytes()
+        assert decode_image(data, 10**8, reduced=True)[0].shape == (1080, 1920, 3)

@@ -58,7 +58,12 @@ class VideoJob:
         from kpsbatch.dataset.frames import read_video
         from kpsbatch.landmarks.extract import extract
 
-        frames = read_video(task.video.path, frame_rate=self.settings.frame_rate, max_pixels=self.max_pixels)
+        frames = read_video(
+            task.video.path,
+            frame_rate=self.settings.frame_rate,
+            max_pixels=self.max_pixels,
+            reduced=self.settings.decode == "fast",
+        )
         try:
             return extract(
                 frames,

@@ -1,0 +1,47 @@
+"""`plan`: what a dataset takes, from one measured unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from kpsbatch.config import load_config
+from kpsbatch.dataset.units import Unit
+from kpsbatch.inspect.estimate import size
+
+UNIT = Unit("01", "train", 1)
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "c.yaml").write_text('dataset: {root: ., signers: ["01"], signs: 1-502}\noutput: {root: out}\n')
+    return load_config(tmp_path / "c.yaml", ["slurm.cpus_per_task=8", "slurm.array_parallelism=20"])
+
+
+def sized(config, **changes):
+    karsl = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
+    return size(config, unit=UNIT, **{**karsl, "dataset_videos": 75_300, "signs": 502, **changes})
+
+
+def test_calculation_by_hand(config) -> None:
+    """75,300 videos at 1.8 s are 37.65 core-hours; 150 videos a sign on 8 cores take 33.75 s, so 26 signs fill a task
+    as far as 20 tasks at once allow."""
+    found = sized(config)
+    assert found.core_hours == pytest.approx(37.65)
+    assert found.frames_per_core_second == pytest.approx(2400 / 72)
+    assert (found.chunk_size, found.tasks) == (26, 20)
+    assert found.task_seconds == pytest.approx(26 * 33.75)
+    assert found.time_minutes == 40  # twice 14.6 minutes and 10 more, rounded up to tens
+    assert found.memory_gigabytes == 5  # 1.2 x 8 x 400 MB and 500 MB, rounded up
+
+
+def test_slow_signs_make_tasks_of_about_an_hour(config) -> None:
+    """Ten times as slow, a task has the signs of about one hour, and more tasks than run at once."""
+    found = sized(config, core_seconds=18.0)
+    assert found.chunk_size == 11
+    assert found.tasks == 46
+    assert found.task_seconds == pytest.approx(3600, rel=0.1)
+
+
+def test_a_task_has_at_least_one_sign(config) -> None:
+    """A sign that takes longer than an hour is a task of its own."""
+    assert sized(config, core_seconds=1000.0).chunk_size == 1
