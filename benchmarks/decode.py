@@ -1,0 +1,72 @@
+"""What `landmarks.decode: fast` saves, and what it does to accuracy: the rendered signer at 1080 pixels.
+
+    python benchmarks/decode.py [--size 1080] [--frames 8]
+
+Errors are against the rendered joints: the median over a hand's joints in sizes (diagonals) of the hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+
+import cv2
+import numpy as np
+
+from kpsbatch.config import LandmarksConfig
+from kpsbatch.dataset.frames import decode_image
+from kpsbatch.demo.signer import render_video
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.second_look import find_hands
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=1080)
+    parser.add_argument("--frames", type=int, default=8, help="of each of 4 signs")
+    arguments = parser.parse_args()
+    settings = LandmarksConfig()
+    errors: dict[bool, list[float]] = {False: [], True: []}
+    seconds: Counter[tuple[bool, str]] = Counter()
+    moved = []
+    frames = 0
+    with Landmarker(settings, find_bundles()) as landmarker:
+        landmarker.detect(np.zeros((256, 256, 3), np.uint8), 0)
+        for sign in (1, 2, 3, 4):
+            images, truth = render_video(sign, 1 + sign % 2, 1, arguments.frames, arguments.size)
+            for index, image in enumerate(images):
+                data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+                frames += 1
+                found = {}
+                for reduced in (False, True):
+                    started = time.perf_counter()
+                    decoded, _ = decode_image(data, 10**8, reduced=reduced)
+                    between = time.perf_counter()
+                    detection = landmarker.detect(decoded, 0)
+                    slots = find_hands(decoded, detection, landmarker, settings, Counter())
+                    seconds[reduced, "decoding"] += between - started
+                    seconds[reduced, "landmarks"] += time.perf_counter() - between
+                    found[reduced] = {side: hand.points[:, :2] * arguments.size for side, hand in slots.items()}
+                    for side, joints in (("right", truth.right_hand[index]), ("left", truth.left_hand[index])):
+                        if side in found[reduced] and not np.isnan(joints).any():
+                            distance = np.linalg.norm(found[reduced][side] - joints, axis=1)
+                            errors[reduced].append(np.median(distance) / np.linalg.norm(np.ptp(joints, axis=0)))
+                for side in found[False].keys() & found[True].keys():
+                    distance = np.linalg.norm(found[False][side] - found[True][side], axis=1)
+                    moved.append(np.median(distance) / np.linalg.norm(np.ptp(found[False][side], axis=0)))
+    print("| decode | decoding ms | landmarks ms | hands | median error | 95th percentile |\n|---|---|---|---|---|---|")
+    for reduced, name in ((False, "full"), (True, "fast")):
+        print(
+            f"| {name} | {1000 * seconds[reduced, 'decoding'] / frames:.1f} | "
+            f"{1000 * seconds[reduced, 'landmarks'] / frames:.1f} | {len(errors[reduced])} | "
+            f"{np.median(errors[reduced]):.2%} | {np.percentile(errors[reduced], 95):.2%} |"
+        )
+    print(
+        f"\nhands move by {np.median(moved):.2%} of their size (median), {np.percentile(moved, 95):.2%} (95th percentile)"
+    )
+
+
+if __name__ == "__main__":
+    main()
