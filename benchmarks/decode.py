@@ -63,9 +63,8 @@ def main() -> None:
             f"{1000 * seconds[reduced, 'landmarks'] / frames:.1f} | {len(errors[reduced])} | "
             f"{np.median(errors[reduced]):.2%} | {np.percentile(errors[reduced], 95):.2%} |"
         )
-    print(
-        f"\nhands move by {np.median(moved):.2%} of their size (median), {np.percentile(moved, 95):.2%} (95th percentile)"
-    )
+    median, high = np.median(moved), np.percentile(moved, 95)
+    print(f"\nhands move by {median:.2%} of their size (median), {high:.2%} (95th percentile)")
 
 
 if __name__ == "__main__":
