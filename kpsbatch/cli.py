@@ -418,6 +418,50 @@ def scan(
 
 
 @app.command()
+def preview(
+    source: Annotated[Path, typer.Argument(metavar="CONFIG|NPZ", help="A config, or one output file.")],
+    sign: Annotated[Optional[int], typer.Option(help="The sign; default the first with an output.")] = None,
+    signer: Annotated[Optional[str], typer.Option(help="The signer.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="The split.")] = None,
+    video: Annotated[Optional[str], typer.Option(help="The video, or a part of its name; default the first.")] = None,
+    picture: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help=".png (a contact sheet), .mp4 or .gif (all frames)."),
+    ] = None,
+    frames: Annotated[
+        Optional[Path], typer.Option(metavar="PATH", help="With an npz: its directory of frames or video file.")
+    ] = None,
+    blank: Annotated[bool, typer.Option("--blank", help="Draw on an empty canvas.")] = False,
+    adjusted: Annotated[
+        bool, typer.Option("--adjusted", help="The coordinates are adjusted, however they look.")
+    ] = False,
+    overrides: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
+    from kpsbatch.inspect import preview as previews
+    from kpsbatch.inspect.names import sign_names
+
+    if picture is not None:
+        previews.check_picture(picture)
+    if source.suffix.lower() == ".npz":
+        if (sign, signer, split) != (None, None, None):
+            raise ConfigError("--sign, --signer and --split go with a config; an npz takes --video and --frames")
+        clip = previews.clip_of_file(source, video, None if blank else frames, adjusted=adjusted)
+        picture = picture or Path(f"preview-{source.parent.name}-{source.stem}.png")
+    else:
+        if frames is not None:
+            raise ConfigError("--frames goes with an npz; a config knows where its frames are")
+        settings = _load(source, overrides)
+        unit = previews.choose_unit(settings, sign, signer, split)
+        names = sign_names(settings)
+        clip = previews.clip_of_unit(settings, unit, video, adjusted=adjusted, blank=blank, names=names)
+        picture = picture or Path(f"preview-{unit.folder}-{unit.sign:04}.png")
+    drawn = previews.write_preview(clip, picture)
+    print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")
+
+
+@app.command()
 def models(
     directory: Annotated[
         Optional[Path], typer.Option("--models", metavar="DIR", help="List the bundles of this folder.")
