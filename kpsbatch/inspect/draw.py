@@ -46,10 +46,10 @@ _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 
 # Where adjusted parts go on a square canvas, in its sides: the nose, the shoulder width, and how many shoulder
 # widths the distance of the iris centres and the width of a palm (thumb MCP to pinky MCP) are on people.
-_NOSE = (0.5, 0.27)
-_SHOULDERS = 0.27
+_NOSE = (0.5, 0.22)
+_SHOULDERS = 0.34
 _IRIS_DISTANCE = 0.19
-_PALM = 0.21
+_PALM = 0.25
 _MAX_HAND = 0.75  # a hand seen from its edge has a tiny palm, and would fill the picture
 _WRISTS = {"right_hand": 5, "left_hand": 4}  # among the pose points
 _WRISTS_WITHOUT_POSE = {"right_hand": (-0.8, 1.6), "left_hand": (0.8, 1.6)}
@@ -119,7 +119,7 @@ def place_adjusted(keypoints: NDArray[Any], aspect: float = 1.0) -> NDArray[np.f
     placed = np.nan_to_num(keypoints.astype(np.float64))
     placed[:, 1] /= aspect
     nose = np.array(_NOSE)
-    body = placed[Topology.POSE, :2]
+    body = placed[Topology.POSE, :2].copy()
     has_pose = bool(placed[Topology.POSE, 3].any())
     placed[Topology.POSE, :2] = nose + body * _SHOULDERS if has_pose else 0
     placed[Topology.FACE, :2] = nose + placed[Topology.FACE, :2] * _SHOULDERS * _IRIS_DISTANCE
