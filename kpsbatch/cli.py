@@ -462,6 +462,35 @@ def preview(
 
 
 @app.command()
+def report(
+    config: ConfigPath,
+    page: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")] = Path("report.html"),
+    samples: Annotated[
+        int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
+    ] = 3,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
+    settings = _load(config, overrides, signers, splits, signs)
+    from kpsbatch.inspect.names import sign_names
+    from kpsbatch.inspect.report import write_report
+    from kpsbatch.inspect.report_data import gather
+    from kpsbatch.progress import count_progress
+
+    names = sign_names(settings)
+    with count_progress("units read", quiet=quiet) as show:
+        data = gather(settings, show)
+    with count_progress("samples drawn", quiet=quiet) as show:
+        size = write_report(page, settings, data, config_path=config, samples=samples, names=names, on_sample=show)
+    print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")
+
+
+@app.command()
 def models(
     directory: Annotated[
         Optional[Path], typer.Option("--models", metavar="DIR", help="List the bundles of this folder.")
