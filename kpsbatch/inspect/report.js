@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const FIRST = 20;
   const PAGE = 100;
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
@@ -74,7 +75,7 @@
 
   function buildTable(host, { columns, rows, sort, note }) {
     let [place, way] = sort ?? [-1, 1];
-    let shown = PAGE;
+    let shown = FIRST;
     let chosen = rows;
     const what = host.dataset.what ?? "rows";
     const search = make("input", {
@@ -119,7 +120,7 @@
         else head.removeAttribute("aria-sort");
       });
       select.value = `${place} ${way}`;
-      shown = PAGE;
+      shown = FIRST;
       draw();
     }
     function draw() {

@@ -515,11 +515,9 @@ def _sample(config: Config, config_path: Path, video: VideoRow, names: Names) ->
         f'<img src="data:image/jpeg;base64,{image}" alt="Frame {number} with its keypoints">'
         for number, image in images
     )
-    video_file = f"{unit.folder}-{unit.sign:04}.mp4"
-    command = shlex.join(
-        ("kpsbatch", "preview", str(config_path), "--signer", unit.signer, "--split", unit.split)
-        + ("--sign", str(unit.sign), "--video", video.name, "-o", video_file)
-    )
+    where = {"signer": unit.signer, "split": unit.split, "sign": unit.sign, "video": video.name}
+    options = " ".join(f"--{option} {shlex.quote(str(value))}" for option, value in where.items())
+    command = f"kpsbatch preview {shlex.quote(str(config_path))} {options} -o video.mp4"
     return (
         f'<figure><figcaption>{caption}</figcaption><div class="strip">{strip}</div>'
         f'<details class="small"><summary class="quiet">As a video</summary><code>{escape(command)}</code></details>'
