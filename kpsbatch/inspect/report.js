@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const SMALL = 8; // rows that need no filter
   const FIRST = 20;
   const PAGE = 100;
   const make = (tag, attributes = {}, ...children) => {
@@ -19,7 +20,7 @@
     const [english, arabic] = data.names[sign] ?? ["", ""];
     const parts = [String(sign)];
     if (english) parts.push(" ", english);
-    if (arabic) parts.push(" ", make("bdi", { dir: "rtl", lang: "ar" }, arabic));
+    if (arabic) parts.push(english ? " \u00b7 " : " ", make("bdi", { dir: "rtl", lang: "ar" }, arabic));
     return parts;
   }
 
@@ -29,11 +30,12 @@
     if (kind === "percent") {
       return [make("i", { class: "mark", style: `background:var(${colourOf(value)})` }), value.toFixed(1)];
     }
+    if (kind === "share") return [value.toFixed(1)];
     if (kind === "number") return [number.format(value)];
     return [String(value)];
   }
 
-  const isNumber = (kind) => kind === "number" || kind === "percent";
+  const isNumber = (kind) => ["number", "percent", "share"].includes(kind);
 
   function textOf(kind, value) {
     if (value === null || value === undefined) return "";
@@ -82,6 +84,8 @@
       type: "search", "aria-label": `Filter ${what}`, placeholder: host.dataset.hint ?? "Filter", spellcheck: "false",
     });
     const select = make("select", { class: "sort", "aria-label": `Sort ${what} by` });
+    select.append(make("option", { value: "-1 1" }, "Sort by"));
+    search.hidden = rows.length <= SMALL;
     const count = make("span", { class: "quiet small", role: "status" });
     const heads = columns.map((column, at) => {
       const button = make("button", { type: "button" }, column.label);
@@ -158,14 +162,15 @@
     const canvas = make("canvas", { role: "img", "aria-label": "Detection rate of every sign, signer and split; the table of units holds the same figures" });
     const note = document.getElementById("map-note");
     const choices = host.querySelector(".choices");
-    let metric = data.metrics[0].key;
+    let { key: metric, kind } = data.metrics[0];
     let layout = null;
     host.querySelector(".canvas").append(canvas);
 
-    for (const { key, label } of data.metrics) {
+    for (const { key, label, kind: itsKind } of data.metrics) {
       const button = make("button", { type: "button", "aria-pressed": String(key === metric), "data-key": key }, label);
       button.addEventListener("click", () => {
-        metric = key;
+        [metric, kind] = [key, itsKind];
+        for (const scale of host.querySelectorAll("[data-scale]")) scale.hidden = scale.dataset.scale !== kind;
         for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
         draw();
       });
@@ -175,7 +180,8 @@
     function draw() {
       const width = canvas.parentElement.clientWidth;
       const style = getComputedStyle(document.documentElement);
-      const colour = (name) => style.getPropertyValue(name).trim();
+      const colours = Object.fromEntries(["--r0", "--r1", "--r2", "--r3", "--r4", "--r5", "--left", "--failed", "--bar", "--quiet", "--line"]
+        .map((name) => [name, style.getPropertyValue(name).trim()]));
       const pen = canvas.getContext("2d");
       const font = `12px ${getComputedStyle(document.body).fontFamily}`;
       pen.font = font;
@@ -200,12 +206,12 @@
         const x = margin + (place % across) * cell;
         const top = Math.floor(place / across) * band;
         if (place % across === 0) {
-          pen.fillStyle = colour("--quiet");
+          pen.fillStyle = colours["--quiet"];
           lines.forEach((line, row) => pen.fillText(line, 0, top + 18 + (row + 0.5) * tall, margin - 6));
         }
         const every = Math.max(1, Math.ceil(34 / cell / 5) * 5);
         if (place % across === 0 || ((place % across) % every === 0 && (place % across + 2) * cell < across * cell) || (cell >= 24 && every === 5)) {
-          pen.fillStyle = colour("--quiet");
+          pen.fillStyle = colours["--quiet"];
           pen.fillText(String(signs[place]), x, top + 8);
         }
         lines.forEach((_, row) => {
@@ -213,14 +219,16 @@
           const y = top + 18 + row * tall;
           const rate = unit[at[metric]];
           const state = unit[at.state];
-          if (rate !== null) pen.fillStyle = colour(colourOf(rate));
-          else pen.fillStyle = colour(state === "failed" ? "--failed" : "--left");
+          if (rate !== null) pen.fillStyle = colours[kind === "share" ? "--bar" : colourOf(rate)];
+          else pen.fillStyle = colours[state === "failed" ? "--failed" : "--left"];
+          pen.globalAlpha = rate !== null && kind === "share" ? 0.08 + 0.92 * rate / 100 : 1;
           if (state === "no video" && rate === null) {
-            pen.fillStyle = colour("--line");
+            pen.fillStyle = colours["--line"];
             pen.fillRect(x + cell / 2 - 1, y + tall / 2 - 1, 2, 2);
           } else {
             pen.fillRect(x, y, Math.max(1, cell - 1), tall - 1);
           }
+          pen.globalAlpha = 1;
         });
       }
     }

@@ -177,8 +177,9 @@ def _show_percent(part: float, whole: float) -> str:
 def _sign(sign: int, names: Names) -> str:
     """A sign with its names, as HTML."""
     name = names.get(sign, SignName())
-    arabic = f' <bdi dir="rtl" lang="ar">{escape(name.arabic)}</bdi>' if name.arabic else ""
-    return f"{sign}" + (f" {escape(name.english)}" if name.english else "") + arabic
+    words = [f"<bdi>{escape(name.english)}</bdi>"] if name.english else []
+    words += [f'<bdi dir="rtl" lang="ar">{escape(name.arabic)}</bdi>'] if name.arabic else []
+    return f"{sign}" + (f" ({' · '.join(words)})" if words else "")
 
 
 def _unit(unit: Unit, names: Names) -> str:
@@ -195,10 +196,11 @@ def _examples(units: Sequence[Unit], names: Names, most: int = 3) -> str:
 
 def _findings(data: ReportData, names: Names) -> str:
     """The list at the top: what is wrong, what is odd, each with where to see it."""
+    labels = {"bad": "Wrong", "warn": "Look", "quiet": "Note", "good": "Good"}
     found = [*_broken(data, names), *_odd_units(data, names), *_odd_videos(data, names)]
+    found.sort(key=lambda finding: list(labels).index(finding[0]))
     if not found:
         found = [("good", "Nothing stands out.")]
-    labels = {"bad": "Wrong", "warn": "Look", "good": "Good", "quiet": "Note"}
     items = "\n".join(
         f'<li><span class="tag {level}">{labels[level]}</span><span>{text}</span></li>' for level, text in found
     )
@@ -283,7 +285,7 @@ def _odd_videos(data: ReportData, names: Names) -> Iterable[tuple[str, str]]:
             where = _examples(list(dict.fromkeys(video.unit for video in odd)), names)
             yield (
                 "warn",
-                f'<a href="#lengths">{_count(len(odd), "video")} {what}</a> the median length '
+                f'<a href="#lengths">{_count(len(odd), "video")} {what} the median length</a> '
                 f"({middle:g} frames): {where}",
             )
 
@@ -398,10 +400,15 @@ def _detection(data: ReportData) -> str:
         share = rate(total)
         cards.append(_card("–" if share is None else f"{share:.1f}%", what, share))
     scale = "".join(f'<span><i style="background:var(--r{step})"></i>{text}</span>' for step, text in enumerate(_SCALE))
+    shares = "".join(
+        f'<span><i style="background:var(--bar);opacity:{0.08 + 0.92 * share / 100:.2f}"></i>{share}%</span>'
+        for share in (100, 75, 50, 25, 0)
+    )
     return (
         _cards(cards) + '<div class="controls"><div class="choices" role="group" aria-label="What the map shows"></div>'
         '</div><div class="canvas"></div>'
-        f'<div class="scale">{scale}<span><i style="background:var(--left)"></i>not done</span>'
+        f'<div class="scale"><span data-scale="percent">{scale}</span><span data-scale="share" hidden>{shares}</span>'
+        '<span><i style="background:var(--left)"></i>not done</span>'
         '<span><i style="background:var(--failed)"></i>failed</span></div>'
         '<p id="map-note" class="quiet">Each square is a sign of a signer and split. '
         "Point at one to read it, press it to see its row in the table of units.</p>"
@@ -429,7 +436,7 @@ def _videos(data: ReportData) -> str:
         _chart(
             "Video lengths",
             bars,
-            (f"{bins[0][0]:g} frames", f"{bins[-1][1] - 1:g} frames"),
+            (f"{min(lengths):,}", "frames", f"{max(lengths):,}"),
             f"Shortest {min(lengths):,}, median {median(lengths):g}, longest {max(lengths):,} frames.",
             "lengths",
         )
@@ -600,6 +607,11 @@ def _column(key: str, label: str, kind: str, *, down: bool = False) -> dict[str,
     return {"key": key, "label": label, "kind": kind, **({"down": True} if down else {})}
 
 
+def _kind(metric: str) -> str:
+    """A low rate of one hand is nothing to worry about: many signs take one hand only."""
+    return "share" if metric in ("right", "left") else "percent"
+
+
 _WHERE = [_column("sign", "Sign", "sign"), _column("signer", "Signer", "word"), _column("split", "Split", "word")]
 
 
@@ -610,7 +622,9 @@ def _where(unit: Unit) -> list[Any]:
 def _tables(config: Config, data: ReportData, worst_first: Sequence[VideoRow], names: Names) -> dict[str, Any]:
     """The rows of all tables and of the map. Rates are percentages, null where there is nothing to divide by."""
     metrics = _metrics(data)
-    rate_columns = [_column(key, label, "percent") for key, label, _ in metrics]
+    rate_columns = [
+        _column(key, label.split()[0] if key != "hand" else "Hand", _kind(key)) for key, label, _ in metrics
+    ]
     tables = {
         "groups": _groups(config, data),
         "units": {
@@ -666,7 +680,7 @@ def _tables(config: Config, data: ReportData, worst_first: Sequence[VideoRow], n
         "signs": list(config.dataset.signs),
         "lines": [[signer, split] for signer in config.dataset.signers for split in config.dataset.splits],
         "names": {sign: list(names[sign]) for sign in config.dataset.signs if sign in names},
-        "metrics": [{"key": key, "label": label} for key, label, _ in metrics],
+        "metrics": [{"key": key, "label": label, "kind": _kind(key)} for key, label, _ in metrics],
         "tables": tables,
     }
 

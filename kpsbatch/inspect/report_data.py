@@ -338,7 +338,7 @@ def reason_of(error: str) -> str:
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "…", error)
     text = re.sub(r"; the first: .*", "", text)
     text = re.sub(r"(?<![\w/])/[^:;,]*", "…", text)
-    text = re.sub(r"[0-9]+(?:[.,][0-9]+)*", "#", text)
+    text = re.sub(r"\b[0-9]+(?:[.,][0-9]+)*", "N", text)
     return " ".join(text.split())
 
 
