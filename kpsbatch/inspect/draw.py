@@ -77,7 +77,8 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
         points = keypoints[part]
         if not points[:, 3].any():
             continue
-        pixels = np.clip(np.nan_to_num(points[:, :2].astype(np.float64)) * (width, height), -1e4, 1e4)
+        places = np.clip(np.nan_to_num(points[:, :2].astype(np.float64)), -9, 9)
+        pixels = np.clip(places * (width, height), -1e4, 1e4)
         fixed = np.round(pixels * (1 << _SHIFT)).astype(np.int32)
         thickness = max(1, scale // 2) if name in ("face", "irises") else scale
         for path in paths:

@@ -196,7 +196,7 @@ def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any]]
         OutputError: The file is missing or no output, or holds no such video.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             name = _choose_video(path, list(arrays.files), video)
             keypoints = np.asarray(arrays[name])
     except FileNotFoundError:

@@ -255,7 +255,7 @@ def _odd_units(data: ReportData, names: Names) -> Iterable[tuple[str, str]]:
             yield (
                 "warn",
                 f'<a href="#map">{_count(len(low), "unit")} with {what} in less than {least:.0%} of frames</a>, '
-                f"the least in {_examples([row.unit for row in low], names)} ({rate(low[0]):.0%})",
+                f"the least ({rate(low[0]):.0%}) in {_examples([row.unit for row in low], names)}",
             )
 
 
