@@ -126,6 +126,13 @@ class TestDrawing:
         assert (label == draw.WARNING).all(axis=-1).any()
         assert (image[21:] == 255).all()
 
+    @pytest.mark.parametrize("width", [200, 256, 512, 1298])
+    def test_legend(self, width):
+        """The legend names every colour, however narrow the picture is."""
+        strip = draw.legend(width, "01 train, sign 7: a video")
+        assert strip.shape[1] == width
+        assert all(has(strip, name) for name in COLOURS)
+
     @pytest.mark.parametrize("text", ["a" * 300, "إشارة", "line\nbreak", "", "x"])
     def test_any_text(self, text):
         """Text of any length and script fits; line breaks are shown as such."""
@@ -215,6 +222,18 @@ class TestFormats:
             assert durations == LENGTH * 50
             drawn = np.asarray(image.convert("RGB"))[-256:]
         assert np.abs(np.array(near(drawn, 0.8, 0.8)) - COLOURS["left_hand"]).max() < 30
+
+    def test_gif_colours(self, config, tmp_path):
+        """On colourful frames, too, every part of a GIF has exactly its colour."""
+        shades = np.random.default_rng(1).integers(0, 256, (80, 120, 3), np.uint8)
+        for path in (config.dataset.root / "01" / "01" / "train" / "0007" / "take (1)").iterdir():
+            cv2.imwrite(str(path), shades)
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif")
+        with Image.open(tmp_path / "p.gif") as image:
+            image.seek(LENGTH - 1)
+            drawn = np.asarray(image.convert("RGB"))[-256:]
+        assert near(drawn, 0.2, 0.8) == COLOURS["right_hand"]
+        assert near(drawn, 0.8, 0.8) == COLOURS["left_hand"]
 
     def test_video_file_rate(self, tmp_path):
         """The rate of a video file is its own."""

@@ -229,16 +229,23 @@ def tile(images: Iterable[RGB], columns: int, gap: int = 6) -> RGB:
 
 
 def legend(width: int, title: str) -> RGB:
-    """A strip that says what is shown and names the colours, in two lines where one is too short."""
+    """A strip that says what is shown and names the colours, in as many lines as it needs."""
     names = {name: name.replace("_", " ") for name in COLOURS}
-    needed = sum(text_width(name) + 36 for name in names.values())
-    one_line = text_width(title) + needed + 24 <= width
-    strip = np.full((30 if one_line else 54, width, 3), BACKGROUND, np.uint8)
+    widths = {name: text_width(shown) + 36 for name, shown in names.items()}
+    x, line = width - sum(widths.values()), 0
+    if text_width(title) + 24 > x:
+        x, line = 8, 1
+    places: dict[str, tuple[int, int]] = {}
+    for name, needed in widths.items():
+        if x + needed > width and x > 8:
+            x, line = 8, line + 1
+        places[name] = x, 5 + 24 * line
+        x += needed
+    strip = np.full((30 + 24 * line, width, 3), BACKGROUND, np.uint8)
     write_text(strip, title, 2, 5)
-    x, y = (width - needed, 5) if one_line else (8, 29)
-    for name, shown in names.items():
-        cv2.circle(strip, (x + 6, y + 10), 5, COLOURS[name], -1, cv2.LINE_AA)
-        x += 13 + write_text(strip, shown, x + 13, y) + 8
+    for name, (left, top) in places.items():
+        cv2.circle(strip, (left + 6, top + 10), 5, COLOURS[name], -1, cv2.LINE_AA)
+        write_text(strip, names[name], left + 13, top)
     return strip
 
 

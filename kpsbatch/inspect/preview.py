@@ -23,7 +23,11 @@ from kpsbatch.dataset.layout import Video, list_unit
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.inspect.draw import (
+    BACKGROUND,
+    COLOURS,
     RGB,
+    WARNING,
+    WHITE,
     draw_keypoints,
     empty_canvas,
     enlarge,
@@ -385,9 +389,12 @@ def _even(image: RGB) -> RGB:
 def _write_gif(clip: Clip, picture: Path) -> int:
     """All frames at their own rate, in the hundredths of a second that GIF knows."""
     pages: list[Image.Image] = []
+    palette: Image.Image | None = None
     for drawn in drawn_frames(clip, GIF_SIDE):
         page = stack(legend(max(drawn.image.shape[1], GIF_SIDE), clip.title), drawn.image)
-        pages.append(Image.fromarray(page).quantize(128, dither=Image.Dither.NONE))
+        picture_of_page = Image.fromarray(page)
+        palette = palette or _palette(picture_of_page)
+        pages.append(picture_of_page.quantize(palette=palette, dither=Image.Dither.NONE))
     if not pages:
         raise _no_frames(clip)
     rate = _frame_rate(clip)
@@ -399,6 +406,16 @@ def _write_gif(clip: Clip, picture: Path) -> int:
 
     _write(picture, save)
     return len(pages)
+
+
+def _palette(page: Image.Image) -> Image.Image:
+    """256 colours for a whole GIF: those of the first frame, and exactly those that the parts are drawn in."""
+    ours = [*COLOURS.values(), WHITE, WARNING, BACKGROUND]
+    theirs = page.quantize(256 - len(ours)).getpalette() or []
+    theirs = theirs[: 3 * (256 - len(ours))]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(value for colour in ours for value in colour), *theirs])
+    return palette
 
 
 def _no_frames(clip: Clip) -> DatasetError:
