@@ -513,6 +513,79 @@ def print_verdict(verdict: Verdict, config: Path) -> None:
 
 
 @app.command()
+def preview(
+    source: Annotated[Path, typer.Argument(metavar="CONFIG|NPZ", help="A config, or one output file.")],
+    sign: Annotated[Optional[int], typer.Option(help="The sign; default the first with an output.")] = None,
+    signer: Annotated[Optional[str], typer.Option(help="The signer.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="The split.")] = None,
+    video: Annotated[Optional[str], typer.Option(help="The video, or a part of its name; default the first.")] = None,
+    picture: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help=".png (a contact sheet), .mp4 or .gif (all frames)."),
+    ] = None,
+    frames: Annotated[
+        Optional[Path], typer.Option(metavar="PATH", help="With an npz: its directory of frames or video file.")
+    ] = None,
+    blank: Annotated[bool, typer.Option("--blank", help="Draw on an empty canvas.")] = False,
+    adjusted: Annotated[
+        bool, typer.Option("--adjusted", help="The coordinates are adjusted, however they look.")
+    ] = False,
+    overrides: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
+    from kpsbatch.inspect import preview as previews
+    from kpsbatch.inspect.names import sign_names
+
+    if picture is not None:
+        previews.check_picture(picture)
+    if source.suffix.lower() == ".npz":
+        if (sign, signer, split) != (None, None, None):
+            raise ConfigError("--sign, --signer and --split go with a config; an npz takes --video and --frames")
+        clip = previews.clip_of_file(source, video, None if blank else frames, adjusted=adjusted)
+        picture = picture or Path(f"preview-{source.parent.name}-{source.stem}.png")
+    else:
+        if frames is not None:
+            raise ConfigError("--frames goes with an npz; a config knows where its frames are")
+        settings = _load(source, overrides)
+        unit = previews.choose_unit(settings, sign, signer, split)
+        names = sign_names(settings)
+        clip = previews.clip_of_unit(settings, unit, video, adjusted=adjusted, blank=blank, names=names)
+        picture = picture or Path(f"preview-{unit.folder}-{unit.sign:04}.png")
+    drawn = previews.write_preview(clip, picture)
+    print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")
+
+
+@app.command()
+def report(
+    config: ConfigPath,
+    page: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")] = Path("report.html"),
+    samples: Annotated[
+        int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
+    ] = 3,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
+    settings = _load(config, overrides, signers, splits, signs)
+    from kpsbatch.inspect.names import sign_names
+    from kpsbatch.inspect.report import write_report
+    from kpsbatch.inspect.report_data import gather
+    from kpsbatch.progress import count_progress
+
+    names = sign_names(settings)
+    with count_progress("units read", quiet=quiet) as show:
+        data = gather(settings, show)
+    with count_progress("samples drawn", quiet=quiet) as show:
+        size = write_report(page, settings, data, config_path=config, samples=samples, names=names, on_sample=show)
+    print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")
+
+
+@app.command()
 def models(
     directory: Annotated[
         Optional[Path], typer.Option("--models", metavar="DIR", help="List the bundles of this folder.")

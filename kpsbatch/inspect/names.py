@@ -1,0 +1,28 @@
+"""Names of signs for people to read, where the config names a file of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+from kpsbatch.config import Config
+
+
+class SignName(NamedTuple):
+    """What a sign means; "" where a language has no name for it."""
+
+    english: str = ""
+    arabic: str = ""
+
+
+def sign_names(config: Config) -> dict[int, SignName]:
+    """The names of the signs from `dataset.labels`; none where that is not set.
+
+    Raises:
+        ConfigError: The file can't be read.
+    """
+    path = getattr(config.dataset, "labels", None)
+    if path is None:
+        return {}
+    labels = import_module("kpsbatch.dataset.labels").load_labels(path)
+    return {sign: SignName(label.english or "", label.arabic or "") for sign, label in labels.items()}

@@ -1,0 +1,360 @@
+"""Previews: what is drawn where, in which colour, in which format."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpsbatch.cli import main
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.inspect import draw
+from kpsbatch.inspect.draw import COLOURS, draw_keypoints, empty_canvas, looks_adjusted, place_adjusted
+from kpsbatch.inspect.names import SignName
+from kpsbatch.inspect.preview import choose_unit, clip_of_file, clip_of_unit, write_preview
+from kpsbatch.landmarks.topology import FACE_MESH, Topology
+
+LENGTH = 5
+
+
+def keypoints(length: int = LENGTH) -> NDArray[np.float32]:
+    """(T, 184, 4): shoulders, elbows, wrists; a ring for a face; both hands upwards of the wrists."""
+    kps = np.zeros((length, 184, 4), np.float32)
+    kps[:, 0:6, :2] = [(0.65, 0.4), (0.35, 0.4), (0.75, 0.6), (0.25, 0.6), (0.8, 0.8), (0.2, 0.8)]
+    turn = np.linspace(0, 2 * np.pi, 136)
+    kps[:, Topology.FACE, :2] = np.stack([0.5 + 0.08 * np.cos(turn), 0.2 + 0.1 * np.sin(turn)], axis=1)
+    for part, x in ((Topology.RIGHT_HAND, 0.2), (Topology.LEFT_HAND, 0.8)):
+        finger, joint = np.divmod(np.arange(20), 4)
+        kps[:, part.start, :2] = x, 0.8
+        kps[:, part.start + 1 : part.stop, :2] = np.stack([x + (finger - 2) * 0.03, 0.75 - joint * 0.03], axis=1)
+    kps[..., 3] = 1
+    return kps
+
+
+def adjusted() -> NDArray[np.float32]:
+    """The same body in adjusted coordinates."""
+    kps = keypoints()
+    kps[:, Topology.POSE, :2] = (kps[:, Topology.POSE, :2] - (0.5, 0.2)) / 0.3
+    kps[:, Topology.FACE, :2] = (kps[:, Topology.FACE, :2] - (0.5, 0.2)) / 0.06
+    for part in (Topology.RIGHT_HAND, Topology.LEFT_HAND):
+        kps[:, part, :2] = (kps[:, part, :2] - kps[:, part.start : part.start + 1, :2]) / 0.12
+    return kps
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A dataset of one sign with two videos of grey frames, 120x80, and its output."""
+    (tmp_path / "config.yaml").write_text(
+        'dataset: {root: data, signers: ["01", "02"], signs: 6-8}\noutput: {root: out}\nlandmarks: {frame_rate: 20}\n'
+    )
+    config = load_config(tmp_path / "config.yaml")
+    for name in ("take (1)", "take (2)"):
+        folder = config.dataset.root / "01" / "01" / "train" / "0007" / name
+        folder.mkdir(parents=True)
+        for number in range(LENGTH):
+            cv2.imwrite(str(folder / f"{number}.png"), np.full((80, 120, 3), 128, np.uint8))
+    store(config.output.root, {"take (1)": keypoints(), "take (2)": keypoints()})
+    return config
+
+
+def store(root: Path, arrays: dict[str, NDArray[np.float32]]) -> Path:
+    path = root / "01-train" / "0007.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+    return path
+
+
+def near(image: NDArray[np.uint8], x: float, y: float) -> tuple[int, ...]:
+    """The colour at a place that is given in widths and heights."""
+    return tuple(image[round(y * image.shape[0]), round(x * image.shape[1])].tolist())
+
+
+def has(image: NDArray[np.uint8], name: str) -> bool:
+    return bool((image == COLOURS[name]).all(axis=-1).any())
+
+
+class TestDrawing:
+    def test_places_and_colours(self):
+        """Every part is at its place, in its own colour."""
+        image = draw_keypoints(empty_canvas(400, 600), keypoints()[0])
+        assert near(image, 0.2, 0.8) == COLOURS["right_hand"]
+        assert near(image, 0.8, 0.8) == COLOURS["left_hand"]
+        assert near(image, 0.65, 0.4) == near(image, 0.5, 0.4) == COLOURS["pose"]
+        assert has(image, "face")
+        assert len(set(COLOURS.values())) == 5
+
+    def test_irises(self):
+        """Irises have a colour of their own, around their points."""
+        kps = keypoints()[0]
+        ring = [Topology.FACE.start + FACE_MESH.index(mesh) for mesh in (469, 470, 471, 472)]
+        kps[ring, :2] = [(0.92, 0.1), (0.9, 0.08), (0.88, 0.1), (0.9, 0.12)]
+        image = draw_keypoints(empty_canvas(800, 800), kps)
+        assert has(image[:120, 680:760], "irises")
+        assert not has(image[:120, 680:760], "right_hand")
+
+    @pytest.mark.parametrize("part", Topology.PARTS)
+    def test_missing_part(self, part):
+        """A part that was not found is not drawn."""
+        kps = keypoints()[0]
+        kps[Topology.PARTS[part]] = 0
+        image = draw_keypoints(empty_canvas(400, 400), kps)
+        assert not has(image, part)
+        assert draw.missing_parts(kps) == [part]
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+    def test_absurd_values(self, value):
+        """Values that are no places stop nothing."""
+        kps = keypoints()[0]
+        kps[Topology.LEFT_HAND, :2] = value
+        assert near(draw_keypoints(empty_canvas(400, 400), kps), 0.2, 0.8) == COLOURS["right_hand"]
+
+    def test_text_is_on_a_solid_label(self):
+        """Text is readable on any picture: its surroundings are dark whatever is below."""
+        image = np.full((60, 200, 3), 255, np.uint8)
+        width = draw.write_text(image, "no left hand", 0, 0, draw.WARNING)
+        label = image[:20, :width]
+        dark = (label == draw.BACKGROUND).all(axis=-1).mean()
+        assert dark > 0.5
+        assert (label == draw.WARNING).all(axis=-1).any()
+        assert (image[21:] == 255).all()
+
+    @pytest.mark.parametrize("width", [200, 256, 512, 1298])
+    def test_legend(self, width):
+        """The legend names every colour, however narrow the picture is."""
+        strip = draw.legend(width, "01 train, sign 7: a video")
+        assert strip.shape[1] == width
+        assert all(has(strip, name) for name in COLOURS)
+
+    @pytest.mark.parametrize("text", ["a" * 300, "إشارة", "line\nbreak", "", "x"])
+    def test_any_text(self, text):
+        """Text of any length and script fits; line breaks are shown as such."""
+        image = np.zeros((30, 100, 3), np.uint8)
+        assert draw.write_text(image, text, 10, 5) <= 90
+        assert draw.text_width(draw.fit_text(text, 80)) <= 80
+
+
+class TestAdjusted:
+    def test_told_apart(self):
+        """Adjusted arrays are known by any of their parts."""
+        for part in Topology.PARTS.values():
+            for kps, expected in ((keypoints(), False), (adjusted(), True)):
+                only = np.zeros_like(kps)
+                only[:, part] = kps[:, part]
+                assert looks_adjusted(only) is expected
+        assert looks_adjusted(np.zeros((3, 184, 4))) is False
+
+    def test_put_together(self):
+        """The face goes to the nose, each hand to its wrist, and all of it is on the canvas."""
+        placed = place_adjusted(adjusted()[0])
+        left, right = placed[4, :2], placed[5, :2]
+        assert np.allclose(placed[Topology.LEFT_HAND][0, :2], left)
+        assert np.allclose(placed[Topology.RIGHT_HAND][0, :2], right)
+        shoulders = placed[:2, :2].mean(axis=0)
+        face = placed[Topology.FACE, :2].mean(axis=0)
+        assert abs(face[0] - shoulders[0]) < 0.02
+        assert face[1] < shoulders[1]
+        assert placed[..., :2].min() > 0
+        assert placed[..., :2].max() < 1
+        hand = np.ptp(placed[Topology.LEFT_HAND, :2], axis=0).max()
+        assert 0.05 < hand < 0.4
+
+    def test_wide_frames(self):
+        """On wide frames the body keeps its shape."""
+        square, wide = adjusted()[0], adjusted()[0]
+        wide[:, 1] *= 16 / 9
+        assert np.allclose(place_adjusted(square), place_adjusted(wide, 16 / 9), atol=1e-6)
+
+    @pytest.mark.parametrize("part", ["pose", "left_hand"])
+    def test_without(self, part):
+        """Hands have a place without a pose, and a missing hand stays away."""
+        kps = adjusted()[0]
+        kps[Topology.PARTS[part]] = 0
+        image = draw_keypoints(empty_canvas(300, 300), place_adjusted(kps))
+        assert has(image, "right_hand")
+        assert not has(image, part)
+
+    def test_edge_on_hand(self):
+        """A hand of which the palm is seen from the edge does not fill the picture."""
+        kps = adjusted()[0]
+        kps[Topology.LEFT_HAND, :2] *= 50
+        assert np.ptp(place_adjusted(kps)[Topology.LEFT_HAND, :2], axis=0).max() < 0.4
+
+
+class TestFormats:
+    def test_sheet(self, config, tmp_path):
+        """A PNG shows the frames with their keypoints."""
+        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", names={7: SignName("thank you", "شكرا")})
+        assert clip.title == "01 train, sign 7 thank you: take (2)"
+        assert write_preview(clip, tmp_path / "x" / "p.png") == LENGTH
+        image = cv2.cvtColor(cv2.imread(str(tmp_path / "x" / "p.png")), cv2.COLOR_BGR2RGB)
+        cell = image[-2 * 320 - 6 : -326, :480]
+        assert near(cell, 0.2, 0.8) == COLOURS["right_hand"]
+        assert near(cell, 0.8, 0.8) == COLOURS["left_hand"]
+        assert near(cell, 0.5, 0.95) == (128, 128, 128)
+        assert [path.name for path in (tmp_path / "x").iterdir()] == ["p.png"]
+
+    def test_mp4(self, config, tmp_path):
+        """An mp4 holds all frames at their own rate."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.mp4")
+        capture = cv2.VideoCapture(str(tmp_path / "p.mp4"))
+        assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20)
+        frames = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for _, image in iter(capture.read, (False, None))]
+        assert len(frames) == LENGTH
+        drawn = frames[2][-512:]
+        assert np.abs(np.array(near(drawn, 0.2, 0.8)) - COLOURS["right_hand"]).max() < 60
+
+    def test_gif(self, config, tmp_path):
+        """A GIF holds all frames and takes as long as the video."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif")
+        with Image.open(tmp_path / "p.gif") as image:
+            durations = 0
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                durations += image.info["duration"]
+            assert durations == LENGTH * 50
+            drawn = np.asarray(image.convert("RGB"))[-256:]
+        assert np.abs(np.array(near(drawn, 0.8, 0.8)) - COLOURS["left_hand"]).max() < 30
+
+    def test_gif_colours(self, config, tmp_path):
+        """On colourful frames, too, every part of a GIF has exactly its colour."""
+        shades = np.random.default_rng(1).integers(0, 256, (80, 120, 3), np.uint8)
+        for path in (config.dataset.root / "01" / "01" / "train" / "0007" / "take (1)").iterdir():
+            cv2.imwrite(str(path), shades)
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif")
+        with Image.open(tmp_path / "p.gif") as image:
+            image.seek(LENGTH - 1)
+            drawn = np.asarray(image.convert("RGB"))[-256:]
+        assert near(drawn, 0.2, 0.8) == COLOURS["right_hand"]
+        assert near(drawn, 0.8, 0.8) == COLOURS["left_hand"]
+
+    def test_video_file_rate(self, tmp_path):
+        """The rate of a video file is its own."""
+        writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (64, 64))
+        for _ in range(LENGTH):
+            writer.write(np.full((64, 64, 3), 90, np.uint8))
+        writer.release()
+        path = store(tmp_path, {"v": keypoints()})
+        write_preview(clip_of_file(path, None, tmp_path / "v.mp4"), tmp_path / "p.mp4")
+        assert cv2.VideoCapture(str(tmp_path / "p.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+
+    def test_adjusted_by_record(self, config, tmp_path):
+        """Adjusted outputs are drawn on an empty canvas, known by the settings beside their record."""
+        store(config.output.root, {"take (1)": adjusted()})
+        records = config.output.root / "_kpsbatch" / "records" / "0123456789ab"
+        (records / "01-train").mkdir(parents=True)
+        (records / "settings.json").write_text(json.dumps({"landmarks": {"coordinates": "adjusted"}}))
+        (records / "01-train" / "0007.json").write_text(json.dumps({"videos": {"take (1)": {"sizes": {"120x80": 5}}}}))
+        clip = clip_of_unit(config, Unit("01", "train", 7))
+        assert (clip.adjusted, clip.frames, clip.aspect) == (True, None, 1.5)
+        assert write_preview(clip, tmp_path / "p.png") == LENGTH
+
+    def test_unreadable_frame(self, config, tmp_path):
+        """An unreadable frame is an empty canvas that says so; the others are drawn."""
+        (config.dataset.root / "01" / "01" / "train" / "0007" / "take (1)" / "0.png").write_bytes(b"")
+        assert write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.png") == LENGTH
+
+    def test_fewer_frames(self, config, tmp_path):
+        """Frames that were added or removed since do no harm."""
+        store(config.output.root, {"take (1)": keypoints(3), "take (2)": keypoints(9)})
+        for name, drawn in (("take (1)", 3), ("take (2)", LENGTH)):
+            assert write_preview(clip_of_unit(config, Unit("01", "train", 7), name), tmp_path / "p.gif") == drawn
+
+
+class TestChoice:
+    def test_first_with_an_output(self, config):
+        """What is left open is the first that has an output."""
+        assert choose_unit(config, None, None, None) == choose_unit(config, 7, "01", "train") == Unit("01", "train", 7)
+
+    @pytest.mark.parametrize(
+        ("chosen", "error", "text"),
+        [
+            ((9, None, None), ConfigError, r"--sign must be among the config's: 6-8 \(got 9\)"),
+            ((7, "03", None), ConfigError, r"--signer must be among the config's: 01, 02 \(got '03'\)"),
+            ((7, None, "val"), ConfigError, r"--split must be among the config's: train, test \(got 'val'\)"),
+            ((6, "01", "train"), OutputError, r"none of sign 6 01 train; signs with an output: 7"),
+            ((None, "02", None), OutputError, r"none of 02; run the config first"),
+        ],
+    )
+    def test_errors(self, config, chosen, error, text):
+        """What is not there is named, with what is."""
+        with pytest.raises(error, match=text):
+            choose_unit(config, *chosen)
+
+    def test_video_by_a_part_of_its_name(self, config):
+        """A part of a name is enough where it fits one video only."""
+        unit = Unit("01", "train", 7)
+        assert clip_of_unit(config, unit, "(2)").title.endswith("take (2)")
+        for name in ("take", "nothing"):
+            with pytest.raises(OutputError, match=re.escape(f"'take (1)', 'take (2)' (got '{name}')")):
+                clip_of_unit(config, unit, name)
+
+    def test_frames_are_gone(self, config):
+        """Without its frames a video can be drawn on an empty canvas."""
+        store(config.output.root, {"gone": keypoints()})
+        with pytest.raises(DatasetError, match="has no 'gone'; mend, or --blank"):
+            clip_of_unit(config, Unit("01", "train", 7))
+        assert clip_of_unit(config, Unit("01", "train", 7), blank=True).frames is None
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", None])
+    def test_no_output(self, tmp_path, content):
+        """A file that is no output is one line."""
+        path = tmp_path / "0007.npz"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(OutputError, match=r"must be a readable npz|does not exist"):
+            clip_of_file(path)
+
+    def test_another_shape(self, tmp_path):
+        """An npz of something else is named."""
+        np.savez(tmp_path / "x.npz", a=np.zeros((3, 4)))
+        with pytest.raises(OutputError, match=r"must be \(T, 184, 4\): .* 'a' with \(3, 4\)"):
+            clip_of_file(tmp_path / "x.npz")
+
+
+class TestCommand:
+    def call(self, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments)])
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    def test_config(self, config, tmp_path, capsys, monkeypatch):
+        """The command says what it drew and where."""
+        monkeypatch.chdir(tmp_path)
+        status, out, error = self.call(capsys, "preview", "config.yaml", "--sign", 7)
+        assert (status, error) == (0, "")
+        assert out == "01 train, sign 7: take (1) (5 of 5 frames)\npreview: preview-01-train-0007.png\n"
+        assert (tmp_path / "preview-01-train-0007.png").is_file()
+
+    def test_file(self, config, tmp_path, capsys):
+        """An npz and its frames need no config."""
+        frames = config.dataset.root / "01" / "01" / "train" / "0007" / "take (2)"
+        npz = config.output.root / "01-train" / "0007.npz"
+        command = ("preview", npz, "--frames", frames, "--video", "take (2)", "-o", tmp_path / "p.gif")
+        assert self.call(capsys, *command)[0] == 0
+        assert (tmp_path / "p.gif").read_bytes().startswith(b"GIF89a")
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (("config.yaml", "-o", "p.jpg"), r"-o must end in \.png, \.mp4 or \.gif \(got 'p\.jpg'\)"),
+            (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
+            (("x.npz", "--sign", "1"), r"--sign, --signer and --split go with a config"),
+            (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames must be .* nowhere does not exist"),
+            (("config.yaml", "-o", "config.yaml/p.png"), r"the file must be writable: .*choose another -o"),
+        ],
+    )
+    def test_errors(self, config, tmp_path, capsys, monkeypatch, arguments, text):
+        """An error is one line and status 2."""
+        monkeypatch.chdir(tmp_path)
+        status, out, error = self.call(capsys, "preview", *arguments)
+        assert (status, out) == (2, "")
+        assert re.fullmatch(rf"kpsbatch: .*{text}.*\n", error)

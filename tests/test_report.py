@@ -1,0 +1,449 @@
+"""The report: what it counts, what its page holds, and how the page behaves in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from processes import kpsbatch
+
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import OutputError
+from kpsbatch.inspect.names import SignName
+from kpsbatch.inspect.report import _percent, render
+from kpsbatch.inspect.report_data import (
+    Failure,
+    VideoRow,
+    failures_by_reason,
+    gather,
+    histogram,
+    pick_samples,
+    ranked,
+    reason_of,
+)
+
+EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
+NAMES = {1: SignName("father", "أب"), 2: SignName("<b>mother</b>", "أم")}
+DIGEST = "0123456789ab"
+TRUNCATED = (
+    "at most 20% of a video's frames may be unreadable (run.max_bad_frames), and not all: 9 of 30 are; the first: "
+    "3.jpg: a truncated JPEG"
+)
+
+
+def video(frames: int, right: int, left: int = 0, *, face: int | None = None, bad: int = 0) -> dict[str, Any]:
+    """A record's entry of a video; the left hand is found only where the right one is, too."""
+    return {
+        "frames": frames,
+        "bad_frames": bad,
+        "bad_examples": [{"frame": f"{number}.jpg", "problem": "a truncated JPEG"} for number in range(bad)],
+        "sizes": {"256x256": frames - bad},
+        "found": {
+            "pose": frames - bad,
+            "face": frames - bad if face is None else face,
+            "right_hand": right,
+            "left_hand": left,
+        },
+        "hands": {
+            "both": left,
+            "one": right - left,
+            "none": frames - bad - right,
+            "wrists": 2 * frames,
+            "wrists_without_hand": 2 * frames - right - left,
+        },
+        "seconds": {"total": frames / 10, "landmarkers": frames / 12},
+        "attempts": 1,
+    }
+
+
+def failure(error: str) -> dict[str, Any]:
+    return {"error": error, "attempts": 2, "output": ""}
+
+
+def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST, npz: bool = True) -> Path:
+    """Write a unit's record, settings and npz as a run does."""
+    records = root / "_kpsbatch" / "records" / digest
+    failed = sum("error" in entry for entry in videos.values())
+    state = "failed" if failed == len(videos) else "partial" if failed else "complete"
+    path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = "image" if digest == DIGEST else "video"
+    settings = {"models": {"pose": "9264f0aa"}, "landmarks": {"running_mode": mode, "parts": ["pose", "face", "hands"]}}
+    (records / "settings.json").write_text(json.dumps(settings))
+    path.write_text(
+        json.dumps(
+            {
+                "unit": unit._asdict(),
+                "state": state,
+                "videos": videos,
+                "odd_entries": {"Thumbs.db": "no video"},
+                "host": "node1",
+                "versions": {"kpsbatch": "0.1.0", "mediapipe": "0.10.21"},
+                "finished": f"2026-11-22T11:{unit.sign:02}:00.000+00:00",
+            }
+        )
+    )
+    output = root / f"{unit.name}.npz"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        name: np.zeros((entry["frames"], 184, 4), np.float32) for name, entry in videos.items() if "frames" in entry
+    }
+    if arrays and npz:
+        np.savez_compressed(output, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Eight signs by two signers: done, partial, failed, without a record, left and absent."""
+    folder = tmp_path_factory.mktemp("a report")
+    (folder / "config.yaml").write_text(
+        'dataset: {root: dataset, signers: ["01", "02"], splits: [train], signs: 1-8}\noutput: {root: out}\n'
+    )
+    config = load_config(folder / "config.yaml")
+    root = config.output.root
+    put(
+        root,
+        Unit("01", "train", 1),
+        {"one": video(20, 20, 10), "two": video(30, 15, bad=2), EVIL: video(10, 10, face=9)},
+    )
+    put(root, Unit("01", "train", 2), {"good": video(40, 30), "broken": failure(TRUNCATED)})
+    put(root, Unit("01", "train", 3), {"gone": failure("took longer than 600 s (run.video_timeout)")})
+    put(root, Unit("02", "train", 1), {"still": video(25, 0)})
+    for sign in range(2, 8):
+        put(root, Unit("02", "train", sign), {f"v{sign}": video(100, 100 - sign)})
+    (root / "01-train" / "0004.npz").touch()
+    for sign in range(1, 8):
+        (config.dataset.root / "01" / "01" / "train" / f"{sign:04}" / "a video").mkdir(parents=True)
+    runs = root / "_kpsbatch" / "runs"
+    runs.mkdir()
+    run = {"run": "run-1", "host": "node1", "state": "failed", "error": "no space <left>", "units": 9, "units_done": 8}
+    run |= {"videos": 12, "videos_done": 12, "videos_failed": 2, "frames": 725}
+    run |= {"started": "2026-11-22T11:00:00+00:00", "updated": "2026-11-22T11:10:00+00:00"}
+    (runs / "run-1.json").write_text(json.dumps(run))
+    (runs / "broken.json").write_text('{"state": "running"}')
+    return config
+
+
+class TestGather:
+    def test_states(self, config):
+        """Every unit of the config has a state, whatever is on disk."""
+        states = {row.unit: row.state for row in gather(config).units}
+        assert [states[Unit("01", "train", sign)] for sign in range(1, 9)] == [
+            "complete", "partial", "failed", "foreign", "left", "left", "left", "absent",
+        ]  # fmt: skip
+        assert states[Unit("02", "train", 8)] == "absent"
+
+    def test_sums(self, config):
+        """A unit's row sums up its videos that succeeded; an unreadable frame is one without a hand."""
+        row = gather(config).units[0]
+        assert (row.videos, row.failed, row.frames, row.bad) == (3, 0, 60, 2)
+        assert row.found == [58, 57, 45, 10]
+        assert (row.no_hand, row.wrists, row.bare_wrists) == (15, 120, 65)
+        assert row.host == "node1"
+
+    def test_failures(self, config):
+        """Failed videos are listed with their unit and reason, and count in no rate."""
+        data = gather(config)
+        assert [(one.unit.sign, one.name) for one in data.failures] == [(2, "broken"), (3, "gone")]
+        assert data.units[4].videos == data.units[4].failed == 1
+        assert not any(one.name == "broken" for one in data.videos)
+
+    def test_progress(self, config):
+        """Progress is told unit by unit."""
+        told: list[tuple[int, int]] = []
+        gather(config, lambda done, total: told.append((done, total)))
+        assert told == [(number, 16) for number in range(1, 17)]
+
+    def test_runs(self, config):
+        """State files that miss what a report shows are passed over."""
+        assert [run["run"] for run in gather(config).runs] == ["run-1"]
+
+    @pytest.mark.parametrize("text", ["", "[]", "{", '{"videos": {"a": {}}}', '{"videos": 3}', "\x00"])
+    def test_damaged_record(self, config, tmp_path, text):
+        """A damaged record is named, and its output counts as one without a record."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
+        put(tmp_path, Unit("01", "train", 1), {"a": video(3, 3)}).write_text(text)
+        data = gather(mine)
+        assert data.units[0].state == "foreign"
+        assert data.unreadable_records == [f"_kpsbatch/records/{DIGEST}/01-train/0001.json"]
+
+    def test_record_without_output(self, config, tmp_path):
+        """A record of which the output is not there is work left to do."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
+        put(tmp_path, Unit("01", "train", 1), {"a": video(3, 3)}, npz=False)
+        assert gather(mine).units[0].state == "left"
+
+    def test_two_settings(self, config, tmp_path):
+        """Outputs of several settings are counted by settings, and the page says how they differ."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
+        put(tmp_path, Unit("01", "train", 1), {"a": video(3, 3)})
+        put(tmp_path, Unit("01", "train", 2), {"a": video(3, 3)}, digest="ba9876543210")
+        data = gather(mine)
+        assert {digest: count for digest, (_, count) in data.settings.items()} == {DIGEST: 1, "ba9876543210": 1}
+        assert "landmarks.running_mode is &#x27;video&#x27; there" in render(mine, data, samples=0)
+
+    def test_no_output(self, config, tmp_path):
+        """Without an output folder it says what to do."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path / "none"})})
+        with pytest.raises(OutputError, match="does not exist; run the config first"):
+            gather(mine)
+
+
+class TestRanking:
+    def test_worst_first(self, config):
+        """Videos are rated by what was found least; among equals the longest comes first."""
+        names = [one.name for one in ranked(gather(config))]
+        assert names[:3] == ["still", "two", "good"]
+        assert names[-1] == "one"
+
+    def test_samples(self, config):
+        """Worst, median and best are different videos, of different units as far as possible."""
+        order = ranked(gather(config))
+        chosen = pick_samples(order, 3)
+        assert [one.name for one in chosen["worst"]] == ["still", "two", "good"]
+        assert chosen["best"][0].name == "one"
+        everything = [one for kind in chosen.values() for one in kind]
+        assert len(set(everything)) == len(everything) == 9
+        assert all(len({one.unit for one in kind}) == 3 for kind in chosen.values())
+
+    @pytest.mark.parametrize(("videos", "count"), [(0, 3), (1, 3), (4, 3), (9, 0)])
+    def test_few_videos(self, videos, count):
+        """With few videos, none is shown twice."""
+        unit = Unit("01", "train", 1)
+        rows = [VideoRow(unit, f"{number}", 9, 0, (9, 9, 9, 9), 0, 18, 0, 1.0) for number in range(videos)]
+        chosen = [one for kind in pick_samples(rows, count).values() for one in kind]
+        assert len(chosen) == len(set(chosen)) == min(videos, 3 * count)
+
+
+class TestReasons:
+    def test_same_kind(self):
+        """Failures that differ in names and numbers only are of one kind."""
+        other = TRUNCATED.replace("9 of 30", "12 of 55").replace("3.jpg", "x/7 (1).jpg")
+        assert reason_of(TRUNCATED) == reason_of(other)
+        first, second = (
+            f"a video file must be readable: {path} can't be opened" for path in ("/a b/c.mp4", "/d/e 2.mp4")
+        )
+        assert reason_of(first) == reason_of(second) == "a video file must be readable: …"
+
+    def test_frequent_first(self):
+        """The most frequent reason comes first."""
+        unit = Unit("01", "train", 1)
+        errors = ["took 1 s", "no frame", "took 2 s"]
+        assert [(reason, len(same)) for reason, same in failures_by_reason(Failure(unit, "v", e) for e in errors)] == [
+            ("took N s", 2),
+            ("no frame", 1),
+        ]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("values", [[5], [1, 1, 1], [1, 300], list(range(1000)), [7, 8, 9], [10**6, 3]])
+    def test_histogram(self, values):
+        """Every value is in exactly one bin, and the bins touch."""
+        bins = histogram(values, 40)
+        assert sum(count for _, _, count in bins) == len(values)
+        assert len(bins) <= 41
+        assert bins[0][0] <= min(values) < bins[0][1]
+        assert bins[-1][0] <= max(values) < bins[-1][1]
+        assert all(one[1] == pytest.approx(other[0]) for one, other in pairwise(bins))
+
+    @pytest.mark.parametrize(
+        ("part", "whole", "shown"),
+        [(0, 9, 0), (9, 9, 100), (9999, 10000, 99.9), (1, 10000, 0.1), (1, 3, 33.3), (0, 0, None)],
+    )
+    def test_percent(self, part, whole, shown):
+        """Only all is 100%, and only none is 0%."""
+        assert _percent(part, whole) == shown
+
+
+@pytest.fixture(scope="module")
+def page(config: Config) -> str:
+    """The page of the made-up run."""
+    return render(config, gather(config), samples=1, names=NAMES, config_path=Path("my config.yaml"))
+
+
+class TestPage:
+    def test_whole(self, page):
+        """All sections are there, every link leads somewhere, and no placeholder is left."""
+        ids = re.findall(r'\bid="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        links = re.findall(r'href="([^"]*)"', page)
+        assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+        assert {link for link in links if not link.startswith("#")} == {"data:,"}
+        assert not re.findall(r"\$[a-z]+\b", page.split("<style>")[0])
+        for word in (
+            "01 train",
+            "took longer than N s",
+            "node1",
+            "9264f0aa",
+            DIGEST,
+            "mediapipe",
+            "0.10.21",
+            "Thumbs.db",
+        ):
+            assert word in page or word == "Thumbs.db"
+
+    def test_findings(self, page):
+        """What is wrong stands at the top."""
+        top = html.unescape(re.sub(r"<[^>]+>", "", page.split('id="look"')[1].split("</section>")[0]))
+        assert "2 videos failed, 1 of them" in top
+        assert "1 output without a readable record: 01 train sign 4" in top
+        assert "3 units left to do: 01 train sign 5" in top
+        assert "2 units without a video in the dataset" in top
+        assert "any hand in less than 75% of frames" in top
+        assert "1 video without a hand in any frame: 02 train sign 1 (father · أب)" in top
+        assert "2 unreadable frames in 1 video" in top
+        assert "1 run failed, lost or interrupted: no space <left>" in top
+
+    def test_names(self, page):
+        """Arabic names are marked as right-to-left."""
+        assert '(<bdi>father</bdi> · <bdi dir="rtl" lang="ar">أب</bdi>)' in page
+        assert "<b>mother" not in page
+
+    def test_nothing_is_loaded(self, page):
+        """There is no address in the page, and a policy forbids any request."""
+        assert "http:" not in page
+        assert "https:" not in page
+        assert "default-src 'none'" in page
+        assert set(re.findall(r'src="([a-z]+:[a-z/]*)', page)) == {"data:image/jpeg"}
+
+    def test_samples(self, page):
+        """Samples are JPEGs with a command that makes a video; frames that are gone are said to be."""
+        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+        assert len(images) == 3 * 6
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape == (224, 224, 3)
+        assert "kpsbatch preview &#x27;my config.yaml&#x27; --signer 02 --split train --sign 1 --video still" in page
+        assert "Drawn without its frames" in page
+
+    def test_empty(self, config, tmp_path):
+        """A run that has done nothing yet has a page, too."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
+        assert "No video was read yet" in render(mine, gather(mine))
+
+    def test_command(self, config, tmp_path):
+        """The command writes the file and says how large it is."""
+        done = kpsbatch(
+            "report", config.output.root.parent / "config.yaml", "-o", tmp_path / "x" / "r.html", "--samples", "0"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r"report: .*r\.html \(0\.\d MB, 11 videos in 16 units\)\n", done.stdout)
+        assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = (Path(__file__).parent / "report_probe.html").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the page did in a browser: the probe's findings, and the lines of the console."""
+
+    found: dict[str, Any]
+    console: list[str]
+
+
+FRAME = """<!DOCTYPE html><pre id="result"></pre><script>
+addEventListener("message", (event) => { document.getElementById("result").textContent = event.data; });
+</script><iframe src="page.html" width="%d" height="900" style="border: 0"></iframe>"""
+
+
+def visit(page: str, folder: Path, width: int, *options: str) -> Visit:
+    """Open the page in Chromium, work its tables and map, and tell what happened.
+
+    The page is in a frame, since Chromium's own windows are at least 500 pixels wide.
+    """
+    (folder / "frame.html").write_text(FRAME % width, encoding="utf-8")
+    (folder / "page.html").write_text(page.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    assert CHROMIUM is not None
+    flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
+    flags += ["disable-component-update", "disable-sync", "enable-logging=stderr", "dump-dom"]
+    flags += [f"user-data-dir={folder / 'profile'}", "window-size=1400,900", "virtual-time-budget=5000", *options]
+    done = subprocess.run(
+        [CHROMIUM, *(f"--{flag}" for flag in flags), (folder / "frame.html").as_uri()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    assert found[1], done.stderr[-2000:]
+    return Visit(json.loads(html.unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line])
+
+
+@pytest.fixture(scope="module")
+def wide(page: str, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+    """The page on a desktop."""
+    return visit(page, tmp_path_factory.mktemp("wide"), 1280)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+class TestBrowser:
+    def test_quiet(self, wide):
+        """Nothing reaches the console, nothing is requested, no name in the data runs as code."""
+        assert "error" not in wide.found
+        assert (wide.console, wide.found["loaded"], wide.found["violations"]) == ([], [], [])
+        assert wide.found["title"] == "Keypoints of dataset"
+        assert wide.found["broken"] == 0
+
+    def test_sort(self, wide):
+        """A heading sorts, numbers downwards first; empty cells come last."""
+        frames = [int(text) for text in wide.found["down"]]
+        assert frames == sorted(frames, reverse=True)
+        assert wide.found["sort"] == "descending"
+        assert [int(text) for text in wide.found["up"]] == sorted(frames)
+        hand = wide.found["hand"]
+        rates = [float(text) for text in hand if text]
+        assert rates == sorted(rates)
+        assert hand[len(rates) :] == [""] * 7
+
+    def test_filter(self, wide):
+        """Words, names in both languages and comparisons filter."""
+        found = wide.found
+        assert {row[0].split()[0] for row in found["compared"]} == {"1", "2"}
+        assert [row[1] for row in found["exact"]] == ["02"]
+        assert len(found["state"]) == 2
+        assert len(found["word"]) == len(found["arabic"]) == 2
+        assert found["none"] == []
+        assert len(found["all"]) == 16
+        assert found["count"] == "16 units"
+        assert [row[3] for row in found["evil"]] == [EVIL]
+
+    def test_right_to_left(self, wide):
+        """Arabic runs from right to left."""
+        assert wide.found["rtl"] == "rtl"
+
+    def test_map(self, wide):
+        """The map is painted, changes with the part, says what is under the pointer and leads to the row."""
+        assert wide.found["before"] != wide.found["after"]
+        assert wide.found["before"][3] == 255
+        assert wide.found["note"].startswith(
+            "01 train, sign 1 father · أب: complete, 3 videos, 60 frames; any hand 75.0%"
+        )
+        assert [row[:3] for row in wide.found["clicked"]] == [["1 father · أب", "01", "train"]]
+
+    def test_dark(self, wide, page, tmp_path):
+        """A browser that asks for dark gets the same page in dark."""
+        seen = visit(page, tmp_path, 1280, "blink-settings=preferredColorScheme=0")
+        assert (seen.console, seen.found["overflow"]) == ([], [])
+        assert (wide.found["ground"], seen.found["ground"]) == ("rgb(251, 251, 250)", "rgb(21, 25, 28)")
+
+    def test_narrow(self, page, tmp_path):
+        """On a narrow screen nothing needs sideways scrolling, and everything works the same."""
+        seen = visit(page, tmp_path, 400)
+        assert (seen.console, seen.found["overflow"]) == ([], [])
+        assert seen.found["scroll"] <= seen.found["width"] == 400
+        assert [row[1] for row in seen.found["exact"]] == ["02"]
