@@ -367,6 +367,26 @@ def logs(
 
 
 @app.command()
+def status(
+    config: ConfigPath,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live screen; Ctrl-C ends it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for scripts (docs/status.md).")] = False,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    adjusted: Adjusted = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
+    from kpsbatch.inspect.status_screen import show_status
+
+    show_status(settings, watch=watch, as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def scan(
     config: ConfigPath,
     overrides: Set = None,

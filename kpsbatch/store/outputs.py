@@ -81,8 +81,12 @@ class Outputs:
             if not settings.exists():
                 write_json(settings, self.fingerprint.settings)
 
-    def states(self, units: Iterable[Unit]) -> dict[Unit, State]:
-        """The state of every unit that has one, by listing folders; stale temporary files are removed on the way.
+    def states(self, units: Iterable[Unit], *, sweep: bool = True) -> dict[Unit, State]:
+        """The state of every unit that has one, by listing folders.
+
+        Args:
+            units: The units.
+            sweep: Whether stale temporary files are removed on the way.
 
         Raises:
             OutputError: A folder can't be listed.
@@ -93,8 +97,8 @@ class Outputs:
         states: dict[Unit, State] = {}
         for folder, members in folders.items():
             with explained(self.root):
-                files = _names_in(self.root / folder)
-                records = _names_in(self.records / folder)
+                files = _names_in(self.root / folder, sweep)
+                records = _names_in(self.records / folder, sweep)
             for unit in members:
                 stem = f"{unit.sign:04}"
                 recorded = next((state for suffix, state in _SUFFIXES.items() if stem + suffix in records), None)
@@ -264,13 +268,13 @@ def _copy(source: io.BytesIO, target: Any) -> None:
     target.write(source.getvalue())
 
 
-def _names_in(folder: Path) -> set[str]:
-    """Names in a folder (none where it is missing), minus stale temporary files, which are removed."""
+def _names_in(folder: Path, sweep: bool) -> set[str]:
+    """Names in a folder (none where it is missing); with `sweep`, stale temporary files are removed."""
     names: set[str] = set()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_stale(entry):
+                if sweep and is_stale(entry):
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
                 else:

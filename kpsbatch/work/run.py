@@ -32,6 +32,7 @@ from kpsbatch.work.video_job import VideoJob, VideoTask
 
 TICK_SECONDS = 0.25
 MAX_STORING = 4
+MAX_SLOWEST = 5
 RECORD_VERSION = 1
 
 
@@ -47,6 +48,7 @@ class Progress:
         units: Units to do in this run.
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
+        slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
     """
 
     videos: int = 0
@@ -56,6 +58,7 @@ class Progress:
     units: int = 0
     units_done: int = 0
     unit: str = ""
+    slowest: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -343,6 +346,11 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, summary: Summary) 
     summary.stored.append(unit)
     summary.progress.units_done += 1
     summary.progress.unit = unit.name
+    seconds = sum(
+        outcome.value.summary["seconds"]["total"] for outcome in done.outcomes.values() if not outcome.problem
+    )
+    ranked = sorted([*summary.progress.slowest, (unit.name, round(seconds, 3))], key=lambda item: -item[1])
+    summary.progress.slowest = ranked[:MAX_SLOWEST]
 
 
 def _timestamp(seconds: float) -> str:
