@@ -48,8 +48,6 @@ def make_tree(root: Path, done: float) -> Path:
 
 def write_outputs(config: Config, done: float) -> None:
     records = config.output.root / "_kpsbatch" / "records" / "0123456789ab"
-    runs = config.output.root / "_kpsbatch" / "runs"
-    runs.mkdir(parents=True)
     for folder in (f"{signer}-{split}" for signer in config.dataset.signers for split in config.dataset.splits):
         (config.output.root / folder).mkdir()
         (records / folder).mkdir(parents=True)
@@ -65,15 +63,20 @@ def write_outputs(config: Config, done: float) -> None:
             suffix = ".partial.json"
         (records / f"{unit.name}{suffix}").write_text(json.dumps({"videos": videos}, indent=1))
         (config.output.root / f"{unit.name}.npz").touch()
+
+
+def write_runs(config: Config) -> None:
+    runs = config.output.root / "_kpsbatch" / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
     now = datetime.now(timezone.utc)
     for task in range(TASKS):
         state = {
             "version": 1, "run": f"job-7_{task}", "submission": None, "shard": task, "shards": TASKS, "job": "7",
             "array_task": task, "host": f"node{task % 20}", "pid": 1, "log": None, "error": "",
             "state": "finished" if task < 30 else "running", "started": (now - timedelta(hours=1)).isoformat(),
-            "updated": (now + timedelta(days=1)).isoformat(), "units": 60, "units_done": 40, "videos": 1500,
+            "updated": now.isoformat(), "units": 60, "units_done": 40, "videos": 1500,
             "videos_done": 1000, "videos_failed": 1, "frames": 60000, "unit": "01-train/0040",
-            "slowest": [[f"01-train/{task:04}", 99.5 - task]],
+            "slowest": [[f"01-train/{task + 1:04}", 99.5 - task]],
         }  # fmt: skip
         (runs / f"job-7_{task}.json").write_text(json.dumps(state, indent=1))
 
@@ -95,6 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = make_tree(arguments.directory, arguments.done)
     config = load_config(path)
+    write_runs(config)
     status = StatusReader(config).read()
     names = ("units", "complete", "partial", "left")
     print(", ".join(f"{status.count(name)} {name}" for name in names) + f", {len(status.tasks)} tasks")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -19,6 +21,7 @@ from kpsbatch.progress import count_progress, show_duration
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
+FILE_WIDTH = 160
 MAX_ROWS = 8
 """Rows of the lists of tasks and failing units."""
 
@@ -36,6 +39,8 @@ def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> N
     """
     reader = StatusReader(config)
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
     with count_progress("units looked for in the dataset", quiet=quiet) as show:
         status = reader.read(show)
     if not watch:
@@ -90,7 +95,7 @@ def picture(status: Status, *, rows: int = MAX_ROWS, watched: bool = False) -> R
 
 def _parts(status: Status, rows: int, watched: bool) -> Iterator[RenderableType]:
     yield _headline(status, watched)
-    yield ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)
+    yield Columns([ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)])
     yield _groups(status)
     yield from _speed(status)
     yield from _tasks(status, rows)
@@ -167,8 +172,9 @@ def _tasks(status: Status, rows: int) -> Iterator[RenderableType]:
     yield Text(f"tasks: {counts}")
     shown = [task for state in _SHOWN_TASKS for task in _by_rate(status.tasks) if task.state == state]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for _ in range(6):
-        table.add_column(overflow="fold")
+    for _ in range(5):
+        table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
     for task in shown[:rows]:
         table.add_row(*_task_row(task))
     if shown:
@@ -190,9 +196,10 @@ def _task_row(task: Task) -> list[Text]:
     else:
         what = task.error
     done = f"{task.units_done}/{task.units} units" if task.units else ""
-    failed = f"{task.videos_failed} videos failed" if task.videos_failed else ""
+    failed = f"{task.videos_failed} failed" if task.videos_failed else ""
     state = Text(task.state, style=_STYLES.get(task.state, ""))
-    place = " ".join(part for part in (task.job, task.node) if part)
+    job = "" if task.job in task.name else task.job
+    place = " ".join(part for part in (job, task.node) if part)
     return [Text(f"  {task.name}"), state, Text(place), Text(done), Text(failed), Text(what)]
 
 
@@ -216,4 +223,5 @@ def _reasons(unit: Failing) -> str:
 
 
 def _line(unit: str, label: str, what: str) -> Text:
-    return Text(f"  {unit}" + (f" {label}" if label else "") + f"  {what}")
+    text = f"  {unit}" + (f" {label}" if label else "") + f"  {what}"
+    return Text(text, no_wrap=True, overflow="ellipsis")

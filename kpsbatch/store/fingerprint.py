@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config
-from kpsbatch.landmarks.bundles import Bundle
+
+if TYPE_CHECKING:
+    from kpsbatch.landmarks.bundles import Bundle
 
 VALUES_VERSION = 1
 """Counts up when a release computes other values from the same settings."""

@@ -22,9 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
@@ -38,6 +36,9 @@ from kpsbatch.store.npz import (
     write_npz,
     write_temporary,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 INTERNAL = "_kpsbatch"
 LOCK_SECONDS = 60.0

@@ -13,22 +13,22 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State
 from kpsbatch.store.run_state import ALONE, Origin, tracked
 from kpsbatch.work.cores import worker_count
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TICK_SECONDS = 0.25
 MAX_STORING = 4
@@ -124,6 +124,8 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     Raises:
         ModelError: mediapipe or a bundle is missing.
     """
+    from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
+
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == "unknown":
         raise ModelError("mediapipe must be installed (it is not); run `make setup`")
