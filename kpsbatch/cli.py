@@ -387,6 +387,17 @@ def status(
 
 
 @app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")],
+    debug: Debug = False,
+) -> None:
+    """Show what an output file holds: videos, lengths, how often each part was found."""
+    from kpsbatch.inspect.contents import show_contents
+
+    show_contents(file)
+
+
+@app.command()
 def scan(
     config: ConfigPath,
     overrides: Set = None,
