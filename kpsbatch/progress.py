@@ -22,11 +22,12 @@ BAR_AFTER_SECONDS = 1.0
 
 def show_duration(seconds: float) -> str:
     """Write seconds for people: `4 s`, `3 min 20 s`, `7 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def time_to_go(done: int, total: int, seconds: float) -> str:

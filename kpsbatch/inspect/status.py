@@ -190,7 +190,7 @@ class Status:
             "time": datetime.fromtimestamp(self.moment, timezone.utc).isoformat(timespec="seconds"),
             "output": str(self.output),
             "fingerprint": self.fingerprint or None,
-            "units": {name: self.count(name) for name in names},
+            "all": {name: self.count(name) for name in names},
             "groups": [vars(group) for group in self.groups],
             "tasks": [{**vars(task), "videos_per_second": _short(task.videos_per_second)} for task in self.tasks],
             "rate": {
@@ -463,7 +463,9 @@ def _span(run: Mapping[str, Any]) -> tuple[float, float]:
 def _estimate(status: Status, runs: Sequence[Mapping[str, Any]]) -> None:
     """Fill in rates, the videos that are left and the time to go."""
     running = [task for task in status.tasks if task.state == "running"]
-    status.now = Rate(sum(task.videos_per_second for task in running), sum(task.frames_per_second for task in running))
+    status.now = Rate(
+        sum((task.videos_per_second for task in running), 0.0), sum((task.frames_per_second for task in running), 0.0)
+    )
     busy = _union_seconds([_span(run) for run in runs])
     if busy:
         done = sum(task.videos_done for task in status.tasks)

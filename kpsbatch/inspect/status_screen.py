@@ -157,7 +157,7 @@ def _speed(status: Status) -> Iterator[RenderableType]:
     else:
         yield Text("\nnothing ran yet")
         return
-    left = "" if status.videos_left is None else f", about {status.videos_left} videos left"
+    left = f", about {status.videos_left} videos left" if status.videos_left else ""
     if status.seconds_to_go is not None and status.videos_left:
         left += f", {show_duration(status.seconds_to_go)} to go"
     elif status.count("left") and not status.task_states["running"]:
