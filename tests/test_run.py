@@ -222,6 +222,13 @@ class TestContract:
         assert image.summary.progress.frames == sum(entry.frames for entry in demo.videos)
         assert set(image.summary.states.values()) == {"complete"}
 
+    def test_slowest_units(self, image):
+        """Progress names the units that took the workers longest, slowest first."""
+        slowest = image.summary.progress.slowest
+        assert 1 <= len(slowest) <= run_module.MAX_SLOWEST
+        assert {name for name, _ in slowest} <= {unit.name for unit in image.summary.stored}
+        assert [seconds for _, seconds in slowest] == sorted((seconds for _, seconds in slowest), reverse=True)
+
     def test_shards_and_workers(self, demo, image, tmp_path):
         """Shards, one after another with one worker, leave what one run with two left."""
         config = load(demo, tmp_path / "out", "run.workers=1", "dataset.splits=[test]")

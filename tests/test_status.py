@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -408,6 +411,12 @@ class TestCommand:
         assert tree["failing"][0]["videos"] == [{"video": "clip", "reason": "broken"}]
         assert tree["tasks"][0]["node"] == "node1"
 
+    def test_whole_reasons(self, config):
+        """Into a file, the reason of a failure stays on one line, however long."""
+        reason = "a long story " * 40
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)], "failed", clip=reason)
+        assert f"clip: {reason.strip()}\n" in kpsbatch(config).stdout
+
     def test_selection(self, config):
         """--signers, --splits and --signs narrow it down."""
         tree = json.loads(kpsbatch(config, "--json", "--signers", "02", "--splits", "test", "--signs", "1-2").stdout)
@@ -419,6 +428,38 @@ class TestCommand:
         done = kpsbatch(config, "--watch")
         assert done.returncode == 0
         assert done.stdout.startswith("16 of 16 units are finished (100%)")
+
+    def test_watch_on_a_terminal(self, config):
+        """On a terminal --watch fills the screen; Ctrl-C gives the terminal back, leaves the last picture, exits 0."""
+        write_run(config, "run-a")
+        parent, child = pty.openpty()
+        path = str(config.output.root.parent / "config.yaml")
+        with subprocess.Popen(
+            [sys.executable, "-m", "kpsbatch", "status", path, "--watch"],
+            stdout=child,
+            stderr=child,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24"},
+        ) as process:
+            os.close(child)
+            shown = b""
+            while b"slowest" not in shown and b"running" not in shown:
+                shown += os.read(parent, 65536)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # the other end is closed
+                while block := os.read(parent, 65536):
+                    shown += block
+        os.close(parent)
+        assert process.returncode == 0
+        screen, _, after = shown.decode().partition("\x1b[?1049l")
+        assert "Ctrl-C ends" in screen
+        assert "of 16 units are finished" in after
+        assert "Traceback" not in after
+
+    def test_no_color(self, config):
+        """NO_COLOR counts even where colours are asked for."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)])
+        assert "\x1b[32m" in kpsbatch(config, FORCE_COLOR="1", TERM="xterm").stdout
+        assert "\x1b[32m" not in kpsbatch(config, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stdout
 
     @pytest.mark.parametrize("as_json", [True, False])
     def test_ctrl_c(self, config, monkeypatch, capsys, as_json):

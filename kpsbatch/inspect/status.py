@@ -476,12 +476,18 @@ def _estimate(status: Status, runs: Sequence[Mapping[str, Any]]) -> None:
         status.videos_left = 0
     elif units:
         in_hand = sum(task.units - task.units_done for task in running)
-        known = sum(task.videos - task.videos_done for task in running)
-        status.videos_left = round(known + max(0, left - in_hand) * videos / units)
+        known = sum(_videos_in_hand(task) for task in running)
+        estimate = known + max(0, left - in_hand) * videos / units
+        status.videos_left = round(min(estimate, left * videos / units))  # files are newer than what the tasks say
     if not left and not running:
         status.seconds_to_go = 0.0
     elif status.videos_left is not None and status.now.videos:
         status.seconds_to_go = status.videos_left / status.now.videos
+
+
+def _videos_in_hand(task: Task) -> float:
+    """Videos that a running task has still to do, if it went on at its rate since its last sign of life."""
+    return max(0.0, task.videos - task.videos_done - task.silent * task.videos_per_second)
 
 
 def _union_seconds(spans: Iterable[tuple[float, float]]) -> float:

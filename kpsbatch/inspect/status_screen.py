@@ -55,7 +55,7 @@ def _print(console: Console, status: Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status.as_json(), ensure_ascii=False), flush=True)
     else:
-        console.print(picture(status))
+        console.print(picture(status, bar=console.is_terminal), soft_wrap=not console.is_terminal)
 
 
 def _watch(console: Console, reader: StatusReader, status: Status) -> None:
@@ -88,22 +88,23 @@ def _rows(console: Console, status: Status) -> int:
     return max(1, min(MAX_ROWS, (console.height - fixed) // 3))
 
 
-def picture(status: Status, *, rows: int = MAX_ROWS, watched: bool = False) -> RenderableType:
-    """The whole status."""
-    return Group(*_parts(status, rows, watched))
+def picture(status: Status, *, rows: int = MAX_ROWS, watched: bool = False, bar: bool = True) -> RenderableType:
+    """The whole status; without `watched` long lines are wrapped, not cut."""
+    return Group(*_parts(status, rows, watched, bar))
 
 
-def _parts(status: Status, rows: int, watched: bool) -> Iterator[RenderableType]:
+def _parts(status: Status, rows: int, watched: bool, bar: bool) -> Iterator[RenderableType]:
     yield _headline(status, watched)
-    yield Columns([ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)])
+    if bar:
+        yield Columns([ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)])
     yield _groups(status)
     yield from _speed(status)
     yield from _tasks(status, rows)
-    yield from _failing(status, rows)
+    yield from _failing(status, rows, watched)
     if status.slowest:
         yield Text("\nslowest units", style="bold")
         for unit, seconds, label in status.slowest[:rows]:
-            yield _line(unit, label, f"{show_duration(seconds)} of work")
+            yield _line(unit, label, f"{show_duration(seconds)} of work", watched)
     for note in status.notes:
         yield Text(f"note: {note}", style="yellow")
 
@@ -157,7 +158,7 @@ def _speed(status: Status) -> Iterator[RenderableType]:
     else:
         yield Text("\nnothing ran yet")
         return
-    left = f", about {status.videos_left} videos left" if status.videos_left else ""
+    left = f", about {_plural(status.videos_left, 'video')} left" if status.videos_left else ""
     if status.seconds_to_go is not None and status.videos_left:
         left += f", {show_duration(status.seconds_to_go)} to go"
     elif status.count("left") and not status.task_states["running"]:
@@ -190,7 +191,7 @@ def _by_rate(tasks: list[Task]) -> list[Task]:
 
 def _task_row(task: Task) -> list[Text]:
     if task.state == "running":
-        what = f"{task.videos_per_second:.2f} videos/s"
+        what = f"{task.videos_per_second:.2f} videos/s" if task.videos_done else "no video yet"
     elif task.state == "lost":
         what = f"silent for {show_duration(task.silent)}"
     else:
@@ -203,13 +204,13 @@ def _task_row(task: Task) -> list[Text]:
     return [Text(f"  {task.name}"), state, Text(place), Text(done), Text(failed), Text(what)]
 
 
-def _failing(status: Status, rows: int) -> Iterator[RenderableType]:
+def _failing(status: Status, rows: int, watched: bool) -> Iterator[RenderableType]:
     if not status.failing:
         return
     total = len(status.failing) + status.failing_unread
-    yield Text(f"\n{total} units with failed videos", style="bold")
+    yield Text(f"\n{_plural(total, 'unit')} with failed videos", style="bold")
     for unit in status.failing[:rows]:
-        yield _line(unit.unit, unit.label, _reasons(unit))
+        yield _line(unit.unit, unit.label, _reasons(unit), watched)
     if total > rows:
         yield Text(f"  ... and {total - rows} more: --json names them, or look at the records", style="dim")
 
@@ -218,10 +219,14 @@ def _reasons(unit: Failing) -> str:
     if not unit.videos:
         return f"{unit.state}; its record can't be read"
     video, reason = unit.videos[0]
-    more = f" (and {unit.failed - 1} more videos)" if unit.failed > 1 else ""
+    more = f" (and {_plural(unit.failed - 1, 'more video')})" if unit.failed > 1 else ""
     return f"{unit.state}; {video}: {reason}{more}"
 
 
-def _line(unit: str, label: str, what: str) -> Text:
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _line(unit: str, label: str, what: str, one_row: bool) -> Text:
     text = f"  {unit}" + (f" {label}" if label else "") + f"  {what}"
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(text, no_wrap=True, overflow="ellipsis") if one_row else Text(text)
