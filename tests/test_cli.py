@@ -19,7 +19,7 @@ from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
-COMMANDS = ("run", "scan", "models", "demo")
+COMMANDS = ("run", "scan", "models", "demo", "status", "inspect")
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
