@@ -9,10 +9,16 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from kpsbatch.api import extract_video
     from kpsbatch.landmarks.topology import Topology
+    from kpsbatch.store.reading import load, open_dataset
 
-_WHERE = {"extract_video": "kpsbatch.api", "Topology": "kpsbatch.landmarks.topology"}
+_WHERE = {
+    "Topology": "kpsbatch.landmarks.topology",
+    "extract_video": "kpsbatch.api",
+    "load": "kpsbatch.store.reading",
+    "open_dataset": "kpsbatch.store.reading",
+}
 
-__all__ = ["Topology", "__version__", "extract_video"]
+__all__ = ["Topology", "__version__", "extract_video", "load", "open_dataset"]
 
 
 def __getattr__(name: str) -> Any:

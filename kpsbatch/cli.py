@@ -411,6 +411,37 @@ def logs(
 
 
 @app.command()
+def status(
+    config: ConfigPath,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live screen; Ctrl-C ends it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for scripts (docs/status.md).")] = False,
+    overrides: Set = None,
+    signers: Signers = None,
+    splits: Splits = None,
+    signs: Signs = None,
+    adjusted: Adjusted = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
+    from kpsbatch.inspect.status_screen import show_status
+
+    show_status(settings, watch=watch, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")],
+    debug: Debug = False,
+) -> None:
+    """Show what an output file holds: videos, lengths, how often each part was found."""
+    from kpsbatch.inspect.contents import show_contents
+
+    show_contents(file)
+
+
+@app.command()
 def scan(
     config: ConfigPath,
     overrides: Set = None,

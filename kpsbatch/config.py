@@ -30,7 +30,13 @@ MAX_SIGN = 99_999
 LAYOUT_FIELDS = ("signer", "split", "sign")
 PART_NAMES = ("pose", "face", "hands")
 MAX_NAME_BYTES = 100
-PATH_SETTINGS = (("dataset", "root"), ("output", "root"), ("landmarks", "models"), ("slurm", "container"))
+PATH_SETTINGS = (
+    ("dataset", "root"),
+    ("dataset", "labels"),
+    ("output", "root"),
+    ("landmarks", "models"),
+    ("slurm", "container"),
+)
 
 
 def parse_signs(value: object) -> tuple[int, ...]:
@@ -227,6 +233,7 @@ class DatasetConfig(Section):
     signers: Names
     splits: Names = ("train", "test")
     signs: Signs
+    labels: AnyPath | None = None
 
     @field_validator("layout")
     @classmethod

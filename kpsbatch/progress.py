@@ -7,23 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from kpsbatch.work.run import Progress
+if TYPE_CHECKING:
+    from kpsbatch.work.run import Progress
 
 LINE_SECONDS = 30.0
+BAR_AFTER_SECONDS = 1.0
 
 
 def show_duration(seconds: float) -> str:
     """Write seconds for people: `4 s`, `3 min 20 s`, `7 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def time_to_go(done: int, total: int, seconds: float) -> str:
@@ -76,50 +80,85 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
 def _lines() -> Callable[[Progress], None]:
     started = time.monotonic()
-    last = started
+    every = _Every(LINE_SECONDS)
 
     def show(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < LINE_SECONDS:
-            return
-        last = now
-        clock = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-        print(
-            f"{clock} {progress.videos_done}/{progress.videos} videos, {progress.units_done}/{progress.units} units "
-            f"(last {progress.unit or 'none'}), {progress.videos_failed} failed, "
-            f"{progress.frames / (now - started):.0f} frames/s, "
-            f"{time_to_go(progress.videos_done, progress.videos, now - started)} to go",
-            file=sys.stderr,
-            flush=True,
-        )
+        if every.is_due():
+            elapsed = time.monotonic() - started
+            _print_line(
+                f"{progress.videos_done}/{progress.videos} videos, {progress.units_done}/{progress.units} units "
+                f"(last {progress.unit or 'none'}), {progress.videos_failed} failed, "
+                f"{progress.videos_done / elapsed:.2f} videos/s, {progress.frames / elapsed:.0f} frames/s, "
+                f"{time_to_go(progress.videos_done, progress.videos, elapsed)} to go"
+            )
 
     return show
 
 
+class _Every:
+    """Says yes at most once in a number of seconds, the first time after that many."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+def _print_line(text: str) -> None:
+    """A line of a log, with its time."""
+    print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show (done, total) of anything that can take over two seconds, until the block ends."""
+    """Show (done, total) of anything that can take over two seconds, until the block ends.
+
+    A terminal gets a bar after the first second, which goes when the block ends; anything else gets a line every
+    30 s.
+    """
+    started = time.monotonic()
     if quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
-        with RichProgress(
+        bar = RichProgress(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(what),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
             transient=True,
-        ) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        task = bar.add_task("", total=None, left="")
+        is_shown = False
+
+        def update(done: int, total: int) -> None:
+            nonlocal is_shown
+            elapsed = time.monotonic() - started
+            if not is_shown and elapsed >= BAR_AFTER_SECONDS:
+                is_shown = True
+                bar.start()
+            if is_shown:
+                bar.update(task, completed=done, total=total, left=f"{time_to_go(done, total, elapsed)} to go")
+
+        try:
+            yield update
+        finally:
+            if is_shown:
+                bar.stop()
     else:
-        last = time.monotonic()
+        every = _Every(LINE_SECONDS)
 
         def show(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LINE_SECONDS:
-                last = time.monotonic()
-                print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+            if every.is_due():
+                elapsed = time.monotonic() - started
+                rate = f"{done / elapsed:.1f}/s, {time_to_go(done, total, elapsed)} to go"
+                _print_line(f"{done}/{total} {what}, {rate}")
 
         yield show

@@ -30,7 +30,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestNames:
     def test_public_names(self):
         """What is exported is there."""
-        assert sorted(kpsbatch.__all__) == ["Topology", "__version__", "extract_video"]
+        assert sorted(kpsbatch.__all__) == ["Topology", "__version__", "extract_video", "load", "open_dataset"]
         assert all(getattr(kpsbatch, name) for name in kpsbatch.__all__)
 
     def test_unknown_name(self):

@@ -19,7 +19,20 @@ from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
-COMMANDS = ("run", "submit", "logs", "plan", "scan", "verify", "preview", "report", "models", "demo")
+COMMANDS = (
+    "run",
+    "submit",
+    "logs",
+    "plan",
+    "scan",
+    "status",
+    "verify",
+    "inspect",
+    "preview",
+    "report",
+    "models",
+    "demo",
+)
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

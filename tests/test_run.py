@@ -29,6 +29,7 @@ from kpsbatch.dataset.layout import Video
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
+from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.outputs import INTERNAL
@@ -220,6 +221,13 @@ class TestContract:
         assert (image.summary.progress.videos_done, image.summary.progress.units_done) == (6, 4)
         assert image.summary.progress.frames == sum(entry.frames for entry in demo.videos)
         assert set(image.summary.states.values()) == {"complete"}
+
+    def test_slowest_units(self, image):
+        """Progress names the units that took the workers longest, slowest first."""
+        slowest = image.summary.progress.slowest
+        assert 1 <= len(slowest) <= run_module.MAX_SLOWEST
+        assert {name for name, _ in slowest} <= {unit.name for unit in image.summary.stored}
+        assert [seconds for _, seconds in slowest] == sorted((seconds for _, seconds in slowest), reverse=True)
 
     def test_shards_and_workers(self, demo, image, tmp_path):
         """Shards, one after another with one worker, leave what one run with two left."""
@@ -617,7 +625,7 @@ class TestModels:
     def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
         """A bundle whose bytes are no longer those of the fingerprint is refused by the workers."""
         wrong = {part: type(b)(b.part, b.path, "0" * 64) for part, b in find_bundles().items()}
-        monkeypatch.setattr(run_module, "find_bundles", lambda models: wrong)
+        monkeypatch.setattr(bundles, "find_bundles", lambda models: wrong)
         with pytest.raises(ModelError, match=f"must have SHA-256 {'0' * 64}"):
             run(load_config(small))
         assert list((small.parent / "out").rglob("*.npz")) == []

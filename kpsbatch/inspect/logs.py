@@ -29,6 +29,7 @@ class TaskLog:
         counts: Units and videos done, "" before it started.
         error: Why it failed.
         log: Its log, where that is known.
+        run: Its state file, None before it started.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TaskLog:
     counts: str
     error: str
     log: Path | None
+    run: Mapping[str, Any] | None = None
 
     @property
     def needs_a_look(self) -> bool:
@@ -58,14 +60,16 @@ class TaskLog:
 
 
 def task_logs(root: Path) -> list[TaskLog]:
-    """The tasks of the newest submission, and the runs outside of submissions that started after it."""
+    """The tasks of the newest submission, the runs by themselves that started after it, and all that still runs."""
     runs = read_runs(root)
     submissions = list_submissions(root)
     logs: list[TaskLog] = []
     since = 0.0
+    newest = ""
     if submissions:
         folder = submissions[-1]
         plan, jobs = read_plan(folder), read_jobs(folder).jobs
+        newest = plan.id
         since = (folder / "plan.json").stat().st_mtime
         by_shard = {run["shard"]: run for run in runs if run.get("submission") == plan.id}
         for number in range(len(plan.shards)):
@@ -73,8 +77,13 @@ def task_logs(root: Path) -> list[TaskLog]:
             log = log_file(folder, job) if job else None
             name = f"shard {number} of {len(plan.shards)}"
             logs.append(_task_log(name, by_shard.get(number), job, log))
-    alone = [run for run in runs if not run.get("submission") and _started(run) > since]
-    return logs + [_task_log(run["run"], run, "", None) for run in sorted(alone, key=_started)]
+    others = [
+        run
+        for run in runs
+        if not newest or (run.get("submission") or "") != newest
+        if (run["state"] == "running" and not is_lost(run)) or (not run.get("submission") and _started(run) > since)
+    ]
+    return logs + [_task_log(run["run"], run, "", None) for run in sorted(others, key=_started)]
 
 
 def _task_log(name: str, run: Mapping[str, Any] | None, job: str, log: Path | None) -> TaskLog:
@@ -86,7 +95,7 @@ def _task_log(name: str, run: Mapping[str, Any] | None, job: str, log: Path | No
     counts = f"{run['units_done']}/{run['units']} units, {run['videos_done']}/{run['videos']} videos"
     if log is None and run.get("log"):
         log = Path(run["log"])
-    return TaskLog(name, job or _job_name(run), state, run["host"], counts, run["error"], log)
+    return TaskLog(name, job or _job_name(run), state, run["host"], counts, run["error"], log, run)
 
 
 def _state_without_run(log: Path | None) -> str:

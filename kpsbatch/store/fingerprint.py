@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config
-from kpsbatch.landmarks.bundles import Bundle
+
+if TYPE_CHECKING:
+    from kpsbatch.landmarks.bundles import Bundle
 
 VALUES_VERSION = 1
 """Counts up when a release computes other values from the same settings."""
@@ -23,15 +25,21 @@ class Fingerprint:
     digest: str
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """The part of the settings that the config alone tells: no models are looked for."""
+    return {
+        "values_version": VALUES_VERSION,
+        "landmarks": config.landmarks.model_dump(mode="json", exclude={"models"}),
+        "output": {"dtype": config.output.dtype},
+    }
+
+
 def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
     """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
-    landmarks = config.landmarks.model_dump(mode="json", exclude={"models"})
     settings = {
-        "values_version": VALUES_VERSION,
         "mediapipe": mediapipe_version,
         "models": {part: bundle.sha256 for part, bundle in sorted(bundles.items())},
-        "landmarks": landmarks,
-        "output": {"dtype": config.output.dtype},
+        **settings_of(config),
     }
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])

@@ -23,10 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
@@ -41,6 +38,9 @@ from kpsbatch.store.npz import (
     write_npz,
     write_temporary,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 INTERNAL = "_kpsbatch"
 LOCK_SECONDS = 60.0
@@ -106,10 +106,14 @@ class Outputs:
         with explained(self.root):
             for folder in (internal, internal / "runs", *internal.glob("records/*"), *internal.glob("submissions/*")):
                 if folder.is_dir():
-                    _names_in(folder)
+                    _names_in(folder, sweep=True)
 
-    def states(self, units: Iterable[Unit]) -> dict[Unit, State]:
-        """The state of every unit that has one, by listing folders; stale temporary files are removed on the way.
+    def states(self, units: Iterable[Unit], *, sweep: bool = True) -> dict[Unit, State]:
+        """The state of every unit that has one, by listing folders.
+
+        Args:
+            units: The units.
+            sweep: Whether stale temporary files are removed on the way.
 
         Raises:
             OutputError: A folder can't be listed.
@@ -120,8 +124,8 @@ class Outputs:
         states: dict[Unit, State] = {}
         for folder, members in folders.items():
             with explained(self.root):
-                files = _names_in(self.root / folder)
-                records = _names_in(self.records / folder)
+                files = _names_in(self.root / folder, sweep)
+                records = _names_in(self.records / folder, sweep)
             for unit in members:
                 stem = f"{unit.sign:04}"
                 recorded = next((state for suffix, state in _SUFFIXES.items() if stem + suffix in records), None)
@@ -225,6 +229,8 @@ class Outputs:
         Returns:
             Nothing where there is no output, or it is not whole.
         """
+        import numpy as np
+
         for state in STATES:
             record, problem = open_record(self.record_path(unit, state))
             if problem or not record.get("npz"):
@@ -380,13 +386,13 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     write_atomically(path, lambda file: file.write(data))
 
 
-def _names_in(folder: Path) -> set[str]:
-    """Names in a folder (none where it is missing), minus stale temporary files, which are removed."""
+def _names_in(folder: Path, sweep: bool) -> set[str]:
+    """Names in a folder (none where it is missing); with `sweep`, stale temporary files are removed."""
     names: set[str] = set()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_stale(entry):
+                if sweep and is_stale(entry):
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
                 else:

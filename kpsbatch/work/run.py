@@ -14,16 +14,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, NamedTuple
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit, listed_size
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State, explained
 from kpsbatch.store.run_state import ALONE, Origin, tracked
@@ -31,9 +28,13 @@ from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import Outcome, WorkerPool
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TICK_SECONDS = 0.25
 WRITERS = 2
 MAX_STORING = 2 * WRITERS
+MAX_SLOWEST = 5
 RECORD_VERSION = 1
 
 
@@ -49,6 +50,7 @@ class Progress:
         units: Units to do in this run.
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
+        slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
     """
 
     videos: int = 0
@@ -58,6 +60,7 @@ class Progress:
     units: int = 0
     units_done: int = 0
     unit: str = ""
+    slowest: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -125,6 +128,8 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     Raises:
         ModelError: mediapipe or a bundle is missing.
     """
+    from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
+
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == "unknown":
         raise ModelError("mediapipe must be installed (it is not); run `make setup`")
@@ -318,11 +323,12 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
 
 
 class _Stored(NamedTuple):
-    """A stored unit, the state that it has now, and the videos that failed in a redo but are kept from before."""
+    """A stored unit, the state that it has now, the videos that failed in a redo but are kept, its worker seconds."""
 
     unit: Unit
     state: State | None
     kept: list[str]
+    seconds: float
 
 
 def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _Stored:
@@ -332,12 +338,15 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _
     """
     unit = done.unit
     redo = done.replace and any(outcome.problem for outcome in done.outcomes.values())
+    good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
+    seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         arrays, record, state = _assemble(config, outputs, done, before, workers)
         if outputs.store(unit, arrays, record, state, replace=done.replace, locked=redo):
-            return _Stored(unit, state, [name for name, video in record["videos"].items() if "kept_since" in video])
-    return _Stored(unit, outputs.states([unit]).get(unit), [])  # another run was first
+            kept = [name for name, video in record["videos"].items() if "kept_since" in video]
+            return _Stored(unit, state, kept, seconds)
+    return _Stored(unit, outputs.states([unit]).get(unit), [], seconds)  # another run was first
 
 
 def _assemble(
@@ -389,6 +398,8 @@ def _note_stored(stored: _Stored, summary: Summary) -> None:
     summary.stored.append(stored.unit)
     summary.progress.units_done += 1
     summary.progress.unit = stored.unit.name
+    ranked = sorted([*summary.progress.slowest, (stored.unit.name, stored.seconds)], key=lambda item: -item[1])
+    summary.progress.slowest = ranked[:MAX_SLOWEST]
 
 
 def _timestamp(seconds: float) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.layout import Video
 from kpsbatch.dataset.units import Unit
-from kpsbatch.landmarks.bundles import Bundle
-from kpsbatch.landmarks.extract import VideoKeypoints
+
+if TYPE_CHECKING:
+    from kpsbatch.landmarks.bundles import Bundle
+    from kpsbatch.landmarks.extract import VideoKeypoints
 
 
 class VideoTask(NamedTuple):

@@ -1,0 +1,65 @@
+"""What one output file holds: videos, lengths, how often each part was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.reading import load
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One video of a file: its frames, and in how many of them each part was found."""
+
+    frames: int
+    found: Mapping[str, int]
+
+
+def contents(keypoints: NDArray[Any]) -> Contents:
+    """Count in (T, 184, 4) keypoints; a part is found where the visibility of any of its points is not 0."""
+    found = {name: int(np.count_nonzero(keypoints[:, part, 3].any(axis=1))) for name, part in Topology.PARTS.items()}
+    return Contents(len(keypoints), found)
+
+
+def show_contents(path: Path) -> None:
+    """Print what a file holds.
+
+    Raises:
+        OutputError: It is missing, damaged or no output.
+    """
+    videos = load(path)
+    counted = {name: contents(keypoints) for name, keypoints in videos.items()}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("video", overflow="fold")
+    for heading in ("frames", *Topology.PARTS):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for name, video in counted.items():
+        table.add_row(Text(_printable(name)), *_cells(video))
+    if len(counted) > 1:
+        sums = {part: sum(video.found[part] for video in counted.values()) for part in Topology.PARTS}
+        every = Contents(sum(video.frames for video in counted.values()), sums)
+        table.add_row("all", *_cells(every), style="bold")
+    types = ", ".join(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
+    count = "1 video" if len(videos) == 1 else f"{len(videos)} videos"
+    print(f"{path}: {count} of (T, {Topology.POINTS}, {len(Topology.CHANNELS)}) {types}")
+    print("share of frames in which a part was found:")
+    Console().print(table)
+
+
+def _cells(video: Contents) -> list[str]:
+    shares = [f"{count / video.frames:.1%}" if video.frames else "-" for count in video.found.values()]
+    return [f"{video.frames}", *shares]
+
+
+def _printable(name: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)

@@ -1,0 +1,131 @@
+"""Names of signs are read from whatever a spreadsheet exports, or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kpsbatch.config import dump_config, load_config
+from kpsbatch.dataset.labels import Label, load_labels
+from kpsbatch.errors import ConfigError
+
+PEACE, HELLO = Label(7, "سلام", "peace"), Label(12, "مرحبا", "hello, you")
+PLAIN = '7,سلام,peace\n12,مرحبا,"hello, you"\n'
+
+
+def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "some labels.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            PLAIN,
+            PLAIN.replace("\n", "\r\n"),
+            "id,arabic,english\n" + PLAIN,
+            "SignID,Sign-Arabic,Sign-English\n" + PLAIN,
+            "الرقم,العربية,الإنجليزية\n" + PLAIN,
+            "whatever,a,b\n" + PLAIN,
+            "7;سلام;peace\n12;مرحبا;hello, you\n",
+            "sep=;\r\n7;سلام;peace\r\n12;مرحبا;hello, you\r\n",
+            "7\tسلام\tpeace\n12\tمرحبا\thello, you\n",
+            'English;ID;Arabic\npeace;0007;سلام\n"hello, you";0012;مرحبا\n',
+            '7,peace,سلام\n12,"hello, you",مرحبا\n',
+            "٧;سلام;peace\n١٢;مرحبا;hello, you\n",
+            "7.0;سلام;peace\n12,0;مرحبا;hello, you\n",
+            ',,\n7,سلام,peace,\n\n,,,\n12,  مرحبا ,"hello,\n you",\n\n',
+            PLAIN + "7,سلام,peace\n",
+        ],
+    )
+    def test_text(self, tmp_path, text):
+        """Headings or none, any order with headings, three separators, Arabic digits, empty rows, line breaks."""
+        assert load_labels(write(tmp_path, text)) == {7: PEACE, 12: HELLO}
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+    def test_encoding(self, tmp_path, encoding):
+        """UTF-8 and UTF-16, with and without a byte order mark."""
+        assert load_labels(write(tmp_path, PLAIN, encoding)) == {7: PEACE, 12: HELLO}
+
+    @pytest.mark.parametrize(
+        ("text", "label"),
+        [
+            ("7,سلام\n", Label(7, "سلام", "")),
+            ("7,peace\n", Label(7, "", "peace")),
+            ("id,english\n7,peace\n", Label(7, "", "peace")),
+            ("7\n7,سلام,peace\n", None),
+            ("7,سلام,\n", Label(7, "سلام", "")),
+        ],
+    )
+    def test_one_name(self, tmp_path, text, label):
+        """A file may hold one of the names; which one, the letters say."""
+        if label is None:
+            with pytest.raises(ConfigError, match="name a sign once"):
+                load_labels(write(tmp_path, text))
+        else:
+            assert load_labels(write(tmp_path, text)) == {7: label}
+
+    def test_text_of_a_label(self):
+        """Both names on a line; a missing one leaves no mark."""
+        assert PEACE.text == "peace · سلام"
+        assert Label(1, "", "one").text == "one"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (b"", "is empty"),
+            (b"\n,,\n", "is empty"),
+            (b"7\n8\n", "one column"),
+            (b"id,arabic,english\n", "no row below its headings"),
+            ("7,سلام,peace\nseven,x,y\n".encode(), "line 2: got 'seven'"),
+            ("7,سلام,peace\n100000,x,y\n".encode(), "from 1 to 99999.*line 2: got '100000'"),
+            ("7,سلام,peace\n0,x,y\n".encode(), "line 2: got '0'"),
+            ("7,سلام,peace\n8,x,y\n7,other,z\n".encode(), "lines 1 and 3 name sign 7 'peace · سلام' and 'z · other'"),
+            ("7,سلام,peace\n".encode("cp1256"), "neither; save it as"),
+            (b"7,????,peace\n", "lost its Arabic"),
+            (b"PK\x03\x04...", "is a workbook; open it and save"),
+        ],
+    )
+    def test_one_line(self, tmp_path, data, said):
+        """What can't be used is one line that names the file, the place and the remedy."""
+        path = tmp_path / "labels.csv"
+        path.write_bytes(data)
+        with pytest.raises(ConfigError, match=said) as error:
+            load_labels(path)
+        assert "\n" not in str(error.value)
+        assert str(path) in str(error.value)
+
+    def test_missing(self, tmp_path):
+        """A missing file is named."""
+        with pytest.raises(ConfigError, match=r"nowhere\.csv does not exist"):
+            load_labels(tmp_path / "nowhere.csv")
+
+    def test_folder(self, tmp_path):
+        """A folder is no file."""
+        with pytest.raises(ConfigError, match="readable CSV file"):
+            load_labels(tmp_path)
+
+
+class TestConfig:
+    def test_relative(self, tmp_path):
+        """`dataset.labels` is relative to the config, null by default, and survives a dump."""
+        path = tmp_path / "c.yaml"
+        text = 'dataset: {root: d, signers: ["01"], signs: 1%s}\noutput: {root: out}\n'
+        path.write_text(text % "")
+        assert load_config(path).dataset.labels is None
+        path.write_text(text % ", labels: names.csv")
+        assert load_config(path).dataset.labels == tmp_path / "names.csv"
+        assert str(tmp_path / "names.csv") in dump_config(load_config(path))
+
+    def test_on_the_command_line(self, tmp_path, monkeypatch):
+        """In --set it is relative to the current directory."""
+        (tmp_path / "c.yaml").write_text('dataset: {root: d, signers: ["01"], signs: 1}\noutput: {root: out}\n')
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        config = load_config("../c.yaml", ["dataset.labels=n.csv"])
+        assert config.dataset.labels == tmp_path / "here" / "n.csv"

@@ -1,0 +1,327 @@
+"""Outputs are read back whole, one file at a time, or refused in one line."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import kpsbatch
+from kpsbatch.cli import main
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import OutputError
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.fingerprint import Fingerprint
+from kpsbatch.store.npz import write_atomically, write_npz
+from kpsbatch.store.outputs import Outputs
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def arrays(*names: str, frames: int = 3, dtype: str = "float32") -> dict[str, NDArray[Any]]:
+    random = np.random.default_rng(frames)
+    return {name: random.random((frames, 184, 4)).astype(dtype) for name in names}
+
+
+def write(path: Path, videos: dict[str, NDArray[Any]]) -> Path:
+    write_atomically(path, lambda file: write_npz(file, videos))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five outputs of two signers, as a run stores them, with strays."""
+    outputs = Outputs(tmp_path / "some out (1)", Fingerprint({"a": 1}, "aaaaaaaaaaaa"))
+    for unit in (
+        Unit("02", "train", 1),
+        Unit("01", "train", 12345),
+        Unit("01", "train", 2),
+        Unit("01", "test", 2),
+        Unit("a-b", "dev-1", 7),
+    ):
+        record = {"unit": {"signer": unit.signer, "split": unit.split, "sign": unit.sign}}
+        outputs.store(unit, arrays("one", "two", frames=unit.sign % 7 + 1), record, "complete", replace=False)
+    (outputs.root / ".hidden-train").mkdir()
+    write(outputs.root / ".hidden-train" / "0001.npz", arrays("x"))
+    for stray in (".0003.npz.host-1.7.abcdef.partial", "0004.txt", "notes.npz", "0005.npz.bak"):
+        (outputs.root / "01-train" / stray).write_text("no output")
+    (outputs.root / "empty-train").mkdir()
+    (outputs.root / "a-file").touch()
+    return outputs.root
+
+
+class TestLoad:
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+    def test_whole(self, tmp_path, dtype):
+        """Every array comes back as it was stored, by its video's name, in order."""
+        videos = arrays("b", "a (1)", "file", "إشارة", dtype=dtype)
+        found = kpsbatch.load(write(tmp_path / "x.npz", videos))
+        assert list(found) == list(videos)
+        for name, keypoints in found.items():
+            assert keypoints.dtype == dtype
+            np.testing.assert_array_equal(keypoints, videos[name])
+
+    def test_names_that_numpy_mixes_up(self, tmp_path):
+        """A video whose name ends in .npy is not taken for the one without."""
+        videos = {"a": arrays("a")["a"], "a.npy": arrays("a", frames=5)["a"]}
+        found = kpsbatch.load(str(write(tmp_path / "x.npz", videos)))
+        assert {name: len(keypoints) for name, keypoints in found.items()} == {"a": 3, "a.npy": 5}
+
+    def test_plain_numpy_reads_the_same(self, tmp_path):
+        """What `numpy.load` gives is what `kpsbatch.load` gives."""
+        path = write(tmp_path / "x.npz", arrays("one", "two"))
+        with np.load(path) as stored:
+            for name, keypoints in kpsbatch.load(path).items():
+                np.testing.assert_array_equal(keypoints, stored[name])
+
+    @pytest.mark.parametrize(
+        ("array", "said"),
+        [
+            (np.zeros((3, 184, 3), np.float32), r"video 'v' is \(3, 184, 3\) of float32"),
+            (np.zeros((184, 4), np.float32), r"is \(184, 4\)"),
+            (np.zeros((1, 3, 184, 4), np.float32), r"is \(1, 3, 184, 4\)"),
+            (np.zeros((3, 184, 4), np.int32), "of int32"),
+            (np.array([{}], dtype=object), "Object arrays cannot be loaded"),
+        ],
+    )
+    def test_other_arrays(self, tmp_path, array, said):
+        """An npz of something else is refused, and nothing is unpickled."""
+        np.savez(tmp_path / "x.npz", v=array)
+        with pytest.raises(OutputError, match=said):
+            kpsbatch.load(tmp_path / "x.npz")
+
+    def test_no_video(self, tmp_path):
+        """An npz without arrays is no output."""
+        with pytest.raises(OutputError, match="at least one video"):
+            kpsbatch.load(write(tmp_path / "x.npz", {}))
+
+    def test_something_else_in_the_zip(self, tmp_path):
+        """A zip that holds no arrays is no output."""
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+            archive.writestr("readme.txt", "hello")
+        with pytest.raises(OutputError, match=r"holds 'readme\.txt'"):
+            kpsbatch.load(tmp_path / "x.npz")
+
+    def test_any_byte(self, tmp_path):
+        """Whatever byte of a file is flipped, and wherever it is cut off: the right arrays, or an OutputError."""
+        videos = arrays("one", "two", frames=1)
+        path = write(tmp_path / "x.npz", videos)
+        data = path.read_bytes()
+        refused = 0
+        for place in range(0, len(data), 41):
+            flipped = bytearray(data)
+            flipped[place] ^= 0x10
+            for damaged in (bytes(flipped), data[:place]):
+                path.write_bytes(damaged)
+                try:
+                    found = kpsbatch.load(path)
+                except OutputError as error:
+                    refused += 1
+                    assert "\n" not in str(error)
+                else:
+                    for keypoints, expected in zip(found.values(), videos.values(), strict=True):
+                        np.testing.assert_array_equal(keypoints, expected)
+        assert refused > len(data) // 41
+
+    def test_missing(self, tmp_path):
+        """A missing file and a folder are one line."""
+        with pytest.raises(OutputError, match="does not exist"):
+            kpsbatch.load(tmp_path / "x.npz")
+        with pytest.raises(OutputError, match="directory"):
+            kpsbatch.load(tmp_path)
+
+
+class TestDataset:
+    def test_everything(self, root):
+        """Every video of every output, sorted; hidden files, strays and `_kpsbatch` are passed over."""
+        dataset = kpsbatch.open_dataset(root)
+        assert len(dataset) == 5
+        found = [(*sample[:4], sample.keypoints.shape) for sample in dataset]
+        assert found == [
+            (signer, split, sign, video, (sign % 7 + 1, 184, 4))
+            for signer, split, sign in [
+                ("01", "test", 2),
+                ("01", "train", 2),
+                ("01", "train", 12345),
+                ("02", "train", 1),
+                ("a-b", "dev-1", 7),
+            ]
+            for video in ("one", "two")
+        ]
+
+    def test_without_records(self, root):
+        """In a copy without `_kpsbatch`, a folder with several hyphens is cut at the last."""
+        (root / "_kpsbatch").rename(root.parent / "elsewhere")
+        assert [unit[:2] for unit in _units(root) if unit[2] == 7] == [("a-b-dev", "1")]
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({"signers": "01"}, [("01", "test", 2), ("01", "train", 2), ("01", "train", 12345)]),
+            ({"signers": ["02", "a-b"]}, [("02", "train", 1), ("a-b", "dev-1", 7)]),
+            ({"splits": "train", "signs": range(1, 10)}, [("01", "train", 2), ("02", "train", 1)]),
+            ({"signs": 7}, [("a-b", "dev-1", 7)]),
+            ({"signs": [np.int64(7), 999]}, [("a-b", "dev-1", 7)]),
+            ({"signs": []}, []),
+        ],
+    )
+    def test_filters(self, root, filters, expected):
+        """Filters take one or many, and combine; signs without an output are passed over."""
+        assert _units(root, **filters) == expected
+
+    @pytest.mark.parametrize(
+        ("filters", "said"),
+        [({"signers": "03"}, "signers must be among 01, 02, a-b .got '03'"), ({"splits": ["train", "x"]}, "got 'x'")],
+    )
+    def test_unknown_names(self, root, filters, said):
+        """A signer or split that has no output at all is a mistake, not an empty dataset."""
+        with pytest.raises(OutputError, match=said):
+            kpsbatch.open_dataset(root, **filters)
+
+    def test_lazy(self, root, monkeypatch):
+        """Nothing is opened before it is asked for, and one file at a time."""
+        opened: list[zipfile.ZipFile] = []
+        initialise = zipfile.ZipFile.__init__
+
+        def note(self: zipfile.ZipFile, *arguments: Any, **options: Any) -> None:
+            initialise(self, *arguments, **options)
+            opened.append(self)
+
+        monkeypatch.setattr(zipfile.ZipFile, "__init__", note)
+        dataset = kpsbatch.open_dataset(root)
+        assert (len(dataset), opened) == (5, [])
+        for _ in dataset:
+            assert sum(archive.fp is not None for archive in opened) == 1
+        assert len(opened) == 5
+
+    def test_units(self, root):
+        """A unit names its videos, reads one of them, and can be sent to another process."""
+        unit = pickle.loads(pickle.dumps(kpsbatch.open_dataset(root, signs=7).units[0]))
+        assert unit.videos() == ["one", "two"]
+        np.testing.assert_array_equal(unit.read("two"), kpsbatch.load(unit.path)["two"])
+        with pytest.raises(OutputError, match="must hold the video 'three'"):
+            unit.read("three")
+
+    def test_no_outputs(self, tmp_path):
+        """A folder without outputs, and a missing one, are named."""
+        with pytest.raises(OutputError, match=re.escape(f"{tmp_path} holds none")):
+            kpsbatch.open_dataset(tmp_path)
+        with pytest.raises(OutputError, match="No such file"):
+            kpsbatch.open_dataset(tmp_path / "nowhere")
+
+
+def _units(root: Path, **filters: Any) -> list[tuple[str, str, int]]:
+    return [(unit.signer, unit.split, unit.sign) for unit in kpsbatch.open_dataset(root, **filters).units]
+
+
+class TestInspect:
+    def test_table(self, tmp_path, capsys):
+        """Videos, frames, and the share of frames in which each part was found."""
+        keypoints = np.zeros((4, 184, 4), np.float32)
+        keypoints[:, Topology.POSE, 3] = 0.9
+        keypoints[:3, Topology.FACE, 3] = 1
+        keypoints[:1, Topology.LEFT_HAND, 3] = 1
+        path = write(tmp_path / "0007.npz", {"03_(a)_c": keypoints, "[red]b\n": keypoints[:2]})
+        main_ends(0, "inspect", path)
+        out = capsys.readouterr().out
+        assert out.splitlines()[0] == f"{path}: 2 videos of (T, 184, 4) float32"
+        rows = [line.split() for line in out.splitlines()[2:]]
+        assert rows == [
+            ["video", "frames", "pose", "face", "right", "hand", "left", "hand"],
+            ["03_(a)_c", "4", "100.0%", "75.0%", "0.0%", "25.0%"],
+            ["[red]b\\n", "2", "100.0%", "100.0%", "0.0%", "50.0%"],
+            ["all", "6", "100.0%", "83.3%", "0.0%", "33.3%"],
+        ]
+
+    def test_errors(self, tmp_path, capsys):
+        """A file that is no output is status 2 and one line."""
+        (tmp_path / "x.npz").write_bytes(b"no zip")
+        for name in ("x.npz", "nowhere.npz"):
+            main_ends(2, "inspect", tmp_path / name)
+            shown = capsys.readouterr()
+            assert shown.out == ""
+            assert re.fullmatch(r"kpsbatch: keypoints must be in an npz file: .*\n", shown.err)
+
+
+def main_ends(status: int, *arguments: object) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    assert (ended.value.code or 0) == status
+
+
+class TestDocs:
+    def test_light(self):
+        """Reading needs NumPy alone: neither mediapipe, OpenCV, pydantic nor the command line is imported."""
+        code = (
+            "import sys, kpsbatch; kpsbatch.load; kpsbatch.open_dataset; kpsbatch.Topology; "
+            "print([name for name in ('mediapipe', 'cv2', 'pydantic', 'rich', 'typer') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
+
+    def test_point_table(self):
+        """The table of points in docs/reading.md is the topology's."""
+        text = (DOCS / "reading.md").read_text(encoding="utf-8")
+        for name, part in Topology.PARTS.items():
+            assert re.search(rf"\| `{part.start}:{part.stop}` +\| `{name.upper()}` ", text)
+        for index, name in enumerate(Topology.NAMES):
+            if not name.startswith("face."):
+                assert re.search(rf"\| {index} +\| `{name}` ", text), name
+        face = ", ".join(map(str, Topology.FACE_MESH))
+        assert face in " ".join(text.split())
+
+    def test_examples(self, root, monkeypatch):
+        """Every Python example in docs/reading.md runs, the torch one against a stand-in where torch is missing."""
+        (root.parent / "karsl-kps").symlink_to(root)
+        monkeypatch.chdir(root.parent)
+        (root / "01-train" / "0007.npz").write_bytes((root / "01-train" / "0002.npz").read_bytes())
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            for name, module in _stand_in_for_torch().items():
+                monkeypatch.setitem(sys.modules, name, module)
+        examples = re.findall(r"```python\n(.*?)```", (DOCS / "reading.md").read_text(encoding="utf-8"), re.DOTALL)
+        assert len(examples) >= 3
+        scope: dict[str, Any] = {"__name__": "__main__"}
+        for example in examples:
+            exec(compile(example, "docs/reading.md", "exec"), scope)
+        assert scope["batch"].shape[0] == 8
+
+
+def _stand_in_for_torch() -> dict[str, types.ModuleType]:
+    """As much of torch as the page uses, on NumPy."""
+    names = ("torch", "torch.utils", "torch.utils.data", "torch.nn", "torch.nn.utils", "torch.nn.utils.rnn")
+    modules = {name: types.ModuleType(name) for name in names}
+
+    def pad_sequence(arrays: list[NDArray[Any]], batch_first: bool) -> NDArray[Any]:
+        assert batch_first
+        padded = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
+        for row, array in zip(padded, arrays, strict=True):
+            row[: len(array)] = array
+        return padded
+
+    class DataLoader:
+        def __init__(self, dataset: Any, batch_size: int, collate_fn: Any, **options: Any) -> None:
+            self.batches = [collate_fn([dataset[i] for i in range(min(batch_size, len(dataset)))])]
+
+        def __iter__(self) -> Any:
+            return iter(self.batches)
+
+    modules["torch"].from_numpy = lambda array: array  # type: ignore[attr-defined]
+    modules["torch"].tensor = np.asarray  # type: ignore[attr-defined]
+    modules["torch.utils.data"].Dataset = object  # type: ignore[attr-defined]
+    modules["torch.utils.data"].DataLoader = DataLoader  # type: ignore[attr-defined]
+    modules["torch.nn.utils.rnn"].pad_sequence = pad_sequence  # type: ignore[attr-defined]
+    for name in names[1:]:
+        parent, _, child = name.rpartition(".")
+        setattr(modules[parent], child, modules[name])
+    return modules

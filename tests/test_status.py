@@ -1,0 +1,484 @@
+"""`status` tells from files alone what is done, running, failed and left; it opens no npz and asks nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kpsbatch.cluster.plan import Plan, Shard, write_jobs, write_plan
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.layout import unit_folder
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.errors import ConfigError
+from kpsbatch.inspect import status_screen
+from kpsbatch.inspect.status import MAX_RECORDS, Status, StatusReader
+from kpsbatch.store.fingerprint import Fingerprint, settings_of
+from kpsbatch.store.npz import temporary_path
+from kpsbatch.store.outputs import Outputs
+
+HERE = Path(__file__).parent
+ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}
+
+
+def made_with(config: Config, digest: str, mediapipe: str | None = None) -> Outputs:
+    """The outputs as a run with this config would see them, with any models."""
+    from importlib.metadata import version
+
+    settings = {"mediapipe": mediapipe or version("mediapipe"), "models": {"pose": digest}, **settings_of(config)}
+    return Outputs(config.output.root, Fingerprint(settings, digest))
+
+
+def store(outputs: Outputs, units: Iterable[Unit], state: Any = "complete", **videos: str) -> None:
+    """Store units, with failed videos and their reasons."""
+    record = {"videos": {"clip": {"frames": 1}, **{name: {"error": reason} for name, reason in videos.items()}}}
+    for unit in units:
+        outputs.store(unit, {} if state == "failed" else ARRAY, record, state, replace=True)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Two signers, two splits, signs 1 to 6: sign 5 is absent everywhere, sign 6 holds no video."""
+    (tmp_path / "labels.csv").write_text("2,اثنان,two\n3,ثلاثة,three\n", encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        'dataset: {root: some data, signers: ["01", "02"], signs: 1-6, labels: labels.csv}\noutput: {root: out}\n'
+    )
+    config = load_config(tmp_path / "config.yaml")
+    for unit in units_of(config.dataset):
+        if unit.sign != 5:
+            unit_folder(config.dataset, unit).mkdir(parents=True)
+        if unit.sign < 5:
+            (unit_folder(config.dataset, unit) / "clip").mkdir()
+        if unit.sign == 6:
+            (unit_folder(config.dataset, unit) / "Thumbs.db").touch()
+    return config
+
+
+def write_run(config: Config, name: str, *, began: float = 100, silent: float = 0, **changes: Any) -> None:
+    """The state file of a run that began and was last heard of so many seconds ago."""
+    now = datetime.now(timezone.utc)
+    state = {
+        "version": 1,
+        "run": name,
+        "submission": None,
+        "shard": None,
+        "shards": None,
+        "job": None,
+        "array_task": None,
+        "host": "node1",
+        "pid": 1,
+        "log": None,
+        "state": "running",
+        "started": (now - timedelta(seconds=began)).isoformat(),
+        "updated": (now - timedelta(seconds=silent)).isoformat(),
+        "videos": 100,
+        "videos_done": 50,
+        "videos_failed": 0,
+        "frames": 500,
+        "units": 4,
+        "units_done": 2,
+        "unit": "01-train/0001",
+        "slowest": [],
+        "error": "",
+        **changes,
+    }
+    folder = config.output.root / "_kpsbatch" / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(state))
+
+
+def read(config: Config) -> Status:
+    return StatusReader(config).read()
+
+
+class TestUnits:
+    def test_before_the_first_run(self, config):
+        """Nothing is done, and what has no folder or no video is not counted as left."""
+        status = read(config)
+        counts = {name: status.count(name) for name in ("units", "complete", "left", "absent", "empty", "other")}
+        assert counts == {"units": 24, "complete": 0, "left": 16, "absent": 4, "empty": 4, "other": 0}
+        assert (status.to_do, status.fingerprint, status.tasks, status.notes) == (16, "", [], [])
+        assert not config.output.root.exists()
+
+    def test_groups(self, config):
+        """Complete, partial, failed and left by signer and split, with the signs that are left."""
+        outputs = made_with(config, "aaaaaaaaaaaa")
+        store(outputs, [Unit("01", "train", 1), Unit("01", "train", 3), Unit("02", "test", 4)])
+        store(outputs, [Unit("01", "train", 2)], "partial", bad="no frame")
+        store(outputs, [Unit("01", "test", 1)], "failed", bad="no frame")
+        (outputs.records / "02-test" / "0003.json").write_text("{}")  # killed between the record and the npz
+        status = read(config)
+        found = {
+            (g.signer, g.split): (g.complete, g.partial, g.failed, g.left, g.left_signs, g.absent, g.empty)
+            for g in status.groups
+        }
+        assert found == {
+            ("01", "train"): (2, 1, 0, 1, "4", 1, 1),
+            ("01", "test"): (0, 0, 1, 3, "2-4", 1, 1),
+            ("02", "train"): (0, 0, 0, 4, "1-4", 1, 1),
+            ("02", "test"): (1, 0, 0, 3, "1-3", 1, 1),
+        }
+        assert status.fingerprint == "aaaaaaaaaaaa"
+
+    def test_dataset_elsewhere(self, config):
+        """Where the dataset is not mounted, everything unfinished counts as left, and a note says so."""
+        config.dataset.root.rename(config.dataset.root.with_name("moved"))
+        status = read(config)
+        assert (status.count("left"), status.count("absent")) == (24, 0)
+        assert "the dataset is not here" in status.notes[0]
+
+    def test_other_settings(self, config):
+        """Outputs of other settings are counted apart, with what differs."""
+        other = config.model_copy(update={"landmarks": config.landmarks.model_copy(update={"running_mode": "video"})})
+        store(made_with(other, "bbbbbbbbbbbb"), [Unit("01", "train", 1)])
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2)])
+        status = read(config)
+        assert (status.count("complete"), status.count("other"), status.count("left")) == (1, 1, 14)
+        assert "01-train/0001.npz) were made with other settings" in status.notes[0]
+        assert "landmarks.running_mode is 'video' there, 'image' here" in status.notes[0]
+
+    def test_only_other_settings(self, config):
+        """Without any output of these settings, the others are named all the same."""
+        other = config.model_copy(update={"output": config.output.model_copy(update={"dtype": "float16"})})
+        store(made_with(other, "bbbbbbbbbbbb"), [Unit("01", "train", 1)])
+        status = read(config)
+        assert (status.fingerprint, status.count("other")) == ("", 1)
+        assert "output.dtype is 'float16' there, 'float32' here" in status.notes[0]
+
+    def test_several_models(self, config):
+        """Of several models with the same settings, those used last count, and a note says so."""
+        first, second = made_with(config, "bbbbbbbbbbbb"), made_with(config, "aaaaaaaaaaaa")
+        store(first, [Unit("01", "train", 1)])
+        store(second, [Unit("01", "train", 2)])
+        for outputs, age in ((first, 0), (second, 1000)):
+            for path in (*outputs.records.iterdir(), outputs.records):
+                os.utime(path, (time.time() - age,) * 2)
+        status = read(config)
+        assert (status.fingerprint, status.count("complete"), status.count("other")) == ("bbbbbbbbbbbb", 1, 1)
+        assert "several models" in status.notes[0]
+
+    def test_mediapipe_of_another_version(self, config):
+        """Outputs of this mediapipe are preferred; those of another count where there are no others, with a note."""
+        store(made_with(config, "bbbbbbbbbbbb", "0.0.1"), [Unit("01", "train", 1)])
+        status = read(config)
+        assert status.count("complete") == 1
+        assert "mediapipe 0.0.1; here is" in status.notes[0]
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2)])
+        assert read(config).fingerprint == "aaaaaaaaaaaa"
+
+    def test_unreadable_settings(self, config):
+        """Damaged settings are passed over."""
+        (config.output.root / "_kpsbatch" / "records" / "cccccccccccc").mkdir(parents=True)
+        (config.output.root / "_kpsbatch" / "records" / "cccccccccccc" / "settings.json").write_text("{")
+        assert read(config).fingerprint == ""
+
+    def test_changes_nothing(self, config):
+        """Status leaves stale temporary files to the runs."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)])
+        stale = temporary_path(config.output.root / "01-train" / "0002.npz")
+        stale.touch()
+        os.utime(stale, (0, 0))
+        before = sorted(config.output.root.rglob("*"))
+        read(config)
+        assert sorted(config.output.root.rglob("*")) == before
+
+
+class TestTasks:
+    def test_running(self, config):
+        """Rates of what runs add up; time to go covers the videos in hand and an estimate for the rest."""
+        write_run(config, "job-7_0", job="7", array_task=0, shard=0, shards=2)
+        write_run(config, "job-7_1", job="7", array_task=1, shard=1, shards=2, frames=1500)
+        status = read(config)
+        assert status.task_states == {"running": 2}
+        assert status.now.videos == pytest.approx(1.0, abs=0.01)
+        assert status.now.frames == pytest.approx(20, abs=0.2)
+        # 16 units are left: 2 + 2 in hand with 50 + 50 videos to do, the other 12 at 25 videos each
+        assert status.videos_left == 400
+        assert status.seconds_to_go == pytest.approx(400, rel=0.01)
+
+    def test_lost(self, config):
+        """A run that has been silent for over two minutes is lost and has no rate."""
+        write_run(config, "run-a", began=1000, silent=500)
+        status = read(config)
+        assert status.task_states == {"lost": 1}
+        assert (status.now.videos, status.seconds_to_go) == (0, None)
+        assert status.average.videos == pytest.approx(0.1, abs=0.001)
+        assert status.tasks[0].silent == pytest.approx(500, abs=5)
+
+    def test_failed_and_interrupted(self, config):
+        """Failed and interrupted runs keep their error."""
+        write_run(config, "run-a", state="failed", error="no space left", shard=0, shards=2)
+        write_run(config, "run-b", state="interrupted", error="by SIGTERM", shard=1, shards=2)
+        tasks = {task.name: (task.state, task.error) for task in read(config).tasks}
+        assert tasks == {"run-a": ("failed", "no space left"), "run-b": ("interrupted", "by SIGTERM")}
+
+    def test_superseded(self, config):
+        """A run that ended no longer counts when a newer one of the same shard is there; one that runs does."""
+        write_run(config, "run-a", began=900, silent=800, state="interrupted")
+        write_run(config, "run-b", began=700)
+        write_run(config, "run-c", began=500, silent=400, state="finished")
+        assert [task.name for task in read(config).tasks] == ["run-b", "run-c"]
+
+    def test_average_of_overlapping_runs(self, config):
+        """Time in which two runs ran at once counts once."""
+        write_run(config, "run-a", began=300, silent=200, state="finished", shard=0)
+        write_run(config, "run-b", began=250, silent=150, state="finished", shard=1)
+        assert read(config).average.videos == pytest.approx(100 / 150, rel=0.01)
+
+    def test_submission(self, config):
+        """Every shard of the newest submission is a task, those that wait or never started too."""
+        plan = Plan("20261122-101010-abcd", tuple(Shard((sign,), 4) for sign in (1, 2, 3)))
+        folder = write_plan(config, plan)
+        write_jobs(folder, "slurm", ["9_0", "9_1", "9_2"])
+        write_run(config, f"{plan.id}-0000", submission=plan.id, shard=0, shards=3, job="9", array_task=0)
+        log = folder / "logs" / "9_1_0_log.out"
+        log.touch()
+        os.utime(log, (0, 0))
+        tasks = {task.name: (task.state, task.job) for task in read(config).tasks}
+        assert tasks == {
+            "shard 0 of 3": ("running", "9_0"),
+            "shard 1 of 3": ("failed", "9_1"),
+            "shard 2 of 3": ("waiting", "9_2"),
+        }
+
+    def test_older_submission_still_runs(self, config):
+        """What still runs of an older submission is shown too; what ended is not."""
+        for number, sign in ((1, 1), (2, 2)):
+            write_plan(config, Plan(f"20261122-10101{number}-abcd", (Shard((sign,), 4),)))
+        old = "20261122-101011-abcd"
+        write_run(config, f"{old}-0000", submission=old, shard=0, shards=2)
+        write_run(config, f"{old}-0001", submission=old, shard=1, shards=2, state="finished")
+        assert [(task.name, task.state) for task in read(config).tasks] == [
+            ("shard 0 of 1", "waiting"),
+            (f"{old}-0000", "running"),
+        ]
+
+    def test_all_done(self, config):
+        """When nothing is left and nothing runs, it is over."""
+        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in units_of(config.dataset) if unit.sign < 5])
+        write_run(config, "run-a", state="finished")
+        status = read(config)
+        assert status.is_over
+        assert (status.videos_left, status.seconds_to_go) == (0, 0)
+
+    def test_odd_state_files(self, config):
+        """State files of another release or cut off stop nothing."""
+        write_run(config, "run-a", slowest=None, videos=None, state="finished", shard=3)
+        write_run(config, "run-b", slowest=[["x"]], frames=None, state="finished", shard=4)
+        (config.output.root / "_kpsbatch" / "runs" / "run-c.json").write_text("{")
+        assert len(read(config).tasks) == 2
+
+
+class TestFailing:
+    def test_names_and_reasons(self, config):
+        """Units with failed videos: those that failed entirely first, with label, video and reason."""
+        outputs = made_with(config, "aaaaaaaaaaaa")
+        store(outputs, [Unit("01", "train", 1)], "partial", b="12 of 20\nframes", c="timed out")
+        store(outputs, [Unit("02", "train", 3)], "failed", only="no frame")
+        status = read(config)
+        assert [(unit.unit, unit.state, unit.label, unit.failed, unit.videos) for unit in status.failing] == [
+            ("02-train/0003", "failed", "three · ثلاثة", 1, [("only", "no frame")]),
+            ("01-train/0001", "partial", "", 2, [("b", "12 of 20 frames"), ("c", "timed out")]),
+        ]
+
+    def test_damaged_record(self, config):
+        """A record that can't be read leaves the unit in the list."""
+        outputs = made_with(config, "aaaaaaaaaaaa")
+        store(outputs, [Unit("01", "train", 1)], "partial", b="x")
+        outputs.record_path(Unit("01", "train", 1), "partial").write_text("[")
+        assert [unit.videos for unit in read(config).failing] == [[]]
+
+    def test_slowest(self, config):
+        """The slowest units of all runs, with their names."""
+        write_run(config, "run-a", shard=0, slowest=[["01-train/0002", 9.5], ["01-train/0001", 2.0]])
+        write_run(config, "run-b", shard=1, slowest=[["02-test/0003", 12.0]])
+        assert read(config).slowest == [
+            ("02-test/0003", 12.0, "three · ثلاثة"),
+            ("01-train/0002", 9.5, "two · اثنان"),
+            ("01-train/0001", 2.0, ""),
+        ]
+
+    def test_labels_that_cannot_be_read(self, config):
+        """A labels file that is set has to be there."""
+        (config.output.root.parent / "labels.csv").unlink()
+        with pytest.raises(ConfigError, match=r"labels\.csv does not exist"):
+            read(config)
+
+
+class TestFilesOnly:
+    def test_opens_no_npz(self, config):
+        """Neither an npz nor the record of a complete unit is opened, and no heavy library is imported."""
+        outputs = made_with(config, "aaaaaaaaaaaa")
+        store(outputs, [Unit("01", "train", 1)])
+        store(outputs, [Unit("01", "train", 2)], "partial", b="x")
+        write_run(config, "run-a")
+        code = (
+            "import sys\n"
+            "def note(event, arguments):\n"
+            "    if event == 'open' and '/out/' in str(arguments[0]): print('opened', arguments[0], file=sys.stderr)\n"
+            "    if event in ('subprocess.Popen', 'socket.connect', 'os.remove'): print(event, file=sys.stderr)\n"
+            "sys.addaudithook(note)\n"
+            "from kpsbatch.cli import main\n"
+            "try:\n    main(['status', sys.argv[1], '--json'])\n"
+            "finally:\n"
+            "    heavy = ('mediapipe', 'cv2', 'numpy', 'submitit')\n"
+            "    print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(config.output.root.parent / "config.yaml")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(done.stdout)["all"]["partial"] == 1
+        *opened, imported = done.stderr.splitlines()
+        names = sorted(line.rpartition("/")[2] for line in opened)
+        assert names == ["0002.partial.json", "run-a.json", "settings.json"]
+        assert imported == "[]"
+
+    def test_few_records(self, config, monkeypatch):
+        """However many units failed, a bounded number of records is read."""
+        monkeypatch.setattr("kpsbatch.inspect.status.MAX_RECORDS", 2)
+        assert MAX_RECORDS <= 500
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", sign) for sign in (1, 2, 3)], "partial", b="x")
+        status = read(config)
+        assert (len(status.failing), status.failing_unread) == (2, 1)
+
+    def test_watching_lists_the_dataset_once(self, config, monkeypatch):
+        """Units that were seen to have videos are not looked for again."""
+        asked: list[Unit] = []
+        from kpsbatch.inspect import status as module
+
+        has_video = module.has_video
+        monkeypatch.setattr(module, "has_video", lambda dataset, unit: asked.append(unit) or has_video(dataset, unit))
+        reader = StatusReader(config)
+        reader.read()
+        first = len(asked)
+        reader.read()
+        assert (first, len(asked) - first) == (20, 4)  # the empty ones only
+
+
+def kpsbatch(config: Config, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kpsbatch", "status", str(config.output.root.parent / "config.yaml"), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+
+
+class TestCommand:
+    def test_text(self, config):
+        """The plain text holds units, tasks, failures and names, and no colour codes when it is no terminal."""
+        outputs = made_with(config, "aaaaaaaaaaaa")
+        store(outputs, [Unit("01", "train", 1)])
+        store(outputs, [Unit("01", "train", 2)], "partial", **{"[red]clip": "12 of 20 frames can't be read"})
+        write_run(config, "run-a", slowest=[["01-train/0002", 90.0]])
+        done = kpsbatch(config)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("2 of 16 units are finished (12%)")
+        assert re.search(r"^01 +train +6 +1 +1 +0 +2 +1 +1 *$", done.stdout, re.MULTILINE)
+        assert "0.50 videos/s, 5 frames/s now, about" in done.stdout
+        assert "tasks: 1 running" in done.stdout
+        assert "01-train/0002 two · اثنان  partial; [red]clip: 12 of 20 frames can't be read" in done.stdout
+        assert "01-train/0002 two · اثنان  1 min 30 s of work" in done.stdout
+        assert "\x1b" not in done.stdout
+
+    def test_json(self, config):
+        """--json is one line with exactly the documented keys."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2)], "partial", clip="broken")
+        write_run(config, "run-a", slowest=[["01-train/0002", 90.0]])
+        done = kpsbatch(config, "--json")
+        assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+        tree = json.loads(done.stdout)
+        documented = (HERE.parent / "docs" / "status.md").read_text(encoding="utf-8")
+        for name, value in _keys(tree):
+            assert f"`{name}`" in documented, f"{name} = {value!r} is not in docs/status.md"
+        assert tree["failing"][0]["videos"] == [{"video": "clip", "reason": "broken"}]
+        assert tree["tasks"][0]["node"] == "node1"
+
+    def test_whole_reasons(self, config):
+        """Into a file, the reason of a failure stays on one line, however long."""
+        reason = "a long story " * 40
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)], "failed", clip=reason)
+        assert f"clip: {reason.strip()}\n" in kpsbatch(config).stdout
+
+    def test_selection(self, config):
+        """--signers, --splits and --signs narrow it down."""
+        tree = json.loads(kpsbatch(config, "--json", "--signers", "02", "--splits", "test", "--signs", "1-2").stdout)
+        assert tree["all"]["units"] == 2
+
+    def test_watch_without_a_terminal(self, config):
+        """--watch into a file ends when nothing is left and nothing runs."""
+        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in units_of(config.dataset) if unit.sign < 5])
+        done = kpsbatch(config, "--watch")
+        assert done.returncode == 0
+        assert done.stdout.startswith("16 of 16 units are finished (100%)")
+
+    def test_watch_on_a_terminal(self, config):
+        """On a terminal --watch fills the screen; Ctrl-C gives the terminal back, leaves the last picture, exits 0."""
+        write_run(config, "run-a")
+        parent, child = pty.openpty()
+        path = str(config.output.root.parent / "config.yaml")
+        with subprocess.Popen(
+            [sys.executable, "-m", "kpsbatch", "status", path, "--watch"],
+            stdout=child,
+            stderr=child,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24"},
+        ) as process:
+            os.close(child)
+            shown = b""
+            while b"slowest" not in shown and b"running" not in shown:
+                shown += os.read(parent, 65536)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # the other end is closed
+                while block := os.read(parent, 65536):
+                    shown += block
+        os.close(parent)
+        assert process.returncode == 0
+        screen, _, after = shown.decode().partition("\x1b[?1049l")
+        assert "Ctrl-C ends" in screen
+        assert "of 16 units are finished" in after
+        assert "Traceback" not in after
+
+    def test_no_color(self, config):
+        """NO_COLOR counts even where colours are asked for."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)])
+        assert "\x1b[32m" in kpsbatch(config, FORCE_COLOR="1", TERM="xterm").stdout
+        assert "\x1b[32m" not in kpsbatch(config, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stdout
+
+    @pytest.mark.parametrize("as_json", [True, False])
+    def test_ctrl_c(self, config, monkeypatch, capsys, as_json):
+        """Ctrl-C ends --watch without an error."""
+
+        def interrupt(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(status_screen.time, "sleep", interrupt)
+        status_screen.show_status(config, watch=True, as_json=as_json, quiet=False)
+        assert capsys.readouterr().out.count("\n") > 0
+
+
+def _keys(tree: object, prefix: str = "") -> Iterable[tuple[str, object]]:
+    """All keys of nested dicts and lists."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key, value
+            yield from _keys(value)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from _keys(item)
