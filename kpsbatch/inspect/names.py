@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import NamedTuple
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.labels import load_labels
 
 
 class SignName(NamedTuple):
@@ -21,8 +21,7 @@ def sign_names(config: Config) -> dict[int, SignName]:
     Raises:
         ConfigError: The file can't be read.
     """
-    path = getattr(config.dataset, "labels", None)
-    if path is None:
+    if config.dataset.labels is None:
         return {}
-    labels = import_module("kpsbatch.dataset.labels").load_labels(path)
+    labels = load_labels(config.dataset.labels)
     return {sign: SignName(label.english or "", label.arabic or "") for sign, label in labels.items()}

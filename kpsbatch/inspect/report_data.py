@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import has_video
+from kpsbatch.dataset.layout import may_have_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
@@ -171,7 +171,7 @@ def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, to
             on_unit(done, len(units))
     if config.dataset.root.is_dir():
         for row in data.units:
-            if row.state == "left" and not has_video(config.dataset, row.unit):
+            if row.state == "left" and not may_have_video(config.dataset, row.unit):
                 row.state = "absent"
     for digest, count in fingerprints.most_common():
         settings = _read(root / INTERNAL / "records" / digest / "settings.json") or {}

@@ -21,7 +21,7 @@ from typing import Any
 
 from kpsbatch.config import Config, DatasetConfig, format_signs
 from kpsbatch.dataset.labels import Label, load_labels
-from kpsbatch.dataset.layout import has_video, unit_folder
+from kpsbatch.dataset.layout import may_have_video, unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.inspect.logs import TaskLog, task_logs
 from kpsbatch.store.fingerprint import Fingerprint, differences, settings_of
@@ -284,7 +284,7 @@ class StatusReader:
                 names[folder.parent] = _listed(folder.parent)
             if folder.name not in names[folder.parent]:
                 absent.add(unit)
-            elif has_video(dataset, unit) or not _can_list(folder):  # a run tries those again
+            elif may_have_video(dataset, unit):  # a run tries those again
                 self._with_video.add(unit)
             else:
                 empty.add(unit)
@@ -343,14 +343,6 @@ def _listed(folder: Path) -> Collection[str]:
         return set(os.listdir(folder))
     except OSError:
         return ()
-
-
-def _can_list(folder: Path) -> bool:
-    try:
-        with os.scandir(folder):
-            return True
-    except OSError:
-        return False
 
 
 def find_settings(config: Config) -> tuple[Fingerprint, list[str]]:
