@@ -675,7 +675,7 @@ def _write_demo_preview(config_path: Path, picture: Path) -> None:
     from kpsbatch.inspect.preview import contact_sheet
 
     config = load_config(config_path)
-    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[1])  # a sign of two hands
+    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands
     video = list_unit(config.dataset, unit).videos[0]
     contact_sheet(config, unit, video, picture)
 

@@ -362,8 +362,10 @@ class TestFilesOnly:
         asked: list[Unit] = []
         from kpsbatch.inspect import status as module
 
-        has_video = module.has_video
-        monkeypatch.setattr(module, "has_video", lambda dataset, unit: asked.append(unit) or has_video(dataset, unit))
+        may_have_video = module.may_have_video
+        monkeypatch.setattr(
+            module, "may_have_video", lambda dataset, unit: asked.append(unit) or may_have_video(dataset, unit)
+        )
         reader = StatusReader(config)
         reader.read()
         first = len(asked)
