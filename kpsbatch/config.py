@@ -265,6 +265,17 @@ class DatasetConfig(Section):
         if len(set(folders)) < len(folders):
             twice = next(folder for folder in folders if folders.count(folder) > 1)
             raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
+        if re.search(r"\}[^/]*\{", self.layout):  # two fields in one name can run into each other: 1, "11" and 11, "1"
+            units = ((signer, split, sign) for sign in self.signs for signer in self.signers for split in self.splits)
+            seen: set[str] = set()
+            for signer, split, sign in units:
+                folder = self.layout.format(signer=signer, split=split, sign=sign)
+                if folder in seen:
+                    raise ValueError(
+                        f"layout must give every signer, split and sign a folder of its own (got {self.layout!r}: "
+                        f"{folder!r} would belong to two); put something between its fields"
+                    )
+                seen.add(folder)
         return self
 
 

@@ -317,11 +317,17 @@ def refuse_outside(root: Path, *folders: Path) -> None:
         OutputError: Names the folder, where it leads, and the remedy.
     """
     real = os.path.realpath(root)
+
+    def leads_out(folder: Path) -> bool:
+        return os.path.commonpath([real, os.path.realpath(folder)]) != real
+
     for folder in folders:
-        there = os.path.realpath(folder)
-        if os.path.commonpath([real, there]) != real:
+        if leads_out(folder):
+            link = next(
+                parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
+            )
             raise OutputError(
-                f"everything below output.root must lie in it: {folder} is or lies behind a link to {there}; replace "
+                f"everything below output.root must lie in it: {link} is a link to {os.path.realpath(link)}; replace "
                 "the link by a folder, or set output.root to where the outputs shall be"
             )
 
