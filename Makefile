@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.12 is all they need.
-.PHONY: help demo test test-faults test-container lint setup lock clean
+.PHONY: help demo test bench test-faults test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,6 +17,12 @@ test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and ag
 
 test-container: $(VENV)/ready-dev ## build the image and test it, with an engine of its own (root on Debian 12)
 	@tests/container/run.sh
+
+bench: $(VENV)/ready ## time it against the plain way and the legacy Holistic, on the demo dataset
+	@PYTHONPATH=. $(BIN)/python benchmarks/throughput.py --scaling
+	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py --resume
+	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py --memory
 
 lint: $(VENV)/ready-dev ## ruff and mypy
 	@$(BIN)/ruff check .
