@@ -1,7 +1,7 @@
 """A pool of worker processes in which a lost worker costs one attempt at one task.
 
 Every worker has a socket of its own and shares no lock and no queue with the others, so that one that is killed,
-stopped, hung or gone with exit status 0 can't hold up the rest. (pebble's pool, which this replaced, shares one pipe
+stopped, hung or gone with exit status 0 can't hold up the rest. (pebble's pool shares one pipe
 and one lock among its workers, takes an exit with status 0 for no news, and times tasks by the wall clock.)
 """
 
