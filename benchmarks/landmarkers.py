@@ -63,7 +63,7 @@ def main() -> None:
                 times[way].append(time.perf_counter() - started)
     base = statistics.fmean(times["plain way"])
     print(
-        f"{len(frames)} frames of {arguments.square} pixels, {arguments.rounds} rounds, videos of {arguments.length} frames"
+        f"{len(frames)} frames of {arguments.square} px, {arguments.rounds} rounds, videos of {arguments.length} frames"
     )
     print("| way | ms a frame | against plain |\n|---|---|---|")
     for way, values in times.items():

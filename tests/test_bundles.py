@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks import bundles, graph_edits
 
@@ -42,9 +43,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bundles.Bundle]
     return bundles.build_bundles(tmp_path_factory.mktemp("built"))
 
 
-@pytest.fixture(scope="module")
-def frames() -> list[Image]:
-    """Ten RGB frames, spread over the signer clip."""
+@pytest.fixture(scope="module", params=["a real signer", "the synthetic signer"])
+def frames(request: pytest.FixtureRequest) -> list[Image]:
+    """RGB frames: ten spread over the signer clip, which is not part of the repository, and eight of the demo's."""
+    if request.param == "the synthetic signer":
+        return [image for signer in (1, 2) for image in render_video(2, signer, 1, 4, 480)[0]]
     if not SIGNER.is_file():
         pytest.skip(f"{SIGNER} is not there")
     import cv2
