@@ -113,7 +113,7 @@ def test_all_is_right(config):
 
 
 def test_every_corrupted_byte_is_found(config):
-    """Any byte of an npz or a record that is changed, dropped or added is found: all bytes of headers, others drawn."""
+    """A byte of an npz or a record that is changed, dropped or added is found: at a zip's ends and anywhere."""
     draw = random.Random(502)
     missed = []
     files = [npz(config), record(config), npz(config, 2), record(config, "0002.partial.json")]
@@ -122,7 +122,7 @@ def test_every_corrupted_byte_is_found(config):
     for path in files:
         whole = path.read_bytes()
         headers = [*range(120), *range(len(whole) - 250, len(whole))] if path.suffix == ".npz" else []
-        drawn = [draw.randrange(len(whole)) for _ in range(CORRUPTIONS // len(files) - len(headers))]
+        drawn = [draw.randrange(len(whole)) for _ in range(CORRUPTIONS // len(files))]
         for position in [*headers, *drawn]:
             change = draw.randrange(1, 256)
             spoilt = bytearray(whole)
@@ -141,7 +141,7 @@ def test_every_corrupted_byte_is_found(config):
                 missed.append((path.name, position, change))
         path.write_bytes(whole)
     assert missed == []
-    assert tried >= 1000
+    assert tried >= 2000
     assert verify(config).problems == []
 
 

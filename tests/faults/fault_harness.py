@@ -107,7 +107,7 @@ class Round:
         return process
 
     def end(self, *processes: subprocess.Popen[str]) -> list[int]:
-        """Wait for runs to end; wakes those that have stopped themselves."""
+        """Wait for runs to end; notes what they said."""
         statuses = []
         for process in processes or self.processes:
             out, error = process.communicate()
