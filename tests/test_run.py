@@ -359,8 +359,8 @@ class TestVideoMode:
         before = do(job, videos[0])
         after = do(job, videos[1])
         again = do(job, videos[0])
-        np.testing.assert_allclose(after, alone, atol=1e-6)
-        np.testing.assert_allclose(again, before, atol=1e-6)
+        np.testing.assert_allclose(after, alone, atol=5e-6)
+        np.testing.assert_allclose(again, before, atol=5e-6)
 
     @pytest.mark.skipif(not SIGNER.is_file(), reason=f"{SIGNER} is not there")
     def test_after_another_on_a_real_signer(self, demo, tmp_path):
@@ -380,7 +380,7 @@ class TestVideoMode:
         alone = do(open_job(config), clips[0])
         job = open_job(config)
         do(job, clips[1])
-        np.testing.assert_allclose(do(job, clips[0]), alone, atol=1e-6)
+        np.testing.assert_allclose(do(job, clips[0]), alone, atol=5e-6)
 
     def test_after_a_broken_video(self, demo, videos, tmp_path, monkeypatch):
         """A video that breaks off in the middle, far on in time, does no harm to the next."""

@@ -15,6 +15,7 @@ from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.reading import reader_for
+from kpsbatch.landmarks.visibility import VisibilityMemory
 
 Points = NDArray[np.float32]
 RGB = NDArray[np.uint8]
@@ -55,14 +56,14 @@ class Landmarker:
         self._mode = mp.tasks.vision.RunningMode.VIDEO if self._video else mp.tasks.vision.RunningMode.IMAGE
         self._last = 0  # MediaPipe's clock, in milliseconds; it must rise through the landmarkers' life
         self._first = GAP_MILLISECONDS  # its smoothing takes a first timestamp of 0 for "unset"
+        self._visibility = VisibilityMemory()
         self._pose = self._face = self._hands = self._region = None
         gpu = settings.delegate == "gpu"
         delegates = mp.tasks.BaseOptions.Delegate
         self._delegate = delegates.GPU if gpu else delegates.CPU
         try:
             if needs_pose(settings):
-                self._pose_bundle = bundles["pose"].read()
-                self._pose = self._make_pose()
+                self._pose = self._make_pose(bundles["pose"].read())
             if "face" in settings.parts:
                 self._face = self._make_face(bundles["face"].read())
             if "hands" in settings.parts:
@@ -87,10 +88,10 @@ class Landmarker:
     def _base(self, bundle: bytes) -> Any:
         return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
 
-    def _make_pose(self) -> Any:
+    def _make_pose(self, bundle: bytes) -> Any:
         vision, sure = self._mp.tasks.vision, self._settings.confidence
         options = vision.PoseLandmarkerOptions(
-            base_options=self._base(self._pose_bundle),
+            base_options=self._base(bundle),
             running_mode=self._mode,
             min_pose_detection_confidence=sure.pose_detection,
             min_pose_presence_confidence=sure.pose_presence,
@@ -131,27 +132,16 @@ class Landmarker:
     def start_video(self, height: int, width: int) -> None:
         """Forget the video before, so that each gives what it gives alone; counts in video mode.
 
-        One blank frame resets the tracking of faces and hands bit-exactly. It does not reset the smoothing of the
-        pose's visibility (measured: off by up to 0.27), so the pose landmarker starts anew.
+        One blank frame resets the tracking of all parts bit-exactly; the pose's visibility see `VisibilityMemory`.
 
         Args:
             height: Of the video's first frame, in pixels.
             width: Of the video's first frame, in pixels.
         """
         if self._video and self._last:
-            pose, self._pose = self._pose, None
             self._detect(np.zeros((height, width, 3), np.uint8), self._last + GAP_MILLISECONDS)
-            self._pose = pose and self._restarted(pose)
+        self._visibility.start_video()
         self._first = self._last + GAP_MILLISECONDS
-
-    def _restarted(self, pose: Any) -> Any:
-        """The pose landmarker without a past: its graph restarted, or where a release can't, a new one."""
-        restart = getattr(getattr(pose, "_runner", None), "restart", None)
-        if restart is not None:
-            restart()
-            return pose
-        pose.close()
-        return self._make_pose()
 
     def detect(self, image: RGB, timestamp: int) -> Detection:
         """Find the landmarks of one frame.
@@ -181,8 +171,9 @@ class Landmarker:
         self._last = clock
         picture = self._picture(image)
         at = clock if self._video else None
+        pose = None if self._pose is None else self._reader.pose(self._pose, picture, at)
         return Detection(
-            None if self._pose is None else self._reader.pose(self._pose, picture, at),
+            pose if pose is None or not self._video else self._visibility.correct(pose),
             None if self._face is None else self._reader.face(self._face, picture, at),
             [] if self._hands is None else self._reader.hands(self._hands, picture, at),
         )
