@@ -50,7 +50,7 @@ def make_tree(root: Path, done: float) -> Path:
 def write_outputs(config: Config, done: float) -> None:
     records = config.output.root / "_kpsbatch" / "records" / "0123456789ab"
     for folder in (f"{signer}-{split}" for signer in config.dataset.signers for split in config.dataset.splits):
-        (config.output.root / folder).mkdir()
+        (config.output.root / folder).mkdir(parents=True)
         (records / folder).mkdir(parents=True)
     settings = {"mediapipe": "0.10.21", "models": {}, **settings_of(config)}
     (records / "settings.json").write_text(json.dumps(settings))

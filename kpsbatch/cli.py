@@ -198,6 +198,8 @@ def run(
         if not mine:
             print(f"shard {shard} of {len(settings.dataset.signs)} signs holds none: nothing to do")
             return
+    else:
+        _mind_other_runs(settings, overwrite)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
             settings,
@@ -210,6 +212,23 @@ def run(
         )
     print_summary(settings, summary)
     raise typer.Exit(summary.exit_status)
+
+
+def _mind_other_runs(config: Config, overwrite: bool) -> None:
+    """Say that another run is at work on the same outputs; refuse to overwrite them meanwhile."""
+    from kpsbatch.errors import OutputError
+    from kpsbatch.store.run_state import is_lost, read_runs
+
+    live = [run for run in read_runs(config.output.root) if run["state"] == "running" and not is_lost(run)]
+    if not live:
+        return
+    first = f"process {live[0]['pid']} on {live[0]['host']} since {live[0]['started']}"
+    others = f"{first} and {len(live) - 1} more" if len(live) > 1 else first
+    if overwrite:
+        raise OutputError(
+            f"--overwrite must have {config.output.root} for itself: {others} is at work there; wait for it"
+        )
+    print(f"kpsbatch: another run is at work on these outputs ({others}); both may do the same", file=sys.stderr)
 
 
 @app.command()
@@ -247,6 +266,10 @@ def plan(
     )
 
 
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def print_summary(config: Config, summary: Summary) -> None:
     """Say what a run did, what failed and why, and where the outputs are."""
     from collections import Counter
@@ -256,20 +279,24 @@ def print_summary(config: Config, summary: Summary) -> None:
 
     done = summary.progress
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
-    print(
-        f"{len(summary.stored)} units finished now ({done.videos_done} videos, {done.frames} frames, "
-        f"{show_duration(summary.seconds)}, {summary.workers} workers), {before} finished before"
-    )
+    if summary.stored or done.videos_done:
+        print(
+            f"{_plural(len(summary.stored), 'unit')} finished now ({_plural(done.videos_done, 'video')}, "
+            f"{_plural(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
+            f"{_plural(summary.workers, 'worker')}), {before} finished before"
+        )
+    else:
+        print(f"nothing is left to do: {_plural(before, 'unit')} finished before")
     for what, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
         if units:
             signs = format_signs(unit.sign for unit in units)
-            print(f"{len(units)} units {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
+            print(f"{_plural(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
     if summary.odd:
         print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
     counts = Counter(summary.states.values())
     if summary.failures:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
-        print(f"{done.videos_failed} videos failed{unread}:")
+        print(f"{_plural(done.videos_failed, 'video')} failed{unread}:")
         for name, reason in summary.failures[:10]:
             print(_printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:

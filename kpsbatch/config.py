@@ -91,6 +91,9 @@ def _expand_path(value: object, info: ValidationInfo) -> Path:
         raise ValueError(f"must be a path (got {value!r})")
     if not (info.context or {}).get("expand", True):
         return Path(value)
+    for name in re.findall(r"\$\{?(\w+)", str(value)):
+        if os.environ.get(name) == "":
+            raise ValueError(f"names the environment variable ${name}, which is empty (got {str(value)!r}; set it)")
     text = os.path.expandvars(str(value))
     if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
         raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
@@ -416,7 +419,14 @@ def load_frozen_config(path: Path) -> Config:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without numbers to the base of 60: `time: 4:00:00` stays a text."""
+    """YAML without numbers to the base of 60 (`time: 4:00:00` stays a text), and without keys that are there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that would silently win over an earlier one."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -27,3 +27,6 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
   fi
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"
+# the package itself, from this folder, wherever the interpreter is started
+"$venv/bin/python" -c 'import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'

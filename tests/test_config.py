@@ -330,3 +330,20 @@ class TestCommandLine:
         )
         assert done.returncode == 2
         assert re.fullmatch(r"kpsbatch: config must .*\n", done.stderr)
+
+
+def test_a_key_that_is_there_twice(tmp_path):
+    """A key that stands twice is refused: YAML would silently take the last."""
+    path = tmp_path / "c.yaml"
+    path.write_text('dataset: {root: ., signers: ["01"], signs: 1, signs: 2}\noutput: {root: out}\n')
+    with pytest.raises(ConfigError, match="the key 'signs' is there twice"):
+        load_config(path)
+
+
+def test_an_empty_environment_variable(tmp_path, monkeypatch):
+    """A variable that is empty is as good as not set: the path would mean another folder."""
+    monkeypatch.setenv("NOTHING", "")
+    path = tmp_path / "c.yaml"
+    path.write_text('dataset: {root: "${NOTHING}", signers: ["01"], signs: 1}\noutput: {root: out}\n')
+    with pytest.raises(ConfigError, match=r"environment variable \$NOTHING, which is empty"):
+        load_config(path)

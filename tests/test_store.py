@@ -327,16 +327,15 @@ class TestForeign:
         with pytest.raises(OutputError) as caught:
             outputs.refuse_foreign(states)
         assert str(caught.value) == (
-            f"outputs must come from one set of settings: 2 in {outputs.root} (such as 01-train/0007.npz) were made "
-            "with others: landmarks.running_mode is 'video' there, 'image' here; choose another output.root, or "
-            "--overwrite them"
+            f"outputs must come from one set of settings: 01-train/0007.npz in {outputs.root} was made with others: "
+            "landmarks.running_mode is 'video' there, 'image' here; choose another output.root, or --overwrite"
         )
 
     def test_no_record(self, outputs):
         """An npz of unknown origin is refused, too."""
         (outputs.root / "01-train").mkdir()
         (outputs.root / NPZ).write_bytes(b"anything")
-        with pytest.raises(OutputError, match="they have no record"):
+        with pytest.raises(OutputError, match="it has no record"):
             outputs.refuse_foreign(outputs.states([UNIT]))
 
     def test_own_outputs_are_fine(self, outputs):
@@ -421,3 +420,28 @@ def test_two_processes(outputs):
     assert files(outputs) == {NPZ, RECORD}
     digest = hashlib.sha256((outputs.root / NPZ).read_bytes()).hexdigest()
     assert outputs.read_record(UNIT, "complete")["npz"]["sha256"] == digest
+
+
+class TestOneSetOfSettings:
+    def test_outputs_of_other_units_count_too(self, tmp_path):
+        """A folder that holds any output of other settings is refused, also when the run does other units."""
+        one = Outputs(tmp_path, Fingerprint({"landmarks": {"coordinates": "image"}}, "1" * 12))
+        other = Outputs(tmp_path, Fingerprint({"landmarks": {"coordinates": "adjusted"}}, "2" * 12))
+        one.store(Unit("01", "train", 1), {"v": np.zeros((1, 184, 4), np.float32)}, {}, "complete", replace=False)
+        elsewhere = Unit("02", "test", 9)
+        one.refuse_foreign(one.states([elsewhere]))
+        with pytest.raises(
+            OutputError, match=r"01-train/0001.npz .* landmarks.coordinates is 'image' there, 'adjusted' here"
+        ):
+            other.refuse_foreign(other.states([elsewhere]))
+
+    def test_after_overwriting_all_the_folder_is_of_one_kind(self, tmp_path):
+        """What --overwrite replaced is no longer held against the folder."""
+        one = Outputs(tmp_path, Fingerprint({"a": 1}, "1" * 12))
+        other = Outputs(tmp_path, Fingerprint({"a": 2}, "2" * 12))
+        unit = Unit("01", "train", 1)
+        for outputs in (one, other):
+            outputs.store(unit, {"v": np.zeros((1, 184, 4), np.float32)}, {}, "complete", replace=True)
+        other.refuse_foreign(other.states([unit]))
+        with pytest.raises(OutputError):
+            one.refuse_foreign(one.states([Unit("01", "train", 2)]))

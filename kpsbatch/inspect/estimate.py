@@ -103,7 +103,7 @@ def estimate(
         config,
         unit=unit,
         videos=good,
-        frames=summary.progress.frames,
+        frames=summary.frames,
         core_seconds=core_seconds,
         worker_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         dataset_videos=sum(counts.values()),

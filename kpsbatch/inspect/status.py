@@ -407,8 +407,10 @@ def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
 
 
 def _without_superseded(logs: Sequence[TaskLog]) -> list[TaskLog]:
-    """Leave out runs by themselves that ended or were lost before a newer one of the same shard started."""
-    newest = {_shard_key(log.run): log for log in logs if log.run is not None and not log.run.get("submission")}
+    """Leave out runs by themselves that ended or were lost before a newer one of the same shard did some work."""
+    alone = [log for log in logs if log.run is not None and not log.run.get("submission")]
+    newest = {_shard_key(log.run): log for log in alone if log.run is not None}
+    newest.update({_shard_key(log.run): log for log in alone if log.run is not None and log.run.get("units_done")})
     return [
         log
         for log in logs

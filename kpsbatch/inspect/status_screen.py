@@ -153,6 +153,8 @@ def _speed(status: Status) -> Iterator[RenderableType]:
         speed = f"\n{status.now.videos:.2f} videos/s, {status.now.frames:.0f} frames/s now"
     elif status.average.videos:
         speed = f"\n{status.average.videos:.2f} videos/s, {status.average.frames:.0f} frames/s on average"
+    elif not status.count("left"):
+        speed = "\nnothing is left to do"
     elif status.tasks:
         speed = "\nno video is done yet"
     else:

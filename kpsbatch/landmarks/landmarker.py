@@ -1,4 +1,4 @@
-"""MediaPipe, and nothing else: the only module that imports it."""
+"""The MediaPipe landmarkers of one process; MediaPipe is imported here and in reading.py only."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Landmarker:
         Raises:
             ModelError: mediapipe is missing, a bundle is unusable, or there is no GPU for `delegate: gpu`.
         """
+        os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's chatter, before it is imported
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if settings.delegate == "cpu":
             os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
         try:

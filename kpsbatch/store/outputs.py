@@ -145,23 +145,36 @@ class Outputs:
             return False
 
     def refuse_foreign(self, states: Mapping[Unit, State]) -> None:
-        """Refuse outputs that were made with other settings.
+        """Refuse an output folder that holds outputs of other settings, among these units or anywhere.
 
         Raises:
-            OutputError: Names how many, the settings that differ, and the remedy.
+            OutputError: Names one, the settings that differ, and the remedy.
         """
-        foreign = [unit for unit, state in states.items() if state == "foreign"]
-        if not foreign:
-            return
-        why = "they have no record"
+        foreign = [unit.name for unit, state in states.items() if state == "foreign"]
+        if name := next(iter(foreign), None) or self._foreign_elsewhere():
+            raise self._mixed(name)
+
+    def _foreign_elsewhere(self) -> str | None:
+        """The name of any unit with an output under other settings."""
+        for folder in (self.root / INTERNAL / "records").glob("*/*/"):
+            if folder.parent.name == self.fingerprint.digest or not folder.is_dir():
+                continue
+            for name in _names_in(folder, sweep=False):
+                unit = f"{folder.name}/{name.partition('.')[0]}"
+                if (self.root / f"{unit}.npz").exists():
+                    return unit
+        return None
+
+    def _mixed(self, name: str) -> OutputError:
+        why = "it has no record"
         for settings in sorted((self.root / INTERNAL / "records").glob("*/settings.json")):
-            if any((settings.parent / f"{foreign[0].name}{suffix}").exists() for suffix in _SUFFIXES):
+            if any((settings.parent / f"{name}{suffix}").exists() for suffix in _SUFFIXES):
                 with contextlib.suppress(OSError, ValueError):
                     theirs = json.loads(settings.read_text(encoding="utf-8"))
                     why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
-        raise OutputError(
-            f"outputs must come from one set of settings: {len(foreign)} in {self.root} (such as "
-            f"{foreign[0].name}.npz) were made with others: {why}; choose another output.root, or --overwrite them"
+        return OutputError(
+            f"outputs must come from one set of settings: {name}.npz in {self.root} was made with others: {why}; "
+            "choose another output.root, or --overwrite"
         )
 
     def store(
@@ -212,7 +225,8 @@ class Outputs:
             with contextlib.nullcontext() if locked else self.lock():
                 if not replace:
                     states = self.states([unit])
-                    self.refuse_foreign(states)  # a run with other settings came in between
+                    if states.get(unit) == "foreign":  # a run with other settings came in between
+                        raise self._mixed(unit.name)
                     if states.get(unit) in ("complete", "partial"):
                         return False
                 _remove(final)

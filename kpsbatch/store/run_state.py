@@ -155,17 +155,18 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def is_lost(run: Mapping[str, Any], now: float | None = None) -> bool:
-    """Whether a run that calls itself running has written nothing for two minutes: its node or process is gone."""
+    """Whether a run that calls itself running is gone: its process on this host, or silent for two minutes."""
     if run["state"] != "running":
         return False
+    if run.get("host") == socket.gethostname() and not Path(f"/proc/{run.get('pid')}").exists():
+        return True
     silent = (time.time() if now is None else now) - datetime.fromisoformat(run["updated"]).timestamp()
     return silent > LOST_SECONDS
 
 
 def is_alive_here(run: Mapping[str, Any]) -> bool:
     """Whether a run calls itself running and its process is there, on this machine."""
-    here = run.get("host") == socket.gethostname()
-    return bool(run["state"] == "running" and here and Path(f"/proc/{run.get('pid')}").exists() and not is_lost(run))
+    return bool(run["state"] == "running" and run.get("host") == socket.gethostname() and not is_lost(run))
 
 
 def _log_file() -> str | None:

@@ -79,8 +79,8 @@ class Summary:
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
-        landmarker_seconds: Seconds that workers spent in MediaPipe.
-        worker_seconds: Seconds that workers spent on videos in all.
+        frames: Frames of the videos that succeeded.
+        worker_seconds: Seconds that workers spent on those videos.
     """
 
     states: dict[Unit, State]
@@ -94,7 +94,7 @@ class Summary:
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
-    landmarker_seconds: float = 0.0
+    frames: int = 0
     worker_seconds: float = 0.0
 
     @property
@@ -312,9 +312,8 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
         summary.progress.videos_failed += 1
         summary.failures.append((f"{task.unit.name}/{task.video.name}", outcome.problem))
     else:
-        seconds = outcome.value.summary["seconds"]
-        summary.worker_seconds += seconds["total"]
-        summary.landmarker_seconds += seconds["landmarkers"]
+        summary.frames += outcome.value.summary["frames"]
+        summary.worker_seconds += outcome.value.summary["seconds"]["total"]
     unit = open_units[task.unit]
     unit.outcomes[task.video.name] = outcome
     if len(unit.outcomes) < len(unit.listing.videos):
