@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import kpsbatch
-from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError
+from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, printable
 
 if TYPE_CHECKING:
     from kpsbatch.cluster.plan import Plan
     from kpsbatch.config import Config
     from kpsbatch.inspect.verify import Verdict
-    from kpsbatch.work.run import Summary
 
 MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
@@ -89,11 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _one_line(error: Exception) -> str:
     """An error's text; paths in it can hold line breaks."""
-    return _printable(str(error))
-
-
-def _printable(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    return printable(str(error))
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:
@@ -210,6 +205,8 @@ def run(
             stop_reason=stop,
             origin=origin,
         )
+    from kpsbatch.summary import print_summary
+
     print_summary(settings, summary)
     raise typer.Exit(summary.exit_status)
 
@@ -264,51 +261,6 @@ def plan(
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {settings.slurm.cpus_per_task}\n'
         f"  mem: {found.memory_gigabytes}G"
     )
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def print_summary(config: Config, summary: Summary) -> None:
-    """Say what a run did, what failed and why, and where the outputs are."""
-    from collections import Counter
-
-    from kpsbatch.config import format_signs
-    from kpsbatch.progress import show_duration
-
-    done = summary.progress
-    before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
-    if summary.stored or done.videos_done:
-        print(
-            f"{_plural(len(summary.stored), 'unit')} finished now ({_plural(done.videos_done, 'video')}, "
-            f"{_plural(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
-            f"{_plural(summary.workers, 'worker')}), {before} finished before"
-        )
-    else:
-        print(f"nothing is left to do: {_plural(before, 'unit')} finished before")
-    for what, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
-        if units:
-            signs = format_signs(unit.sign for unit in units)
-            print(f"{_plural(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
-    if summary.odd:
-        print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
-    counts = Counter(summary.states.values())
-    if summary.failures:
-        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
-        print(f"{_plural(done.videos_failed, 'video')} failed{unread}:")
-        for name, reason in summary.failures[:10]:
-            print(_printable(f"  {name}: {reason}"))
-        if len(summary.failures) > 10:
-            print(f"  ... and {len(summary.failures) - 10} more, in the records")
-    if summary.kept:
-        print(f"{len(summary.kept)} of them are good in the output of an earlier run, and stay as they are")
-    if counts["partial"] or counts["failed"]:
-        print(
-            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "
-            "mend the data, then run again with --retry-failed"
-        )
-    print(f"outputs: {config.output.root}")
 
 
 @app.command()
@@ -556,7 +508,7 @@ def verify(
 def print_verdict(verdict: Verdict, config: Path) -> None:
     """Say what is wrong with which output, and what to do."""
     for problem in verdict.problems:
-        print(_printable(f"{problem.place}: {problem.what}"))
+        print(printable(f"{problem.place}: {problem.what}"))
     for unit, why in verdict.kept:
         print(f"not removed: {unit.name}: {why}")
     units = {problem.unit for problem in verdict.problems}
@@ -595,8 +547,8 @@ def preview(
     debug: Debug = False,
 ) -> None:
     """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
+    from kpsbatch.dataset.labels import labels_of
     from kpsbatch.inspect import preview as previews
-    from kpsbatch.inspect.names import sign_names
 
     if picture is not None:
         previews.check_picture(picture)
@@ -610,7 +562,7 @@ def preview(
             raise ConfigError("--frames goes with an npz; a config knows where its frames are")
         settings = _load(source, overrides)
         unit = previews.choose_unit(settings, sign, signer, split)
-        names = sign_names(settings)
+        names = labels_of(settings.dataset.labels)
         clip = previews.clip_of_unit(settings, unit, video, adjusted=adjusted, blank=blank, names=names)
         picture = picture or Path(f"preview-{unit.folder}-{unit.sign:04}.png")
     drawn = previews.write_preview(clip, picture)
@@ -633,12 +585,12 @@ def report(
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
     settings = _load(config, overrides, signers, splits, signs)
-    from kpsbatch.inspect.names import sign_names
+    from kpsbatch.dataset.labels import labels_of
     from kpsbatch.inspect.report import write_report
     from kpsbatch.inspect.report_data import gather
     from kpsbatch.progress import count_progress
 
-    names = sign_names(settings)
+    names = labels_of(settings.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:
         data = gather(settings, show)
     with count_progress("samples drawn", quiet=quiet) as show:

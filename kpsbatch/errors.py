@@ -44,3 +44,8 @@ class InterruptedRun(KpsbatchError):
     """A signal ended the run; what is finished is kept, and the same command goes on."""
 
     exit_status = 3
+
+
+def printable(text: str) -> str:
+    """A text that stays on one line, whatever names it holds."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.layout import check_root, describe_missing, list_unit, natural_key, unit_folder
+from kpsbatch.dataset.layout import check_root, list_unit, natural_key, no_video, unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError
 
@@ -207,11 +207,14 @@ class TestWhatToSay:
     def test_no_video(self, dataset):
         """The path that was tried is named, and what is there instead."""
         (dataset.root / "01" / "train").mkdir(parents=True)
-        said = describe_missing(dataset, UNIT)
-        assert said == f"tried {dataset.root}/01/01/train/0007; {dataset.root}/01 holds 'train'"
+        said = str(no_video(dataset, UNIT))
+        assert said == (
+            f"there must be at least one video under dataset.layout ({dataset.layout}): "
+            f"tried {dataset.root}/01/01/train/0007; {dataset.root}/01 holds 'train'"
+        )
 
     def test_long_listings_are_cut(self, dataset):
         """Of many entries the first five are named, in natural order."""
         for number in range(1, 12):
             (dataset.root / f"s{number}").mkdir(parents=True)
-        assert describe_missing(dataset, UNIT).endswith("holds 's1', 's2', 's3', 's4', 's5', ...")
+        assert str(no_video(dataset, UNIT)).endswith("holds 's1', 's2', 's3', 's4', 's5', ...")

@@ -187,7 +187,7 @@ def test_final_name_is_a_link(dataset, tmp_path):
     (tmp_path / "out" / "01-train").mkdir(parents=True)
     (tmp_path / "out" / "01-train" / "0001.npz").symlink_to(outside)
     status, _, error = run(tmp_path / "config.yaml")
-    assert (status, "they have no record" in error) == (2, True)
+    assert (status, "it has no record" in error) == (2, True)
     assert run(tmp_path / "config.yaml", "--overwrite")[0] == 0
     assert not (tmp_path / "out" / "01-train" / "0001.npz").is_symlink()
     assert outside.read_bytes() == b"somebody's"

@@ -14,11 +14,11 @@ from PIL import Image
 
 from kpsbatch.cli import main
 from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.inspect import draw
 from kpsbatch.inspect.draw import COLOURS, draw_keypoints, empty_canvas, looks_adjusted, place_adjusted
-from kpsbatch.inspect.names import SignName
 from kpsbatch.inspect.preview import choose_unit, clip_of_file, clip_of_unit, write_preview
 from kpsbatch.landmarks.topology import FACE_MESH, Topology
 
@@ -191,7 +191,7 @@ class TestAdjusted:
 class TestFormats:
     def test_sheet(self, config, tmp_path):
         """A PNG shows the frames with their keypoints."""
-        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", names={7: SignName("thank you", "شكرا")})
+        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", names={7: Label(7, "شكرا", "thank you")})
         assert clip.title == "01 train, sign 7 thank you: take (2)"
         assert write_preview(clip, tmp_path / "x" / "p.png") == LENGTH
         image = cv2.cvtColor(cv2.imread(str(tmp_path / "x" / "p.png")), cv2.COLOR_BGR2RGB)

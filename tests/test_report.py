@@ -19,9 +19,9 @@ import pytest
 from processes import kpsbatch
 
 from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.inspect.names import SignName
 from kpsbatch.inspect.report import _percent, render
 from kpsbatch.inspect.report_data import (
     Failure,
@@ -35,7 +35,7 @@ from kpsbatch.inspect.report_data import (
 )
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
-NAMES = {1: SignName("father", "أب"), 2: SignName("<b>mother</b>", "أم")}
+NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}
 DIGEST = "0123456789ab"
 TRUNCATED = (
     "at most 20% of a video's frames may be unreadable (run.max_bad_frames), and not all: 9 of 30 are; the first: "

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
-from kpsbatch.dataset.layout import check_root, describe_missing, may_have_video
+from kpsbatch.dataset.layout import check_root, may_have_video, no_video
 from kpsbatch.dataset.units import units_of
-from kpsbatch.errors import DatasetError, SubmitError
+from kpsbatch.errors import SubmitError
 from kpsbatch.store.npz import write_atomically
 from kpsbatch.store.outputs import INTERNAL, explained, write_json
 from kpsbatch.work.run import open_outputs
@@ -84,10 +84,7 @@ def make_plan(config: Config, *, overwrite: bool = False, retry_failed: bool = F
     open_units = [unit for unit in units if unit not in states or states[unit] in redo]
     unfinished = Counter(unit.sign for unit in open_units if may_have_video(config.dataset, unit))
     if not unfinished and not states:
-        raise DatasetError(
-            f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
-            f"{describe_missing(config.dataset, units[0])}"
-        )
+        raise no_video(config.dataset, units[0])
     chunks = cut_into_chunks(sorted(unfinished), config.run.chunk_size)
     return Plan(
         id=f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",

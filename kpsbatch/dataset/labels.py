@@ -54,6 +54,11 @@ class _Columns(NamedTuple):
     english: int
 
 
+def labels_of(path: Path | None) -> dict[int, Label]:
+    """The names of the signs where the config names a file of them (`dataset.labels`), else none."""
+    return {} if path is None else load_labels(path)
+
+
 def load_labels(path: Path | str) -> dict[int, Label]:
     """Read the names of signs, as spreadsheets export them.
 

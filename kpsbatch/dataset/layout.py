@@ -150,8 +150,14 @@ def check_root(dataset: DatasetConfig) -> None:
         raise DatasetError(f"dataset.root must be a readable folder: {dataset.root}: {error.strerror}") from None
 
 
-def describe_missing(dataset: DatasetConfig, unit: Unit) -> str:
-    """Say which folder was tried, how far it exists, and what is there instead: for 'no video found'."""
+def no_video(dataset: DatasetConfig, unit: Unit) -> DatasetError:
+    """The error of a dataset without any video: which folder was tried for a unit, and what is there instead."""
+    return DatasetError(
+        f"there must be at least one video under dataset.layout ({dataset.layout}): {_what_is_there(dataset, unit)}"
+    )
+
+
+def _what_is_there(dataset: DatasetConfig, unit: Unit) -> str:
     folder = unit_folder(dataset, unit)
     there = folder
     while not there.is_dir() and there != dataset.root:

@@ -22,7 +22,6 @@ FINGER_BONES = np.array(
     [[0.038, 0.0235, 0.020], [0.042, 0.0265, 0.021], [0.039, 0.025, 0.0205], [0.030, 0.0185, 0.018]], np.float32
 )
 RESTING_SPREAD = np.array([6.0, 0.0, -5.0, -12.0], np.float32)
-FINGERTIPS = (4, 8, 12, 16, 20)
 
 _THUMB_OPEN = (48.0, 38.0, 34.0, 22.0, 16.0, 10.0)
 _THUMB_BESIDE = (36.0, 16.0, 8.0, 22.0, 14.0, 8.0)
@@ -44,7 +43,6 @@ _SHAPES: dict[str, tuple[tuple[float, ...], float, tuple[tuple[float, float], ..
     "horns": (_THUMB_OPEN, 1.2, (_STRAIGHT, _CURLED, _CURLED, _STRAIGHT)),
     "shaka": (_THUMB_OPEN, 1.2, (_CURLED, _CURLED, _CURLED, _STRAIGHT)),
 }
-SHAPES = tuple(_SHAPES)
 
 
 def shape_angles(name: str) -> Floats:

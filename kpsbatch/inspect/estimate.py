@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import check_root, describe_missing, list_unit
+from kpsbatch.dataset.layout import check_root, list_unit, no_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.work.run import Progress, run
@@ -84,10 +84,7 @@ def estimate(
     counts = {unit: len(list_unit(config.dataset, unit).videos) for unit in units}
     with_videos = [unit for unit, count in counts.items() if count]
     if not with_videos:
-        raise DatasetError(
-            f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
-            f"{describe_missing(config.dataset, units[0])}"
-        )
+        raise no_video(config.dataset, units[0])
     unit = with_videos[0]
     one = {"signers": (unit.signer,), "splits": (unit.split,), "signs": (unit.sign,)}
     with tempfile.TemporaryDirectory(prefix="kpsbatch-plan-") as scratch:

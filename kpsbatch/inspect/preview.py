@@ -19,6 +19,7 @@ from PIL import Image
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.layout import Video, list_unit
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
@@ -38,7 +39,6 @@ from kpsbatch.inspect.draw import (
     stack,
     tile,
 )
-from kpsbatch.inspect.names import SignName
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.npz import write_atomically
 from kpsbatch.store.outputs import INTERNAL
@@ -126,7 +126,7 @@ def clip_of_unit(
     *,
     adjusted: bool = False,
     blank: bool = False,
-    names: Mapping[int, SignName] | None = None,
+    names: Mapping[int, Label] | None = None,
 ) -> Clip:
     """One video of a finished unit.
 

@@ -18,9 +18,9 @@ import cv2
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import KpsbatchError, OutputError
-from kpsbatch.inspect.names import SignName
 from kpsbatch.inspect.preview import clip_of_unit, drawn_frames, spread
 from kpsbatch.inspect.report_data import (
     ReportData,
@@ -35,7 +35,7 @@ from kpsbatch.progress import show_duration
 from kpsbatch.store.fingerprint import differences
 from kpsbatch.store.npz import write_atomically
 
-Names = Mapping[int, SignName]
+Names = Mapping[int, Label]
 
 MAX_VIDEOS = 2000
 MAX_FAILURES = 2000
@@ -176,7 +176,7 @@ def _show_percent(part: float, whole: float) -> str:
 
 def _sign(sign: int, names: Names) -> str:
     """A sign with its names, as HTML."""
-    name = names.get(sign, SignName())
+    name = names.get(sign, Label(sign, "", ""))
     words = [f"<bdi>{escape(name.english)}</bdi>"] if name.english else []
     words += [f'<bdi dir="rtl" lang="ar">{escape(name.arabic)}</bdi>'] if name.arabic else []
     return f"{sign}" + (f" ({' · '.join(words)})" if words else "")

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.frames import list_frames
-from kpsbatch.dataset.layout import check_root, describe_missing, list_unit
+from kpsbatch.dataset.layout import check_root, list_unit, no_video
 from kpsbatch.dataset.units import Unit, units_of
-from kpsbatch.errors import DatasetError
 
 MAX_EXAMPLES = 20
 
@@ -69,10 +68,7 @@ def scan(
         _add(result, dataset, unit, count_frames)
         on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
-        raise DatasetError(
-            f"there must be at least one video under dataset.layout ({dataset.layout}): "
-            f"{describe_missing(dataset, units[0])}"
-        )
+        raise no_video(dataset, units[0])
     return result
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import kpsbatch
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing, check_root, describe_missing, list_unit, listed_size
+from kpsbatch.dataset.layout import Listing, check_root, list_unit, listed_size, no_video
 from kpsbatch.dataset.units import Unit, units_of
-from kpsbatch.errors import DatasetError, InterruptedRun, ModelError
+from kpsbatch.errors import InterruptedRun, ModelError
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
 from kpsbatch.store.outputs import Outputs, State, explained
 from kpsbatch.store.run_state import ALONE, Origin, tracked
@@ -210,11 +210,9 @@ def _run(
             todo.append((unit, listing))
         else:
             (summary.empty if listing.exists else summary.absent).append(unit)
-    if not todo and not states and not summary.unreadable:
-        raise DatasetError(
-            f"there must be at least one video under dataset.layout ({config.dataset.layout}): "
-            f"{describe_missing(config.dataset, units[0])}"
-        )
+    whole = len(units) == len(units_of(config.dataset))  # a shard may well have no video
+    if whole and not todo and not states and not summary.unreadable:
+        raise no_video(config.dataset, units[0])
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
     summary.workers = worker_count(config.run.workers, summary.progress.videos)

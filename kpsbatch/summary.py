@@ -1,0 +1,50 @@
+"""How a run ended, for people: printed by the command line and at the end of an array task's log."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kpsbatch.config import Config, format_signs
+from kpsbatch.errors import printable
+from kpsbatch.progress import show_duration
+from kpsbatch.work.run import Summary
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def print_summary(config: Config, summary: Summary) -> None:
+    """Say what a run did, what failed and why, and where the outputs are."""
+    done = summary.progress
+    before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
+    if summary.stored or done.videos_done:
+        print(
+            f"{_plural(len(summary.stored), 'unit')} finished now ({_plural(done.videos_done, 'video')}, "
+            f"{_plural(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
+            f"{_plural(summary.workers, 'worker')}), {before} finished before"
+        )
+    else:
+        print(f"nothing is left to do: {_plural(before, 'unit')} finished before")
+    for what, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
+        if units:
+            signs = format_signs(unit.sign for unit in units)
+            print(f"{_plural(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
+    if summary.odd:
+        print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
+    counts = Counter(summary.states.values())
+    if summary.failures:
+        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
+        print(f"{_plural(done.videos_failed, 'video')} failed{unread}:")
+        for name, reason in summary.failures[:10]:
+            print(printable(f"  {name}: {reason}"))
+        if len(summary.failures) > 10:
+            print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    if summary.kept:
+        print(f"{len(summary.kept)} of them are good in the output of an earlier run, and stay as they are")
+    if counts["partial"] or counts["failed"]:
+        print(
+            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "
+            "mend the data, then run again with --retry-failed"
+        )
+    print(f"outputs: {config.output.root}")
