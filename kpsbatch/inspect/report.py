@@ -679,7 +679,7 @@ def _tables(config: Config, data: ReportData, worst_first: Sequence[VideoRow], n
     return {
         "signs": list(config.dataset.signs),
         "lines": [[signer, split] for signer in config.dataset.signers for split in config.dataset.splits],
-        "names": {sign: list(names[sign]) for sign in config.dataset.signs if sign in names},
+        "names": {sign: [names[sign].english, names[sign].arabic] for sign in config.dataset.signs if sign in names},
         "metrics": [{"key": key, "label": label, "kind": _kind(key)} for key, label, _ in metrics],
         "tables": tables,
     }
