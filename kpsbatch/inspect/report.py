@@ -34,6 +34,7 @@ from kpsbatch.inspect.report_data import (
 from kpsbatch.progress import show_duration
 from kpsbatch.store.fingerprint import differences
 from kpsbatch.store.npz import write_atomically
+from kpsbatch.store.run_state import union_seconds
 
 Names = Mapping[int, Label]
 
@@ -316,19 +317,10 @@ def _progress(data: ReportData) -> str:
     if seconds:
         cards.append(_card(f"{frames / seconds:.1f}", "frames a second of one worker"))
         cards.append(_card(show_duration(seconds), "of worker time"))
-    busy = _busy_seconds([row for row in data.runs if row["frames"]])
+    busy = union_seconds((row["began"], row["began"] + row["seconds"]) for row in data.runs if row["frames"])
     if busy and (in_runs := sum(run["frames"] for run in data.runs)):
         cards.append(_card(f"{in_runs / busy:,.1f}", "frames a second, all workers"))
     return _cards(cards) + _host("groups", "groups", "Filter: 01 train") + _throughput(data)
-
-
-def _busy_seconds(runs: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds during which at least one run was running."""
-    busy, until = 0.0, 0.0
-    for start, end in sorted((run["began"], run["began"] + run["seconds"]) for run in runs):
-        busy += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return busy
 
 
 def _throughput(data: ReportData) -> str:

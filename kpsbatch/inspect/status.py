@@ -26,7 +26,7 @@ from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.inspect.logs import TaskLog, task_logs
 from kpsbatch.store.fingerprint import Fingerprint, differences, settings_of
 from kpsbatch.store.outputs import INTERNAL, Outputs, State
-from kpsbatch.store.run_state import is_lost
+from kpsbatch.store.run_state import is_lost, union_seconds
 
 JSON_VERSION = 1
 MAX_RECORDS = 200
@@ -460,7 +460,7 @@ def _estimate(status: Status, runs: Sequence[Mapping[str, Any]]) -> None:
     status.now = Rate(
         sum((task.videos_per_second for task in running), 0.0), sum((task.frames_per_second for task in running), 0.0)
     )
-    busy = _union_seconds([_span(run) for run in runs])
+    busy = union_seconds([_span(run) for run in runs])
     if busy:
         done = sum(task.videos_done for task in status.tasks)
         status.average = Rate(done / busy, sum(task.frames for task in status.tasks) / busy)
@@ -482,12 +482,3 @@ def _estimate(status: Status, runs: Sequence[Mapping[str, Any]]) -> None:
 def _videos_in_hand(task: Task) -> float:
     """Videos that a running task has still to do, if it went on at its rate since its last sign of life."""
     return max(0.0, task.videos - task.videos_done - task.silent * task.videos_per_second)
-
-
-def _union_seconds(spans: Iterable[tuple[float, float]]) -> float:
-    """How long at least one of the spans lasted."""
-    total, end = 0.0, 0.0
-    for start, stop in sorted(spans):
-        total += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return total

@@ -15,7 +15,7 @@ import re
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -167,6 +167,15 @@ def is_lost(run: Mapping[str, Any], now: float | None = None) -> bool:
 def is_alive_here(run: Mapping[str, Any]) -> bool:
     """Whether a run calls itself running and its process is there, on this machine."""
     return bool(run["state"] == "running" and run.get("host") == socket.gethostname() and not is_lost(run))
+
+
+def union_seconds(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of the spans lasted."""
+    total, end = 0.0, 0.0
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
 
 
 def _log_file() -> str | None:
