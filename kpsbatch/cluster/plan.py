@@ -26,7 +26,7 @@ from kpsbatch.dataset.layout import check_root, may_have_video, no_video
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import SubmitError
 from kpsbatch.store.npz import write_atomically
-from kpsbatch.store.outputs import INTERNAL, explained, write_json
+from kpsbatch.store.outputs import INTERNAL, explained, states_to_redo, write_json
 from kpsbatch.work.run import open_outputs
 from kpsbatch.work.shards import cut_into_chunks
 
@@ -80,7 +80,7 @@ def make_plan(config: Config, *, overwrite: bool = False, retry_failed: bool = F
     states = outputs.states(units)
     if not overwrite:
         outputs.refuse_foreign(states)
-    redo = {"foreign"} | ({"partial", "failed"} if retry_failed else set())
+    redo = states_to_redo(retry_failed)
     open_units = [unit for unit in units if unit not in states or states[unit] in redo]
     unfinished = Counter(unit.sign for unit in open_units if may_have_video(config.dataset, unit))
     if not unfinished and not states:

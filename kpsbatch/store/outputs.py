@@ -54,6 +54,11 @@ STATES: tuple[State, ...] = ("complete", "partial", "failed")
 _SUFFIXES: dict[str, State] = {".partial.json": "partial", ".failed.json": "failed", ".json": "complete"}
 
 
+def states_to_redo(retry_failed: bool) -> set[str]:
+    """States of units that are done again: outputs of other settings, and on request those with failed videos."""
+    return {"foreign", "partial", "failed"} if retry_failed else {"foreign"}
+
+
 @dataclass(frozen=True)
 class Outputs:
     """An output folder as seen with one set of settings."""

@@ -22,7 +22,7 @@ from kpsbatch.dataset.layout import Listing, check_root, list_unit, listed_size,
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import InterruptedRun, ModelError
 from kpsbatch.store.fingerprint import Fingerprint, fingerprint
-from kpsbatch.store.outputs import Outputs, State, explained
+from kpsbatch.store.outputs import Outputs, State, explained, states_to_redo
 from kpsbatch.store.run_state import ALONE, Origin, tracked
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import Outcome, WorkerPool
@@ -195,7 +195,7 @@ def _run(
     states = outputs.states(units)
     if not overwrite:
         outputs.refuse_foreign(states)
-    redo: set[str] = {"foreign"} | ({"partial", "failed"} if retry_failed else set())
+    redo = states_to_redo(retry_failed)
     summary = Summary(states, progress=progress)
     todo: list[tuple[Unit, Listing]] = []
     for unit in units:
