@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from inspect import signature
 from types import TracebackType
 from typing import Any
 
@@ -87,6 +88,9 @@ class Landmarker:
             self.close()
             raise
 
+    def _kind(self, landmarker: Any) -> Any:
+        return in_calling_thread(landmarker) if self._settings.delegate == "cpu" else landmarker
+
     def _base(self, bundle: bytes) -> Any:
         return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
 
@@ -99,7 +103,7 @@ class Landmarker:
             min_pose_presence_confidence=sure.pose_presence,
             min_tracking_confidence=sure.pose_tracking,
         )
-        return vision.PoseLandmarker.create_from_options(options)
+        return self._kind(vision.PoseLandmarker).create_from_options(options)
 
     def _make_face(self, bundle: bytes) -> Any:
         vision, sure = self._mp.tasks.vision, self._settings.confidence
@@ -109,7 +113,7 @@ class Landmarker:
             min_face_detection_confidence=sure.face_detection,
             min_tracking_confidence=sure.face_tracking,
         )
-        return vision.FaceLandmarker.create_from_options(options)
+        return self._kind(vision.FaceLandmarker).create_from_options(options)
 
     def _make_hands(self, bundle: bytes) -> Any:
         vision, sure = self._mp.tasks.vision, self._settings.confidence
@@ -121,7 +125,7 @@ class Landmarker:
             min_hand_presence_confidence=sure.hand_presence,
             min_tracking_confidence=sure.hand_tracking,
         )
-        return vision.HandLandmarker.create_from_options(options)
+        return self._kind(vision.HandLandmarker).create_from_options(options)
 
     def _make_region(self, bundle: bytes) -> Any:
         vision, sure = self._mp.tasks.vision, self._settings.confidence
@@ -129,7 +133,7 @@ class Landmarker:
             base_options=self._base(bundle),
             min_hand_presence_confidence=SECOND_LOOK_PRESENCE * sure.hand_presence,
         )
-        return vision.HandLandmarker.create_from_options(options)
+        return self._kind(vision.HandLandmarker).create_from_options(options)
 
     def start_video(self, height: int, width: int) -> None:
         """Forget the video before, so that each gives what it gives alone; counts in video mode.
@@ -198,6 +202,23 @@ class Landmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def in_calling_thread(landmarker: Any) -> Any:
+    """A class of MediaPipe's landmarkers whose graphs run in the thread that calls them, where a release allows it.
+
+    MediaPipe gives each graph a pool of as many threads as the machine has cores, though hardly two of its steps can
+    run at once: 16,384 threads for the four graphs of 64 workers on 64 cores. Without them the same landmarks come out,
+    and no frame waits for a thread to wake up.
+    """
+    if "graph_config" not in signature(landmarker.__init__).parameters:
+        return landmarker
+
+    def init(self: Any, graph_config: Any, *arguments: Any) -> None:
+        graph_config.executor.add(type="ApplicationThreadExecutor")
+        landmarker.__init__(self, graph_config, *arguments)
+
+    return type(landmarker.__name__, (landmarker,), {"__init__": init})
 
 
 def needs_pose(settings: LandmarksConfig) -> bool:
