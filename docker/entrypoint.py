@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from typing import NoReturn
 CONFIG = Path("/config.yaml")  # KArSL's; users mount their own over it
 DATA = Path("/data")
 OUT = Path("/out")
-MATPLOTLIB = Path("/opt/kpsbatch/matplotlib")
 FOR_PROGRAM = ("-h", "--help", "--version")
 
 
@@ -34,14 +32,12 @@ def main() -> None:
     if arguments[0] == "run" and str(CONFIG) in arguments and (problem := missing_mount()):
         fail(problem)
     try:
-        scratch = tempfile.TemporaryDirectory(prefix="kpsbatch-")
+        tempfile.gettempdir()
     except OSError as error:
         fail(f"/tmp must be writable (got: {error.strerror}); with --read-only, add --tmpfs /tmp")
-    with scratch:
-        prepare_matplotlib(Path(scratch.name))
-        from kpsbatch.cli import main as command_line
+    from kpsbatch.cli import main as command_line
 
-        command_line(arguments)
+    command_line(arguments)
 
 
 def interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -117,13 +113,6 @@ def missing_mount() -> str:
 def is_mounted(folder: Path) -> bool:
     """Whether a folder is a mount point, also where `os.path.ismount` can't tell (a bind within one file system)."""
     return any(line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines())
-
-
-def prepare_matplotlib(scratch: Path) -> None:
-    """Give matplotlib, which mediapipe imports, a folder it can write, with the list of fonts made at build time."""
-    if "MPLCONFIGDIR" not in os.environ:
-        shutil.copytree(MATPLOTLIB, scratch / "matplotlib")
-        os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,13 @@ class Play:
 
     def process(self, _: Any, heartbeat: Callable[[], None]) -> tuple[int, int]:
         return os.getpid(), self.tasks
+
+    def import_mediapipe(self, _: Any, heartbeat: Callable[[], None]) -> list[str]:
+        """What of matplotlib came with it."""
+        import mediapipe
+
+        assert mediapipe.tasks.vision.PoseLandmarker
+        return sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib")
 
     def die(self, number: int, heartbeat: Callable[[], None]) -> None:
         print("last words", flush=True)

@@ -57,6 +57,12 @@ class TestTasks:
         with make_pool() as pool:
             assert {outcome.value for outcome in finish(pool, [("echo", block) for block in blocks])} == set(blocks)
 
+    def test_workers_do_without_matplotlib(self):
+        """MediaPipe's plots, half of the time that its import takes, are left out of a worker."""
+        with make_pool() as pool:
+            (outcome,) = finish(pool, [("import_mediapipe", None)])
+            assert outcome.value == ["matplotlib", "matplotlib.pyplot"]
+
     def test_no_more_workers_than_tasks(self):
         """Workers are started as tasks want them."""
         with make_pool(8) as pool:

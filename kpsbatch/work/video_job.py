@@ -83,7 +83,7 @@ class VideoJob:
     def environment(self) -> dict[str, str]:
         """Environment of the workers: one thread each, no GPU unless asked for, no chatter, bounded images."""
         one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
-        quiet = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2", "OPENCV_LOG_LEVEL": "ERROR", "MPLBACKEND": "Agg"}
+        quiet = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2", "OPENCV_LOG_LEVEL": "ERROR"}
         limits = {"OPENCV_IO_MAX_IMAGE_PIXELS": str(self.max_pixels), "OPENCV_FFMPEG_LOGLEVEL": "-8"}
         gpu = {"MEDIAPIPE_DISABLE_GPU": "1"} if self.settings.delegate == "cpu" else {}
         return {**one_thread, **quiet, **limits, **gpu}
