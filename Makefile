@@ -19,7 +19,8 @@ test-container: $(VENV)/ready-dev ## build the image and test it, with an engine
 	@tests/container/run.sh
 
 bench: $(VENV)/ready ## time it against the plain way and the legacy Holistic, on the demo dataset
-	@PYTHONPATH=. $(BIN)/python benchmarks/throughput.py --scaling
+	@PYTHONPATH=. $(BIN)/python benchmarks/throughput.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/scaling.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py --resume
 	@PYTHONPATH=. $(BIN)/python benchmarks/machinery.py --memory

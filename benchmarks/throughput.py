@@ -1,8 +1,8 @@
 """Frames for each core-second: kpsbatch against the plain way and the legacy Holistic, side by side.
 
-    python benchmarks/throughput.py [--rounds 3] [--signs 6] [--clip FILE] [--workers N]
+    python benchmarks/throughput.py [--rounds 3] [--signs 6] [--clip FILE] [--videos 24] [--workers N]
 
-All ways do the same dataset (the demo, or a clip cut into videos of 60 frames at 256x256), each as whole processes,
+All ways do the same dataset (the demo, or videos of 40 frames at 256x256 cut out of a clip), each as whole processes,
 in turn, several rounds after a warm-up; medians, and ratios of the medians. Frames per second are of the whole run,
 start-up included, and without the start-up (a run over one video of one frame).
 """
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from kpsbatch.demo.dataset import write_demo
 from kpsbatch.work.cores import available_cores
 
 ROOT = Path(__file__).parents[1]
+LENGTH = 40
 QUIET = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
 
 
@@ -71,25 +73,37 @@ def execute(command: list[str], data: Path, output: Path) -> Run:
     return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def cut_clip(clip: Path, data: Path) -> int:
-    """Lay a clip out as videos of 60 frames; returns the number of frames."""
-    capture, total = cv2.VideoCapture(str(clip)), 0
+def square_frames(clip: Path) -> Iterator[bytes]:
+    """The frames of a clip at 256x256, as JPEG files."""
+    capture = cv2.VideoCapture(str(clip))
     while True:
         there, image = capture.read()
         if not there:
-            break
+            return
         side = min(image.shape[:2])
         top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
         square = cv2.resize(image[top : top + side, left : left + side], (256, 256), interpolation=cv2.INTER_AREA)
-        folder = data / "dataset" / "01" / "01" / "train" / f"{total // 240 + 1:04d}" / f"part{total // 60 % 4}"
-        folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / f"{total % 60:04d}.jpg"), square, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        total += 1
-    signs = total // 240 + 1
+        yield cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+def videos_from(clip: Sequence[bytes], count: int) -> Iterator[list[bytes]]:
+    """Cut videos out of a clip: each begins seven frames later than the one before, and may go on at the beginning."""
+    for video in range(count):
+        yield [clip[(7 * video + index) % len(clip)] for index in range(LENGTH)]
+
+
+def lay_out(videos: Iterable[Sequence[bytes]], data: Path) -> None:
+    """Write a dataset of JPEG folders, four videos a sign, and its config.yaml."""
+    sign = 1
+    for number, frames in enumerate(videos):
+        sign = number // 4 + 1
+        folder = data / "dataset" / "01" / "01" / "train" / f"{sign:04d}" / f"part{number % 4}"
+        folder.mkdir(parents=True)
+        for index, frame in enumerate(frames):
+            (folder / f"{index:04d}.jpg").write_bytes(frame)
     (data / "config.yaml").write_text(
-        f'dataset: {{root: dataset, signers: ["01"], splits: [train], signs: 1-{signs}}}\noutput: {{root: out}}\n'
+        f'dataset: {{root: dataset, signers: ["01"], splits: [train], signs: 1-{sign}}}\noutput: {{root: out}}\n'
     )
-    return total
 
 
 def shares(output: Path) -> dict[str, float]:
@@ -107,8 +121,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--signs", type=int, default=6)
     parser.add_argument("--clip", type=Path)
+    parser.add_argument("--videos", type=int, default=24, help="to cut out of the clip")
     parser.add_argument("--workers", type=int, default=available_cores())
-    parser.add_argument("--scaling", action="store_true", help="also run kpsbatch with 1 to --workers workers")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         measure(arguments, Path(scratch))
@@ -117,16 +131,11 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
     data, tiny = scratch / "data", scratch / "tiny"
     if arguments.clip:
-        frames = cut_clip(arguments.clip, data)
+        lay_out(videos_from(list(square_frames(arguments.clip)), arguments.videos), data)
+        frames = arguments.videos * LENGTH
     else:
         frames = sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)
-    folder = tiny / "dataset" / "01" / "01" / "train" / "0001" / "one"
-    folder.mkdir(parents=True)
-    picture = next((data / "dataset").rglob("*.jpg"))
-    (folder / "1.jpg").write_bytes(picture.read_bytes())
-    (tiny / "config.yaml").write_text(
-        'dataset: {root: dataset, signers: ["01"], splits: [train], signs: 1}\noutput: {root: out}\n'
-    )
+    lay_out([[next((data / "dataset").rglob("*.jpg")).read_bytes()]], tiny)
     commands = ways(arguments.workers)
     runs: dict[str, list[Run]] = defaultdict(list)
     starts: dict[str, list[Run]] = defaultdict(list)
@@ -161,19 +170,6 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
         if way.startswith("kpsbatch"):
             share = shares(scratch / f"out-{way}-{arguments.rounds}")
             print(f"  {way}: " + ", ".join(f"{name} {value:.1%}" for name, value in share.items() if name != "total"))
-    if arguments.scaling:
-        print("\n| workers | frames/s, start-up left out | against one |\n|---|---|---|")
-        one = 0.0
-        for workers in range(1, arguments.workers + 1):
-            command = ways(workers)["kpsbatch image, no second look"]
-            steady = []
-            for turn in range(arguments.rounds):
-                start = execute(command, tiny, scratch / f"tiny-scale-{workers}-{turn}")
-                run = execute(command, data, scratch / f"out-scale-{workers}-{turn}")
-                steady.append((frames - 1) / (run.seconds - start.seconds))
-            rate = statistics.median(steady)
-            one = one or rate
-            print(f"| {workers} | {rate:.1f} | {rate / one:.2f} |")
 
 
 if __name__ == "__main__":

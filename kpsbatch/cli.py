@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -299,7 +300,7 @@ def submit(
     print(f"{plan.units} units in {len(plan.shards)} shards; {plan.finished} units are finished{missing}")
     if cluster == "local":
         if not dry_run:
-            raise typer.Exit(_submit_here(settings, plan, quiet))
+            raise typer.Exit(_submit_here(settings, plan, quiet, _command("logs", config, overrides)))
         print("would run here, one shard after another")
     elif dry_run:
         _print_scripts(settings, plan)
@@ -308,7 +309,7 @@ def submit(
         print(f"jobs:  {' '.join(done.jobs)}")
         print(f"logs:  {done.folder / 'logs'}")
         print(f"watch: squeue --jobs={','.join(done.jobs)}")
-        print(f"look:  {_program()} logs {shlex.quote(str(config))}")
+        print(f"look:  {_command('logs', config, overrides)}")
 
 
 def _print_scripts(config: Config, plan: Plan) -> None:
@@ -322,7 +323,7 @@ def _print_scripts(config: Config, plan: Plan) -> None:
         print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
 
 
-def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
+def _submit_here(config: Config, plan: Plan, quiet: bool, logs_command: str) -> int:
     """Run a plan on this machine, with progress; returns the exit status."""
     import time
 
@@ -357,7 +358,7 @@ def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
     if status == 3:
         raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
     if status == 2:
-        print("kpsbatch: a shard failed; its log says why: kpsbatch logs CONFIG --failed", file=sys.stderr)
+        print(f"kpsbatch: a shard failed; its log says why: {logs_command} --failed", file=sys.stderr)
     return status
 
 
@@ -501,25 +502,25 @@ def verify(
 
         print(json.dumps(verdict.as_tree(), indent=1))
     else:
-        print_verdict(verdict, config)
+        again = _command("run", config, overrides, signers, splits, signs, adjusted)
+        print_verdict(verdict, again)
     raise typer.Exit(verdict.exit_status)
 
 
-def print_verdict(verdict: Verdict, config: Path) -> None:
-    """Say what is wrong with which output, and what to do."""
+def print_verdict(verdict: Verdict, again: str) -> None:
+    """Say what is wrong with which output, and what to do; `again` is the command that does what is left."""
     for problem in verdict.problems:
         print(printable(f"{problem.place}: {problem.what}"))
-    for unit, why in verdict.kept:
-        print(f"not removed: {unit.name}: {why}")
     units = {problem.unit for problem in verdict.problems}
     right = verdict.units - len(units - {None})
     print(f"{verdict.units} units with {verdict.videos} videos read: {right} right, {verdict.units - right} wrong")
     if verdict.failed_videos:
         print(f"{verdict.failed_videos} videos are recorded as failed; mend the data, then run with --retry-failed")
-    again = f"{_program()} run {shlex.quote(str(config))}"
+    for why, count in Counter(why for _, why in verdict.kept).items():
+        print(f"{count} units are not removed by --repair: {why}")
     if verdict.repaired:
         print(f"{len(verdict.repaired)} units were removed; next: {again}")
-    elif verdict.problems:
+    elif units - {unit for unit, _ in verdict.kept}:
         print("--repair removes what is wrong, so that the next run redoes just that")
     if verdict.left:
         print(f"{len(verdict.left)} units are not done yet; next: {again}")
@@ -638,7 +639,7 @@ def demo(
     config = directory / "config.yaml"
     print(f"dataset: {directory / 'dataset'}\nconfig:  {config}")
     if not run_it:
-        print(f"next:    {_program()} run {config}")
+        print(f"next:    {_command('run', config)}")
         return
     try:
         run(config, quiet=quiet)
@@ -662,9 +663,21 @@ def _write_demo_preview(config_path: Path, picture: Path) -> None:
     contact_sheet(config, unit, video, picture)
 
 
-def _program() -> str:
-    """How this program was started, for commands that are shown."""
-    return "kpsbatch" if Path(sys.argv[0]).name == "kpsbatch" else "python -m kpsbatch"
+def _command(
+    name: str,
+    config: Path,
+    overrides: list[str] | None = None,
+    signers: list[str] | None = None,
+    splits: list[str] | None = None,
+    signs: list[str] | None = None,
+    adjusted: bool = False,
+) -> str:
+    """A command to go on with, as to be typed: started in the way this one was, with the same choices."""
+    program = ["kpsbatch"] if Path(sys.argv[0]).name == "kpsbatch" else ["python", "-m", "kpsbatch"]
+    words = [*program, name, str(config)]
+    for option, values in (("set", overrides), ("signers", signers), ("splits", splits), ("signs", signs)):
+        words += [f"--{option}", *values] if values else []
+    return shlex.join([*words, "--adjusted"] if adjusted else words)
 
 
 @app.callback(invoke_without_command=True)

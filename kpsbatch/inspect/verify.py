@@ -59,7 +59,7 @@ class Verdict:
         left: Units that have videos in the dataset, and neither an output nor a record.
         problems: What is wrong, unit by unit.
         repaired: Units that were removed, for the next run to redo.
-        kept: Units with problems that a new run would not mend, and why.
+        kept: Units with problems that repairing leaves, since a new run would not mend them, and why.
     """
 
     units: int = 0
@@ -72,8 +72,8 @@ class Verdict:
 
     @property
     def exit_status(self) -> int:
-        """0 where all is there and right, else 1."""
-        return int(bool(self.problems or self.left))
+        """0 where all is there and right and no video failed, else 1."""
+        return int(bool(self.problems or self.left or self.failed_videos))
 
     def as_tree(self) -> dict[str, Any]:
         """For JSON."""
@@ -139,11 +139,13 @@ def verify(
         verdict.problems += _check_settings(outputs, repair)
     for unit, result in found.items():
         verdict.problems += result.problems
-        if result.problems and repair:
-            if result.keep or not _repair(outputs, unit, check):
-                verdict.kept.append((unit, result.keep or "another run has stored it meanwhile"))
-            else:
+        if result.problems and result.keep:
+            verdict.kept.append((unit, result.keep))
+        elif result.problems and repair:
+            if _repair(outputs, unit, check):
                 verdict.repaired.append(unit)
+            else:
+                verdict.kept.append((unit, "another run has stored it meanwhile"))
     return verdict
 
 
