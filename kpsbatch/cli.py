@@ -300,7 +300,13 @@ def submit(
     print(f"{plan.units} units in {len(plan.shards)} shards; {plan.finished} units are finished{missing}")
     if cluster == "local":
         if not dry_run:
-            raise typer.Exit(_submit_here(settings, plan, quiet, _command("logs", config, overrides)))
+            status = _submit_here(settings, plan, quiet)
+            look = _command("status" if status == 1 else "logs", config, overrides)
+            if status == 1:
+                print(f"some videos failed; which and why: {look}")
+            elif status == 2:
+                print(f"kpsbatch: a shard failed; why: {look} --failed", file=sys.stderr)
+            raise typer.Exit(status)
         print("would run here, one shard after another")
     elif dry_run:
         _print_scripts(settings, plan)
@@ -323,7 +329,7 @@ def _print_scripts(config: Config, plan: Plan) -> None:
         print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
 
 
-def _submit_here(config: Config, plan: Plan, quiet: bool, logs_command: str) -> int:
+def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
     """Run a plan on this machine, with progress; returns the exit status."""
     import time
 
@@ -357,8 +363,6 @@ def _submit_here(config: Config, plan: Plan, quiet: bool, logs_command: str) -> 
         )
     if status == 3:
         raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
-    if status == 2:
-        print(f"kpsbatch: a shard failed; its log says why: {logs_command} --failed", file=sys.stderr)
     return status
 
 
@@ -509,6 +513,8 @@ def verify(
 
 def print_verdict(verdict: Verdict, again: str) -> None:
     """Say what is wrong with which output, and what to do; `again` is the command that does what is left."""
+    from kpsbatch.progress import counted
+
     for problem in verdict.problems:
         print(printable(f"{problem.place}: {problem.what}"))
     units = {problem.unit for problem in verdict.problems}
@@ -517,7 +523,7 @@ def print_verdict(verdict: Verdict, again: str) -> None:
     if verdict.failed_videos:
         print(f"{verdict.failed_videos} videos are recorded as failed; mend the data, then run with --retry-failed")
     for why, count in Counter(why for _, why in verdict.kept).items():
-        print(f"{count} units are not removed by --repair: {why}")
+        print(f"--repair leaves {counted(count, 'unit')}: {why}")
     if verdict.repaired:
         print(f"{len(verdict.repaired)} units were removed; next: {again}")
     elif units - {unit for unit, _ in verdict.kept}:

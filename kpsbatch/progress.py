@@ -30,6 +30,11 @@ def show_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def counted(count: int, what: str) -> str:
+    """A number with what it counts: `1 unit`, `2 units`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def time_to_go(done: int, total: int, seconds: float) -> str:
     """How long the rest takes at the rate so far."""
     return show_duration(seconds / done * (total - done)) if done else "unknown"

@@ -6,12 +6,8 @@ from collections import Counter
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.progress import show_duration
+from kpsbatch.progress import counted, show_duration
 from kpsbatch.work.run import Summary
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def print_summary(config: Config, summary: Summary) -> None:
@@ -20,22 +16,22 @@ def print_summary(config: Config, summary: Summary) -> None:
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
     if summary.stored or done.videos_done:
         print(
-            f"{_plural(len(summary.stored), 'unit')} finished now ({_plural(done.videos_done, 'video')}, "
-            f"{_plural(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
-            f"{_plural(summary.workers, 'worker')}), {before} finished before"
+            f"{counted(len(summary.stored), 'unit')} finished now ({counted(done.videos_done, 'video')}, "
+            f"{counted(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
+            f"{counted(summary.workers, 'worker')}), {before} finished before"
         )
     else:
-        print(f"nothing is left to do: {_plural(before, 'unit')} finished before")
+        print(f"nothing is left to do: {counted(before, 'unit')} finished before")
     for what, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
         if units:
             signs = format_signs(unit.sign for unit in units)
-            print(f"{_plural(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
+            print(f"{counted(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
     if summary.odd:
         print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
     counts = Counter(summary.states.values())
     if summary.failures:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
-        print(f"{_plural(done.videos_failed, 'video')} failed{unread}:")
+        print(f"{counted(done.videos_failed, 'video')} failed{unread}:")
         for name, reason in summary.failures[:10]:
             print(printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:

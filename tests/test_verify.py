@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import shlex
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from kpsbatch.errors import DatasetError
 from kpsbatch.inspect import verify as verify_module
 from kpsbatch.inspect.verify import Verdict, check_keypoints, verify
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.json_files import write_json
 from kpsbatch.store.npz import write_npz
-from kpsbatch.store.outputs import Outputs, sealed, write_json
+from kpsbatch.store.outputs import Outputs, sealed
 from kpsbatch.work.run import open_outputs
 
 UNITS = [Unit("01", "train", sign) for sign in (1, 2, 3)]
@@ -352,3 +354,33 @@ def test_command_line(config, tmp_path):
     assert (tree["units"], tree["repaired"]) == (3, ["01-train/0001"])
     done = kpsbatch("verify", tmp_path / "config.yaml")
     assert done.stdout.splitlines()[-1].startswith("1 units are not done yet; next: python -m kpsbatch run ")
+
+
+def test_the_next_command_has_the_same_choices(config, tmp_path):
+    """What --set and the selection chose stays chosen in the command that is shown."""
+    npz(config).write_bytes(b"PK")
+    chosen = ("--set", "landmarks.recover_hands=true", "run.workers=1", "--signs", "1-3")
+    done = kpsbatch("verify", tmp_path / "config.yaml", "--repair", *chosen)
+    shown = next(line for line in done.stdout.splitlines() if "were removed" in line).partition("next: ")[2]
+    words = shlex.split(shown)
+    assert words[:4] == ["python", "-m", "kpsbatch", "run"]
+    assert words[5:] == list(chosen)
+    again = kpsbatch(*words[3:], "--shard", "2/3")  # it can be typed; sign 3 has failed before: nothing to do
+    assert "nothing is left to do" in again.stdout
+
+
+def test_failed_videos_count_in_the_exit_status(config, tmp_path):
+    """Where all is right but videos are recorded as failed, verify ends like run: with 1."""
+    done = kpsbatch("verify", tmp_path / "config.yaml")
+    assert "3 right, 0 wrong" in done.stdout
+    assert "3 videos are recorded as failed" in done.stdout
+    assert done.returncode == 1
+    assert kpsbatch("verify", tmp_path / "config.yaml", "--signs", "1").returncode == 0
+
+
+def test_outputs_of_other_settings_are_not_offered_to_repair(config, tmp_path):
+    """--repair would do nothing for them; what would is said."""
+    done = kpsbatch("verify", tmp_path / "config.yaml", "--set", "landmarks.running_mode=video")
+    lines = done.stdout.splitlines()
+    assert "--repair leaves 2 units: run with its settings, or with --overwrite" in lines
+    assert not any(line.startswith("--repair removes") for line in lines)

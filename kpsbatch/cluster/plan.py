@@ -25,8 +25,9 @@ from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.dataset.layout import check_root, may_have_video, no_video
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import SubmitError
+from kpsbatch.store.json_files import read_json, write_json
 from kpsbatch.store.npz import write_atomically
-from kpsbatch.store.outputs import INTERNAL, explained, states_to_redo, write_json
+from kpsbatch.store.outputs import INTERNAL, explained, states_to_redo
 from kpsbatch.work.run import open_outputs
 from kpsbatch.work.shards import cut_into_chunks
 
@@ -169,8 +170,8 @@ def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
 
 def read_jobs(folder: Path) -> Jobs:
     """The jobs of a submission; none where nothing was noted."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        tree = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
+    with contextlib.suppress(KeyError, TypeError):
+        tree = read_json(folder / "jobs.json") or {}
         return Jobs(tree["cluster"], tuple(tree["jobs"]))
     return Jobs("")
 

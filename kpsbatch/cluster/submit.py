@@ -141,7 +141,12 @@ def array_sizes(shards: int) -> list[int]:
 
 
 def batch_script(config: Config, plan: Plan, tasks: int, after: str = "") -> str:
-    """The script that sbatch gets for an array of `tasks` tasks, as submitit writes it."""
+    """The script that sbatch gets for an array of `tasks` tasks, as submitit writes it.
+
+    Raises:
+        SubmitError: The output root or the container is none that a batch job could use.
+    """
+    _refuse_paths(config)
     logs = _logs(config, plan)
     command = f"{_python(config)} -u -m submitit.core._submit {shlex.quote(str(logs))}"
     array = {"map_count": tasks} if tasks > 1 else {}

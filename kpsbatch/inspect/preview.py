@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import zipfile
@@ -40,8 +39,9 @@ from kpsbatch.inspect.draw import (
     tile,
 )
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.json_files import read_json
 from kpsbatch.store.npz import write_atomically
-from kpsbatch.store.outputs import INTERNAL
+from kpsbatch.store.outputs import records_of, settings_of_record
 
 CELL = 320
 COLUMNS = 4
@@ -228,20 +228,8 @@ def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:
 
 def _made_with(root: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings that made an output, and its record; empty where they can't be found."""
-    for folder in sorted((root / INTERNAL / "records").glob("*/")):
-        for suffix in (".json", ".partial.json"):
-            path = folder / f"{unit.name}{suffix}"
-            if path.exists():
-                return _read(folder / "settings.json"), _read(path)
-    return {}, {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
+    record = next((path for path, _ in records_of(root, unit.name)), None)
+    return (settings_of_record(record) or {}, read_json(record) or {}) if record else ({}, {})
 
 
 def _aspect(record: Mapping[str, Any], video: str) -> float:

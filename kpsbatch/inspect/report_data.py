@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -18,14 +17,14 @@ from kpsbatch.dataset.layout import may_have_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.outputs import INTERNAL
+from kpsbatch.store.json_files import read_json
+from kpsbatch.store.outputs import INTERNAL, RECORD_SUFFIXES
 from kpsbatch.store.run_state import is_lost, read_runs
 
 PARTS = tuple(Topology.PARTS)
 STATES = ("complete", "partial", "failed", "foreign", "left", "absent")
 """Of a unit: as recorded; foreign: an output without a record; left: not done yet; absent: no video in the dataset."""
 
-_SUFFIXES = ((".partial.json", "partial"), (".failed.json", "failed"), (".json", "complete"))
 READERS = 8
 
 
@@ -174,7 +173,7 @@ def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, to
             if row.state == "left" and not may_have_video(config.dataset, row.unit):
                 row.state = "absent"
     for digest, count in fingerprints.most_common():
-        settings = _read(root / INTERNAL / "records" / digest / "settings.json") or {}
+        settings = read_json(root / INTERNAL / "records" / digest / "settings.json") or {}
         settings.setdefault("landmarks", {}).setdefault("parts", ["pose", "face", "hands"])
         data.settings[digest] = (settings, count)
     return data
@@ -187,7 +186,7 @@ def _find_records(root: Path, folders: Iterable[str]) -> dict[str, tuple[Path, s
     for records in sorted((root / INTERNAL / "records").glob("*/")):
         for folder in folders:
             for name in _names(records / folder):
-                suffix, state = next(((end, state) for end, state in _SUFFIXES if name.endswith(end)), ("", ""))
+                suffix = next((suffix for suffix in RECORD_SUFFIXES if name.endswith(suffix)), "")
                 if not suffix or name.startswith("."):
                     continue
                 unit, path = f"{folder}/{name.removesuffix(suffix)}", records / folder / name
@@ -196,7 +195,7 @@ def _find_records(root: Path, folders: Iterable[str]) -> dict[str, tuple[Path, s
                         times.setdefault(str(older), _modified(older))
                     if times[str(found[unit][0])] >= times[str(path)]:
                         continue
-                found[unit] = path, state
+                found[unit] = path, RECORD_SUFFIXES[suffix]
     return found
 
 
@@ -217,15 +216,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _load(found: tuple[Path, str] | None) -> dict[str, Any] | None:
-    return None if found is None else _read(found[0])
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        tree = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return tree if isinstance(tree, dict) else None
+    return None if found is None else read_json(found[0])
 
 
 def _add(data: ReportData, row: UnitRow, record: Mapping[str, Any]) -> bool:

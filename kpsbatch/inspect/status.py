@@ -8,14 +8,12 @@ looking for models, so of several that fit, the one that was written to last cou
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,9 @@ from kpsbatch.dataset.labels import Label, load_labels
 from kpsbatch.dataset.layout import may_have_video, unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.inspect.logs import TaskLog, task_logs
-from kpsbatch.store.fingerprint import Fingerprint, differences, settings_of
-from kpsbatch.store.outputs import INTERNAL, Outputs, State
+from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, differences, installed_version, settings_of
+from kpsbatch.store.json_files import read_json
+from kpsbatch.store.outputs import INTERNAL, Outputs, State, records_of, settings_of_record
 from kpsbatch.store.run_state import is_lost, union_seconds
 
 JSON_VERSION = 1
@@ -353,11 +352,11 @@ def find_settings(config: Config) -> tuple[Fingerprint, list[str]]:
     """
     ours = settings_of(config)
     fitting: list[tuple[bool, float, Fingerprint]] = []
-    installed = _installed_mediapipe()
+    installed = installed_version("mediapipe")
     for path in (config.output.root / INTERNAL / "records").glob("*/settings.json"):
-        theirs = _read_json(path)
+        theirs = read_json(path)
         if theirs is not None and not differences({key: theirs.get(key) for key in ours}, ours):
-            right_version = installed in ("", theirs.get("mediapipe"))
+            right_version = installed in (UNKNOWN, theirs.get("mediapipe"))
             fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
     if not fitting:
         return Fingerprint(ours, ""), []
@@ -371,13 +370,6 @@ def find_settings(config: Config) -> tuple[Fingerprint, list[str]]:
     return chosen, notes
 
 
-def _installed_mediapipe() -> str:
-    try:
-        return version("mediapipe")
-    except PackageNotFoundError:
-        return ""
-
-
 def _last_written(folder: Path) -> float:
     """When a record was last added below a folder."""
     latest = 0.0
@@ -387,20 +379,11 @@ def _last_written(folder: Path) -> float:
     return latest
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        return tree if isinstance(tree, dict) else None
-    return None
-
-
 def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
     """One line about outputs that were made with other settings."""
     why = "they have no record"
-    for path in sorted((outputs.root / INTERNAL / "records").glob("*/settings.json")):
-        names = [path.parent / f"{units[0].name}{suffix}" for suffix in (".json", ".partial.json")]
-        theirs = _read_json(path)
-        if theirs is not None and any(name.exists() for name in names):
+    for record, _ in records_of(outputs.root, units[0].name):
+        if (theirs := settings_of_record(record)) is not None:
             ours = outputs.fingerprint.settings
             why = "; ".join(differences({key: theirs.get(key) for key in ours}, ours)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"

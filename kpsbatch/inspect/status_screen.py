@@ -17,7 +17,7 @@ from rich.text import Text
 
 from kpsbatch.config import Config
 from kpsbatch.inspect.status import Failing, Status, StatusReader, Task
-from kpsbatch.progress import count_progress, show_duration
+from kpsbatch.progress import count_progress, counted, show_duration
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
@@ -160,7 +160,7 @@ def _speed(status: Status) -> Iterator[RenderableType]:
     else:
         yield Text("\nnothing ran yet")
         return
-    left = f", about {_plural(status.videos_left, 'video')} left" if status.videos_left else ""
+    left = f", about {counted(status.videos_left, 'video')} left" if status.videos_left else ""
     if status.seconds_to_go is not None and status.videos_left:
         left += f", {show_duration(status.seconds_to_go)} to go"
     elif status.count("left") and not status.task_states["running"]:
@@ -210,7 +210,7 @@ def _failing(status: Status, rows: int, watched: bool) -> Iterator[RenderableTyp
     if not status.failing:
         return
     total = len(status.failing) + status.failing_unread
-    yield Text(f"\n{_plural(total, 'unit')} with failed videos", style="bold")
+    yield Text(f"\n{counted(total, 'unit')} with failed videos", style="bold")
     for unit in status.failing[:rows]:
         yield _line(unit.unit, unit.label, _reasons(unit), watched)
     if total > rows:
@@ -221,12 +221,8 @@ def _reasons(unit: Failing) -> str:
     if not unit.videos:
         return f"{unit.state}; its record can't be read"
     video, reason = unit.videos[0]
-    more = f" (and {_plural(unit.failed - 1, 'more video')})" if unit.failed > 1 else ""
+    more = f" (and {counted(unit.failed - 1, 'more video')})" if unit.failed > 1 else ""
     return f"{unit.state}; {video}: {reason}{more}"
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _line(unit: str, label: str, what: str, one_row: bool) -> Text:

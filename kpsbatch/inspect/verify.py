@@ -20,7 +20,8 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.layout import check_root, list_unit
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.outputs import STATES, Outputs, State, explained, open_record, write_json
+from kpsbatch.store.json_files import read_json, write_json
+from kpsbatch.store.outputs import STATES, Outputs, State, explained, open_record
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 
@@ -160,10 +161,7 @@ def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> boo
 
 def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     path = outputs.settings_path
-    try:
-        same = json.loads(path.read_bytes()) == json.loads(json.dumps(outputs.fingerprint.settings))
-    except (OSError, ValueError, RecursionError):
-        same = False
+    same = read_json(path) == json.loads(json.dumps(outputs.fingerprint.settings))
     if same or not outputs.records.is_dir():
         return []
     if repair:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 VALUES_VERSION = 1
 """Counts up when a release computes other values from the same settings."""
 
+UNKNOWN = "unknown"
+"""The version of a package that is not installed."""
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -23,6 +27,14 @@ class Fingerprint:
 
     settings: dict[str, Any]
     digest: str
+
+
+def installed_version(package: str) -> str:
+    """Version of an installed package, without importing it, or `UNKNOWN`."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return UNKNOWN
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -28,16 +28,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.fingerprint import Fingerprint, differences
-from kpsbatch.store.npz import (
-    discard,
-    is_stale,
-    publish,
-    sha256_of,
-    sync_directory,
-    write_atomically,
-    write_npz,
-    write_temporary,
-)
+from kpsbatch.store.json_files import json_bytes, read_json, write_json
+from kpsbatch.store.npz import discard, is_stale, publish, sha256_of, sync_directory, write_npz, write_temporary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +43,8 @@ State = Literal["complete", "partial", "failed", "foreign"]
 STATES: tuple[State, ...] = ("complete", "partial", "failed")
 """What a record can say of its unit."""
 
-_SUFFIXES: dict[str, State] = {".partial.json": "partial", ".failed.json": "failed", ".json": "complete"}
+RECORD_SUFFIXES: dict[str, State] = {".partial.json": "partial", ".failed.json": "failed", ".json": "complete"}
+"""How a record's name ends, by what it says of its unit; the first that fits counts."""
 
 
 def states_to_redo(retry_failed: bool) -> set[str]:
@@ -77,7 +70,7 @@ class Outputs:
 
     def record_path(self, unit: Unit, state: State) -> Path:
         """The record of a unit in a given state."""
-        suffix = next(suffix for suffix, named in _SUFFIXES.items() if named == state)
+        suffix = next(suffix for suffix, named in RECORD_SUFFIXES.items() if named == state)
         return self.records / f"{unit.name}{suffix}"
 
     @property
@@ -133,7 +126,7 @@ class Outputs:
                 records = _names_in(self.records / folder, sweep)
             for unit in members:
                 stem = f"{unit.sign:04}"
-                recorded = next((state for suffix, state in _SUFFIXES.items() if stem + suffix in records), None)
+                recorded = next((state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records), None)
                 if f"{stem}.npz" in files:
                     states[unit] = recorded if recorded in ("complete", "partial") else "foreign"
                 elif recorded == "failed":
@@ -172,11 +165,9 @@ class Outputs:
 
     def _mixed(self, name: str) -> OutputError:
         why = "it has no record"
-        for settings in sorted((self.root / INTERNAL / "records").glob("*/settings.json")):
-            if any((settings.parent / f"{name}{suffix}").exists() for suffix in _SUFFIXES):
-                with contextlib.suppress(OSError, ValueError):
-                    theirs = json.loads(settings.read_text(encoding="utf-8"))
-                    why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
+        for record, _ in records_of(self.root, name):
+            if (theirs := settings_of_record(record)) is not None:
+                why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
         return OutputError(
             f"outputs must come from one set of settings: {name}.npz in {self.root} was made with others: {why}; "
             "choose another output.root, or --overwrite"
@@ -235,7 +226,7 @@ class Outputs:
                     if states.get(unit) in ("complete", "partial"):
                         return False
                 _remove(final)
-                for path in self._all_records(unit):
+                for path, _ in records_of(self.root, unit.name):
                     _remove(path)
                 publish(temporary_record, recorded)
                 if temporary is not None:
@@ -272,7 +263,7 @@ class Outputs:
         with explained(self.root):
             refuse_outside(self.root, self.npz_path(unit).parent, self.records / unit.folder)
             _remove(self.npz_path(unit))
-            for path in self._all_records(unit):
+            for path, _ in records_of(self.root, unit.name):
                 _remove(path)
 
     def other_records(self, unit: Unit) -> list[Path]:
@@ -282,14 +273,7 @@ class Outputs:
             OutputError: They can't be listed.
         """
         with explained(self.root):
-            return [path for path in self._all_records(unit) if self.records not in path.parents]
-
-    def _all_records(self, unit: Unit) -> Iterator[Path]:
-        """Every record of a unit that is there, under any fingerprint."""
-        for folder in (self.root / INTERNAL / "records").glob("*"):
-            for suffix in _SUFFIXES:
-                if (path := folder / f"{unit.name}{suffix}").exists():
-                    yield path
+            return [path for path, _ in records_of(self.root, unit.name) if self.records not in path.parents]
 
     def read_record(self, unit: Unit, state: State) -> dict[str, Any] | None:
         """The record of a unit, or None where it is missing or damaged."""
@@ -318,6 +302,24 @@ class Outputs:
                     pass
                 break
             yield
+
+
+def records_of(root: Path, unit: str) -> Iterator[tuple[Path, State]]:
+    """Every record of a unit that is there, under any settings, and the state that it tells.
+
+    Args:
+        root: The output folder.
+        unit: Its name, such as 01-train/0007.
+    """
+    for folder in sorted((root / INTERNAL / "records").glob("*")):
+        for suffix, state in RECORD_SUFFIXES.items():
+            if (path := folder / f"{unit}{suffix}").exists():
+                yield path, state
+
+
+def settings_of_record(record: Path) -> dict[str, Any] | None:
+    """The settings under which a record lies, if they can be read."""
+    return read_json(record.parents[1] / "settings.json")
 
 
 @contextlib.contextmanager
@@ -393,22 +395,6 @@ def open_record(path: Path) -> tuple[dict[str, Any], str]:
     except (ValueError, RecursionError):
         whole = False
     return record, "" if whole else "its record is damaged: it differs from its own checksum"
-
-
-def json_bytes(tree: Mapping[str, Any]) -> bytes:
-    """The bytes of a JSON file, readable by people."""
-    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")
-
-
-def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically, readable by people.
-
-    Raises:
-        OSError: It could not be written.
-    """
-    data = json_bytes(tree)
-    write_atomically(path, lambda file: file.write(data))
 
 
 def _names_in(folder: Path, sweep: bool) -> set[str]:

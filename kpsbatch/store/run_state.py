@@ -9,7 +9,6 @@ else. A requeued task writes the file of its first attempt again.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.errors import InterruptedRun, OutputError
-from kpsbatch.store.outputs import INTERNAL, refuse_outside, write_json
+from kpsbatch.store.json_files import read_json, write_json
+from kpsbatch.store.outputs import INTERNAL, refuse_outside
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -147,11 +147,8 @@ def read_run(root: Path, origin: Origin) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
-        run = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(run, dict) and "state" in run:
-            return run
-    return None
+    run = read_json(path)
+    return run if run is not None and "state" in run else None
 
 
 def is_lost(run: Mapping[str, Any], now: float | None = None) -> bool:

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import kpsbatch
@@ -21,7 +20,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.layout import Listing, check_root, list_unit, listed_size, no_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import InterruptedRun, ModelError
-from kpsbatch.store.fingerprint import Fingerprint, fingerprint
+from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, fingerprint, installed_version
 from kpsbatch.store.outputs import Outputs, State, explained, states_to_redo
 from kpsbatch.store.run_state import ALONE, Origin, tracked
 from kpsbatch.work.cores import worker_count, worker_memory
@@ -114,14 +113,6 @@ class _OpenUnit:
     started: float = field(default_factory=time.time)
 
 
-def installed_version(package: str) -> str:
-    """Version of an installed package, without importing it; "unknown" where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     """The output folder as this config sees it, and the job that fills it.
 
@@ -131,7 +122,7 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
 
     mediapipe_version = installed_version("mediapipe")
-    if mediapipe_version == "unknown":
+    if mediapipe_version == UNKNOWN:
         raise ModelError("mediapipe must be installed (it is not); run `make setup`")
     bundles = find_bundles(config.landmarks.models)
     print_of: Fingerprint = fingerprint(config, bundles, mediapipe_version)
