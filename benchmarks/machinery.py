@@ -1,10 +1,11 @@
 """What the machinery around the landmarkers costs: the real run with a stub in their place.
 
-    python benchmarks/machinery.py [--videos 4000] [--workers 2] [--cost 0] [--frames 60]
+    python benchmarks/machinery.py [--videos 4000] [--workers 2] [--cost 0] [--frames 60] [--like FILE.npz]
     python benchmarks/machinery.py --resume           plan and resume a finished KArSL-502 (3,012 units)
     python benchmarks/machinery.py --memory           memory of the parent and a worker over 2,000 videos
 
-The stub takes `--cost` milliseconds of a core for a frame and returns random keypoints, the hardest to compress.
+The stub takes `--cost` milliseconds of a core for a frame and returns random keypoints, the hardest to compress, or
+with `--like` those of an output.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ from kpsbatch.work.video_job import VideoTask
 class StubJob:
     """A job that burns a given time for each frame and makes keypoints up."""
 
-    def __init__(self, frames: int, cost: float) -> None:
-        self.frames, self.cost = frames, cost
+    def __init__(self, frames: int, cost: float, like: Path | None = None) -> None:
+        self.frames, self.cost, self.like = frames, cost, like
 
     def open(self) -> None:
         self.keypoints = np.random.default_rng(0).random((self.frames, 184, 4), np.float32)
+        if self.like is not None:
+            with np.load(self.like) as stored:
+                rows = np.concatenate([stored[name] for name in stored.files])
+            self.keypoints = np.resize(rows, self.keypoints.shape).astype(np.float32)
 
     def do(self, task: VideoTask, heartbeat: Callable[[], None]) -> VideoKeypoints:
         started = time.perf_counter()
@@ -64,9 +69,8 @@ def make_dataset(root: Path, signs: int, videos: int) -> Config:
     return load_config(root / "config.yaml")
 
 
-def throughput(root: Path, videos: int, workers: int, frames: int, cost: float) -> None:
+def throughput(root: Path, videos: int, workers: int, job: StubJob) -> None:
     config = make_dataset(root, max(1, videos // 25), 25)
-    job = StubJob(frames, cost)
     outputs = Outputs(config.output.root, Fingerprint({"models": {}}, "stub"))
     counts = {1, workers}
     rates = {}
@@ -81,7 +85,7 @@ def throughput(root: Path, videos: int, workers: int, frames: int, cost: float) 
         rates[count] = done / summary.seconds
         share = summary.worker_seconds / (summary.seconds * count)
         print(
-            f"{count} workers: {done} videos of {frames} frames at {cost:g} ms in {summary.seconds:.1f} s: "
+            f"{count} workers: {done} videos of {job.frames} frames at {job.cost:g} ms in {summary.seconds:.1f} s: "
             f"{rates[count]:.0f} videos/s; workers busy {share:.1%} of the time"
         )
     if len(rates) == 2:
@@ -128,14 +132,16 @@ def main() -> None:
     parser.add_argument("--cost", type=float, default=0.0)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--like", type=Path, help="an output whose keypoints the stub returns")
     arguments = parser.parse_args()
+    job = StubJob(arguments.frames, arguments.cost, arguments.like and arguments.like.absolute())
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.resume:
             resume(Path(scratch))
         elif arguments.memory:
             memory(Path(scratch))
         else:
-            throughput(Path(scratch), arguments.videos, arguments.workers, arguments.frames, arguments.cost)
+            throughput(Path(scratch), arguments.videos, arguments.workers, job)
 
 
 if __name__ == "__main__":
