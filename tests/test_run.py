@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -599,9 +600,9 @@ class TestModels:
         """Without mediapipe the run says so."""
 
         def missing(package: str) -> str:
-            raise run_module.PackageNotFoundError(package)
+            raise PackageNotFoundError(package)
 
-        monkeypatch.setattr(run_module, "version", missing)
+        monkeypatch.setattr("kpsbatch.store.fingerprint.version", missing)
         with pytest.raises(ModelError, match="mediapipe must be installed"):
             run(load_config(small))
 
