@@ -85,8 +85,7 @@ class WorkerPool:
         tasks_per_worker: After that many tasks a worker is replaced by a fresh one.
         environment: Environment variables for the workers, besides the parent's own.
         max_memory: Bytes of resident memory above which a worker is killed; one that is above half of it between two
-            tasks is replaced. (RLIMIT_DATA would count what is reserved too: gigabytes for MediaPipe's idle threads on
-            a node of many cores.)
+            tasks is replaced. (RLIMIT_DATA would count memory that is reserved and never used, too.)
     """
 
     def __init__(
