@@ -41,8 +41,7 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
     clip = list(throughput.square_frames(arguments.clip)) if arguments.clip else scaling.demo_frames()
-    videos = throughput.videos_from(clip, arguments.videos)
-    throughput.lay_out((video[: arguments.frames] for video in videos), scratch)
+    throughput.lay_out(throughput.videos_from(clip, arguments.videos, arguments.frames), scratch)
     settings = [f"run.workers={arguments.workers}", "run.videos_per_worker=1000000"]
     settings += [f"landmarks.running_mode={arguments.mode}"]
     config = load_config(scratch / "config.yaml", settings)

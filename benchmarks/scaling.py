@@ -43,22 +43,23 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
     clip = list(throughput.square_frames(arguments.clip)) if arguments.clip else demo_frames()
     throughput.lay_out(throughput.videos_from(clip, arguments.videos), scratch / "data")
-    throughput.lay_out([clip[:1]], scratch / "tiny")
     step = max(1, arguments.workers // 4)
     counts = sorted({1, *range(step, arguments.workers, step), arguments.workers})
     rates: dict[int, list[float]] = {count: [] for count in counts}
     cpu: dict[int, list[float]] = {count: [] for count in counts}
-    frames = arguments.videos * throughput.LENGTH - 1
+    frames = arguments.videos * throughput.LENGTH
+    for count in counts:  # a video for each worker, so that all of them start
+        throughput.lay_out([clip[:1]] * count, scratch / f"start-{count}")
     for turn in range(arguments.rounds + 1):
         for count in counts:
             way = f"kpsbatch {arguments.mode}, no second look"
             command = throughput.ways(count)[way]
-            start = throughput.execute(command, scratch / "tiny", scratch / f"tiny-{turn}-{count}")
+            start = throughput.execute(command, scratch / f"start-{count}", scratch / f"started-{turn}-{count}")
             run = throughput.execute(command, scratch / "data", scratch / f"out-{turn}-{count}")
             if turn:  # the first is a warm-up
-                rates[count].append(frames / (run.seconds - start.seconds))
-                cpu[count].append(1000 * (run.cpu - start.cpu) / frames)
-    print(f"{arguments.mode} mode, {frames + 1} frames, {arguments.rounds} rounds; medians, of the ratios too\n")
+                rates[count].append((frames - count) / (run.seconds - start.seconds))
+                cpu[count].append(1000 * (run.cpu - start.cpu) / (frames - count))
+    print(f"{arguments.mode} mode, {frames} frames, {arguments.rounds} rounds; medians, of the ratios too\n")
     print("| workers | frames/s | against one | from | to | CPU ms a frame |\n|---|---|---|---|---|---|")
     for count in counts:
         ratios = [rate / one for rate, one in zip(rates[count], rates[1], strict=True)]

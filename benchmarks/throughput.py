@@ -4,7 +4,7 @@
 
 All ways do the same dataset (the demo, or videos of 40 frames at 256x256 cut out of a clip), each as whole processes,
 in turn, several rounds after a warm-up; medians, and ratios of the medians. Frames per second are of the whole run,
-start-up included, and without the start-up (a run over one video of one frame).
+start-up included, and without the start-up (a run over one video of one frame for each worker).
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def square_frames(clip: Path) -> Iterator[bytes]:
         yield cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
-def videos_from(clip: Sequence[bytes], count: int) -> Iterator[list[bytes]]:
+def videos_from(clip: Sequence[bytes], count: int, length: int = LENGTH) -> Iterator[list[bytes]]:
     """Cut videos out of a clip: each begins seven frames later than the one before, and may go on at the beginning."""
     for video in range(count):
-        yield [clip[(7 * video + index) % len(clip)] for index in range(LENGTH)]
+        yield [clip[(7 * video + index) % len(clip)] for index in range(length)]
 
 
 def lay_out(videos: Iterable[Sequence[bytes]], data: Path) -> None:
@@ -135,7 +135,8 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
         frames = arguments.videos * LENGTH
     else:
         frames = sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)
-    lay_out([[next((data / "dataset").rglob("*.jpg")).read_bytes()]], tiny)
+    start_frame = next((data / "dataset").rglob("*.jpg")).read_bytes()
+    lay_out([[start_frame]] * arguments.workers, tiny)  # a video for each worker, so that all of them start
     commands = ways(arguments.workers)
     runs: dict[str, list[Run]] = defaultdict(list)
     starts: dict[str, list[Run]] = defaultdict(list)
@@ -159,7 +160,7 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
         start = statistics.median(run.seconds for run in starts[way])
         cpu = statistics.median(run.cpu for run in runs[way])
         peak = statistics.median(run.peak for run in runs[way])
-        rate, steady = frames / seconds, (frames - 1) / max(seconds - start, 1e-9)
+        rate, steady = frames / seconds, (frames - arguments.workers) / max(seconds - start, 1e-9)
         plain, plain_steady = plain or rate, plain_steady or steady
         print(
             f"| {way} | {rate:.1f} | {rate / arguments.workers:.1f} | {rate / plain:.2f} | {steady:.1f} | "

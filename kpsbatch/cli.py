@@ -301,10 +301,11 @@ def submit(
     if cluster == "local":
         if not dry_run:
             status = _submit_here(settings, plan, quiet)
-            look = _command("status" if status == 1 else "logs", config, overrides)
             if status == 1:
+                look = _command("status", config, overrides, signers, splits, signs, adjusted)
                 print(f"some videos failed; which and why: {look}")
             elif status == 2:
+                look = _command("logs", config, overrides)
                 print(f"kpsbatch: a shard failed; why: {look} --failed", file=sys.stderr)
             raise typer.Exit(status)
         print("would run here, one shard after another")
@@ -507,11 +508,11 @@ def verify(
         print(json.dumps(verdict.as_tree(), indent=1))
     else:
         again = _command("run", config, overrides, signers, splits, signs, adjusted)
-        print_verdict(verdict, again)
+        print_verdict(verdict, again, repair=repair)
     raise typer.Exit(verdict.exit_status)
 
 
-def print_verdict(verdict: Verdict, again: str) -> None:
+def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
     """Say what is wrong with which output, and what to do; `again` is the command that does what is left."""
     from kpsbatch.progress import counted
 
@@ -526,7 +527,7 @@ def print_verdict(verdict: Verdict, again: str) -> None:
         print(f"--repair leaves {counted(count, 'unit')}: {why}")
     if verdict.repaired:
         print(f"{len(verdict.repaired)} units were removed; next: {again}")
-    elif units - {unit for unit, _ in verdict.kept}:
+    elif not repair and units - {unit for unit, _ in verdict.kept}:
         print("--repair removes what is wrong, so that the next run redoes just that")
     if verdict.left:
         print(f"{len(verdict.left)} units are not done yet; next: {again}")
@@ -681,7 +682,8 @@ def _command(
     """A command to go on with, as to be typed: started in the way this one was, with the same choices."""
     program = ["kpsbatch"] if Path(sys.argv[0]).name == "kpsbatch" else ["python", "-m", "kpsbatch"]
     words = [*program, name, str(config)]
-    for option, values in (("set", overrides), ("signers", signers), ("splits", splits), ("signs", signs)):
+    words += [f"--set={change}" for change in overrides or ()]  # its value can end in .yaml, see spread_values
+    for option, values in (("signers", signers), ("splits", splits), ("signs", signs)):
         words += [f"--{option}", *values] if values else []
     return shlex.join([*words, "--adjusted"] if adjusted else words)
 

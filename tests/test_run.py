@@ -280,6 +280,16 @@ def videos(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> list[
     return short
 
 
+def test_a_graph_that_fails_costs_one_video(demo, videos, tmp_path):
+    """After an error inside MediaPipe the worker has new landmarkers; closing the broken ones raises nothing."""
+    job = open_job(load(demo, tmp_path))
+    expected = do(job, videos[0])
+    job._landmarker._reader._whole_picture.width = -1.0
+    with pytest.raises(RuntimeError, match="CalculatorGraph"):
+        do(job, videos[0])
+    np.testing.assert_array_equal(do(job, videos[0]), expected)
+
+
 class TestSettings:
     def test_adjusted(self, demo, videos, tmp_path):
         """Each part is shifted to its reference point and scaled by its reference length."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import signature
 from types import TracebackType
 from typing import Any
@@ -188,12 +189,13 @@ class Landmarker:
         return self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
 
     def close(self) -> None:
-        """Close the landmarkers; safe to call twice."""
+        """Close the landmarkers; safe to call twice. One that has failed says so again when it is closed: not here."""
         for name in ("_pose", "_face", "_hands", "_region"):
             landmarker = getattr(self, name, None)
             if landmarker is not None:
-                landmarker.close()
                 setattr(self, name, None)
+                with suppress(RuntimeError, ValueError):
+                    landmarker.close()
 
     def __enter__(self) -> Landmarker:
         return self
