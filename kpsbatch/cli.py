@@ -285,6 +285,7 @@ def submit(
     """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
     from kpsbatch.cluster import submit as cluster_submit
     from kpsbatch.cluster.plan import make_plan
+    from kpsbatch.progress import counted
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster must be slurm or local (got {cluster!r})")
@@ -295,9 +296,14 @@ def submit(
     plan = make_plan(settings, overwrite=overwrite, retry_failed=retry_failed)
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if not plan.shards:
-        print(f"nothing left to do: {plan.finished} units are finished{missing}; outputs: {settings.output.root}")
-        return
-    print(f"{plan.units} units in {len(plan.shards)} shards; {plan.finished} units are finished{missing}")
+        print(
+            f"nothing left to do: {counted(plan.finished, 'unit')} finished{missing}; outputs: {settings.output.root}"
+        )
+        if plan.failing:
+            print(f"units with failed videos: {plan.failing}; mend the data, then submit again with --retry-failed")
+        raise typer.Exit(int(plan.failing > 0))
+    shards = counted(len(plan.shards), "shard")
+    print(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
     if cluster == "local":
         if not dry_run:
             status = _submit_here(settings, plan, quiet)
@@ -375,10 +381,11 @@ def logs(
         Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")
     ] = None,
     overrides: Set = None,
+    adjusted: Adjusted = False,
     debug: Debug = False,
 ) -> None:
     """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
-    settings = _load(config, overrides)
+    settings = _load(config, overrides, adjusted=adjusted)
     from kpsbatch.inspect.logs import task_logs
 
     tasks = task_logs(settings.output.root)
@@ -520,17 +527,20 @@ def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
         print(printable(f"{problem.place}: {problem.what}"))
     units = {problem.unit for problem in verdict.problems}
     right = verdict.units - len(units - {None})
-    print(f"{verdict.units} units with {verdict.videos} videos read: {right} right, {verdict.units - right} wrong")
+    read = f"{counted(verdict.units, 'unit')} with {counted(verdict.videos, 'video')}"
+    print(f"{read} read: {right} right, {verdict.units - right} wrong")
     if verdict.failed_videos:
-        print(f"{verdict.failed_videos} videos are recorded as failed; mend the data, then run with --retry-failed")
+        failed = counted(verdict.failed_videos, "video")
+        print(f"{failed} recorded as failed; mend the data, then run with --retry-failed")
     for why, count in Counter(why for _, why in verdict.kept).items():
         print(f"--repair leaves {counted(count, 'unit')}: {why}")
     if verdict.repaired:
-        print(f"{len(verdict.repaired)} units were removed; next: {again}")
+        print(f"{counted(len(verdict.repaired), 'unit')} removed; next: {again}")
     elif not repair and units - {unit for unit, _ in verdict.kept}:
         print("--repair removes what is wrong, so that the next run redoes just that")
     if verdict.left:
-        print(f"{len(verdict.left)} units are not done yet; next: {again}")
+        next_command = "" if verdict.kept else f"; next: {again}"  # a run would refuse outputs of other settings
+        print(f"{counted(len(verdict.left), 'unit')} not done yet{next_command}")
 
 
 @app.command()
@@ -588,11 +598,14 @@ def report(
     signers: Signers = None,
     splits: Splits = None,
     signs: Signs = None,
+    adjusted: Adjusted = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
-    settings = _load(config, overrides, signers, splits, signs)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o must end in .html or .htm (got {page.name!r})")
+    settings = _load(config, overrides, signers, splits, signs, adjusted)
     from kpsbatch.dataset.labels import labels_of
     from kpsbatch.inspect.report import write_report
     from kpsbatch.inspect.report_data import gather

@@ -389,7 +389,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     try:
         tree = _read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"config must be a YAML file: {path} does not exist (try: kpsbatch demo demo)") from None
+        raise ConfigError(
+            f"config must be a YAML file: {path} does not exist (try: python -m kpsbatch demo demo)"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config must be a readable YAML file: {path}: {_one_line(error)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -37,7 +37,13 @@ def print_summary(config: Config, summary: Summary) -> None:
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
     if summary.kept:
-        print(f"{len(summary.kept)} of them are good in the output of an earlier run, and stay as they are")
+        print(f"{counted(len(summary.kept), 'video')} of an earlier run are good in its output, and stay as they are")
+    if summary.bad_frames:
+        worst, most = summary.bad_frames.most_common(1)[0]
+        print(
+            f"{counted(summary.bad_frames.total(), 'frame')} of {counted(len(summary.bad_frames), 'video')} can't be "
+            + printable(f"read, their rows are zeros; most in {worst}: {most}")
+        )
     if counts["partial"] or counts["failed"]:
         print(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "

@@ -254,6 +254,8 @@ class TestFormats:
         (records / "01-train" / "0007.json").write_text(json.dumps({"videos": {"take (1)": {"sizes": {"120x80": 5}}}}))
         clip = clip_of_unit(config, Unit("01", "train", 7))
         assert (clip.adjusted, clip.frames, clip.aspect) == (True, None, 1.5)
+        (records / "settings.json").write_text(json.dumps({"landmarks": {"coordinates": "image"}}))
+        assert clip_of_unit(config, Unit("01", "train", 7), adjusted=True).adjusted is False  # the record knows
         assert write_preview(clip, tmp_path / "p.png") == LENGTH
 
     def test_unreadable_frame(self, config, tmp_path):
@@ -310,6 +312,15 @@ class TestChoice:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(OutputError, match=r"must be a readable npz|does not exist"):
+            clip_of_file(path)
+
+    def test_damaged_output(self, tmp_path):
+        """Damage that only decompressing finds is one line, too."""
+        path = store(tmp_path, {"v": keypoints()})
+        data = bytearray(path.read_bytes())
+        data[60:90] = bytes(30)
+        path.write_bytes(data)
+        with pytest.raises(OutputError, match="must be a readable npz"):
             clip_of_file(path)
 
     def test_another_shape(self, tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from processes import kpsbatch
 
-from kpsbatch.config import Config, load_config
+from kpsbatch.config import Config, LandmarksConfig, load_config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
@@ -33,6 +33,7 @@ from kpsbatch.inspect.report_data import (
     ranked,
     reason_of,
 )
+from kpsbatch.store.fingerprint import VALUES_VERSION, settings_of
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
 NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}
@@ -80,7 +81,12 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
     path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = "image" if digest == DIGEST else "video"
-    settings = {"models": {"pose": "9264f0aa"}, "landmarks": {"running_mode": mode, "parts": ["pose", "face", "hands"]}}
+    settings = {
+        "models": {"pose": "9264f0aa"},
+        "values_version": VALUES_VERSION,
+        "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models"}),
+        "output": {"dtype": "float32"},
+    }
     (records / "settings.json").write_text(json.dumps(settings))
     path.write_text(
         json.dumps(
@@ -194,6 +200,22 @@ class TestGather:
         data = gather(mine)
         assert {digest: count for digest, (_, count) in data.settings.items()} == {DIGEST: 1, "ba9876543210": 1}
         assert "landmarks.running_mode is &#x27;video&#x27; there" in render(mine, data, samples=0)
+
+    def test_other_settings(self, config, tmp_path):
+        """Outputs that a run with this config would refuse are named, with what differs."""
+        mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
+        put(tmp_path, Unit("01", "train", 1), {"a": video(3, 3)})
+        settings = tmp_path / "_kpsbatch" / "records" / DIGEST / "settings.json"
+        settings.write_text(json.dumps(settings_of(mine)))
+        assert gather(mine).other_settings == {}
+        adjusted = settings_of(mine) | {"landmarks": settings_of(mine)["landmarks"] | {"coordinates": "adjusted"}}
+        settings.write_text(json.dumps(adjusted))
+        data = gather(mine)
+        what = "landmarks.coordinates is 'adjusted' there, 'image' here"
+        assert data.other_settings == {DIGEST: what}
+        assert f"1 unit made with other settings than the config's</a>: {html.escape(what)}" in render(
+            mine, data, samples=0
+        )
 
     def test_no_output(self, config, tmp_path):
         """Without an output folder it says what to do."""
@@ -340,6 +362,14 @@ class TestPage:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert re.fullmatch(r"report: .*r\.html \(0\.\d MB, 11 videos in 16 units\)\n", done.stdout)
+        config_file = config.output.root.parent / "config.yaml"
+        before = config_file.read_bytes()
+        done = kpsbatch("report", config_file, "-o", config_file)
+        assert (done.returncode, done.stderr) == (
+            2,
+            "kpsbatch: -o must end in .html or .htm (got 'config.yaml')\n",
+        )
+        assert config_file.read_bytes() == before
         assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 

@@ -30,6 +30,7 @@ from kpsbatch.dataset.layout import Video
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
+from kpsbatch.inspect.verify import verify
 from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
@@ -447,6 +448,7 @@ class TestBadData:
         done = kpsbatch("run", small, "--quiet")
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
+        assert "1 frame of 1 video can't be read, their rows are zeros; most in 01-train/0001/file: 1" in done.stdout
         assert "corrupt.mp4 can't be opened" in done.stdout
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
@@ -493,11 +495,29 @@ class TestBadData:
         shutil.copytree(videos[0].path, unit / "bad", dirs_exist_ok=True)
         (unit / "bad" / "1.jpg").unlink()
         done = kpsbatch("run", small, "--retry-failed", "--signs", "1", "--quiet")
-        assert "1 of them are good in the output of an earlier run, and stay as they are" in done.stdout
+        assert "1 video of an earlier run are good in its output, and stay as they are" in done.stdout
         after = read_outputs(out)["01-train/0001.npz"]
         assert set(after) == {good, second, "bad"}
         np.testing.assert_array_equal(after[second], before[second])
         assert "unreadable" in records(out)["01-train/0001.json"]["videos"][second]["kept_since"]
+
+    def test_a_redo_keeps_what_the_dataset_has_no_more(self, small, videos):
+        """A good video whose frames are gone stays in the output of a unit that is done again."""
+        unit, good = unit_of(small, 1), videos[0].name
+        (unit / "bad").mkdir()
+        (unit / "bad" / "1.jpg").touch()
+        out = small.parent / "out"
+        config = load_config(small, ["dataset.signs=1"])
+        run(config)
+        before = read_outputs(out)["01-train/0001.npz"]
+        shutil.rmtree(unit / good)
+        summary = run(config, retry_failed=True)
+        assert summary.kept == [f"01-train/0001/{good}"]
+        np.testing.assert_array_equal(read_outputs(out)["01-train/0001.npz"][good], before[good])
+        assert "does not have it" in records(out)["01-train/0001.partial.json"]["videos"][good]["kept_since"]
+        verdict = verify(config, repair=True)
+        assert verdict.repaired == []
+        assert [why for _, why in verdict.kept] == ["the dataset does not have all of its videos any more"]
 
     def test_share_of_bad_frames(self, small):
         """run.max_bad_frames decides how many bad frames a video may have."""

@@ -240,7 +240,7 @@ class TestSubmission:
         shutil.rmtree(project.parent / "data" / "01" / "train" / "0002")
         (project.parent / "data" / "01" / "train" / "0003" / "v").rmdir()
         done = kpsbatch("submit", project, "--signs", "1-3")
-        assert "1 units in 1 shards; 0 units are finished, 2 have no video" in done.stdout
+        assert "1 unit in 1 shard; 0 finished before, 2 have no video" in done.stdout
         [folder] = list_submissions(project.parent / "out")
         plan = read_plan(folder)
         assert [shard.signs for shard in plan.shards] == [(1,)]
@@ -305,6 +305,8 @@ class TestLocal:
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert done.returncode == 1, done.stdout + done.stderr
+        look = done.stdout.partition("some videos failed; which and why: ")[2].split()
+        assert look == ["python", "-m", "kpsbatch", "status", str(project), "--signs", "4"]
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
         assert "01-train/0004/v: " in shown
@@ -313,7 +315,10 @@ class TestLocal:
         """--retry-failed redoes a failed unit once: the task that is requeued finds it done."""
         kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         out = project.parent / "out"
-        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "4").stdout
+        again = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
+        assert "nothing left to do" in again.stdout
+        assert "units with failed videos: 1; mend the data, then submit again with --retry-failed" in again.stdout
+        assert again.returncode == 1
         [record] = out.rglob("0004.failed.json")
         first = record.stat().st_mtime
         assert kpsbatch("submit", project, "--cluster", "local", "--signs", "4", "--retry-failed").returncode == 1

@@ -348,12 +348,12 @@ def test_command_line(config, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("01-train/0001: its npz has 2 bytes; its record says ")
-    assert "3 units with 1 videos read: 2 right, 1 wrong" in lines
+    assert "3 units with 1 video read: 2 right, 1 wrong" in lines
     assert lines[-1].startswith("--repair removes what is wrong")
     tree = json.loads(kpsbatch("verify", tmp_path / "config.yaml", "--json", "--repair").stdout)
     assert (tree["units"], tree["repaired"]) == (3, ["01-train/0001"])
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert done.stdout.splitlines()[-1].startswith("1 units are not done yet; next: python -m kpsbatch run ")
+    assert done.stdout.splitlines()[-1].startswith("1 unit not done yet; next: python -m kpsbatch run ")
 
 
 def test_the_next_command_has_the_same_choices(config, tmp_path):
@@ -361,7 +361,7 @@ def test_the_next_command_has_the_same_choices(config, tmp_path):
     npz(config).write_bytes(b"PK")
     chosen = ("--set", "landmarks.recover_hands=true", "run.workers=1", "--signs", "1-3")
     done = kpsbatch("verify", tmp_path / "config.yaml", "--repair", *chosen)
-    shown = next(line for line in done.stdout.splitlines() if "were removed" in line).partition("next: ")[2]
+    shown = next(line for line in done.stdout.splitlines() if "removed; next" in line).partition("next: ")[2]
     words = shlex.split(shown)
     assert words[:4] == ["python", "-m", "kpsbatch", "run"]
     assert words[5:] == ["--set=landmarks.recover_hands=true", "--set=run.workers=1", "--signs", "1-3"]
@@ -373,7 +373,7 @@ def test_failed_videos_count_in_the_exit_status(config, tmp_path):
     """Where all is right but videos are recorded as failed, verify ends like run: with 1."""
     done = kpsbatch("verify", tmp_path / "config.yaml")
     assert "3 right, 0 wrong" in done.stdout
-    assert "3 videos are recorded as failed" in done.stdout
+    assert "3 videos recorded as failed" in done.stdout
     assert done.returncode == 1
     assert kpsbatch("verify", tmp_path / "config.yaml", "--signs", "1").returncode == 0
 

@@ -52,6 +52,7 @@ class Plan:
         overwrite, retry_failed: As on the command line.
         finished: Units that were finished already.
         missing: Units without a folder or without a video.
+        failing: Finished units of which videos failed, and that are not done again; not kept with the plan.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Plan:
     retry_failed: bool = False
     finished: int = 0
     missing: int = 0
+    failing: int = 0
 
     @property
     def units(self) -> int:
@@ -93,6 +95,7 @@ def make_plan(config: Config, *, overwrite: bool = False, retry_failed: bool = F
         overwrite=overwrite,
         retry_failed=retry_failed,
         finished=len(units) - len(open_units),
+        failing=sum(state in ("partial", "failed") for state in states.values()) if not retry_failed else 0,
         missing=len(open_units) - unfinished.total(),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -145,7 +146,7 @@ def clip_of_unit(
     name, keypoints = load_video(config.output.root / f"{unit.name}.npz", video)
     settings, record = _made_with(config.output.root, unit)
     coordinates = settings.get("landmarks", {}).get("coordinates")
-    is_adjusted = adjusted or (looks_adjusted(keypoints) if coordinates is None else coordinates == "adjusted")
+    is_adjusted = (adjusted or looks_adjusted(keypoints)) if coordinates is None else coordinates == "adjusted"
     frames = None
     if not (blank or is_adjusted):
         listing = list_unit(config.dataset, unit)
@@ -205,7 +206,7 @@ def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any]]
             keypoints = np.asarray(arrays[name])
     except FileNotFoundError:
         raise OutputError(f"a preview needs an output: {path} does not exist; run the config first") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, AttributeError) as error:
         raise OutputError(f"an output must be a readable npz: {path}: {error}; `verify` says which to redo") from None
     if keypoints.ndim != 3 or keypoints.shape[1:] != (Topology.POINTS, 4) or not len(keypoints):
         raise OutputError(f"a video must be (T, 184, 4): {path} holds {name!r} with {keypoints.shape}")

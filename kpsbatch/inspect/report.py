@@ -23,6 +23,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import KpsbatchError, OutputError
 from kpsbatch.inspect.preview import clip_of_unit, drawn_frames, spread
 from kpsbatch.inspect.report_data import (
+    RECORDED,
     ReportData,
     UnitRow,
     VideoRow,
@@ -235,7 +236,10 @@ def _broken(data: ReportData, names: Names) -> Iterable[tuple[str, str]]:
         yield "warn", f"{_count(len(left), 'unit')} left to do: {_examples(left, names)}"
     if absent := _of_state(data, "absent"):
         yield "quiet", f"{_count(len(absent), 'unit')} without a video in the dataset: {_examples(absent, names)}"
-    if len(data.settings) > 1:
+    for digest, what in data.other_settings.items():
+        count = _count(data.settings[digest][1], "unit")
+        yield "bad", f'<a href="#settings">{count} made with other settings than the config\'s</a>: {escape(what)}'
+    if len(data.settings) > 1 + len(data.other_settings):
         (first, _), (second, _) = list(data.settings.values())[:2]
         what = "; ".join(differences(second, first)[:3])
         yield "bad", f'<a href="#settings">Outputs of {len(data.settings)} different settings</a>: {escape(what)}'
@@ -304,12 +308,12 @@ def _cards(cards: Iterable[str]) -> str:
 
 
 def _progress(data: ReportData) -> str:
-    done = sum(row.state in ("complete", "partial") for row in data.units)
+    done = sum(row.state in RECORDED for row in data.units)
     possible = sum(row.state != "absent" for row in data.units)
     frames = sum(video.frames for video in data.videos)
     seconds = sum(video.seconds for video in data.videos)
     cards = [
-        _card(f"{done:,} of {possible:,}", "units done", 100 * done / possible if possible else None),
+        _card(f"{done:,} of {possible:,}", "units finished", 100 * done / possible if possible else None),
         _card(f"{len(data.videos):,}", "videos read"),
         _card(f"{len(data.failures):,}", "videos failed"),
         _card(f"{frames:,}", "frames"),
@@ -516,7 +520,7 @@ def _sample(config: Config, config_path: Path, video: VideoRow, names: Names) ->
     )
     where = {"signer": unit.signer, "split": unit.split, "sign": unit.sign, "video": video.name}
     options = " ".join(f"--{option} {shlex.quote(str(value))}" for option, value in where.items())
-    command = f"kpsbatch preview {shlex.quote(str(config_path))} {options} -o video.mp4"
+    command = f"python -m kpsbatch preview {shlex.quote(str(config_path))} {options} -o video.mp4"
     return (
         f'<figure><figcaption>{caption}</figcaption><div class="strip">{strip}</div>'
         f'<details class="small"><summary class="quiet">As a video</summary><code>{escape(command)}</code></details>'
@@ -682,7 +686,7 @@ def _groups(config: Config, data: ReportData) -> dict[str, Any]:
     rows: dict[tuple[str, str], dict[str, int]] = {}
     for row in data.units:
         group = rows.setdefault((row.unit.signer, row.unit.split), dict.fromkeys(("done", *_GROUP_COUNTS), 0))
-        group["done"] += row.state in ("complete", "partial")
+        group["done"] += row.state in RECORDED
         for state in ("left", "failed", "absent"):
             group[state] += row.state == state
         group["videos"] += row.videos - row.failed
@@ -691,7 +695,7 @@ def _groups(config: Config, data: ReportData) -> dict[str, Any]:
         group["bad"] += row.bad
     columns = [_column("signer", "Signer", "word"), _column("split", "Split", "word")]
     columns += [
-        _column("done", "Units done", "number"),
+        _column("done", "Units finished", "number"),
         *(_column(key, label, "number") for key, label in _GROUP_COUNTS.items()),
     ]
     return {"columns": columns, "rows": [[*key, *group.values()] for key, group in rows.items()]}

@@ -17,6 +17,7 @@ from kpsbatch.dataset.layout import may_have_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.fingerprint import differences, settings_of
 from kpsbatch.store.json_files import read_json
 from kpsbatch.store.outputs import INTERNAL, RECORD_SUFFIXES
 from kpsbatch.store.run_state import is_lost, read_runs
@@ -24,6 +25,9 @@ from kpsbatch.store.run_state import is_lost, read_runs
 PARTS = tuple(Topology.PARTS)
 STATES = ("complete", "partial", "failed", "foreign", "left", "absent")
 """Of a unit: as recorded; foreign: an output without a record; left: not done yet; absent: no video in the dataset."""
+
+RECORDED = ("complete", "partial", "failed")
+"""Finished, as `status` counts it: all videos are in, some failed, all failed."""
 
 READERS = 8
 
@@ -111,6 +115,7 @@ class ReportData:
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
         runs: State files, the oldest first, each with `lost` added.
         settings: By fingerprint: the settings, and how many units have them.
+        other_settings: By fingerprint: how they differ from the config's, which a run would refuse.
         versions: How many units were made with which version of what.
         hosts: How many units each host made.
         odd: Entries of the dataset that are no videos, by what is odd about them.
@@ -123,6 +128,7 @@ class ReportData:
     bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    other_settings: dict[str, str] = field(default_factory=dict)
     versions: Counter[tuple[str, str]] = field(default_factory=Counter)
     hosts: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
@@ -172,8 +178,11 @@ def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, to
         for row in data.units:
             if row.state == "left" and not may_have_video(config.dataset, row.unit):
                 row.state = "absent"
+    ours = settings_of(config)
     for digest, count in fingerprints.most_common():
         settings = read_json(root / INTERNAL / "records" / digest / "settings.json") or {}
+        if what := differences({key: settings.get(key) for key in ours}, ours):
+            data.other_settings[digest] = "; ".join(what[:3])
         settings.setdefault("landmarks", {}).setdefault("parts", ["pose", "face", "hands"])
         data.settings[digest] = (settings, count)
     return data

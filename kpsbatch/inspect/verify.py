@@ -210,7 +210,10 @@ def _check_unit(config: Config, outputs: Outputs, unit: Unit) -> _Unit:
     elif not damage and names:
         lacking = [name for name in names if name not in videos]
         found += [(name, "the dataset has it, the output and its record do not") for name in lacking]
-        found += [(name, "its record has it, the dataset does not") for name in videos if name not in names]
+        gone = [name for name in videos if name not in names]
+        found += [(name, "its record has it, the dataset does not") for name in gone]
+        if not set(gone).isdisjoint(good):
+            result.keep = "the dataset does not have all of its videos any more"
     result.problems += [Problem(unit, video, what) for video, what in found]
     return result
 

@@ -74,7 +74,8 @@ class Summary:
         unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
         odd: Entries of the dataset that are no videos, by what is odd about them.
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
-        kept: unit/video of those that failed in this run, but are good in the output of an earlier one, which stays.
+        kept: unit/video of those that failed in this run or are gone, but are good in the output of an earlier one.
+        bad_frames: Unreadable frames of the videos that succeeded, by unit/video; only videos that have some.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -90,6 +91,7 @@ class Summary:
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    bad_frames: Counter[str] = field(default_factory=Counter)
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
@@ -302,6 +304,8 @@ def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summa
         summary.failures.append((f"{task.unit.name}/{task.video.name}", outcome.problem))
     else:
         summary.frames += outcome.value.summary["frames"]
+        if bad := outcome.value.summary["bad_frames"]:
+            summary.bad_frames[f"{task.unit.name}/{task.video.name}"] = bad
         summary.worker_seconds += outcome.value.summary["seconds"]["total"]
     unit = open_units[task.unit]
     unit.outcomes[task.video.name] = outcome
@@ -322,10 +326,11 @@ class _Stored(NamedTuple):
 def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _Stored:
     """Write the two files of a unit, in a writer's thread.
 
-    A video that fails in a redo keeps what an earlier run with the same settings made of it: a redo loses nothing.
+    A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
+    made of it: a redo loses nothing.
     """
     unit = done.unit
-    redo = done.replace and any(outcome.problem for outcome in done.outcomes.values())
+    redo = done.replace
     good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
     seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
@@ -344,7 +349,7 @@ def _assemble(
     before: Mapping[str, tuple[NDArray[Any], dict[str, Any]]],
     workers: int,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any], Literal["complete", "partial", "failed"]]:
-    """The arrays, the record and the state of a unit; `before` is what to keep of it where a video failed."""
+    """The arrays, the record and the state of a unit; `before` is what to keep of it where nothing better is there."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, Any] = {}
     for video in done.listing.videos:
@@ -357,6 +362,9 @@ def _assemble(
         else:
             arrays[video.name] = outcome.value.keypoints
             videos[video.name] = {**outcome.value.summary, "attempts": outcome.attempts}
+    for name in before.keys() - videos.keys():
+        arrays[name], earlier = before[name]
+        videos[name] = {**earlier, "kept_since": "the dataset does not have it any more"}
     state: Literal["complete", "partial", "failed"] = (
         "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
     )

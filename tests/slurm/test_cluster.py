@@ -179,7 +179,8 @@ class TestInterruption:
         assert {unit[-4:] for unit in left} == {"0002"}
         before = project.begun()
         again = project.kpsbatch("submit")
-        assert f"{len(left)} units in 1 shards" in again.stdout
+        assert f"{len(left)} unit" in again.stdout
+        assert "in 1 shard;" in again.stdout
         project.finish(again.stdout.split("jobs:")[1].split()[0])
         assert project.units() == all_units(3)
         assert {video[:-3] for video in (project.begun() - before)} == left
