@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -305,7 +306,7 @@ class TestLocal:
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert done.returncode == 1, done.stdout + done.stderr
-        look = done.stdout.partition("some videos failed; which and why: ")[2].split()
+        look = shlex.split(done.stdout.partition("some videos failed; which and why: ")[2])
         assert look == ["python", "-m", "kpsbatch", "status", str(project), "--signs", "4"]
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown

@@ -23,7 +23,8 @@ if "FAKE_SECONDS" in os.environ:
         time.sleep(seconds)
         points = np.full((2, 184, 4), task.unit.sign, np.float32)
         return SimpleNamespace(
-            keypoints=points, summary={"frames": 2, "seconds": {"total": seconds, "landmarkers": seconds}}
+            keypoints=points,
+            summary={"frames": 2, "bad_frames": 0, "seconds": {"total": seconds, "landmarkers": seconds}},
         )
 
     VideoJob.open, VideoJob.do = _open, _do
