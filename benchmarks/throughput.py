@@ -106,14 +106,14 @@ def lay_out(videos: Iterable[Sequence[bytes]], data: Path) -> None:
     )
 
 
-def shares(output: Path) -> dict[str, float]:
-    """Where the workers' seconds went, from the records."""
+def worker_seconds(output: Path) -> dict[str, float]:
+    """Where the workers' seconds went, from the records: in all, and by what they did."""
     seconds: dict[str, float] = defaultdict(float)
     for record in output.glob("_kpsbatch/records/*/*/*.json"):
         for video in json.loads(record.read_text())["videos"].values():
             for name, value in video["seconds"].items():
                 seconds[name] += value
-    return {name: value / seconds["total"] for name, value in seconds.items()}
+    return seconds
 
 
 def main() -> None:
@@ -169,8 +169,13 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
     print("\nwhere the workers' time goes:")
     for way in commands:
         if way.startswith("kpsbatch"):
-            share = shares(scratch / f"out-{way}-{arguments.rounds}")
-            print(f"  {way}: " + ", ".join(f"{name} {value:.1%}" for name, value in share.items() if name != "total"))
+            spent = worker_seconds(scratch / f"out-{way}-{arguments.rounds}")
+            steady = arguments.workers * (runs[way][-1].seconds - starts[way][-1].seconds)
+            parts = {name: value / spent["total"] for name, value in spent.items() if name != "total"}
+            print(
+                f"  {way}: " + ", ".join(f"{name} {value:.1%}" for name, value in parts.items()) + "; waiting (for "
+                f"transport, storing, the last video) {max(0.0, 1 - spent['total'] / steady):.1%}, start left out"
+            )
 
 
 if __name__ == "__main__":

@@ -72,10 +72,11 @@ def extract(
     rows: list[NDArray[np.float32]] = []
     bad: list[Frame] = []
     sizes: dict[str, int] = {}
-    in_landmarkers = 0.0
-    started = time.perf_counter()
+    in_landmarkers = in_decoding = 0.0
+    started = asked = time.perf_counter()
     counts: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
     for frame in frames:
+        in_decoding += time.perf_counter() - asked
         if frame.image is None:
             bad.append(frame)
             rows.append(np.zeros((Topology.POINTS, 4), np.float32))
@@ -99,6 +100,7 @@ def extract(
             )
         if on_frame is not None:
             on_frame()
+        asked = time.perf_counter()
     examples = [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]]
     if len(bad) == len(rows) or len(bad) > max_bad_frames * len(rows):
         first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
@@ -121,6 +123,7 @@ def extract(
             "seconds": {
                 "total": round(time.perf_counter() - started, 4),
                 "landmarkers": round(in_landmarkers, 4),
+                "decoding": round(in_decoding, 4),
             },
         },
     )
