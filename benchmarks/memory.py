@@ -15,7 +15,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import scaling
 import throughput
 
 from kpsbatch.config import load_config
@@ -40,7 +39,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
-    clip = list(throughput.square_frames(arguments.clip)) if arguments.clip else scaling.demo_frames()
+    clip = throughput.frames_of(arguments.clip)
     throughput.lay_out(throughput.videos_from(clip, arguments.videos, arguments.frames), scratch)
     settings = [f"run.workers={arguments.workers}", "run.videos_per_worker=1000000"]
     settings += [f"landmarks.running_mode={arguments.mode}"]

@@ -16,16 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import cv2
 import throughput
 
-from kpsbatch.demo.signer import render_video
 from kpsbatch.work.cores import available_cores
-
-
-def demo_frames() -> list[bytes]:
-    images, _ = render_video(2, 1, 1, 80)
-    return [cv2.imencode(".jpg", image[..., ::-1])[1].tobytes() for image in images]
 
 
 def main() -> None:
@@ -41,7 +34,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
-    clip = list(throughput.square_frames(arguments.clip)) if arguments.clip else demo_frames()
+    clip = throughput.frames_of(arguments.clip)
     throughput.lay_out(throughput.videos_from(clip, arguments.videos), scratch / "data")
     step = max(1, arguments.workers // 4)
     counts = sorted({1, *range(step, arguments.workers, step), arguments.workers})

@@ -22,9 +22,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 import cv2
+import hands
 
 from kpsbatch.demo.dataset import write_demo
+from kpsbatch.demo.signer import render_video
 from kpsbatch.work.cores import available_cores
 
 ROOT = Path(__file__).parents[1]
@@ -73,17 +77,10 @@ def execute(command: list[str], data: Path, output: Path) -> Run:
     return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def square_frames(clip: Path) -> Iterator[bytes]:
-    """The frames of a clip at 256x256, as JPEG files."""
-    capture = cv2.VideoCapture(str(clip))
-    while True:
-        there, image = capture.read()
-        if not there:
-            return
-        side = min(image.shape[:2])
-        top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-        square = cv2.resize(image[top : top + side, left : left + side], (256, 256), interpolation=cv2.INTER_AREA)
-        yield cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+def frames_of(clip: Path | None) -> list[bytes]:
+    """The frames of a clip, or of the demo's signer, at 256x256, as JPEG files."""
+    images = hands.load(clip, 256) if clip else render_video(2, 1, 1, 80)[0]
+    return [cv2.imencode(".jpg", image[..., ::-1])[1].tobytes() for image in images]
 
 
 def videos_from(clip: Sequence[bytes], count: int, length: int = LENGTH) -> Iterator[list[bytes]]:
@@ -131,7 +128,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:
     data, tiny = scratch / "data", scratch / "tiny"
     if arguments.clip:
-        lay_out(videos_from(list(square_frames(arguments.clip)), arguments.videos), data)
+        lay_out(videos_from(frames_of(arguments.clip), arguments.videos), data)
         frames = arguments.videos * LENGTH
     else:
         frames = sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)

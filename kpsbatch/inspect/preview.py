@@ -229,7 +229,7 @@ def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:
 
 def _made_with(root: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings that made an output, and its record; empty where they can't be found."""
-    record = next((path for path, _ in records_of(root, unit.name)), None)
+    record = next(records_of(root, unit.name), None)
     return (settings_of_record(record) or {}, read_json(record) or {}) if record else ({}, {})
 
 

@@ -23,7 +23,6 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import KpsbatchError, OutputError
 from kpsbatch.inspect.preview import clip_of_unit, drawn_frames, spread
 from kpsbatch.inspect.report_data import (
-    RECORDED,
     ReportData,
     UnitRow,
     VideoRow,
@@ -35,6 +34,7 @@ from kpsbatch.inspect.report_data import (
 from kpsbatch.progress import show_duration
 from kpsbatch.store.fingerprint import differences
 from kpsbatch.store.npz import write_atomically
+from kpsbatch.store.outputs import STATES
 from kpsbatch.store.run_state import union_seconds
 
 Names = Mapping[int, Label]
@@ -308,7 +308,7 @@ def _cards(cards: Iterable[str]) -> str:
 
 
 def _progress(data: ReportData) -> str:
-    done = sum(row.state in RECORDED for row in data.units)
+    done = sum(row.state in STATES for row in data.units)
     possible = sum(row.state != "absent" for row in data.units)
     frames = sum(video.frames for video in data.videos)
     seconds = sum(video.seconds for video in data.videos)
@@ -686,7 +686,7 @@ def _groups(config: Config, data: ReportData) -> dict[str, Any]:
     rows: dict[tuple[str, str], dict[str, int]] = {}
     for row in data.units:
         group = rows.setdefault((row.unit.signer, row.unit.split), dict.fromkeys(("done", *_GROUP_COUNTS), 0))
-        group["done"] += row.state in RECORDED
+        group["done"] += row.state in STATES
         for state in ("left", "failed", "absent"):
             group[state] += row.state == state
         group["videos"] += row.videos - row.failed

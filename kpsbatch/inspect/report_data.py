@@ -17,18 +17,12 @@ from kpsbatch.dataset.layout import may_have_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.fingerprint import differences, settings_of
+from kpsbatch.store.fingerprint import differences_of, settings_of
 from kpsbatch.store.json_files import read_json
 from kpsbatch.store.outputs import INTERNAL, RECORD_SUFFIXES
 from kpsbatch.store.run_state import is_lost, read_runs
 
 PARTS = tuple(Topology.PARTS)
-STATES = ("complete", "partial", "failed", "foreign", "left", "absent")
-"""Of a unit: as recorded; foreign: an output without a record; left: not done yet; absent: no video in the dataset."""
-
-RECORDED = ("complete", "partial", "failed")
-"""Finished, as `status` counts it: all videos are in, some failed, all failed."""
-
 READERS = 8
 
 
@@ -77,7 +71,11 @@ class Failure(NamedTuple):
 
 @dataclass
 class UnitRow:
-    """One unit and the sums over its videos; see `VideoRow` for the counts."""
+    """One unit and the sums over its videos; see `VideoRow` for the counts.
+
+    Its state is what its record tells (one of `outputs.STATES`: it is finished), or foreign: an output without a
+    record; left: not done yet; absent: no video in the dataset.
+    """
 
     unit: Unit
     state: str
@@ -181,7 +179,7 @@ def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, to
     ours = settings_of(config)
     for digest, count in fingerprints.most_common():
         settings = read_json(root / INTERNAL / "records" / digest / "settings.json") or {}
-        if what := differences({key: settings.get(key) for key in ours}, ours):
+        if what := differences_of(settings, ours):
             data.other_settings[digest] = "; ".join(what[:3])
         settings.setdefault("landmarks", {}).setdefault("parts", ["pose", "face", "hands"])
         data.settings[digest] = (settings, count)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.config import Config, DatasetConfig, format_signs
-from kpsbatch.dataset.labels import Label, load_labels
+from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.layout import may_have_video, unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.inspect.logs import TaskLog, task_logs
-from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, differences, installed_version, settings_of
+from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, differences_of, installed_version, settings_of
 from kpsbatch.store.json_files import read_json
 from kpsbatch.store.outputs import INTERNAL, Outputs, State, records_of, settings_of_record
 from kpsbatch.store.run_state import is_lost, union_seconds
@@ -232,8 +232,7 @@ class StatusReader:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._units = units_of(config.dataset)
-        labels = config.dataset.labels
-        self._labels: Mapping[int, Label] = {} if labels is None else load_labels(labels)
+        self._labels: Mapping[int, Label] = labels_of(config.dataset.labels)
         self._with_video: set[Unit] = set()
 
     def read(self, on_unit: OnUnit = lambda done, total: None) -> Status:
@@ -355,7 +354,7 @@ def find_settings(config: Config) -> tuple[Fingerprint, list[str]]:
     installed = installed_version("mediapipe")
     for path in (config.output.root / INTERNAL / "records").glob("*/settings.json"):
         theirs = read_json(path)
-        if theirs is not None and not differences({key: theirs.get(key) for key in ours}, ours):
+        if theirs is not None and not differences_of(theirs, ours):
             right_version = installed in (UNKNOWN, theirs.get("mediapipe"))
             fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
     if not fitting:
@@ -382,10 +381,9 @@ def _last_written(folder: Path) -> float:
 def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
     """One line about outputs that were made with other settings."""
     why = "they have no record"
-    for record, _ in records_of(outputs.root, units[0].name):
+    for record in records_of(outputs.root, units[0].name):
         if (theirs := settings_of_record(record)) is not None:
-            ours = outputs.fingerprint.settings
-            why = "; ".join(differences({key: theirs.get(key) for key in ours}, ours)[:3]) or "unknown"
+            why = "; ".join(differences_of(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
 
 

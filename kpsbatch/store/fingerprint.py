@@ -68,6 +68,11 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     ]
 
 
+def differences_of(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """The same of the sections that `ours` has, for settings that don't tell everything, see `settings_of`."""
+    return differences({key: theirs.get(key) for key in ours}, ours)
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():

@@ -165,7 +165,7 @@ class Outputs:
 
     def _mixed(self, name: str) -> OutputError:
         why = "it has no record"
-        for record, _ in records_of(self.root, name):
+        for record in records_of(self.root, name):
             if (theirs := settings_of_record(record)) is not None:
                 why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
         return OutputError(
@@ -226,7 +226,7 @@ class Outputs:
                     if states.get(unit) in ("complete", "partial"):
                         return False
                 _remove(final)
-                for path, _ in records_of(self.root, unit.name):
+                for path in records_of(self.root, unit.name):
                     _remove(path)
                 publish(temporary_record, recorded)
                 if temporary is not None:
@@ -263,7 +263,7 @@ class Outputs:
         with explained(self.root):
             refuse_outside(self.root, self.npz_path(unit).parent, self.records / unit.folder)
             _remove(self.npz_path(unit))
-            for path, _ in records_of(self.root, unit.name):
+            for path in records_of(self.root, unit.name):
                 _remove(path)
 
     def other_records(self, unit: Unit) -> list[Path]:
@@ -273,7 +273,7 @@ class Outputs:
             OutputError: They can't be listed.
         """
         with explained(self.root):
-            return [path for path, _ in records_of(self.root, unit.name) if self.records not in path.parents]
+            return [path for path in records_of(self.root, unit.name) if self.records not in path.parents]
 
     def read_record(self, unit: Unit, state: State) -> dict[str, Any] | None:
         """The record of a unit, or None where it is missing or damaged."""
@@ -304,17 +304,17 @@ class Outputs:
             yield
 
 
-def records_of(root: Path, unit: str) -> Iterator[tuple[Path, State]]:
-    """Every record of a unit that is there, under any settings, and the state that it tells.
+def records_of(root: Path, unit: str) -> Iterator[Path]:
+    """Every record of a unit that is there, under any settings.
 
     Args:
         root: The output folder.
         unit: Its name, such as 01-train/0007.
     """
     for folder in sorted((root / INTERNAL / "records").glob("*")):
-        for suffix, state in RECORD_SUFFIXES.items():
+        for suffix in RECORD_SUFFIXES:
             if (path := folder / f"{unit}{suffix}").exists():
-                yield path, state
+                yield path
 
 
 def settings_of_record(record: Path) -> dict[str, Any] | None:

@@ -330,7 +330,8 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _
     made of it: a redo loses nothing.
     """
     unit = done.unit
-    redo = done.replace
+    there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
+    redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
     good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
     seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
@@ -362,7 +363,7 @@ def _assemble(
         else:
             arrays[video.name] = outcome.value.keypoints
             videos[video.name] = {**outcome.value.summary, "attempts": outcome.attempts}
-    for name in before.keys() - videos.keys():
+    for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]
         videos[name] = {**earlier, "kept_since": "the dataset does not have it any more"}
     state: Literal["complete", "partial", "failed"] = (
