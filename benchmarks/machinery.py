@@ -23,8 +23,8 @@ import numpy as np
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.units import units_of
 from kpsbatch.landmarks.extract import VideoKeypoints
-from kpsbatch.store.fingerprint import Fingerprint
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.settings import Fingerprint
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoTask
 

@@ -23,7 +23,7 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
 from kpsbatch.inspect.status import StatusReader
-from kpsbatch.store.fingerprint import settings_of
+from kpsbatch.store.settings import settings_of
 
 VIDEOS = 25
 TASKS = 51

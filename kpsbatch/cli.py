@@ -19,9 +19,9 @@ import kpsbatch
 from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, printable
 
 if TYPE_CHECKING:
-    from kpsbatch.cluster.plan import Plan
     from kpsbatch.config import Config
     from kpsbatch.inspect.verify import Verdict
+    from kpsbatch.store.submissions import Plan
 
 MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
@@ -194,8 +194,6 @@ def run(
         if not mine:
             print(f"shard {shard} of {len(settings.dataset.signs)} signs holds none: nothing to do")
             return
-    else:
-        _mind_other_runs(settings, overwrite)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
             settings,
@@ -203,6 +201,7 @@ def run(
             overwrite=overwrite,
             retry_failed=retry_failed,
             on_progress=show,
+            on_notice=lambda notice: print(f"kpsbatch: {notice}", file=sys.stderr),
             stop_reason=stop,
             origin=origin,
         )
@@ -210,23 +209,6 @@ def run(
 
     print_summary(settings, summary)
     raise typer.Exit(summary.exit_status)
-
-
-def _mind_other_runs(config: Config, overwrite: bool) -> None:
-    """Say that another run is at work on the same outputs; refuse to overwrite them meanwhile."""
-    from kpsbatch.errors import OutputError
-    from kpsbatch.store.run_state import is_lost, read_runs
-
-    live = [run for run in read_runs(config.output.root) if run["state"] == "running" and not is_lost(run)]
-    if not live:
-        return
-    first = f"process {live[0]['pid']} on {live[0]['host']} since {live[0]['started']}"
-    others = f"{first} and {len(live) - 1} more" if len(live) > 1 else first
-    if overwrite:
-        raise OutputError(
-            f"--overwrite must have {config.output.root} for itself: {others} is at work there; wait for it"
-        )
-    print(f"kpsbatch: another run is at work on these outputs ({others}); both may do the same", file=sys.stderr)
 
 
 @app.command()
@@ -284,7 +266,7 @@ def submit(
 ) -> None:
     """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
     from kpsbatch.cluster import submit as cluster_submit
-    from kpsbatch.cluster.plan import make_plan
+    from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.progress import counted
 
     if cluster not in (None, "slurm", "local"):
@@ -293,7 +275,7 @@ def submit(
     cluster = cluster_submit.choose_cluster(cluster)
     if not (force or dry_run):
         cluster_submit.refuse_live(settings.output.root, cluster)
-    plan = make_plan(settings, overwrite=overwrite, retry_failed=retry_failed)
+    plan = plan_submission(settings, overwrite=overwrite, retry_failed=retry_failed)
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if not plan.shards:
         print(
@@ -351,7 +333,7 @@ def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
 
         def units_done(number: int) -> int:
             state = read_run(config.output.root, Origin(plan.id, number))
-            return int(state["units_done"]) if state else 0
+            return state.units_done if state else 0
 
         def on_end(number: int, status: int) -> None:
             nonlocal began

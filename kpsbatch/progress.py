@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as RichProgress
 
 if TYPE_CHECKING:
-    from kpsbatch.work.run import Progress
+    from kpsbatch.store.run_state import Progress
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0

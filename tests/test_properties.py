@@ -23,7 +23,7 @@ from kpsbatch.dataset.image_size import image_size
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import ConfigError, DatasetError
-from kpsbatch.store.json_files import json_bytes
+from kpsbatch.files import json_bytes
 from kpsbatch.store.outputs import open_record, sealed
 
 MAX_PIXELS = 100_000

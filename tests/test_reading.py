@@ -20,9 +20,9 @@ from kpsbatch.cli import main
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.fingerprint import Fingerprint
 from kpsbatch.store.npz import write_atomically, write_npz
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.settings import Fingerprint
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -33,7 +33,7 @@ from kpsbatch.inspect.report_data import (
     ranked,
     reason_of,
 )
-from kpsbatch.store.fingerprint import VALUES_VERSION, settings_of
+from kpsbatch.store.settings import VALUES_VERSION, settings_of
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
 NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}

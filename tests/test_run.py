@@ -34,9 +34,10 @@ from kpsbatch.inspect.verify import verify
 from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.outputs import INTERNAL
+from kpsbatch.store.run_state import Progress
+from kpsbatch.store.stored import INTERNAL
 from kpsbatch.work import run as run_module
-from kpsbatch.work.run import Progress, Summary, run
+from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kpsbatch.cluster.plan import Plan, Shard, write_jobs, write_plan
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import ConfigError
+from kpsbatch.files import temporary_path
 from kpsbatch.inspect import status_screen
 from kpsbatch.inspect.status import MAX_RECORDS, Status, StatusReader
-from kpsbatch.store.fingerprint import Fingerprint, settings_of
-from kpsbatch.store.npz import temporary_path
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.settings import Fingerprint, settings_of
+from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 
 HERE = Path(__file__).parent
 ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
+from kpsbatch.files import STALE_SECONDS, temporary_path, write_atomically
 from kpsbatch.store import npz as npz_module
 from kpsbatch.store import outputs as outputs_module
-from kpsbatch.store.fingerprint import Fingerprint, differences
-from kpsbatch.store.npz import STALE_SECONDS, temporary_path, write_atomically, write_npz
+from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.settings import Fingerprint, differences
 
 HERE = Path(__file__).parent
 UNIT, OTHER = Unit("01", "train", 7), Unit("01", "train", 8)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from kpsbatch.cluster.plan import list_submissions, make_plan, read_jobs, read_plan
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError
 from kpsbatch.store.run_state import ALONE, Origin, is_lost, job_of, read_run, run_id, tracked
+from kpsbatch.store.submissions import list_submissions, make_plan, read_jobs, read_plan
 
 REPO = Path(__file__).resolve().parent.parent
 ARRAY = REPO / "slurm" / "array.sh"

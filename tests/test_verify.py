@@ -20,10 +20,10 @@ from processes import kpsbatch
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
+from kpsbatch.files import write_json
 from kpsbatch.inspect import verify as verify_module
 from kpsbatch.inspect.verify import Verdict, check_keypoints, verify
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.json_files import write_json
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs, sealed
 from kpsbatch.work.run import open_outputs

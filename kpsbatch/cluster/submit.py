@@ -26,11 +26,11 @@ from submitit.core.utils import DelayedSubmission, FailedJobError
 from submitit.slurm.slurm import _make_sbatch_string
 
 import kpsbatch
-from kpsbatch.cluster.plan import Plan, plan_folder, write_jobs, write_plan
 from kpsbatch.cluster.task import run_shard, signal_delay
 from kpsbatch.config import Config
 from kpsbatch.errors import SubmitError
-from kpsbatch.store.run_state import Origin, is_alive_here, read_run, read_runs
+from kpsbatch.store.run_state import Origin, read_run, read_runs
+from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 from kpsbatch.work.signals import StopRequest
 
 COMMAND_SECONDS = 120
@@ -101,11 +101,11 @@ def refuse_live(root: Path, cluster: str) -> None:
     runs = read_runs(root)
     live: list[str] = []
     try:
-        live += _live_jobs(root, {run.get("job") for run in runs})
+        live += _live_jobs(root, {run.job for run in runs})
     except SubmitError:
         if cluster == "slurm":
             raise
-    live += [f"process {run['pid']}" for run in runs if not run.get("job") and is_alive_here(run)]
+    live += [f"process {run.pid}" for run in runs if not run.job and run.is_alive_here]
     if live:
         raise SubmitError(
             f"nothing else may work on the same output: {'; '.join(live)} on {root}; wait, cancel (scancel, kill), "
@@ -257,8 +257,8 @@ def _exit_status(config: Config, plan: Plan, number: int, job: Any) -> int:
     """How a local shard ended, from its files: submitit's controller doesn't tell."""
     if job.paths.result_pickle.exists():
         return 0
-    state = read_run(config.output.root, Origin(plan.id, number)) or {}
-    return {"finished": 1, "interrupted": 3}.get(str(state.get("state")), 2)
+    run = read_run(config.output.root, Origin(plan.id, number))
+    return {"finished": 1, "interrupted": 3}.get(run.state if run else "", 2)
 
 
 def _logs(config: Config, plan: Plan) -> Path:

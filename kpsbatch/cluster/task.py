@@ -38,11 +38,11 @@ def run_shard(folder: Path, number: int) -> int:
 
 
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
-    from kpsbatch.cluster.plan import read_plan
     from kpsbatch.progress import run_progress
-    from kpsbatch.store.run_state import Origin
+    from kpsbatch.store.run_state import Origin, Progress
+    from kpsbatch.store.submissions import read_plan
     from kpsbatch.summary import print_summary
-    from kpsbatch.work.run import Progress, run
+    from kpsbatch.work.run import run
 
     plan = read_plan(folder)
     shard = plan.shards[number]

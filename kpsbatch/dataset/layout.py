@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.units import Unit
@@ -13,6 +14,9 @@ from kpsbatch.errors import DatasetError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+Presence = Literal["videos", "absent", "empty", "unreadable"]
+"""What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,13 @@ class Listing:
     videos: tuple[Video, ...] = ()
     odd: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+
+    @property
+    def presence(self) -> Presence:
+        """The same in one word."""
+        if self.problem:
+            return "unreadable"
+        return "videos" if self.videos else "empty" if self.exists else "absent"
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -87,15 +98,15 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
     return Listing(folder, exists=True, videos=videos, odd=tuple(odd))
 
 
-def may_have_video(dataset: DatasetConfig, unit: Unit) -> bool:
-    """Whether a unit has a video, or can't be listed; stops at the first, so that thousands are asked in a second."""
+def presence(dataset: DatasetConfig, unit: Unit) -> Presence:
+    """What the dataset holds of a unit; stops at the first video, so that thousands are asked in a second."""
     try:
         with os.scandir(unit_folder(dataset, unit)) as entries:
-            return any(_problem(entry) is None for entry in entries)
+            return "videos" if any(_problem(entry) is None for entry in entries) else "empty"
     except FileNotFoundError:
-        return False
+        return "absent"
     except OSError:
-        return True  # the task says why
+        return "unreadable"
 
 
 def _problem(entry: os.DirEntry[str]) -> str | None:

@@ -13,7 +13,8 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.layout import check_root, list_unit, no_video
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import DatasetError
-from kpsbatch.work.run import Progress, run
+from kpsbatch.store.run_state import Progress
+from kpsbatch.work.run import run
 
 TASK_SECONDS = 3600.0
 """How long an array task should take: long against its start, short against the time that a lost node costs."""

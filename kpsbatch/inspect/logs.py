@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from kpsbatch.cluster.plan import list_submissions, log_file, read_jobs, read_plan
-from kpsbatch.store.run_state import LOST_SECONDS, is_lost, read_runs
+from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
+from kpsbatch.store.submissions import list_submissions, log_file, read_jobs, read_plan
 
 TAIL_BYTES = 64 * 1024
 QUIET_STATES = ("waiting", "starting", "running", "finished")
@@ -39,7 +36,7 @@ class TaskLog:
     counts: str
     error: str
     log: Path | None
-    run: Mapping[str, Any] | None = None
+    run: RunState | None = None
 
     @property
     def needs_a_look(self) -> bool:
@@ -71,7 +68,7 @@ def task_logs(root: Path) -> list[TaskLog]:
         plan, jobs = read_plan(folder), read_jobs(folder).jobs
         newest = plan.id
         since = (folder / "plan.json").stat().st_mtime
-        by_shard = {run["shard"]: run for run in runs if run.get("submission") == plan.id}
+        by_shard = {run.shard: run for run in runs if run.submission == plan.id}
         for number in range(len(plan.shards)):
             job = jobs[number] if number < len(jobs) else ""
             log = log_file(folder, job) if job else None
@@ -80,22 +77,22 @@ def task_logs(root: Path) -> list[TaskLog]:
     others = [
         run
         for run in runs
-        if not newest or (run.get("submission") or "") != newest
-        if (run["state"] == "running" and not is_lost(run)) or (not run.get("submission") and _started(run) > since)
+        if not newest or (run.submission or "") != newest
+        if run.is_running or (not run.submission and run.began > since)
     ]
-    return logs + [_task_log(run["run"], run, "", None) for run in sorted(others, key=_started)]
+    return logs + [_task_log(run.run, run, "", None) for run in sorted(others, key=lambda run: run.began)]
 
 
-def _task_log(name: str, run: Mapping[str, Any] | None, job: str, log: Path | None) -> TaskLog:
+def _task_log(name: str, run: RunState | None, job: str, log: Path | None) -> TaskLog:
     if run is None:
         return TaskLog(name, job, _state_without_run(log), "", "", "", log)
-    state = "lost" if is_lost(run) else run["state"]
-    if state == "finished" and run["videos_failed"]:
-        state = f"finished, {run['videos_failed']} videos failed"
-    counts = f"{run['units_done']}/{run['units']} units, {run['videos_done']}/{run['videos']} videos"
-    if log is None and run.get("log"):
-        log = Path(run["log"])
-    return TaskLog(name, job or _job_name(run), state, run["host"], counts, run["error"], log, run)
+    state = "lost" if run.is_lost() else str(run.state)
+    if state == "finished" and run.videos_failed:
+        state = f"finished, {run.videos_failed} videos failed"
+    counts = f"{run.units_done}/{run.units} units, {run.videos_done}/{run.videos} videos"
+    if log is None and run.log:
+        log = Path(run.log)
+    return TaskLog(name, job or run.job_name, state, run.host, counts, run.error, log, run)
 
 
 def _state_without_run(log: Path | None) -> str:
@@ -106,12 +103,3 @@ def _state_without_run(log: Path | None) -> str:
     if silent is None:
         return "waiting"
     return "starting" if silent < LOST_SECONDS else "failed before it could start"
-
-
-def _job_name(run: Mapping[str, Any]) -> str:
-    job, task = run.get("job"), run.get("array_task")
-    return "" if not job else f"{job}" if task is None else f"{job}_{task}"
-
-
-def _started(run: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(run["started"]).timestamp()

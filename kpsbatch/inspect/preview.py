@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import zipfile
 import zlib
@@ -23,6 +22,7 @@ from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.layout import Video, list_unit
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.files import write_atomically
 from kpsbatch.inspect.draw import (
     BACKGROUND,
     COLOURS,
@@ -40,9 +40,10 @@ from kpsbatch.inspect.draw import (
     tile,
 )
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.json_files import read_json
-from kpsbatch.store.npz import write_atomically
 from kpsbatch.store.outputs import records_of, settings_of_record
+from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.store.settings import Settings
+from kpsbatch.store.stored import read_stored
 
 CELL = 320
 COLUMNS = 4
@@ -145,7 +146,7 @@ def clip_of_unit(
     """
     name, keypoints = load_video(config.output.root / f"{unit.name}.npz", video)
     settings, record = _made_with(config.output.root, unit)
-    coordinates = settings.get("landmarks", {}).get("coordinates")
+    coordinates = settings.landmarks.get("coordinates")
     is_adjusted = (adjusted or looks_adjusted(keypoints)) if coordinates is None else coordinates == "adjusted"
     frames = None
     if not (blank or is_adjusted):
@@ -227,17 +228,17 @@ def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:
     raise OutputError(f"--video must name one video of {path}: {shown}{more} (got {video!r})")
 
 
-def _made_with(root: Path, unit: Unit) -> tuple[dict[str, Any], dict[str, Any]]:
+def _made_with(root: Path, unit: Unit) -> tuple[Settings, UnitRecord]:
     """The settings that made an output, and its record; empty where they can't be found."""
-    record = next(records_of(root, unit.name), None)
-    return (settings_of_record(record) or {}, read_json(record) or {}) if record else ({}, {})
+    path = next(records_of(root, unit.name), None)
+    if path is None:
+        return Settings(), UnitRecord()
+    return settings_of_record(path) or Settings(), read_stored(path, UnitRecord) or UnitRecord()
 
 
-def _aspect(record: Mapping[str, Any], video: str) -> float:
-    """Width by height of most of a video's frames, 1 where the record does not say."""
-    sizes = record.get("videos", {}).get(video, {}).get("sizes", {})
-    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", max(sizes, key=sizes.__getitem__, default=""))
-    return int(match[1]) / int(match[2]) if match else 1.0
+def _aspect(record: UnitRecord, video: str) -> float:
+    entry = record.videos.get(video)
+    return entry.aspect if isinstance(entry, VideoRecord) else 1.0
 
 
 def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[Drawn]:

@@ -21,6 +21,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import KpsbatchError, OutputError
+from kpsbatch.files import write_atomically
 from kpsbatch.inspect.preview import clip_of_unit, drawn_frames, spread
 from kpsbatch.inspect.report_data import (
     ReportData,
@@ -32,10 +33,9 @@ from kpsbatch.inspect.report_data import (
     ranked,
 )
 from kpsbatch.progress import show_duration
-from kpsbatch.store.fingerprint import differences
-from kpsbatch.store.npz import write_atomically
-from kpsbatch.store.outputs import STATES
 from kpsbatch.store.run_state import union_seconds
+from kpsbatch.store.settings import differences, flatten
+from kpsbatch.store.survey import FINISHED
 
 Names = Mapping[int, Label]
 
@@ -226,10 +226,10 @@ def _broken(data: ReportData, names: Names) -> Iterable[tuple[str, str]]:
     if data.unreadable_records:
         shown = escape(", ".join(data.unreadable_records[:3]))
         yield "bad", f"{_count(len(data.unreadable_records), 'record')} can't be read: {shown}"
-    lost = [run for run in data.runs if run["lost"] or run["state"] in ("failed", "interrupted")]
+    lost = [run for run in data.runs if run.is_lost() or run.state in ("failed", "interrupted")]
     left = _of_state(data, "left")
     if lost and left:
-        error = next((str(run["error"]) for run in reversed(lost) if run.get("error")), "")
+        error = next((run.error for run in reversed(lost) if run.error), "")
         why = f": {escape(error)}" if error else ""
         yield "warn", f'<a href="#runs">{_count(len(lost), "run")} failed, lost or interrupted</a>{why}'
     if left:
@@ -308,7 +308,7 @@ def _cards(cards: Iterable[str]) -> str:
 
 
 def _progress(data: ReportData) -> str:
-    done = sum(row.state in STATES for row in data.units)
+    done = sum(row.state in FINISHED for row in data.units)
     possible = sum(row.state != "absent" for row in data.units)
     frames = sum(video.frames for video in data.videos)
     seconds = sum(video.seconds for video in data.videos)
@@ -321,8 +321,8 @@ def _progress(data: ReportData) -> str:
     if seconds:
         cards.append(_card(f"{frames / seconds:.1f}", "frames a second of one worker"))
         cards.append(_card(show_duration(seconds), "of worker time"))
-    busy = union_seconds((row["began"], row["began"] + row["seconds"]) for row in data.runs if row["frames"])
-    if busy and (in_runs := sum(run["frames"] for run in data.runs)):
+    busy = union_seconds((run.began, run.last_sign) for run in data.runs if run.frames)
+    if busy and (in_runs := sum(run.frames for run in data.runs)):
         cards.append(_card(f"{in_runs / busy:,.1f}", "frames a second, all workers"))
     return _cards(cards) + _host("groups", "groups", "Filter: 01 train") + _throughput(data)
 
@@ -387,7 +387,7 @@ def _metrics(data: ReportData) -> list[tuple[str, str, Callable[[UnitRow | Video
 def _detection(data: ReportData) -> str:
     if not data.videos:
         return _quiet("No video was read yet.")
-    total = UnitRow(data.units[0].unit, "")
+    total = UnitRow(data.units[0].unit, "complete")
     for video in data.videos:
         total.add(video)
     cards = []
@@ -576,8 +576,8 @@ def _settings(config: Config, data: ReportData) -> str:
     parts.append("</dl>")
     for digest, (settings, count) in data.settings.items():
         parts.append(f"<h3>Settings {escape(digest)} ({_count(count, 'unit')})</h3><dl>")
-        for key, value in _flat(settings):
-            parts += _entry(key, value)
+        for key, value in flatten(settings.tree()).items():
+            parts += _entry(key, _shown(value))
         parts.append("</dl>")
     return "".join(parts)
 
@@ -586,13 +586,8 @@ def _entry(term: str, text: str) -> list[str]:
     return [f"<dt>{escape(term)}</dt><dd><code>{escape(text)}</code></dd>"]
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            yield f"{prefix}{key}", shown
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 # --- what the page's script gets -------------------------------------------------------------------------------
@@ -686,7 +681,7 @@ def _groups(config: Config, data: ReportData) -> dict[str, Any]:
     rows: dict[tuple[str, str], dict[str, int]] = {}
     for row in data.units:
         group = rows.setdefault((row.unit.signer, row.unit.split), dict.fromkeys(("done", *_GROUP_COUNTS), 0))
-        group["done"] += row.state in STATES
+        group["done"] += row.state in FINISHED
         for state in ("left", "failed", "absent"):
             group[state] += row.state == state
         group["videos"] += row.videos - row.failed
@@ -728,16 +723,16 @@ def _runs(data: ReportData) -> dict[str, Any]:
     ]
     rows = [
         [
-            str(run.get("run", "")),
-            "lost" if run["lost"] else str(run["state"]),
-            str(run.get("host", "")),
-            _clock(run["began"]).removesuffix(" UTC"),
-            round(run["seconds"] / 60, 1),
-            run["units_done"],
-            run["videos_done"],
-            run["videos_failed"],
-            round(run["frames"] / run["seconds"], 1) if run["seconds"] else None,
-            str(run.get("error") or ""),
+            run.run,
+            "lost" if run.is_lost() else run.state,
+            run.host,
+            _clock(run.began).removesuffix(" UTC"),
+            round(run.seconds / 60, 1),
+            run.units_done,
+            run.videos_done,
+            run.videos_failed,
+            round(run.frames / run.seconds, 1) if run.seconds else None,
+            run.error,
         ]
         for run in reversed(data.runs)
     ]

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import may_have_video
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.fingerprint import differences_of, settings_of
-from kpsbatch.store.json_files import read_json
-from kpsbatch.store.outputs import INTERNAL, RECORD_SUFFIXES
-from kpsbatch.store.run_state import is_lost, read_runs
+from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord, VideoRecord, seconds_of
+from kpsbatch.store.run_state import RunState, read_runs
+from kpsbatch.store.settings import Settings, differences_in_config, settings_of
+from kpsbatch.store.stored import INTERNAL, read_stored
+from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
 
 PARTS = tuple(Topology.PARTS)
 READERS = 8
@@ -73,12 +72,12 @@ class Failure(NamedTuple):
 class UnitRow:
     """One unit and the sums over its videos; see `VideoRow` for the counts.
 
-    Its state is what its record tells (one of `outputs.STATES`: it is finished), or foreign: an output without a
-    record; left: not done yet; absent: no video in the dataset.
+    Its state is the survey's, but for an unreadable record, whose output counts as foreign; `empty` counts as absent,
+    `unreadable` as left.
     """
 
     unit: Unit
-    state: str
+    state: UnitState
     videos: int = 0
     failed: int = 0
     frames: int = 0
@@ -111,7 +110,7 @@ class ReportData:
         videos: The videos that succeeded.
         failures: Those that failed.
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
-        runs: State files, the oldest first, each with `lost` added.
+        runs: State files, the oldest first.
         settings: By fingerprint: the settings, and how many units have them.
         other_settings: By fingerprint: how they differ from the config's, which a run would refuse.
         versions: How many units were made with which version of what.
@@ -124,8 +123,8 @@ class ReportData:
     videos: list[VideoRow] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    settings: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    runs: list[RunState] = field(default_factory=list)
+    settings: dict[str, tuple[Settings, int]] = field(default_factory=dict)
     other_settings: dict[str, str] = field(default_factory=dict)
     versions: Counter[tuple[str, str]] = field(default_factory=Counter)
     hosts: Counter[str] = field(default_factory=Counter)
@@ -135,7 +134,7 @@ class ReportData:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed."""
-        wanted = {part for settings, _ in self.settings.values() for part in settings["landmarks"]["parts"]}
+        wanted = {part for settings, _ in self.settings.values() for part in settings.parts}
         shown = tuple(part for part in PARTS if ("hands" if part.endswith("hand") else part) in wanted)
         return shown or PARTS
 
@@ -153,43 +152,38 @@ def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, to
     root = config.output.root
     if not root.is_dir():
         raise OutputError(f"a report needs outputs: {root} does not exist; run the config first")
-    units = units_of(config.dataset)
-    found = _find_records(root, {unit.folder for unit in units})
-    npz = {folder: _names(root / folder) for folder in {unit.folder for unit in units}}
-    data = ReportData([], runs=_runs(root))
+    known = outputs_without_models(config)
+    depth: Depth = "presence" if config.dataset.root.is_dir() else "outputs"
+    surveyed = survey(config, known.outputs, depth=depth)
+    found = _find_records(root, {unit.unit.folder for unit in surveyed})
+    data = ReportData([], runs=sorted(read_runs(root), key=lambda run: run.began))
     fingerprints: Counter[str] = Counter()
     with ThreadPoolExecutor(READERS) as readers:  # a network file system answers many requests at once
-        records = readers.map(lambda unit: _load(found.get(unit.name)), units)
-        for done, (unit, record) in enumerate(zip(units, records, strict=True), 1):
-            stored = f"{unit.sign:04}.npz" in npz[unit.folder]
-            row = UnitRow(unit, "foreign" if stored else "left")
+        records = readers.map(lambda unit: _load(found.get(unit.unit.name)), surveyed)
+        for done, (unit, record) in enumerate(zip(surveyed, records, strict=True), 1):
+            merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left"}
+            row = UnitRow(unit.unit, merged.get(unit.state, unit.state))
             data.units.append(row)
-            if unit.name in found:
-                path, state = found[unit.name]
-                if record is None or not _add(data, row, record):
-                    data.unreadable_records.append(str(path.relative_to(root)))
-                elif stored or state == "failed":
-                    row.state = state
-                    fingerprints[path.parents[1].name] += 1
-            on_unit(done, len(units))
-    if config.dataset.root.is_dir():
-        for row in data.units:
-            if row.state == "left" and not may_have_video(config.dataset, row.unit):
-                row.state = "absent"
+            path = found.get(unit.unit.name)
+            if path is not None and not (record and _add(data, row, record)):
+                data.unreadable_records.append(str(path.relative_to(root)))
+                row.state = "foreign" if unit.output in ("complete", "partial") else row.state
+            elif path is not None and unit.output is not None:
+                fingerprints[path.parents[1].name] += 1
+            on_unit(done, len(surveyed.units))
     ours = settings_of(config)
     for digest, count in fingerprints.most_common():
-        settings = read_json(root / INTERNAL / "records" / digest / "settings.json") or {}
-        if what := differences_of(settings, ours):
+        settings = read_stored(root / INTERNAL / "records" / digest / "settings.json", Settings) or Settings()
+        if what := differences_in_config(settings, ours):
             data.other_settings[digest] = "; ".join(what[:3])
-        settings.setdefault("landmarks", {}).setdefault("parts", ["pose", "face", "hands"])
         data.settings[digest] = (settings, count)
     return data
 
 
-def _find_records(root: Path, folders: Iterable[str]) -> dict[str, tuple[Path, str]]:
-    """The record of every unit that has one, and the state that its name says; the newest where there are two."""
-    found: dict[str, tuple[Path, str]] = {}
-    times: dict[str, float] = {}
+def _find_records(root: Path, folders: Iterable[str]) -> dict[str, Path]:
+    """The record of every unit that has one, under any settings; the newest where there are several."""
+    found: dict[str, Path] = {}
+    times: dict[Path, float] = {}
     for records in sorted((root / INTERNAL / "records").glob("*/")):
         for folder in folders:
             for name in _names(records / folder):
@@ -198,11 +192,11 @@ def _find_records(root: Path, folders: Iterable[str]) -> dict[str, tuple[Path, s
                     continue
                 unit, path = f"{folder}/{name.removesuffix(suffix)}", records / folder / name
                 if unit in found:
-                    for older in (found[unit][0], path):
-                        times.setdefault(str(older), _modified(older))
-                    if times[str(found[unit][0])] >= times[str(path)]:
+                    for older in (found[unit], path):
+                        times.setdefault(older, _modified(older))
+                    if times[found[unit]] >= times[path]:
                         continue
-                found[unit] = path, RECORD_SUFFIXES[suffix]
+                found[unit] = path
     return found
 
 
@@ -222,68 +216,43 @@ def _names(folder: Path) -> set[str]:
         raise OutputError(f"the output folder must be readable: {folder}: {error.strerror}") from None
 
 
-def _load(found: tuple[Path, str] | None) -> dict[str, Any] | None:
-    return None if found is None else read_json(found[0])
+def _load(path: Path | None) -> UnitRecord | None:
+    return None if path is None else read_stored(path, UnitRecord)
 
 
-def _add(data: ReportData, row: UnitRow, record: Mapping[str, Any]) -> bool:
-    """Count a record in; False, and nothing counted, where it is no record."""
-    try:
-        videos = [_video(row.unit, name, entry) for name, entry in record["videos"].items() if "error" not in entry]
-        failures = [
-            Failure(row.unit, name, str(entry["error"])) for name, entry in record["videos"].items() if "error" in entry
-        ]
-        bad = [
-            (row.unit, name, str(example["frame"]), str(example["problem"]))
-            for name, entry in record["videos"].items()
-            for example in entry.get("bad_examples", ())
-        ]
-        finished = datetime.fromisoformat(record["finished"]).timestamp()
-        host, versions, odd = str(record["host"]), dict(record["versions"]), dict(record["odd_entries"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
+    """Count a record in; False, and nothing counted, where it holds no video."""
+    if not record.videos:
         return False
+    videos = [_row(row.unit, name, video) for name, video in record.good.items()]
+    failures = [Failure(row.unit, name, video.error) for name, video in record.failed.items()]
     for video in videos:
         row.add(video)
-    row.videos, row.failed = len(videos) + len(failures), len(failures)
-    row.host, row.finished = host, finished
+    row.videos, row.failed = len(record.videos), len(failures)
+    row.host, row.finished = record.host, seconds_of(record.finished) if record.finished else 0.0
     data.videos += videos
     data.failures += failures
-    data.bad_examples += bad
-    data.hosts[host] += 1
-    data.versions.update((str(name), str(version)) for name, version in versions.items())
-    data.odd.update(str(problem) for problem in odd.values())
+    data.bad_examples += [
+        (row.unit, name, bad.frame, bad.problem) for name, video in record.good.items() for bad in video.bad_examples
+    ]
+    data.hosts[record.host] += 1
+    data.versions.update(record.versions.items())
+    data.odd.update(record.odd_entries.values())
     return True
 
 
-def _video(unit: Unit, name: str, entry: Mapping[str, Any]) -> VideoRow:
-    frames, hands = int(entry["frames"]), entry["hands"]
-    if frames < 1:
-        raise ValueError("a video must have a frame")
+def _row(unit: Unit, name: str, video: VideoRecord) -> VideoRow:
     return VideoRow(
         unit,
         name,
-        frames,
-        int(entry["bad_frames"]),
-        tuple(int(entry["found"][part]) for part in PARTS),
-        frames - int(hands["both"]) - int(hands["one"]),
-        int(hands["wrists"]),
-        int(hands["wrists_without_hand"]),
-        float(entry["seconds"]["total"]),
+        video.frames,
+        video.bad_frames,
+        tuple(video.found.of(part) for part in PARTS),
+        video.frames - video.hands.both - video.hands.one,
+        video.hands.wrists,
+        video.hands.wrists_without_hand,
+        video.seconds.total,
     )
-
-
-def _runs(root: Path) -> list[dict[str, Any]]:
-    """State files with everything that a report shows of them; others are passed over."""
-    runs: list[dict[str, Any]] = []
-    for run in read_runs(root):
-        try:
-            started = datetime.fromisoformat(run["started"]).timestamp()
-            seconds = datetime.fromisoformat(run["updated"]).timestamp() - started
-            counts = {key: int(run[key]) for key in ("units", "units_done", "videos_done", "videos_failed", "frames")}
-            runs.append({**run, **counts, "began": started, "seconds": max(0.0, seconds), "lost": is_lost(run)})
-        except (KeyError, TypeError, ValueError):
-            continue
-    return sorted(runs, key=lambda run: float(run["began"]))
 
 
 def score(video: VideoRow, parts: Sequence[str] = PARTS) -> tuple[float, float]:

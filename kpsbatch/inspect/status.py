@@ -1,17 +1,13 @@
 """Where a whole job stands, from names of files, state files and the records of failures.
 
-No scheduler is asked, no model is looked for, no npz is opened. Which records count is told by the `settings.json`
-beside them: those whose settings are the config's. The mediapipe version and the models are not known without
-looking for models, so of several that fit, the one that was written to last counts, and a note says so.
+No scheduler is asked, no model is looked for, no npz is opened.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,13 +15,15 @@ from typing import Any
 
 from kpsbatch.config import Config, DatasetConfig, format_signs
 from kpsbatch.dataset.labels import Label, labels_of
-from kpsbatch.dataset.layout import may_have_video, unit_folder
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.layout import Presence
+from kpsbatch.dataset.units import Unit
 from kpsbatch.inspect.logs import TaskLog, task_logs
-from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, differences_of, installed_version, settings_of
-from kpsbatch.store.json_files import read_json
-from kpsbatch.store.outputs import INTERNAL, Outputs, State, records_of, settings_of_record
-from kpsbatch.store.run_state import is_lost, union_seconds
+from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
+from kpsbatch.store.records import RecordedState, UnitRecord
+from kpsbatch.store.run_state import RunState, union_seconds
+from kpsbatch.store.settings import differences_in_config
+from kpsbatch.store.stored import read_stored
+from kpsbatch.store.survey import Survey, outputs_without_models, survey
 
 JSON_VERSION = 1
 MAX_RECORDS = 200
@@ -231,73 +229,53 @@ class StatusReader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._units = units_of(config.dataset)
         self._labels: Mapping[int, Label] = labels_of(config.dataset.labels)
-        self._with_video: set[Unit] = set()
+        self._with_video: dict[Unit, Presence] = {}
 
     def read(self, on_unit: OnUnit = lambda done, total: None) -> Status:
         """Look at the files.
 
         Args:
-            on_unit: Told (units looked for in the dataset, units to look for).
+            on_unit: Told (units surveyed, units in all).
 
         Raises:
             OutputError: The output folder can't be listed.
             SubmitError: The newest submission's plan is damaged.
         """
-        root = self._config.output.root
-        found, notes = find_settings(self._config)
-        outputs = Outputs(root, found)
-        states = outputs.states(self._units, sweep=False)
-        absent, empty = self._without_video([unit for unit in self._units if unit not in states], on_unit, notes)
-        status = Status(root, found.digest, self._groups(states, absent, empty), notes=notes)
-        if other := [unit for unit, state in states.items() if state == "foreign"]:
-            notes.append(_describe_other(outputs, other))
-        status.failing, status.failing_unread = self._failing(outputs, states)
-        logs = _without_superseded(task_logs(root))
+        dataset = self._config.dataset
+        known = outputs_without_models(self._config)
+        notes = list(known.notes)
+        here = dataset.root.is_dir()
+        if not here:
+            notes.append(f"the dataset is not here ({dataset.root}): units without videos count as left")
+        found = survey(
+            self._config, known.outputs, depth="presence" if here else "outputs",
+            known=self._with_video, on_unit=on_unit,
+        )  # fmt: skip
+        self._with_video.update({unit.unit: unit.presence for unit in found if unit.presence == "videos"})
+        status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(found), notes=notes)
+        if other := found.of_state("foreign"):
+            notes.append(_describe_other(known.outputs, other))
+        status.failing, status.failing_unread = self._failing(known.outputs, found)
+        logs = _without_superseded(task_logs(known.outputs.root))
         status.tasks = [_task(log, status.moment) for log in logs]
-        status.slowest = self._slowest(log.run for log in logs if log.run is not None)
-        _estimate(status, [log.run for log in logs if log.run is not None])
+        runs = [log.run for log in logs if log.run is not None]
+        status.slowest = self._slowest(runs)
+        _estimate(status, runs)
         return status
 
     def _label(self, sign: int) -> str:
         label = self._labels.get(sign)
         return label.text if label else ""
 
-    def _without_video(self, units: Sequence[Unit], on_unit: OnUnit, notes: list[str]) -> tuple[set[Unit], set[Unit]]:
-        """The units without a folder, and those without a video; none where the dataset is not here."""
-        dataset = self._config.dataset
-        if units and not dataset.root.is_dir():
-            notes.append(f"the dataset is not here ({dataset.root}): units without videos count as left")
-            return set(), set()
-        absent: set[Unit] = set()
-        empty: set[Unit] = set()
-        names: dict[Path, Collection[str]] = {}
-        for done, unit in enumerate(units):
-            on_unit(done, len(units))
-            if unit in self._with_video:
-                continue
-            folder = unit_folder(dataset, unit)
-            if folder.parent not in names:
-                names[folder.parent] = _listed(folder.parent)
-            if folder.name not in names[folder.parent]:
-                absent.add(unit)
-            elif may_have_video(dataset, unit):  # a run tries those again
-                self._with_video.add(unit)
-            else:
-                empty.add(unit)
-        return absent, empty
-
-    def _groups(self, states: Mapping[Unit, State], absent: set[Unit], empty: set[Unit]) -> list[Group]:
+    def _groups(self, found: Survey) -> list[Group]:
         dataset: DatasetConfig = self._config.dataset
         groups = {(signer, split): Group(signer, split) for signer in dataset.signers for split in dataset.splits}
         left: dict[tuple[str, str], list[int]] = {}
-        for unit in self._units:
+        for surveyed in found:
+            unit = surveyed.unit
             group = groups[unit.signer, unit.split]
-            state = states.get(unit)
-            what = "absent" if unit in absent else "empty" if unit in empty else "left"
-            if state is not None:
-                what = "other" if state == "foreign" else state
+            what = {"foreign": "other", "unreadable": "left"}.get(surveyed.state, surveyed.state)
             group.units += 1
             setattr(group, what, getattr(group, what) + 1)
             if what == "left":
@@ -306,27 +284,21 @@ class StatusReader:
             groups[key].left_signs = format_signs(signs)
         return list(groups.values())
 
-    def _failing(self, outputs: Outputs, states: Mapping[Unit, State]) -> tuple[list[Failing], int]:
+    def _failing(self, outputs: Outputs, found: Survey) -> tuple[list[Failing], int]:
         """Units with failed videos, from their records; at most `MAX_RECORDS` are read."""
-        units = sorted((state, unit) for unit, state in states.items() if state in ("failed", "partial"))
+        states: list[tuple[RecordedState, Unit]] = [("failed", unit) for unit in found.of_state("failed")]
+        states += [("partial", unit) for unit in found.of_state("partial")]
         failing: list[Failing] = []
-        for state, unit in units[:MAX_RECORDS]:
-            videos = (outputs.read_record(unit, state) or {}).get("videos")
-            reasons = [
-                (name, " ".join(str(video["error"]).split()))
-                for name, video in (videos.items() if isinstance(videos, dict) else ())
-                if isinstance(video, dict) and video.get("error")
-            ]
-            label = self._label(unit.sign)
-            failing.append(Failing(unit.name, state, label, len(reasons), reasons[:MAX_REASONS]))
-        return failing, max(0, len(units) - MAX_RECORDS)
+        for state, unit in states[:MAX_RECORDS]:
+            record = read_stored(outputs.record_path(unit, state), UnitRecord)
+            failed = record.failed if record else {}
+            reasons = [(name, " ".join(video.error.split())) for name, video in failed.items()]
+            failing.append(Failing(unit.name, state, self._label(unit.sign), len(reasons), reasons[:MAX_REASONS]))
+        return failing, max(0, len(states) - MAX_RECORDS)
 
-    def _slowest(self, runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, float, str]]:
+    def _slowest(self, runs: Iterable[RunState]) -> list[tuple[str, float, str]]:
         """The slowest units that the runs noted."""
-        seconds: dict[str, float] = {}
-        for run in runs:
-            with contextlib.suppress(TypeError, ValueError):
-                seconds.update((str(unit), float(value)) for unit, value in run.get("slowest") or ())
+        seconds: dict[str, float] = {unit: value for run in runs for unit, value in run.slowest}
         ranked = sorted(seconds.items(), key=lambda item: (-item[1], item[0]))[:MAX_SLOWEST]
         return [(unit, value, self._label(_sign_of(unit))) for unit, value in ranked]
 
@@ -336,75 +308,25 @@ def _sign_of(unit: str) -> int:
     return int(sign) if sign.isdecimal() else 0
 
 
-def _listed(folder: Path) -> Collection[str]:
-    try:
-        return set(os.listdir(folder))
-    except OSError:
-        return ()
-
-
-def find_settings(config: Config) -> tuple[Fingerprint, list[str]]:
-    """The settings of an output folder that are the config's, without looking for models; and notes about doubts.
-
-    Returns:
-        The fingerprint of the records that count, with an empty digest where there are none; notes.
-    """
-    ours = settings_of(config)
-    fitting: list[tuple[bool, float, Fingerprint]] = []
-    installed = installed_version("mediapipe")
-    for path in (config.output.root / INTERNAL / "records").glob("*/settings.json"):
-        theirs = read_json(path)
-        if theirs is not None and not differences_of(theirs, ours):
-            right_version = installed in (UNKNOWN, theirs.get("mediapipe"))
-            fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
-    if not fitting:
-        return Fingerprint(ours, ""), []
-    right_version, _, chosen = max(fitting, key=lambda item: item[:2])
-    notes: list[str] = []
-    if not right_version:
-        theirs_version = chosen.settings.get("mediapipe")
-        notes.append(f"outputs were made with mediapipe {theirs_version}; here is {installed}: a run here refuses them")
-    if sum(item[0] == right_version for item in fitting) > 1:
-        notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
-    return chosen, notes
-
-
-def _last_written(folder: Path) -> float:
-    """When a record was last added below a folder."""
-    latest = 0.0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            latest = max(latest, entry.stat().st_mtime)
-    return latest
-
-
 def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
     """One line about outputs that were made with other settings."""
     why = "they have no record"
     for record in records_of(outputs.root, units[0].name):
         if (theirs := settings_of_record(record)) is not None:
-            why = "; ".join(differences_of(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
+            why = "; ".join(differences_in_config(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
 
 
 def _without_superseded(logs: Sequence[TaskLog]) -> list[TaskLog]:
     """Leave out runs by themselves that ended or were lost before a newer one of the same shard did some work."""
-    alone = [log for log in logs if log.run is not None and not log.run.get("submission")]
-    newest = {_shard_key(log.run): log for log in alone if log.run is not None}
-    newest.update({_shard_key(log.run): log for log in alone if log.run is not None and log.run.get("units_done")})
+    alone = [(log, log.run) for log in logs if log.run is not None and not log.run.submission]
+    newest = {(run.shard, run.shards): log for log, run in alone}
+    newest.update({(run.shard, run.shards): log for log, run in alone if run.units_done})
     return [
         log
         for log in logs
-        if log.run is None or log.run.get("submission") or _is_running(log.run) or newest[_shard_key(log.run)] is log
+        if log.run is None or log.run.submission or log.run.is_running or newest[log.run.shard, log.run.shards] is log
     ]
-
-
-def _shard_key(run: Mapping[str, Any]) -> tuple[Any, Any]:
-    return run.get("shard"), run.get("shards")
-
-
-def _is_running(run: Mapping[str, Any]) -> bool:
-    return run["state"] == "running" and not is_lost(run)
 
 
 def _task(log: TaskLog, now: float) -> Task:
@@ -413,35 +335,32 @@ def _task(log: TaskLog, now: float) -> Task:
     if run is None:
         failed = log.state not in ("waiting", "starting")
         return Task(log.name, "failed" if failed else log.state, log.job, log=path, error=log.state if failed else "")
-    started, updated = _span(run)
-    names = ("units", "units_done", "videos", "videos_done", "videos_failed", "frames")
     return Task(
         log.name,
-        "lost" if is_lost(run, now) else run["state"],
+        "lost" if run.is_lost(now) else run.state,
         log.job,
         log.node,
         path,
-        **{name: int(run.get(name) or 0) for name in names},
-        seconds=updated - started,
-        silent=max(0.0, round(now - updated, 1)),
-        unit=str(run.get("unit") or ""),
+        units=run.units,
+        units_done=run.units_done,
+        videos=run.videos,
+        videos_done=run.videos_done,
+        videos_failed=run.videos_failed,
+        frames=run.frames,
+        seconds=run.seconds,
+        silent=max(0.0, round(now - run.last_sign, 1)),
+        unit=run.unit,
         error=log.error,
     )
 
 
-def _span(run: Mapping[str, Any]) -> tuple[float, float]:
-    """Start and last sign of life of a run."""
-    started, updated = (datetime.fromisoformat(run[key]).timestamp() for key in ("started", "updated"))
-    return started, max(started, updated)
-
-
-def _estimate(status: Status, runs: Sequence[Mapping[str, Any]]) -> None:
+def _estimate(status: Status, runs: Sequence[RunState]) -> None:
     """Fill in rates, the videos that are left and the time to go."""
     running = [task for task in status.tasks if task.state == "running"]
     status.now = Rate(
         sum((task.videos_per_second for task in running), 0.0), sum((task.frames_per_second for task in running), 0.0)
     )
-    busy = union_seconds([_span(run) for run in runs])
+    busy = union_seconds([(run.began, run.last_sign) for run in runs])
     if busy:
         done = sum(task.videos_done for task in status.tasks)
         status.average = Rate(done / busy, sum(task.frames for task in status.tasks) / busy)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import check_root, list_unit
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.layout import check_root
+from kpsbatch.dataset.units import Unit
+from kpsbatch.files import write_json
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.json_files import read_json, write_json
-from kpsbatch.store.outputs import STATES, Outputs, State, explained, open_record
+from kpsbatch.store.guards import explained
+from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
+from kpsbatch.store.settings import Settings
+from kpsbatch.store.stored import read_stored
+from kpsbatch.store.survey import Survey, SurveyedUnit, survey
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 
@@ -121,14 +125,20 @@ def verify(
     """
     check_root(config.dataset)
     outputs, _ = open_outputs(config)
-    units = units_of(config.dataset)
-    check = partial(_check_unit, config, outputs)
     verdict = Verdict()
+
+    def look(units: Iterable[Unit] | None = None) -> Survey:
+        return survey(config, outputs, units, depth="videos", redo=lambda unit, state: True)
+
+    def check(unit: Unit) -> _Unit:
+        return _check_unit(config, outputs, look([unit]).units[0])
+
     with ThreadPoolExecutor(available_cores()) as pool:  # hashing and inflating leave the interpreter free
         found: dict[Unit, _Unit] = {}
-        for unit, result in zip(units, pool.map(check, units), strict=True):
-            found[unit] = result
-            on_unit(len(found), len(units))
+        surveyed = look()
+        for each, result in zip(surveyed, pool.map(partial(_check_unit, config, outputs), surveyed), strict=True):
+            found[each.unit] = result
+            on_unit(len(found), len(surveyed.units))
     for unit, result in found.items():
         if result.problems:  # look again: a run may have been storing it
             found[unit] = check(unit)
@@ -161,61 +171,66 @@ def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> boo
 
 def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     path = outputs.settings_path
-    same = read_json(path) == json.loads(json.dumps(outputs.fingerprint.settings))
-    if same or not outputs.records.is_dir():
+    if read_stored(path, Settings) == outputs.fingerprint.settings or not outputs.records.is_dir():
         return []
     if repair:
         with explained(outputs.root):
-            write_json(path, outputs.fingerprint.settings)
+            write_json(path, outputs.fingerprint.settings.tree())
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
 
 
-def _check_unit(config: Config, outputs: Outputs, unit: Unit) -> _Unit:
-    """Everything about one unit."""
+def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
+    """Everything about one unit, of which the videos are listed."""
     result = _Unit()
-    listing = list_unit(config.dataset, unit)
+    unit, listing = surveyed.unit, surveyed.listing
+    if listing is None:
+        raise ValueError("the survey must list the videos")
     names = [video.name for video in listing.videos]
-    records = [state for state in STATES if outputs.record_path(unit, state).exists()]
+    records = [state for state in RECORDED_STATES if outputs.record_path(unit, state).exists()]
     data, unreadable = _read(outputs.npz_path(unit))
     if data is None and not unreadable and not records:
-        result.left = bool(names or listing.problem)
+        result.left = surveyed.state in ("left", "unreadable")
         return result
     result.there = True
     result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
+    found: list[tuple[str, str]] = []
     if unreadable:
-        result.problems.append(Problem(unit, "", f"its npz can't be read: {unreadable}"))
+        found.append(("", f"its npz can't be read: {unreadable}"))
     if not records:
         other = next(iter(outputs.other_records(unit)), None)
         if other is not None:
             result.keep = "run with its settings, or with --overwrite"
-        what = f"its npz was made with other settings: {other}" if other else "its npz has no record"
-        result.problems.append(Problem(unit, "", what))
-        return result
-    state = records[0]
-    record, damage = open_record(outputs.record_path(unit, state))
-    videos = record.get("videos")
-    videos = videos if isinstance(videos, dict) and all(isinstance(v, dict) for v in videos.values()) else {}
-    good = {name: video for name, video in videos.items() if "error" not in video}
-    result.failed = len(videos) - len(good)
-    found: list[tuple[str, str]] = [("", damage)] if damage else []
-    if len(records) > 1:
-        found.append(("", f"it has {len(records)} records: {', '.join(records)}"))
-    if not damage:
-        found += [("", what) for what in _check_record(outputs, unit, state, record, len(good))]
-        found += [("", what) for what in _check_file(state, record, data)] if not unreadable else []
-    if data is not None:
-        found += _check_npz(config, data, None if damage or not good else good, result)
-    if listing.problem:
-        found.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
-    elif not damage and names:
-        lacking = [name for name in names if name not in videos]
-        found += [(name, "the dataset has it, the output and its record do not") for name in lacking]
-        gone = [name for name in videos if name not in names]
-        found += [(name, "its record has it, the dataset does not") for name in gone]
-        if not set(gone).isdisjoint(good):
-            result.keep = "the dataset does not have all of its videos any more"
-    result.problems += [Problem(unit, video, what) for video, what in found]
+        found.append(("", f"its npz was made with other settings: {other}" if other else "its npz has no record"))
+    else:
+        record, damage = read_record(outputs.record_path(unit, records[0]))
+        if record is None:
+            found.append(("", damage))
+        if len(records) > 1:
+            found.append(("", f"it has {len(records)} records: {', '.join(records)}"))
+        if record is not None:
+            result.failed = len(record.failed)
+            found += [("", what) for what in _check_record(outputs, unit, records[0], record)]
+            found += [("", what) for what in _check_file(records[0], record, data)] if not unreadable else []
+        if data is not None:
+            found += _check_npz(config, data, record.good or None if record else None, result)
+        if listing.presence == "unreadable":
+            found.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
+        elif record is not None and names:
+            found += _compare_with_dataset(record, names, result)
+    result.problems = [Problem(unit, video, what) for video, what in found]
     return result
+
+
+def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -> Iterator[tuple[str, str]]:
+    """Whether the dataset and the record hold the same videos."""
+    for name in names:
+        if name not in record.videos:
+            yield name, "the dataset has it, the output and its record do not"
+    for name in record.videos:
+        if name not in names:
+            yield name, "its record has it, the dataset does not"
+            if name in record.good:
+                result.keep = "the dataset does not have all of its videos any more"
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:
@@ -227,21 +242,23 @@ def _read(path: Path) -> tuple[bytes | None, str]:
         return None, error.strerror or type(error).__name__
 
 
-def _check_record(outputs: Outputs, unit: Unit, state: State, record: Mapping[str, Any], good: int) -> Iterator[str]:
+def _check_record(outputs: Outputs, unit: Unit, state: RecordedState, record: UnitRecord) -> Iterator[str]:
     """Whether a record, undamaged, is the right one for its place."""
-    whose = {"signer": unit.signer, "split": unit.split, "sign": unit.sign}
-    for key, wanted in (("unit", whose), ("state", state), ("fingerprint", outputs.fingerprint.digest)):
-        if record.get(key) != wanted:
-            yield f"its record has another {key}: {record.get(key)!r}"
-    videos = record.get("videos")
-    fitting = "failed" if not good else "partial" if good < len(videos or {}) else "complete"
-    if not isinstance(videos, dict) or not videos:
+    if record.unit is None or record.unit.unit != unit:
+        yield f"its record is of another unit: {record.unit and record.unit.unit.name}"
+    if record.state != state:
+        yield f"its record has another state: {record.state!r}"
+    if record.fingerprint != outputs.fingerprint.digest:
+        yield f"its record has another fingerprint: {record.fingerprint!r}"
+    good = len(record.good)
+    fitting = "failed" if not good else "partial" if good < len(record.videos) else "complete"
+    if not record.videos:
         yield "its record names no video"
     elif state != fitting:
-        yield f"its record says {state}, but {good} of its {len(videos)} videos are good"
+        yield f"its record says {state}, but {good} of its {len(record.videos)} videos are good"
 
 
-def _check_file(state: State, record: Mapping[str, Any], data: bytes | None) -> Iterator[str]:
+def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) -> Iterator[str]:
     """Whether the npz is there, to the byte as it was written."""
     if data is None:
         if state != "failed":
@@ -250,16 +267,14 @@ def _check_file(state: State, record: Mapping[str, Any], data: bytes | None) -> 
     if state == "failed":
         yield "its npz is there, though its record says that all videos failed"
         return
-    npz = record.get("npz")
-    noted = npz if isinstance(npz, dict) else {}
-    if noted.get("bytes") != len(data):
-        yield f"its npz has {len(data)} bytes; its record says {noted.get('bytes')}"
-    elif noted.get("sha256") != hashlib.sha256(data).hexdigest():
+    if record.npz is None or record.npz.bytes != len(data):
+        yield f"its npz has {len(data)} bytes; its record says {record.npz.bytes if record.npz else None}"
+    elif record.npz.sha256 != hashlib.sha256(data).hexdigest():
         yield "its npz is damaged: its SHA-256 is not that of its record"
 
 
 def _check_npz(
-    config: Config, data: bytes, good: Mapping[str, Mapping[str, Any]] | None, result: _Unit
+    config: Config, data: bytes, good: Mapping[str, VideoRecord] | None, result: _Unit
 ) -> Iterator[tuple[str, str]]:
     """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown)."""
     try:
@@ -298,7 +313,7 @@ def _array(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
 
 
-def check_keypoints(config: Config, keypoints: NDArray[Any], noted: Mapping[str, Any] | None = None) -> Iterator[str]:
+def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord | None = None) -> Iterator[str]:
     """Check one video against the contract, and against what its record says.
 
     Args:
@@ -335,7 +350,7 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: Mapping[str,
             exact = True
         if exact and values[~there].any():
             yield f"where its {part} is missing all values must be 0"
-        if noted is not None and isinstance(counts := noted.get("found"), dict) and counts.get(part) != there.sum():
-            yield f"its {part} is in {there.sum()} frames; its record says {counts.get(part)}"
-    if noted is not None and noted.get("frames") != len(keypoints):
-        yield f"it has {len(keypoints)} frames; its record says {noted.get('frames')}"
+        if noted is not None and noted.found.of(part) != there.sum():
+            yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
+    if noted is not None and noted.frames != len(keypoints):
+        yield f"it has {len(keypoints)} frames; its record says {noted.frames}"

@@ -13,41 +13,43 @@ folders; no file is opened. The record is on disk before the npz appears.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import io
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.store.fingerprint import Fingerprint, differences
-from kpsbatch.store.json_files import json_bytes, read_json, write_json
-from kpsbatch.store.npz import discard, is_stale, publish, sha256_of, sync_directory, write_npz, write_temporary
+from kpsbatch.files import discard, is_stale, publish, sha256_of, sync_directory, write_json, write_temporary
+from kpsbatch.store.guards import explained, refuse_outside
+from kpsbatch.store.npz import write_npz
+from kpsbatch.store.records import (
+    RECORD_SUFFIXES,
+    RECORDED_STATES,
+    NpzFile,
+    UnitRecord,
+    VideoRecord,
+    read_record,
+    record_bytes,
+)
+from kpsbatch.store.settings import Fingerprint, Settings, differences
+from kpsbatch.store.stored import INTERNAL, read_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-INTERNAL = "_kpsbatch"
 LOCK_SECONDS = 60.0
 
-State = Literal["complete", "partial", "failed", "foreign"]
+OutputState = Literal["complete", "partial", "failed", "foreign"]
 """complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint."""
 
-STATES: tuple[State, ...] = ("complete", "partial", "failed")
-"""What a record can say of its unit."""
 
-RECORD_SUFFIXES: dict[str, State] = {".partial.json": "partial", ".failed.json": "failed", ".json": "complete"}
-"""How a record's name ends, by what it says of its unit; the first that fits counts."""
-
-
-def states_to_redo(retry_failed: bool) -> set[str]:
+def states_to_redo(retry_failed: bool) -> set[OutputState]:
     """States of units that are done again: outputs of other settings, and on request those with failed videos."""
     return {"foreign", "partial", "failed"} if retry_failed else {"foreign"}
 
@@ -68,7 +70,7 @@ class Outputs:
         """The output file of a unit."""
         return self.root / f"{unit.name}.npz"
 
-    def record_path(self, unit: Unit, state: State) -> Path:
+    def record_path(self, unit: Unit, state: OutputState) -> Path:
         """The record of a unit in a given state."""
         suffix = next(suffix for suffix, named in RECORD_SUFFIXES.items() if named == state)
         return self.records / f"{unit.name}{suffix}"
@@ -92,7 +94,7 @@ class Outputs:
             refuse_outside(self.root, self.records, internal / "runs", internal / "submissions", *folders)
             self.records.mkdir(parents=True, exist_ok=True)
             if not self.settings_path.exists():
-                write_json(self.settings_path, self.fingerprint.settings)
+                write_json(self.settings_path, self.fingerprint.settings.tree())
 
     def sweep(self) -> None:
         """Remove stale temporary files of everything but the units, which `states` looks after.
@@ -106,7 +108,7 @@ class Outputs:
                 if folder.is_dir():
                     _names_in(folder, sweep=True)
 
-    def states(self, units: Iterable[Unit], *, sweep: bool = True) -> dict[Unit, State]:
+    def states(self, units: Iterable[Unit], *, sweep: bool = True) -> dict[Unit, OutputState]:
         """The state of every unit that has one, by listing folders.
 
         Args:
@@ -119,7 +121,7 @@ class Outputs:
         folders: dict[str, list[Unit]] = {}
         for unit in units:
             folders.setdefault(unit.folder, []).append(unit)
-        states: dict[Unit, State] = {}
+        states: dict[Unit, OutputState] = {}
         for folder, members in folders.items():
             with explained(self.root):
                 files = _names_in(self.root / folder, sweep)
@@ -133,7 +135,7 @@ class Outputs:
                     states[unit] = "failed"
         return states
 
-    def recorded_since(self, unit: Unit, state: State, moment: float) -> bool:
+    def recorded_since(self, unit: Unit, state: OutputState, moment: float) -> bool:
         """Whether a unit's record was written after a moment of the file system's clock."""
         if state == "foreign":
             return False
@@ -142,7 +144,7 @@ class Outputs:
         except OSError:
             return False
 
-    def refuse_foreign(self, states: Mapping[Unit, State]) -> None:
+    def refuse_foreign(self, states: Mapping[Unit, OutputState]) -> None:
         """Refuse an output folder that holds outputs of other settings, among these units or anywhere.
 
         Raises:
@@ -177,8 +179,7 @@ class Outputs:
         self,
         unit: Unit,
         arrays: Mapping[str, NDArray[Any]],
-        record: Mapping[str, Any],
-        state: Literal["complete", "partial", "failed"],
+        record: UnitRecord,
         *,
         replace: bool,
         locked: bool = False,
@@ -189,9 +190,8 @@ class Outputs:
 
         Args:
             unit: The unit.
-            arrays: (T, 184, 4) for every video that succeeded; none only when `state` is "failed".
+            arrays: (T, 184, 4) for every video that succeeded; none only when the record's state is "failed".
             record: What the record holds besides the npz's size and hash.
-            state: What to record.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
             locked: Whether the caller holds the lock.
 
@@ -202,9 +202,9 @@ class Outputs:
             OutputError: It could not be written, or another run has stored it with other settings; nothing is
                 half-written.
         """
-        if bool(arrays) == (state == "failed"):
-            raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {state}")
-        final, recorded = self.npz_path(unit), self.record_path(unit, state)
+        if record.state is None or bool(arrays) == (record.state == "failed"):
+            raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {record.state}")
+        final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -214,8 +214,8 @@ class Outputs:
             temporary = write_temporary(final, lambda file: write_npz(file, arrays)) if arrays else None
             if temporary is not None:
                 cleanup.callback(discard, temporary)
-                npz = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size}
-            data = json_bytes(sealed({**record, "npz": npz}))
+                npz = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
+            data = record_bytes(record.model_copy(update={"npz": npz}))
             temporary_record = write_temporary(recorded, lambda file: file.write(data))
             cleanup.callback(discard, temporary_record)
             with contextlib.nullcontext() if locked else self.lock():
@@ -233,7 +233,7 @@ class Outputs:
                     publish(temporary, final)
         return True
 
-    def good_videos(self, unit: Unit) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
+    def good_videos(self, unit: Unit) -> dict[str, tuple[NDArray[Any], VideoRecord]]:
         """The videos of a unit's output under the current settings, each with its part of the record.
 
         Returns:
@@ -241,16 +241,16 @@ class Outputs:
         """
         import numpy as np
 
-        for state in STATES:
-            record, problem = open_record(self.record_path(unit, state))
-            if problem or not record.get("npz"):
+        for state in RECORDED_STATES:
+            record = read_record(self.record_path(unit, state)).record
+            if record is None or record.npz is None:
                 continue
             try:
                 data = self.npz_path(unit).read_bytes()
-                if hashlib.sha256(data).hexdigest() == record["npz"]["sha256"]:
+                if hashlib.sha256(data).hexdigest() == record.npz.sha256:
                     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                        return {name: (stored[name], record["videos"][name]) for name in stored.files}
-            except (OSError, ValueError, KeyError, TypeError):
+                        return {name: (stored[name], record.good[name]) for name in stored.files}
+            except (OSError, ValueError, KeyError):
                 pass
         return {}
 
@@ -274,11 +274,6 @@ class Outputs:
         """
         with explained(self.root):
             return [path for path in records_of(self.root, unit.name) if self.records not in path.parents]
-
-    def read_record(self, unit: Unit, state: State) -> dict[str, Any] | None:
-        """The record of a unit, or None where it is missing or damaged."""
-        record, problem = open_record(self.record_path(unit, state))
-        return None if problem else record
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -317,84 +312,9 @@ def records_of(root: Path, unit: str) -> Iterator[Path]:
                 yield path
 
 
-def settings_of_record(record: Path) -> dict[str, Any] | None:
+def settings_of_record(record: Path) -> Settings | None:
     """The settings under which a record lies, if they can be read."""
-    return read_json(record.parents[1] / "settings.json")
-
-
-@contextlib.contextmanager
-def explained(root: Path) -> Iterator[None]:
-    """Turn an OSError below the output root into one line with the remedy."""
-    try:
-        yield
-    except OSError as error:
-        _explain(root, error)
-
-
-def refuse_outside(root: Path, *folders: Path) -> None:
-    """Refuse folders below the output root that a link leads out of it; the root itself may be a link.
-
-    Raises:
-        OutputError: Names the folder, where it leads, and the remedy.
-    """
-    real = os.path.realpath(root)
-
-    def leads_out(folder: Path) -> bool:
-        return os.path.commonpath([real, os.path.realpath(folder)]) != real
-
-    for folder in folders:
-        if leads_out(folder):
-            link = next(
-                parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
-            )
-            raise OutputError(
-                f"everything below output.root must lie in it: {link} is a link to {os.path.realpath(link)}; replace "
-                "the link by a folder, or set output.root to where the outputs shall be"
-            )
-
-
-def _explain(root: Path, error: OSError) -> NoReturn:
-    remedy = {
-        errno.ENOSPC: "free space there",
-        errno.EDQUOT: "free some of your quota",
-        errno.EROFS: "choose another folder",
-        errno.EACCES: "make it writable, or choose another folder",
-        errno.ENOTDIR: "choose another folder",
-        errno.ENAMETOOLONG: "choose shorter names",
-    }.get(error.errno or 0, "mend it, or choose another folder")
-    raise OutputError(
-        f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command "
-        "again"
-    ) from error
-
-
-def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with `check`, the SHA-256 of the rest of it, so that damage to it is found."""
-    rest = {key: value for key, value in record.items() if key != "check"}
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return {**rest, "check": hashlib.sha256(canonical.encode()).hexdigest()}
-
-
-def open_record(path: Path) -> tuple[dict[str, Any], str]:
-    """Read a record and compare it with its checksum.
-
-    Returns:
-        The record without its checksum and "", or what can be read of it and what is wrong with it.
-    """
-    try:
-        data = path.read_bytes()
-        tree = json.loads(data)
-    except (OSError, ValueError, RecursionError) as error:
-        what = (error.strerror or "") if isinstance(error, OSError) else "it is no JSON"
-        return {}, f"its record can't be read: {what}"
-    if not isinstance(tree, dict):
-        return {}, "its record can't be read: it holds no fields"
-    record = {key: value for key, value in tree.items() if key != "check"}
-    try:
-        whole = data == json_bytes(sealed(record))
-    except (ValueError, RecursionError):
-        whole = False
-    return record, "" if whole else "its record is damaged: it differs from its own checksum"
+    return read_stored(record.parents[1] / "settings.json", Settings)
 
 
 def _names_in(folder: Path, sweep: bool) -> set[str]:

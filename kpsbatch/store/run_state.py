@@ -13,20 +13,28 @@ import os
 import re
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import AliasChoices, Field
 
 from kpsbatch.errors import InterruptedRun, OutputError
-from kpsbatch.store.json_files import read_json, write_json
-from kpsbatch.store.outputs import INTERNAL, refuse_outside
+from kpsbatch.files import write_json
+from kpsbatch.store.guards import refuse_outside
+from kpsbatch.store.records import Moment, seconds_of
+from kpsbatch.store.stored import INTERNAL, Stored, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
-STATE_VERSION = 1
+RUN_FORMAT = 2
+"""1 was written until 0.1.0, under the name `version`; everything in it is read."""
+
+RunOutcome = Literal["running", "interrupted", "failed", "finished"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,112 @@ class Origin:
 
 ALONE = Origin()
 """A run that is no part of anything."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; passed to `on_progress` again and again, and kept in the run's state file.
+
+    Attributes:
+        videos: Videos to do in this run.
+        videos_done: Of those, how many are done, failed ones included.
+        videos_failed: Of those, how many failed.
+        frames: Frames done.
+        units: Units to do in this run.
+        units_done: Of those, how many are stored.
+        unit: The unit that was stored last.
+        slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
+    """
+
+    videos: int = 0
+    videos_done: int = 0
+    videos_failed: int = 0
+    frames: int = 0
+    units: int = 0
+    units_done: int = 0
+    unit: str = ""
+    slowest: list[tuple[str, float]] = field(default_factory=list)
+
+
+class RunState(Stored):
+    """A run's state file: what the run is, how it stands (see `Progress`), and how it ended.
+
+    Attributes:
+        format: `RUN_FORMAT` of the release that wrote it.
+        run: Its name, which is the file's.
+        submission, shard, shards: What it is a part of, see `Origin`.
+        job, array_task, restarts: The SLURM job, its array task, and how often it was requeued.
+        host, pid: Where it runs or ran.
+        log: The file that it writes its output to.
+        command: The command line.
+        started, updated: When it began, and its last sign of life.
+        state: What it says of itself; a run that was killed goes on saying "running" (`is_lost`).
+        error: Why it failed or was interrupted.
+    """
+
+    format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
+    run: str
+    submission: str | None = None
+    shard: int | None = None
+    shards: int | None = None
+    job: str | None = None
+    array_task: int | None = None
+    restarts: int = 0
+    host: str = ""
+    pid: int = 0
+    log: str | None = None
+    command: list[str] = Field(default_factory=list)
+    started: Moment
+    updated: Moment
+    state: RunOutcome
+    error: str = ""
+    videos: int = 0
+    videos_done: int = 0
+    videos_failed: int = 0
+    frames: int = 0
+    units: int = 0
+    units_done: int = 0
+    unit: str = ""
+    slowest: list[tuple[str, float]] = Field(default_factory=list)
+
+    @property
+    def began(self) -> float:
+        """When it began, in seconds since 1970."""
+        return seconds_of(self.started)
+
+    @property
+    def last_sign(self) -> float:
+        """Its last sign of life, in seconds since 1970; not before its start."""
+        return max(self.began, seconds_of(self.updated))
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its last sign of life."""
+        return self.last_sign - self.began
+
+    @property
+    def job_name(self) -> str:
+        """The job as SLURM writes it, such as 123_4; "" outside of SLURM."""
+        return "" if not self.job else self.job if self.array_task is None else f"{self.job}_{self.array_task}"
+
+    def is_lost(self, now: float | None = None) -> bool:
+        """Whether it calls itself running but is gone: no such process on this host, or silent for two minutes."""
+        if self.state != "running":
+            return False
+        if self.host == socket.gethostname() and not Path(f"/proc/{self.pid}").exists():
+            return True
+        silent = (time.time() if now is None else now) - seconds_of(self.updated)
+        return silent > LOST_SECONDS
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs, as far as files tell."""
+        return self.state == "running" and not self.is_lost()
+
+    @property
+    def is_alive_here(self) -> bool:
+        """Whether it runs, and on this machine."""
+        return self.is_running and self.host == socket.gethostname()
 
 
 def runs_folder(root: Path) -> Path:
@@ -76,7 +190,7 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
 
 
 @contextlib.contextmanager
-def tracked(root: Path, origin: Origin, counts: Callable[[], Mapping[str, Any]]) -> Iterator[Callable[[], None]]:
+def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[[], None]]:
     """Keep a run's state file up to date while the block runs; call what it yields often.
 
     A state file that can't be written stops nothing: the outputs matter more.
@@ -84,36 +198,39 @@ def tracked(root: Path, origin: Origin, counts: Callable[[], Mapping[str, Any]])
     Args:
         root: The output folder; nothing is written while it doesn't exist.
         origin: What the run is a part of.
-        counts: The counts of the run so far.
+        progress: How far it is; read whenever the file is written.
     """
-    job, task = job_of()
-    started = _now()
     path = runs_folder(root) / f"{run_id(origin)}.json"
+    job, task = job_of()
+    now = _now()
+    began = RunState(
+        format=RUN_FORMAT,
+        run=path.stem,
+        submission=origin.submission or None,
+        shard=origin.shard,
+        shards=origin.shards,
+        job=job or None,
+        array_task=task,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        log=_log_file(),
+        command=sys.orig_argv,
+        started=now,
+        updated=now,
+        state="running",
+    )
     next_write = 0.0
 
-    def write(state: str, error: str = "") -> None:
+    def write(state: RunOutcome, error: str = "") -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
+        current = began.model_copy(update={"state": state, "updated": _now(), "error": error, **asdict(progress)})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, {**identity, "state": state, "updated": _now(), **counts(), "error": error})
-
-    identity = {
-        "version": STATE_VERSION,
-        "run": path.stem,
-        "submission": origin.submission or None,
-        "shard": origin.shard,
-        "shards": origin.shards,
-        "job": job or None,
-        "array_task": task,
-        "restarts": int(os.environ.get("SLURM_RESTART_COUNT") or 0),
-        "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        "pid": os.getpid(),
-        "log": _log_file(),
-        "started": started,
-    }
+                write_json(path, current.model_dump(mode="json"))
 
     def note() -> None:
         if time.monotonic() >= next_write:
@@ -135,35 +252,29 @@ def tracked(root: Path, origin: Origin, counts: Callable[[], Mapping[str, Any]])
     write("finished")
 
 
-def read_runs(root: Path) -> list[dict[str, Any]]:
+def read_runs(root: Path) -> list[RunState]:
     """All state files of an output folder that can be read, by name."""
-    found = (_read(path) for path in sorted(runs_folder(root).glob("*.json")))
+    found = (read_stored(path, RunState) for path in sorted(runs_folder(root).glob("*.json")))
     return [run for run in found if run is not None]
 
 
-def read_run(root: Path, origin: Origin) -> dict[str, Any] | None:
+def read_run(root: Path, origin: Origin) -> RunState | None:
     """The state file of one run, or None where it is missing or unreadable."""
-    return _read(runs_folder(root) / f"{run_id(origin)}.json")
+    return read_stored(runs_folder(root) / f"{run_id(origin)}.json", RunState)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    run = read_json(path)
-    return run if run is not None and "state" in run else None
-
-
-def is_lost(run: Mapping[str, Any], now: float | None = None) -> bool:
-    """Whether a run that calls itself running is gone: its process on this host, or silent for two minutes."""
-    if run["state"] != "running":
-        return False
-    if run.get("host") == socket.gethostname() and not Path(f"/proc/{run.get('pid')}").exists():
-        return True
-    silent = (time.time() if now is None else now) - datetime.fromisoformat(run["updated"]).timestamp()
-    return silent > LOST_SECONDS
-
-
-def is_alive_here(run: Mapping[str, Any]) -> bool:
-    """Whether a run calls itself running and its process is there, on this machine."""
-    return bool(run["state"] == "running" and run.get("host") == socket.gethostname() and not is_lost(run))
+def other_live_runs(root: Path, origin: Origin) -> list[RunState]:
+    """Runs at work on an output folder, besides those that share the work: tasks of one submission, array or split."""
+    job, _ = job_of()
+    return [
+        run
+        for run in read_runs(root)
+        if run.is_running
+        if run.run != run_id(origin)
+        if not (origin.submission and run.submission == origin.submission)
+        if not (job and run.job == job)
+        if not (origin.shards and run.shards == origin.shards and run.shard != origin.shard)
+    ]
 
 
 def union_seconds(spans: Iterable[tuple[float, float]]) -> float:

@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
 
-import kpsbatch
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing, check_root, list_unit, listed_size, no_video
+from kpsbatch.dataset.layout import Listing, listed_size
 from kpsbatch.dataset.units import Unit, units_of
-from kpsbatch.errors import InterruptedRun, ModelError
-from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, fingerprint, installed_version
-from kpsbatch.store.outputs import Outputs, State, explained, states_to_redo
-from kpsbatch.store.run_state import ALONE, Origin, tracked
+from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
+from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
+from kpsbatch.work.assemble import OpenUnit, StoredUnit, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import Outcome, WorkerPool
+from kpsbatch.work.todo import survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TICK_SECONDS = 0.25
 WRITERS = 2
 MAX_STORING = 2 * WRITERS
 MAX_SLOWEST = 5
-RECORD_VERSION = 1
-
-
-@dataclass
-class Progress:
-    """Where a run stands; passed to `on_progress` again and again.
-
-    Attributes:
-        videos: Videos to do in this run.
-        videos_done: Of those, how many are done, failed ones included.
-        videos_failed: Of those, how many failed.
-        frames: Frames done.
-        units: Units to do in this run.
-        units_done: Of those, how many are stored.
-        unit: The unit that was stored last.
-        slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
-    """
-
-    videos: int = 0
-    videos_done: int = 0
-    videos_failed: int = 0
-    frames: int = 0
-    units: int = 0
-    units_done: int = 0
-    unit: str = ""
-    slowest: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -83,7 +48,7 @@ class Summary:
         worker_seconds: Seconds that workers spent on those videos.
     """
 
-    states: dict[Unit, State]
+    states: dict[Unit, OutputState]
     stored: list[Unit] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     empty: list[Unit] = field(default_factory=list)
@@ -104,17 +69,6 @@ class Summary:
         return int(bool(self.unreadable) or any(state in ("partial", "failed") for state in self.states.values()))
 
 
-@dataclass
-class _OpenUnit:
-    """A unit of which some videos are still to come."""
-
-    unit: Unit
-    listing: Listing
-    replace: bool
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    started: float = field(default_factory=time.time)
-
-
 def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     """The output folder as this config sees it, and the job that fills it.
 
@@ -127,8 +81,8 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     if mediapipe_version == UNKNOWN:
         raise ModelError("mediapipe must be installed (it is not); run `make setup`")
     bundles = find_bundles(config.landmarks.models)
-    print_of: Fingerprint = fingerprint(config, bundles, mediapipe_version)
-    return Outputs(config.output.root, print_of), VideoJob.of(config, bundles)
+    made_with = fingerprint(config, bundles, mediapipe_version)
+    return Outputs(config.output.root, made_with), VideoJob.of(config, bundles)
 
 
 def run(
@@ -138,6 +92,7 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notice: Callable[[str], None] = lambda notice: None,
     stop_reason: Callable[[], str] = lambda: "",
     origin: Origin = ALONE,
 ) -> Summary:
@@ -149,280 +104,185 @@ def run(
         overwrite: Replace outputs that were made with other settings.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
+        on_notice: Told what a person should know before the work begins.
         stop_reason: Asked a few times a second; anything but "" ends the run.
         origin: What the run is a part of; its state file says so.
 
     Raises:
         DatasetError: The dataset is not there, or holds no video at all for these signs.
-        OutputError: The output folder can't be written, or holds outputs made with other settings.
+        OutputError: The output folder can't be written, holds outputs made with other settings, or another run works
+            on the outputs that are to be overwritten.
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
+    mind_other_runs(config, origin, overwrite, on_notice)
     progress = Progress()
-    with tracked(config.output.root, origin, lambda: asdict(progress)) as note:
+    with tracked(config.output.root, origin, progress) as note:
 
         def tell(current: Progress) -> None:
             note()
             on_progress(current)
 
-        return _run(config, signs, overwrite, retry_failed, origin.submitted, progress, tell, stop_reason)
+        started = time.monotonic()
+        outputs, job = open_outputs(config)
+        units = units_of(config.dataset, signs)
+        outputs.prepare(sorted({folder / unit.folder for unit in units for folder in (outputs.root, outputs.records)}))
+        outputs.sweep()
+        survey = survey_to_do(
+            config, outputs, signs, depth="videos",
+            overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
+        )  # fmt: skip
+        summary = Summary(survey.outputs, progress=progress)
+        todo: list[tuple[Unit, Listing]] = []
+        for surveyed in survey:
+            if surveyed.listing is not None:
+                _sort_in(surveyed.unit, surveyed.listing, todo, summary)
+        progress.units = len(todo)
+        progress.videos = sum(len(listing.videos) for _, listing in todo)
+        summary.workers = worker_count(config.run.workers, progress.videos)
+        if todo:
+            replaced = {surveyed.unit for surveyed in survey if surveyed.listing and surveyed.output}
+            _Work(config, outputs, job, summary, replaced).do(todo, tell, stop_reason)
+        summary.seconds = time.monotonic() - started
+        return summary
 
 
-def _run(
-    config: Config,
-    signs: Sequence[int] | None,
-    overwrite: bool,
-    retry_failed: bool,
-    retried_since: float,
-    progress: Progress,
-    on_progress: Callable[[Progress], None],
-    stop_reason: Callable[[], str],
-) -> Summary:
-    started = time.monotonic()
-    check_root(config.dataset)
-    outputs, job = open_outputs(config)
-    units = units_of(config.dataset, signs)
-    folders = {folder / unit.folder for unit in units for folder in (outputs.root, outputs.records)}
-    outputs.prepare(sorted(folders))
-    outputs.sweep()
-    states = outputs.states(units)
-    if not overwrite:
-        outputs.refuse_foreign(states)
-    redo = states_to_redo(retry_failed)
-    summary = Summary(states, progress=progress)
-    todo: list[tuple[Unit, Listing]] = []
-    for unit in units:
-        if unit in states and (states[unit] not in redo or outputs.recorded_since(unit, states[unit], retried_since)):
-            continue
-        listing = list_unit(config.dataset, unit)
-        summary.odd.update(problem for _, problem in listing.odd)
-        if listing.problem:
-            summary.unreadable.append(unit)
-            summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
-        elif listing.videos:
-            todo.append((unit, listing))
-        else:
-            (summary.empty if listing.exists else summary.absent).append(unit)
-    whole = len(units) == len(units_of(config.dataset))  # a shard may well have no video
-    if whole and not todo and not states and not summary.unreadable:
-        raise no_video(config.dataset, units[0])
-    summary.progress.units = len(todo)
-    summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
-    summary.workers = worker_count(config.run.workers, summary.progress.videos)
-    if todo:
-        _work(config, outputs, job, todo, summary, redo, on_progress, stop_reason)
-    summary.seconds = time.monotonic() - started
-    return summary
+def mind_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
+    """Tell that another run is at work on the same outputs; refuse to overwrite them meanwhile.
 
-
-def _work(
-    config: Config,
-    outputs: Outputs,
-    job: VideoJob,
-    todo: Sequence[tuple[Unit, Listing]],
-    summary: Summary,
-    redo: set[str],
-    on_progress: Callable[[Progress], None],
-    stop_reason: Callable[[], str],
-) -> None:
-    """Feed the pool video by video, and store every unit when its last video is in."""
-    open_units: dict[Unit, _OpenUnit] = {}
-    storing: list[Future[_Stored]] = []
-    reason = ""
-    with (
-        WorkerPool(
-            summary.workers,
-            job,
-            timeout=config.run.video_timeout,
-            max_attempts=config.run.max_attempts,
-            tasks_per_worker=config.run.videos_per_worker,
-            environment=job.environment(),
-            max_memory=worker_memory(config.run.worker_memory, summary.workers),
-        ) as pool,
-        ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
-    ):
-        tasks = _tasks(outputs, todo, open_units, summary, redo)
-        exhausted = False
-        while not reason:
-            while not exhausted and pool.wants_tasks and len(storing) < MAX_STORING:
-                if task := next(tasks, None):
-                    pool.put(task)
-                else:
-                    exhausted = True
-            if pool.unfinished:
-                for outcome in pool.wait(TICK_SECONDS):
-                    if unit := _collect(outcome, open_units, summary):
-                        storing.append(writer.submit(_store, config, outputs, unit, summary.workers))
-            elif storing:
-                wait(storing, TICK_SECONDS, FIRST_COMPLETED)
-            elif exhausted:
-                return
-            for future in [future for future in storing if future.done()]:
-                storing.remove(future)
-                _note_stored(future.result(), summary)
-            summary.progress.frames = pool.steps
-            on_progress(summary.progress)
-            reason = stop_reason()
-        pool.close()
-    for future in storing:
-        _note_stored(future.result(), summary)
-    left = summary.progress.units - len(summary.stored)
-    raise InterruptedRun(
-        f"interrupted by {reason}: {len(summary.stored)} units were finished in this run and are kept, {left} are "
-        "left; run the same command again to go on"
-    )
-
-
-def _tasks(
-    outputs: Outputs,
-    todo: Sequence[tuple[Unit, Listing]],
-    open_units: dict[Unit, _OpenUnit],
-    summary: Summary,
-    redo: set[str],
-) -> Iterator[VideoTask]:
-    """All videos, unit by unit; passes over units that another run has finished meanwhile."""
-    for unit, listing in todo:
-        replace = summary.states.get(unit) in redo
-        if not replace and outputs.npz_path(unit).exists():
-            summary.states.update(outputs.states([unit]))
-            summary.progress.units -= 1
-            summary.progress.videos -= len(listing.videos)
-            continue
-        open_units[unit] = _OpenUnit(unit, listing, replace)
-        for video in sorted(
-            listing.videos, key=listed_size, reverse=True
-        ):  # the longest first: no core idles at the end
-            yield VideoTask(unit, video)
-
-
-def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summary) -> _OpenUnit | None:
-    """Note what became of a video; return its unit when that was the last one."""
-    task: VideoTask = outcome.task
-    summary.progress.videos_done += 1
-    if outcome.problem:
-        summary.progress.videos_failed += 1
-        summary.failures.append((f"{task.unit.name}/{task.video.name}", outcome.problem))
-    else:
-        summary.frames += outcome.value.summary["frames"]
-        if bad := outcome.value.summary["bad_frames"]:
-            summary.bad_frames[f"{task.unit.name}/{task.video.name}"] = bad
-        summary.worker_seconds += outcome.value.summary["seconds"]["total"]
-    unit = open_units[task.unit]
-    unit.outcomes[task.video.name] = outcome
-    if len(unit.outcomes) < len(unit.listing.videos):
-        return None
-    return open_units.pop(task.unit)
-
-
-class _Stored(NamedTuple):
-    """A stored unit, the state that it has now, the videos that failed in a redo but are kept, its worker seconds."""
-
-    unit: Unit
-    state: State | None
-    kept: list[str]
-    seconds: float
-
-
-def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _Stored:
-    """Write the two files of a unit, in a writer's thread.
-
-    A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
-    made of it: a redo loses nothing.
+    Raises:
+        OutputError: They were to be overwritten.
     """
-    unit = done.unit
-    there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
-    redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
-    good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
-    seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
-    with explained(outputs.root), outputs.lock() if redo else nullcontext():
-        before = outputs.good_videos(unit) if redo else {}
-        arrays, record, state = _assemble(config, outputs, done, before, workers)
-        if outputs.store(unit, arrays, record, state, replace=done.replace, locked=redo):
-            kept = [name for name, video in record["videos"].items() if "kept_since" in video]
-            return _Stored(unit, state, kept, seconds)
-    return _Stored(unit, outputs.states([unit]).get(unit), [], seconds)  # another run was first
-
-
-def _assemble(
-    config: Config,
-    outputs: Outputs,
-    done: _OpenUnit,
-    before: Mapping[str, tuple[NDArray[Any], dict[str, Any]]],
-    workers: int,
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any], Literal["complete", "partial", "failed"]]:
-    """The arrays, the record and the state of a unit; `before` is what to keep of it where nothing better is there."""
-    arrays: dict[str, NDArray[Any]] = {}
-    videos: dict[str, Any] = {}
-    for video in done.listing.videos:
-        outcome = done.outcomes[video.name]
-        if outcome.problem and video.name in before:
-            arrays[video.name], earlier = before[video.name]
-            videos[video.name] = {**earlier, "kept_since": outcome.problem}
-        elif outcome.problem:
-            videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
-        else:
-            arrays[video.name] = outcome.value.keypoints
-            videos[video.name] = {**outcome.value.summary, "attempts": outcome.attempts}
-    for name in [name for name in before if name not in videos]:
-        arrays[name], earlier = before[name]
-        videos[name] = {**earlier, "kept_since": "the dataset does not have it any more"}
-    state: Literal["complete", "partial", "failed"] = (
-        "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
-    )
-    unit = done.unit
-    record = {
-        "record_version": RECORD_VERSION,
-        "unit": {"signer": unit.signer, "split": unit.split, "sign": unit.sign},
-        "state": state,
-        "videos": videos,
-        "odd_entries": dict(done.listing.odd),
-        "dataset": str(config.dataset.root),
-        "source": str(done.listing.folder.relative_to(config.dataset.root)),
-        "fingerprint": outputs.fingerprint.digest,
-        "models": outputs.fingerprint.settings["models"],
-        **_circumstances(),
-        "started": _timestamp(done.started),
-        "finished": _timestamp(time.time()),
-        "workers": workers,
-    }
-    return arrays, record, state
-
-
-def _note_stored(stored: _Stored, summary: Summary) -> None:
-    if stored.state is not None:
-        summary.states[stored.unit] = stored.state
-    summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
-    summary.stored.append(stored.unit)
-    summary.progress.units_done += 1
-    summary.progress.unit = stored.unit.name
-    ranked = sorted([*summary.progress.slowest, (stored.unit.name, stored.seconds)], key=lambda item: -item[1])
-    summary.progress.slowest = ranked[:MAX_SLOWEST]
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
-
-
-@cache
-def _circumstances() -> dict[str, Any]:
-    """Host, SLURM job and versions: the same for all records of a process."""
-    slurm = {
-        name: os.environ[variable]
-        for name, variable in (
-            ("job", "SLURM_JOB_ID"),
-            ("array_job", "SLURM_ARRAY_JOB_ID"),
-            ("array_task", "SLURM_ARRAY_TASK_ID"),
+    live = other_live_runs(config.output.root, origin)
+    if not live:
+        return
+    first = f"process {live[0].pid} on {live[0].host} since {live[0].started}"
+    others = f"{first} and {len(live) - 1} more" if len(live) > 1 else first
+    if overwrite:
+        raise OutputError(
+            f"another run is at work on {config.output.root} ({others}), so --overwrite is refused. Wait for it."
         )
-        if variable in os.environ
-    }
-    packages = ("mediapipe", "numpy", "opencv-python-headless")
-    return {
-        "host": socket.gethostname(),
-        "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
-        "slurm": slurm or None,
-        "versions": {
-            "kpsbatch": kpsbatch.__version__,
-            "python": platform.python_version(),
-            **{package: installed_version(package) for package in packages},
-        },
-    }
+    on_notice(f"another run is at work on these outputs ({others}); both may do the same")
+
+
+def _sort_in(unit: Unit, listing: Listing, todo: list[tuple[Unit, Listing]], summary: Summary) -> None:
+    """Add a unit to what is to be done, or to what can't be."""
+    summary.odd.update(problem for _, problem in listing.odd)
+    if listing.presence == "unreadable":
+        summary.unreadable.append(unit)
+        summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
+    elif listing.presence == "videos":
+        todo.append((unit, listing))
+    else:
+        (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
+
+
+class _Work:
+    """Feeds the pool video by video, and stores every unit when its last video is in."""
+
+    def __init__(self, config: Config, outputs: Outputs, job: VideoJob, summary: Summary, replaced: set[Unit]) -> None:
+        self._config, self._outputs, self._job = config, outputs, job
+        self._summary, self._progress = summary, summary.progress
+        self._replaced = replaced
+        self._open: dict[Unit, OpenUnit] = {}
+        self._storing: list[Future[StoredUnit]] = []
+
+    def do(
+        self,
+        todo: Sequence[tuple[Unit, Listing]],
+        on_progress: Callable[[Progress], None],
+        stop_reason: Callable[[], str],
+    ) -> None:
+        """Do all of it.
+
+        Raises:
+            InterruptedRun: `stop_reason` said so.
+        """
+        run = self._config.run
+        with (
+            WorkerPool(
+                self._summary.workers,
+                self._job,
+                timeout=run.video_timeout,
+                max_attempts=run.max_attempts,
+                tasks_per_worker=run.videos_per_worker,
+                environment=self._job.environment(),
+                max_memory=worker_memory(run.worker_memory, self._summary.workers),
+            ) as pool,
+            ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
+        ):
+            tasks = self._tasks(todo)
+            exhausted = False
+            reason = ""
+            while not reason:
+                while not exhausted and pool.wants_tasks and len(self._storing) < MAX_STORING:
+                    if task := next(tasks, None):
+                        pool.put(task)
+                    else:
+                        exhausted = True
+                if pool.unfinished:
+                    for outcome in pool.wait(TICK_SECONDS):
+                        if unit := self._collect(outcome):
+                            arguments = self._config, self._outputs, unit, self._summary.workers
+                            self._storing.append(writer.submit(store_unit, *arguments))
+                elif self._storing:
+                    wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
+                elif exhausted:
+                    return
+                self._note_stored([future for future in self._storing if future.done()])
+                self._progress.frames = pool.steps
+                on_progress(self._progress)
+                reason = stop_reason()
+            pool.close()
+        self._note_stored(self._storing)
+        left = self._progress.units - len(self._summary.stored)
+        raise InterruptedRun(
+            f"interrupted by {reason}: {len(self._summary.stored)} units were finished in this run and are kept, "
+            f"{left} are left; run the same command again to go on"
+        )
+
+    def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
+        """All videos, unit by unit, the longest first so that no core idles at the end.
+
+        Units that another run has finished meanwhile are passed over.
+        """
+        for unit, listing in todo:
+            replace = unit in self._replaced
+            if not replace and self._outputs.npz_path(unit).exists():
+                self._summary.states.update(self._outputs.states([unit]))
+                self._progress.units -= 1
+                self._progress.videos -= len(listing.videos)
+                continue
+            self._open[unit] = OpenUnit(unit, listing, replace)
+            for video in sorted(listing.videos, key=listed_size, reverse=True):
+                yield VideoTask(unit, video)
+
+    def _collect(self, outcome: Outcome) -> OpenUnit | None:
+        """Note what became of a video; return its unit when that was the last one."""
+        task: VideoTask = outcome.task
+        name = f"{task.unit.name}/{task.video.name}"
+        self._progress.videos_done += 1
+        if outcome.problem:
+            self._progress.videos_failed += 1
+            self._summary.failures.append((name, outcome.problem))
+        else:
+            self._summary.frames += outcome.value.summary["frames"]
+            if bad := outcome.value.summary["bad_frames"]:
+                self._summary.bad_frames[name] = bad
+            self._summary.worker_seconds += outcome.value.summary["seconds"]["total"]
+        unit = self._open[task.unit]
+        unit.outcomes[task.video.name] = outcome
+        return self._open.pop(task.unit) if unit.is_whole else None
+
+    def _note_stored(self, futures: Sequence[Future[StoredUnit]]) -> None:
+        for future in list(futures):
+            self._storing.remove(future)
+            stored = future.result()
+            if stored.state is not None:
+                self._summary.states[stored.unit] = stored.state
+            self._summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
+            self._summary.stored.append(stored.unit)
+            self._progress.units_done += 1
+            self._progress.unit = stored.unit.name
+            ranked = sorted([*self._progress.slowest, (stored.unit.name, stored.seconds)], key=lambda item: -item[1])
+            self._progress.slowest = ranked[:MAX_SLOWEST]

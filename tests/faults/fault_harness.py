@@ -26,9 +26,9 @@ from kpsbatch.config import load_config
 from kpsbatch.dataset.layout import list_unit
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.demo.dataset import DemoDataset
+from kpsbatch.files import temporary_path
 from kpsbatch.inspect.verify import verify
-from kpsbatch.store.npz import temporary_path
-from kpsbatch.store.outputs import INTERNAL
+from kpsbatch.store.stored import INTERNAL
 
 HOOKS = Path(__file__).parent / "hooks"
 DEAD = 2**22 + 1  # above the largest process ID that Linux gives

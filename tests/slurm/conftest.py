@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from kpsbatch.cluster.plan import list_submissions
 from kpsbatch.store.run_state import read_runs
+from kpsbatch.store.submissions import list_submissions
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent

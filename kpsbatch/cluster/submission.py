@@ -1,0 +1,37 @@
+"""Planning a submission: what is unfinished, cut into shards."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from datetime import datetime
+
+from kpsbatch.config import Config
+from kpsbatch.store.submissions import Plan, Shard
+from kpsbatch.work.run import open_outputs
+from kpsbatch.work.shards import cut_into_chunks
+from kpsbatch.work.todo import survey_to_do
+
+
+def plan_submission(config: Config, *, overwrite: bool = False, retry_failed: bool = False) -> Plan:
+    """Find what is unfinished and cut it into shards; reads listings only, writes nothing.
+
+    Raises:
+        DatasetError: The dataset is not there, or holds no video at all.
+        OutputError: The output folder holds outputs made with other settings.
+        ModelError: mediapipe or a bundle is missing.
+    """
+    outputs, _ = open_outputs(config)
+    survey = survey_to_do(config, outputs, depth="presence", overwrite=overwrite, retry_failed=retry_failed)
+    to_do = [unit for unit in survey if unit.presence is not None]
+    unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))
+    chunks = cut_into_chunks(sorted(unfinished), config.run.chunk_size)
+    return Plan(
+        id=f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        shards=tuple(Shard(signs=chunk, units=sum(unfinished[sign] for sign in chunk)) for chunk in chunks),
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        finished=len(survey.units) - len(to_do),
+        failing=0 if retry_failed else len(survey.of_state("partial", "failed")),
+        missing=len(to_do) - unfinished.total(),
+    )

@@ -1,0 +1,159 @@
+"""Files that appear whole or not at all, and JSON files that are read without trusting them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+STALE_SECONDS = 3600.0
+"""Age after which a temporary file of another host counts as left behind."""
+
+_MARK = ".partial"
+
+
+def _process_space() -> str:
+    """Where a process ID means something: the host and, as containers can share its name, the PID namespace."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{socket.gethostname().replace('.', '-')}-{namespace}"
+
+
+_HOST = _process_space()
+
+
+def temporary_path(path: Path) -> Path:
+    """A hidden name beside `path` that tells which process on which host writes it."""
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
+
+
+def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Write a complete file, on disk to the last byte, beside `path` under a temporary name.
+
+    Raises:
+        OSError: It could not be written; nothing is left behind.
+    """
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        discard(temporary)
+        raise
+    return temporary
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file, if it can be; else it is swept once its process has ended."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a complete temporary file to its final name and make that durable.
+
+    On NFS a rename can report an error although it happened: when the temporary file is gone, it did.
+
+    Raises:
+        OSError: It could not be renamed; the temporary file is removed.
+    """
+    identity = os.stat(temporary)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if temporary.exists() or not _is_file(path, identity):
+            discard(temporary)
+            raise
+    sync_directory(path.parent)
+
+
+def _is_file(path: Path, identity: os.stat_result) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_ino, found.st_size) == (identity.st_ino, identity.st_size)
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OSError: It could not be written; what was there before is still there.
+    """
+    publish(write_temporary(path, write), path)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in a directory durable, where the file system can."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse to sync a directory
+    finally:
+        os.close(descriptor)
+
+
+def is_stale(entry: os.DirEntry[str]) -> bool:
+    """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old elsewhere.
+
+    On this host the clock doesn't count, which can jump.
+    """
+    if not (entry.name.startswith(".") and entry.name.endswith(_MARK)):
+        return False
+    try:
+        _, host, pid, _, _ = entry.name.rsplit(".", 4)
+        if host == _HOST and Path("/proc/self").exists():
+            return not Path(f"/proc/{int(pid)}").exists()
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
+    except (OSError, ValueError):
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def json_bytes(tree: Mapping[str, Any]) -> bytes:
+    """The bytes of a JSON file, readable by people."""
+    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    data = json_bytes(tree)
+    write_atomically(path, lambda file: file.write(data))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The fields of a JSON file; None where it is missing, unreadable or holds no fields."""
+    try:
+        tree = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return tree if isinstance(tree, dict) else None

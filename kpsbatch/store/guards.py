@@ -1,0 +1,58 @@
+"""What keeps an output folder usable: errors of storage with their remedy, and no link that leads out of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from kpsbatch.errors import OutputError
+
+
+@contextlib.contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Turn an OSError below the output root into one line with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        _explain(root, error)
+
+
+def refuse_outside(root: Path, *folders: Path) -> None:
+    """Refuse folders below the output root that a link leads out of it; the root itself may be a link.
+
+    Raises:
+        OutputError: Names the folder, where it leads, and the remedy.
+    """
+    real = os.path.realpath(root)
+
+    def leads_out(folder: Path) -> bool:
+        return os.path.commonpath([real, os.path.realpath(folder)]) != real
+
+    for folder in folders:
+        if leads_out(folder):
+            link = next(
+                parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
+            )
+            raise OutputError(
+                f"everything below output.root must lie in it: {link} is a link to {os.path.realpath(link)}; replace "
+                "the link by a folder, or set output.root to where the outputs shall be"
+            )
+
+
+def _explain(root: Path, error: OSError) -> NoReturn:
+    remedy = {
+        errno.ENOSPC: "free space there",
+        errno.EDQUOT: "free some of your quota",
+        errno.EROFS: "choose another folder",
+        errno.EACCES: "make it writable, or choose another folder",
+        errno.ENOTDIR: "choose another folder",
+        errno.ENAMETOOLONG: "choose shorter names",
+    }.get(error.errno or 0, "mend it, or choose another folder")
+    raise OutputError(
+        f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command "
+        "again"
+    ) from error

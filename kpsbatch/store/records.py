@@ -1,0 +1,246 @@
+"""A unit's record: what became of its videos, where and with what. A small JSON file beside the keypoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
+
+from kpsbatch.dataset.units import Unit
+from kpsbatch.files import json_bytes
+from kpsbatch.store.stored import Stored
+
+RECORD_FORMAT = 2
+"""1 was written until 0.1.0, under the name `record_version`; everything in it is read."""
+
+RecordedState = Literal["complete", "partial", "failed"]
+"""All videos are in the output, some failed, all failed (then there is no output)."""
+
+RECORDED_STATES: tuple[RecordedState, ...] = ("complete", "partial", "failed")
+
+RECORD_SUFFIXES: dict[str, RecordedState] = {
+    ".partial.json": "partial",
+    ".failed.json": "failed",
+    ".json": "complete",
+}
+"""How a record's file name ends, by what it says of its unit; the first that fits counts."""
+
+
+def _check_moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_check_moment)]
+"""A time with its zone, such as 2026-11-24T18:40:03+00:00."""
+
+
+def seconds_of(moment: str) -> float:
+    """A moment as seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+class UnitName(Stored):
+    """Whose record it is."""
+
+    signer: str
+    split: str
+    sign: int
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of this name."""
+        return Unit(self.signer, self.split, self.sign)
+
+
+class BadFrame(Stored):
+    """A frame that could not be read, and why."""
+
+    frame: str
+    problem: str
+
+
+class HandCounts(Stored):
+    """Counts of hands over a video's frames; landmarks/extract.py says what each of them counts."""
+
+    detected: int = 0
+    far: int = 0
+    twice: int = 0
+    relabelled: int = 0
+    recovered: int = 0
+    both: int = 0
+    one: int = 0
+    none: int = 0
+    wrists: int = 0
+    wrists_without_hand: int = 0
+
+
+class WorkSeconds(Stored):
+    """Wall-clock seconds that a worker spent on a video, in all and of these in two of its steps."""
+
+    total: float = 0.0
+    landmarkers: float = 0.0
+    decoding: float = 0.0
+
+
+class FoundFrames(Stored):
+    """In how many frames each part was found."""
+
+    pose: int = 0
+    face: int = 0
+    right_hand: int = 0
+    left_hand: int = 0
+
+    def of(self, part: str) -> int:
+        """The count of a part, by its name."""
+        return int(getattr(self, part))
+
+
+class VideoRecord(Stored):
+    """A video whose keypoints are in the output.
+
+    Attributes:
+        frames: Its frames; rows of the array.
+        bad_frames: Of these, how many could not be read: rows of zeros.
+        bad_examples: The first of them.
+        sizes: Frames by their size, such as {"640x480": 133}.
+        found: In how many frames each part was found.
+        hands: Counts of hands.
+        seconds: Of a worker.
+        attempts: How often it was tried.
+        kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
+    """
+
+    frames: Annotated[int, Field(ge=1)]
+    bad_frames: int = 0
+    bad_examples: list[BadFrame] = Field(default_factory=list)
+    sizes: dict[str, int] = Field(default_factory=dict)
+    found: FoundFrames = FoundFrames()
+    hands: HandCounts = HandCounts()
+    seconds: WorkSeconds = WorkSeconds()
+    attempts: int = 1
+    kept_since: str = ""
+
+    @property
+    def aspect(self) -> float:
+        """Width by height of most of its frames; 1 where that is not known."""
+        size = max(self.sizes, key=lambda size: self.sizes[size], default="")
+        match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", size)
+        return int(match[1]) / int(match[2]) if match else 1.0
+
+
+class FailedVideo(Stored):
+    """A video that failed: why, after how many attempts, and what its worker wrote last."""
+
+    error: str
+    attempts: int = 1
+    output: str = ""
+
+
+class SlurmTask(Stored):
+    """The job that a unit was made in."""
+
+    job: str | None = None
+    array_job: str | None = None
+    array_task: str | None = None
+
+
+class NpzFile(Stored):
+    """The output file, as it was written."""
+
+    sha256: str
+    bytes: int
+
+
+class UnitRecord(Stored):
+    """The record of a unit; only what a unit always has is required.
+
+    Attributes:
+        format: `RECORD_FORMAT` of the release that wrote it.
+        unit: Whose record it is.
+        state: What its file name says too.
+        videos: By name, in the order of the npz.
+        odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
+        dataset, source: The dataset's folder, and the unit's below it.
+        fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
+        host, container, slurm, versions: Where it was made, and with which packages.
+        started, finished: When.
+        workers: Worker processes of the run.
+        npz: The output file; None where all videos failed.
+    """
+
+    format: int = Field(default=1, validation_alias=AliasChoices("format", "record_version"))
+    unit: UnitName | None = None
+    state: RecordedState | None = None
+    videos: dict[str, FailedVideo | VideoRecord] = Field(default_factory=dict)
+    odd_entries: dict[str, str] = Field(default_factory=dict)
+    dataset: str = ""
+    source: str = ""
+    fingerprint: str = ""
+    models: dict[str, str] = Field(default_factory=dict)
+    host: str = ""
+    container: str | None = None
+    slurm: SlurmTask | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    started: Moment | None = None
+    finished: Moment | None = None
+    workers: int = 0
+    npz: NpzFile | None = None
+
+    @property
+    def good(self) -> dict[str, VideoRecord]:
+        """The videos that are in the output."""
+        return {name: video for name, video in self.videos.items() if isinstance(video, VideoRecord)}
+
+    @property
+    def failed(self) -> dict[str, FailedVideo]:
+        """The videos that failed."""
+        return {name: video for name, video in self.videos.items() if isinstance(video, FailedVideo)}
+
+
+class RecordFile(NamedTuple):
+    """A record as it was read: `record`, or None and `problem`, which says what is wrong with the file."""
+
+    record: UnitRecord | None
+    problem: str = ""
+
+
+def record_bytes(record: UnitRecord) -> bytes:
+    """The bytes of a record's file, with `check`, the SHA-256 of the rest of it, so that damage is found."""
+    return json_bytes(_sealed(record.model_dump(mode="json")))
+
+
+def read_record(path: Path) -> RecordFile:
+    """Read a record and compare it with its checksum."""
+    try:
+        data = path.read_bytes()
+        tree = json.loads(data)
+    except OSError as error:
+        return RecordFile(None, f"its record can't be read: {error.strerror}")
+    except (ValueError, RecursionError):
+        return RecordFile(None, "its record can't be read: it is no JSON")
+    if not isinstance(tree, dict):
+        return RecordFile(None, "its record can't be read: it holds no fields")
+    try:
+        whole = data == json_bytes(_sealed(tree))
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:
+        return RecordFile(None, "its record is damaged: it differs from its own checksum")
+    try:
+        return RecordFile(UnitRecord.model_validate(tree))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+        return RecordFile(None, f"its record has an unusable {where}")
+
+
+def _sealed(tree: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in tree.items() if key != "check"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**rest, "check": hashlib.sha256(canonical.encode()).hexdigest()}

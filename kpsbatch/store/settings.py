@@ -1,0 +1,121 @@
+"""What made a value: all settings that change keypoints, and their short hash, the fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, Field
+
+from kpsbatch.config import PART_NAMES, Config
+from kpsbatch.store.stored import Stored
+
+if TYPE_CHECKING:
+    from kpsbatch.landmarks.bundles import Bundle
+
+VALUES_VERSION = 1
+"""Raised when a release computes other values from the same settings."""
+
+UNKNOWN = "unknown"
+"""The version of a package that is not installed."""
+
+
+class Settings(Stored):
+    """All that changes keypoints; `settings.json` beside the records. Every field counts, unknown ones too.
+
+    Attributes:
+        values_version: `VALUES_VERSION` of the release.
+        mediapipe: Its version.
+        models: SHA-256 of every model bundle, by part.
+        landmarks: The `landmarks` section of the config.
+        output: The `output` section, as far as it changes values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    values_version: int | None = None
+    mediapipe: str | None = None
+    models: dict[str, str] = Field(default_factory=dict)
+    landmarks: dict[str, Any] = Field(default_factory=dict)
+    output: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that were computed: of pose, face and hands."""
+        return tuple(self.landmarks.get("parts") or PART_NAMES)
+
+    def tree(self) -> dict[str, Any]:
+        """The fields that are set, for a JSON file."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Settings, and the first 12 hex digits of the SHA-256 of their canonical JSON."""
+
+    settings: Settings
+    digest: str
+
+
+def installed_version(package: str) -> str:
+    """Version of an installed package, without importing it, or `UNKNOWN`."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return UNKNOWN
+
+
+def settings_of(config: Config) -> Settings:
+    """The part of the settings that the config alone tells: no models are looked for."""
+    return Settings(
+        values_version=VALUES_VERSION,
+        landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
+        output={"dtype": config.output.dtype},
+    )
+
+
+def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
+    """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
+    settings = Settings(
+        mediapipe=mediapipe_version,
+        models={part: bundle.sha256 for part, bundle in sorted(bundles.items())},
+        **settings_of(config).tree(),
+    )
+    canonical = json.dumps(settings.tree(), sort_keys=True, separators=(",", ":"))
+    return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])
+
+
+def differences(theirs: Settings, ours: Settings) -> list[str]:
+    """Name the settings that differ: `landmarks.running_mode is 'video' there, 'image' here`."""
+    return _differences(theirs.tree(), ours.tree())
+
+
+def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
+    """The same of the fields that are set in `ours`, for settings that don't tell everything (`settings_of`)."""
+    tree, partial = theirs.tree(), ours.tree()
+    return _differences({key: tree.get(key) for key in partial}, partial)
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    left, right = flatten(theirs), flatten(ours)
+    missing = "unset"
+    return [
+        f"{key} is {left.get(key, missing)!r} there, {right.get(key, missing)!r} here"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key, missing) != right.get(key, missing)
+    ]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of sections as one level: `{"landmarks.running_mode": "image"}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

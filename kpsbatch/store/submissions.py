@@ -1,0 +1,140 @@
+"""Submissions: which shards, with which settings, in which jobs; frozen before anything is submitted.
+
+    <output root>/_kpsbatch/submissions/<id>/config.yaml     the validated config, paths absolute
+                                             plan.json       the signs of every shard, and the options
+                                             jobs.json       the job of every shard
+                                             logs/           a log for every shard, and submitit's files
+
+A submission counts from the moment its plan.json is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+
+from kpsbatch.config import Config, dump_config, format_signs, parse_signs
+from kpsbatch.errors import SubmitError
+from kpsbatch.files import write_atomically, write_json
+from kpsbatch.store.guards import explained
+from kpsbatch.store.stored import INTERNAL, Stored, read_stored
+
+PLAN_FORMAT = 2
+"""1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""
+
+Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs), PlainSerializer(format_signs)]
+
+
+class Shard(Stored):
+    """The signs of one task, and how many of their units were unfinished."""
+
+    signs: Signs
+    units: int
+
+
+class Plan(Stored):
+    """What a submission does.
+
+    Attributes:
+        format: `PLAN_FORMAT` of the release that wrote it.
+        id: Its name: date, time, four hex digits.
+        shards: What its tasks do.
+        overwrite, retry_failed: As on the command line.
+        finished: Units that were finished already.
+        missing: Units without a folder or without a video.
+        failing: Finished units of which videos failed, and that are not done again; not kept with the plan.
+    """
+
+    format: int = Field(default=PLAN_FORMAT, validation_alias=AliasChoices("format", "version"))
+    id: str
+    shards: tuple[Shard, ...]
+    overwrite: bool = False
+    retry_failed: bool = False
+    finished: int = 0
+    missing: int = 0
+    failing: int = Field(default=0, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_format_1(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and isinstance(options := tree.get("options"), dict):
+            return {**tree, **options}
+        return tree
+
+    @property
+    def units(self) -> int:
+        """Unfinished units."""
+        return sum(shard.units for shard in self.shards)
+
+
+class Jobs(Stored):
+    """The jobs of a submission: `cluster`, and the job of every shard, such as "123_4"; "" where it has none."""
+
+    cluster: str = ""
+    jobs: tuple[str, ...] = ()
+
+
+def submissions_folder(root: Path) -> Path:
+    """Where the submissions of an output folder lie."""
+    return root / INTERNAL / "submissions"
+
+
+def plan_folder(root: Path, plan: Plan) -> Path:
+    """The folder of a submission."""
+    return submissions_folder(root) / plan.id
+
+
+def write_plan(config: Config, plan: Plan) -> Path:
+    """Freeze a plan; returns its folder.
+
+    Raises:
+        OutputError: The output folder can't be written.
+    """
+    folder = plan_folder(config.output.root, plan)
+    with explained(config.output.root):
+        (folder / "logs").mkdir(parents=True)
+        text = dump_config(config).encode()
+        write_atomically(folder / "config.yaml", lambda file: file.write(text))
+        write_json(folder / "plan.json", plan.model_dump(mode="json"))
+    return folder
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read a plan back.
+
+    Raises:
+        SubmitError: It is missing or damaged.
+    """
+    path = folder / "plan.json"
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        said = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
+        raise SubmitError(f"the submission's plan {path} can't be read: {said}. Submit again.") from None
+
+
+def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
+    """Note the jobs of a submission, shard by shard.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    write_json(folder / "jobs.json", Jobs(cluster=cluster, jobs=tuple(jobs)).model_dump(mode="json"))
+
+
+def read_jobs(folder: Path) -> Jobs:
+    """The jobs of a submission; none where nothing was noted."""
+    return read_stored(folder / "jobs.json", Jobs) or Jobs()
+
+
+def log_file(folder: Path, job: str) -> Path:
+    """The log of a job of a submission."""
+    return folder / "logs" / f"{job}_0_log.out"
+
+
+def list_submissions(root: Path) -> list[Path]:
+    """The folders of all submissions, oldest first."""
+    return sorted(path.parent for path in submissions_folder(root).glob("*/plan.json"))

@@ -1,0 +1,178 @@
+"""One survey of a job: what the dataset holds and what the outputs hold, joined unit by unit.
+
+run, submit, status, report and verify ask it, so that all of them count alike. Listings only: no npz, no record and
+no frame is opened, and no model is looked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import Listing, Presence, list_unit, presence
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.settings import (
+    UNKNOWN,
+    Fingerprint,
+    Settings,
+    differences_in_config,
+    installed_version,
+    settings_of,
+)
+from kpsbatch.store.stored import INTERNAL, read_stored
+
+UnitState = Literal["complete", "partial", "failed", "foreign", "left", "absent", "empty", "unreadable"]
+"""complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record. left:
+not done yet. absent, empty, unreadable: not done, and without a folder, without a video, or with a folder that can't
+be listed in the dataset."""
+
+FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
+"""What a run passes over."""
+
+READERS = 8
+"""Threads that list folders: a network file system answers many requests at once."""
+
+Depth = Literal["outputs", "presence", "videos"]
+"""How closely the dataset is looked at: not at all, whether a unit has a video, or all of its videos."""
+
+
+@dataclass(frozen=True)
+class SurveyedUnit:
+    """A unit as the outputs and the dataset hold it.
+
+    Attributes:
+        unit: The unit.
+        output: What the outputs hold of it; None for nothing.
+        presence: What the dataset holds of it; None where that was not looked for.
+        listing: Its videos; None where they were not listed.
+    """
+
+    unit: Unit
+    output: OutputState | None
+    presence: Presence | None = None
+    listing: Listing | None = None
+
+    @property
+    def state(self) -> UnitState:
+        """Both in one word; an output counts, whatever the dataset holds by now."""
+        if self.output is not None:
+            return self.output
+        return "left" if self.presence is None or self.presence == "videos" else self.presence
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All units of a config, or some of them, in its order."""
+
+    units: tuple[SurveyedUnit, ...]
+
+    def __iter__(self) -> Iterator[SurveyedUnit]:
+        return iter(self.units)
+
+    def of_state(self, *states: UnitState) -> list[Unit]:
+        """The units in any of these states."""
+        return [surveyed.unit for surveyed in self.units if surveyed.state in states]
+
+    @property
+    def outputs(self) -> dict[Unit, OutputState]:
+        """The state of every unit of which the outputs hold something."""
+        return {surveyed.unit: surveyed.output for surveyed in self.units if surveyed.output is not None}
+
+
+def survey(
+    config: Config,
+    outputs: Outputs,
+    units: Iterable[Unit] | None = None,
+    *,
+    depth: Depth,
+    states: Mapping[Unit, OutputState] | None = None,
+    redo: Callable[[Unit, OutputState], bool] = lambda unit, state: False,
+    known: Mapping[Unit, Presence] | None = None,
+    on_unit: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
+    """Look at every unit; the dataset only where a run would do the unit.
+
+    Args:
+        config: The config.
+        outputs: Its output folder.
+        units: Some of its units; default all.
+        depth: How closely the dataset is looked at.
+        states: What the outputs hold; default looked for.
+        redo: Whether a unit with an output is done again, and so looked for in the dataset too.
+        known: What is known of the dataset already, which is not looked at again.
+        on_unit: Told (units surveyed, units in all).
+
+    Raises:
+        OutputError: The output folder can't be listed.
+    """
+    chosen = list(units_of(config.dataset) if units is None else units)
+    if states is None:
+        states = outputs.states(chosen, sweep=False)
+
+    def look(unit: Unit) -> SurveyedUnit:
+        state = states.get(unit)
+        if depth == "outputs" or (state is not None and not redo(unit, state)):
+            return SurveyedUnit(unit, state)
+        if depth == "videos":
+            listing = list_unit(config.dataset, unit)
+            return SurveyedUnit(unit, state, listing.presence, listing)
+        return SurveyedUnit(unit, state, (known or {}).get(unit) or presence(config.dataset, unit))
+
+    found: list[SurveyedUnit] = []
+    with ThreadPoolExecutor(READERS) as readers:
+        for surveyed in readers.map(look, chosen) if depth != "outputs" else map(look, chosen):
+            found.append(surveyed)
+            on_unit(len(found), len(chosen))
+    return Survey(tuple(found))
+
+
+@dataclass(frozen=True)
+class KnownOutputs:
+    """Outputs as a config sees them that looks for no models, and what a person should know about them."""
+
+    outputs: Outputs
+    notes: tuple[str, ...] = ()
+
+
+def outputs_without_models(config: Config) -> KnownOutputs:
+    """Find the outputs of a config's settings by the `settings.json` beside the records.
+
+    The mediapipe version and the models are not known without looking for models, so of several settings that fit,
+    the one that was written to last counts, and a note says so. The digest is "" where no records fit.
+    """
+    ours = settings_of(config)
+    root = config.output.root
+    installed = installed_version("mediapipe")
+    fitting: list[tuple[bool, float, Fingerprint]] = []
+    for path in (root / INTERNAL / "records").glob("*/settings.json"):
+        theirs = read_stored(path, Settings)
+        if theirs is not None and not differences_in_config(theirs, ours):
+            right_version = installed in (UNKNOWN, theirs.mediapipe)
+            fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
+    if not fitting:
+        return KnownOutputs(Outputs(root, Fingerprint(ours, "")))
+    right_version, _, chosen = max(fitting, key=lambda item: item[:2])
+    notes: list[str] = []
+    if not right_version:
+        notes.append(
+            f"outputs were made with mediapipe {chosen.settings.mediapipe}; here is {installed}, which a run refuses"
+        )
+    if sum(item[0] == right_version for item in fitting) > 1:
+        notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
+    return KnownOutputs(Outputs(root, chosen), tuple(notes))
+
+
+def _last_written(folder: Path) -> float:
+    """When a record was last added below a folder."""
+    latest = 0.0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            latest = max(latest, entry.stat().st_mtime)
+    return latest

@@ -1,0 +1,118 @@
+"""Assembling: the videos of a unit to its output file and its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import Listing
+from kpsbatch.dataset.units import Unit
+from kpsbatch.store.guards import explained
+from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.records import RECORD_FORMAT, FailedVideo, RecordedState, UnitName, UnitRecord, VideoRecord
+from kpsbatch.work.host import host_facts
+from kpsbatch.work.pool import Outcome
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Videos = Mapping[str, "tuple[NDArray[Any], VideoRecord]"]
+
+
+@dataclass
+class OpenUnit:
+    """A unit of which some videos are still to come."""
+
+    unit: Unit
+    listing: Listing
+    replace: bool
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its last video is in."""
+        return len(self.outcomes) == len(self.listing.videos)
+
+
+class StoredUnit(NamedTuple):
+    """A stored unit, the state that it has now, the videos that failed in a redo but are kept, its worker seconds."""
+
+    unit: Unit
+    state: OutputState | None
+    kept: list[str]
+    seconds: float
+
+
+def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
+    """Write the two files of a unit.
+
+    A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
+    made of it: a redo loses nothing.
+
+    Raises:
+        OutputError: They can't be written.
+    """
+    unit = done.unit
+    there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
+    redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
+    good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
+    seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
+    with explained(outputs.root), outputs.lock() if redo else nullcontext():
+        before = outputs.good_videos(unit) if redo else {}
+        arrays, record = assemble(config, outputs, done, before, workers)
+        if outputs.store(unit, arrays, record, replace=done.replace, locked=redo):
+            kept = [name for name, video in record.good.items() if video.kept_since]
+            return StoredUnit(unit, record.state, kept, seconds)
+    return StoredUnit(unit, outputs.states([unit]).get(unit), [], seconds)  # another run was first
+
+
+def assemble(
+    config: Config, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
+) -> tuple[dict[str, NDArray[Any]], UnitRecord]:
+    """The arrays and the record of a unit; `before` is what to keep of it where nothing better is there."""
+    arrays: dict[str, NDArray[Any]] = {}
+    videos: dict[str, FailedVideo | VideoRecord] = {}
+    for video in done.listing.videos:
+        outcome = done.outcomes[video.name]
+        if outcome.problem and video.name in before:
+            arrays[video.name], earlier = before[video.name]
+            videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem})
+        elif outcome.problem:
+            videos[video.name] = FailedVideo(error=outcome.problem, attempts=outcome.attempts, output=outcome.output)
+        else:
+            arrays[video.name] = outcome.value.keypoints
+            videos[video.name] = VideoRecord.model_validate({**outcome.value.summary, "attempts": outcome.attempts})
+    for name in [name for name in before if name not in videos]:
+        arrays[name], earlier = before[name]
+        videos[name] = earlier.model_copy(update={"kept_since": "the dataset does not have it any more"})
+    state: RecordedState = "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
+    host = host_facts()
+    unit = done.unit
+    return arrays, UnitRecord(
+        format=RECORD_FORMAT,
+        unit=UnitName(signer=unit.signer, split=unit.split, sign=unit.sign),
+        state=state,
+        videos=videos,
+        odd_entries=dict(done.listing.odd),
+        dataset=str(config.dataset.root),
+        source=str(done.listing.folder.relative_to(config.dataset.root)),
+        fingerprint=outputs.fingerprint.digest,
+        models=outputs.fingerprint.settings.models,
+        host=host.host,
+        container=host.container,
+        slurm=host.slurm,
+        versions=host.versions,
+        started=_moment(done.started),
+        finished=_moment(time.time()),
+        workers=workers,
+    )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,55 @@
+"""Choosing: which units of a dataset a run or a submission does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.layout import check_root, no_video
+from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
+from kpsbatch.store.survey import Depth, Survey, survey
+
+
+def survey_to_do(
+    config: Config,
+    outputs: Outputs,
+    signs: Iterable[int] | None = None,
+    *,
+    depth: Depth,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    retried_since: float = float("inf"),
+    sweep: bool = False,
+) -> Survey:
+    """Survey the units of some signs, and look in the dataset for those that are to be done.
+
+    Args:
+        config: The config.
+        outputs: Its output folder.
+        signs: The signs; default all.
+        depth: How closely the dataset is looked at.
+        overwrite: Whether outputs of other settings are done again.
+        retry_failed: Whether units of which videos failed are done again.
+        retried_since: Units that were recorded after this moment are not done again.
+        sweep: Whether stale temporary files are removed.
+
+    Raises:
+        DatasetError: The dataset is not there, or holds no video at all.
+        OutputError: The output folder holds outputs made with other settings, or can't be listed.
+    """
+    check_root(config.dataset)
+    units = units_of(config.dataset, signs)
+    states = outputs.states(units, sweep=sweep)
+    if not overwrite:
+        outputs.refuse_foreign(states)
+    redone = states_to_redo(retry_failed)
+
+    def redo(unit: Unit, state: OutputState) -> bool:
+        return state in redone and not outputs.recorded_since(unit, state, retried_since)
+
+    found = survey(config, outputs, units, states=states, depth=depth, redo=redo)
+    whole = len(units) == len(units_of(config.dataset))  # a shard may well have no video
+    if whole and not found.outputs and all(unit.presence in ("absent", "empty") for unit in found):
+        raise no_video(config.dataset, units[0])
+    return found
