@@ -24,7 +24,8 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.units import units_of
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.settings import Fingerprint
+from kpsbatch.store.run_state import Progress
+from kpsbatch.store.settings import Fingerprint, Settings
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoTask
 
@@ -71,7 +72,7 @@ def make_dataset(root: Path, signs: int, videos: int) -> Config:
 
 def throughput(root: Path, videos: int, workers: int, job: StubJob) -> None:
     config = make_dataset(root, max(1, videos // 25), 25)
-    outputs = Outputs(config.output.root, Fingerprint({"models": {}}, "stub"))
+    outputs = Outputs(config.output.root, Fingerprint(Settings(models={}), "stub"))
     counts = {1, workers}
     rates = {}
     for count in sorted(counts):
@@ -111,9 +112,9 @@ def resume(root: Path) -> None:
 def memory(root: Path) -> None:
     config = make_dataset(root, 80, 25)
     seen: list[tuple[int, float]] = []
-    outputs = Outputs(config.output.root, Fingerprint({"models": {}}, "stub"))
+    outputs = Outputs(config.output.root, Fingerprint(Settings(models={}), "stub"))
 
-    def note(progress: run_module.Progress) -> None:
+    def note(progress: Progress) -> None:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
         seen.append((progress.videos_done, resident))
 

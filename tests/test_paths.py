@@ -106,7 +106,7 @@ def test_names_that_are_refused(dataset, tmp_path):
     [path] = (tmp_path / "out" / "_kpsbatch" / "records").glob("*/01-train/0001.json")
     record = json.loads(path.read_text())
     assert list(record["videos"]) == ["x"]
-    assert set(record["odd_entries"]) == {"x.npy", "..y", "latin\udce9"}
+    assert set(record["odd_entries"]) == {"x.npy", "..y", "latin\\udce9"}
 
 
 def test_links_in_the_dataset(dataset, tmp_path):

@@ -23,8 +23,7 @@ from kpsbatch.dataset.image_size import image_size
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import ConfigError, DatasetError
-from kpsbatch.files import json_bytes
-from kpsbatch.store.outputs import open_record, sealed
+from kpsbatch.store.records import UnitRecord, read_record, record_bytes
 
 MAX_PIXELS = 100_000
 fixed = settings(
@@ -164,27 +163,40 @@ class TestRecords:
         """Bytes that no run wrote are no record, and say so."""
         path = tmp_path / "record.json"
         path.write_bytes(data)
-        _, problem = open_record(path)
+        record, problem = read_record(path)
+        assert record is None
         assert problem
 
-    finite = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+    texts = st.text(st.characters(exclude_categories=["Cs"]))
+    videos = st.fixed_dictionaries(
+        {"frames": st.integers(1, 10**6)}, optional={"sizes": st.dictionaries(texts, st.integers())}
+    )
+    failures = st.fixed_dictionaries({"error": texts}, optional={"output": texts})
 
     @many
     @given(
-        record=st.dictionaries(st.text(), finite | st.lists(finite) | st.dictionaries(st.text(), finite)),
+        fields=st.fixed_dictionaries(
+            {"state": st.sampled_from(["complete", "partial", "failed"])},
+            optional={
+                "videos": st.dictionaries(texts, videos | failures),
+                "odd_entries": st.dictionaries(texts, texts),
+                "host": texts,
+                "workers": st.integers(),
+            },
+        ),
         damage=st.tuples(st.integers(0, 10**6), st.integers(1, 255)),
     )
-    def test_what_is_written_is_read(self, tmp_path, record, damage):
+    def test_what_is_written_is_read(self, tmp_path, fields, damage):
         """A record comes back as it was written; with any byte changed it does not pass."""
-        record.pop("check", None)
+        record = UnitRecord.model_validate(fields)
         path = tmp_path / "record.json"
-        data = json_bytes(sealed(record))
+        data = record_bytes(record)
         path.write_bytes(data)
-        assert open_record(path) == (record, "")
+        assert read_record(path) == (record, "")
         spoilt = bytearray(data)
         spoilt[damage[0] % len(data)] ^= damage[1]
         path.write_bytes(spoilt)
-        assert open_record(path)[1]
+        assert read_record(path).problem
 
 
 def encode(kind: str, mode: str = "RGB", size: tuple[int, int] = (45, 31), **options: Any) -> bytes:

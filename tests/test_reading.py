@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import fingerprint, unit_record
 from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.cli import main
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
+from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store.npz import write_atomically, write_npz
+from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.settings import Fingerprint
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -40,7 +41,7 @@ def write(path: Path, videos: dict[str, NDArray[Any]]) -> Path:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Five outputs of two signers, as a run stores them, with strays."""
-    outputs = Outputs(tmp_path / "some out (1)", Fingerprint({"a": 1}, "aaaaaaaaaaaa"))
+    outputs = Outputs(tmp_path / "some out (1)", fingerprint("aaaaaaaaaaaa", a=1))
     for unit in (
         Unit("02", "train", 1),
         Unit("01", "train", 12345),
@@ -48,8 +49,8 @@ def root(tmp_path: Path) -> Path:
         Unit("01", "test", 2),
         Unit("a-b", "dev-1", 7),
     ):
-        record = {"unit": {"signer": unit.signer, "split": unit.split, "sign": unit.sign}}
-        outputs.store(unit, arrays("one", "two", frames=unit.sign % 7 + 1), record, "complete", replace=False)
+        named = unit_record(unit=unit._asdict())
+        outputs.store(unit, arrays("one", "two", frames=unit.sign % 7 + 1), named, replace=False)
     (outputs.root / ".hidden-train").mkdir()
     write(outputs.root / ".hidden-train" / "0001.npz", arrays("x"))
     for stray in (".0003.npz.host-1.7.abcdef.partial", "0004.txt", "notes.npz", "0005.npz.bak"):

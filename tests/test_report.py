@@ -175,7 +175,7 @@ class TestGather:
 
     def test_runs(self, config):
         """State files that miss what a report shows are passed over."""
-        assert [run["run"] for run in gather(config).runs] == ["run-1"]
+        assert [run.run for run in gather(config).runs] == ["run-1"]
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"videos": {"a": {}}}', '{"videos": 3}', "\x00"])
     def test_damaged_record(self, config, tmp_path, text):
@@ -206,9 +206,10 @@ class TestGather:
         mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
         put(tmp_path, Unit("01", "train", 1), {"a": video(3, 3)})
         settings = tmp_path / "_kpsbatch" / "records" / DIGEST / "settings.json"
-        settings.write_text(json.dumps(settings_of(mine)))
+        settings.write_text(json.dumps(settings_of(mine).tree()))
         assert gather(mine).other_settings == {}
-        adjusted = settings_of(mine) | {"landmarks": settings_of(mine)["landmarks"] | {"coordinates": "adjusted"}}
+        ours = settings_of(mine).tree()
+        adjusted = ours | {"landmarks": ours["landmarks"] | {"coordinates": "adjusted"}}
         settings.write_text(json.dumps(adjusted))
         data = gather(mine)
         what = "landmarks.coordinates is 'adjusted' there, 'image' here"

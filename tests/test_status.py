@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import fingerprint, unit_record
 
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import unit_folder
@@ -27,7 +28,7 @@ from kpsbatch.files import temporary_path
 from kpsbatch.inspect import status_screen
 from kpsbatch.inspect.status import MAX_RECORDS, Status, StatusReader
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.settings import Fingerprint, settings_of
+from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 
 HERE = Path(__file__).parent
@@ -38,15 +39,16 @@ def made_with(config: Config, digest: str, mediapipe: str | None = None) -> Outp
     """The outputs as a run with this config would see them, with any models."""
     from importlib.metadata import version
 
-    settings = {"mediapipe": mediapipe or version("mediapipe"), "models": {"pose": digest}, **settings_of(config)}
-    return Outputs(config.output.root, Fingerprint(settings, digest))
+    ours = settings_of(config).tree()
+    made = fingerprint(digest, mediapipe=mediapipe or version("mediapipe"), models={"pose": digest}, **ours)
+    return Outputs(config.output.root, made)
 
 
 def store(outputs: Outputs, units: Iterable[Unit], state: Any = "complete", **videos: str) -> None:
     """Store units, with failed videos and their reasons."""
-    record = {"videos": {"clip": {"frames": 1}, **{name: {"error": reason} for name, reason in videos.items()}}}
+    entries = {"clip": {"frames": 1}, **{name: {"error": reason} for name, reason in videos.items()}}
     for unit in units:
-        outputs.store(unit, {} if state == "failed" else ARRAY, record, state, replace=True)
+        outputs.store(unit, {} if state == "failed" else ARRAY, unit_record(state, videos=entries), replace=True)
 
 
 @pytest.fixture
@@ -240,7 +242,7 @@ class TestTasks:
 
     def test_submission(self, config):
         """Every shard of the newest submission is a task, those that wait or never started too."""
-        plan = Plan("20261122-101010-abcd", tuple(Shard((sign,), 4) for sign in (1, 2, 3)))
+        plan = Plan(id="20261122-101010-abcd", shards=tuple(Shard(signs=(sign,), units=4) for sign in (1, 2, 3)))
         folder = write_plan(config, plan)
         write_jobs(folder, "slurm", ["9_0", "9_1", "9_2"])
         write_run(config, f"{plan.id}-0000", submission=plan.id, shard=0, shards=3, job="9", array_task=0)
@@ -257,7 +259,7 @@ class TestTasks:
     def test_older_submission_still_runs(self, config):
         """What still runs of an older submission is shown too; what ended is not."""
         for number, sign in ((1, 1), (2, 2)):
-            write_plan(config, Plan(f"20261122-10101{number}-abcd", (Shard((sign,), 4),)))
+            write_plan(config, Plan(id=f"20261122-10101{number}-abcd", shards=(Shard(signs=(sign,), units=4),)))
         old = "20261122-101011-abcd"
         write_run(config, f"{old}-0000", submission=old, shard=0, shards=2)
         write_run(config, f"{old}-0001", submission=old, shard=1, shards=2, state="finished")
@@ -360,17 +362,15 @@ class TestFilesOnly:
     def test_watching_lists_the_dataset_once(self, config, monkeypatch):
         """Units that were seen to have videos are not looked for again."""
         asked: list[Unit] = []
-        from kpsbatch.inspect import status as module
+        from kpsbatch.store import survey as module
 
-        may_have_video = module.may_have_video
-        monkeypatch.setattr(
-            module, "may_have_video", lambda dataset, unit: asked.append(unit) or may_have_video(dataset, unit)
-        )
+        presence = module.presence
+        monkeypatch.setattr(module, "presence", lambda dataset, unit: asked.append(unit) or presence(dataset, unit))
         reader = StatusReader(config)
         reader.read()
         first = len(asked)
         reader.read()
-        assert (first, len(asked) - first) == (20, 4)  # the empty ones only
+        assert (first, len(asked) - first) == (24, 8)  # the absent and the empty ones only
 
 
 def kpsbatch(config: Config, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

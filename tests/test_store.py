@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import fingerprint, unit_record
 from numpy.typing import NDArray
 
+from kpsbatch import files as files_module
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import STALE_SECONDS, temporary_path, write_atomically
-from kpsbatch.store import npz as npz_module
 from kpsbatch.store import outputs as outputs_module
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.settings import Fingerprint, differences
+from kpsbatch.store.records import NpzFile, read_record
+from kpsbatch.store.settings import Settings, differences
 
 HERE = Path(__file__).parent
 UNIT, OTHER = Unit("01", "train", 7), Unit("01", "train", 8)
-IMAGE = Fingerprint({"landmarks": {"running_mode": "image", "parts": ["pose"]}, "dtype": "float32"}, "aaaaaaaaaaaa")
-VIDEO = Fingerprint({"landmarks": {"running_mode": "video", "parts": ["pose"]}, "dtype": "float32"}, "bbbbbbbbbbbb")
+IMAGE = fingerprint("aaaaaaaaaaaa", landmarks={"running_mode": "image", "parts": ["pose"]}, dtype="float32")
+VIDEO = fingerprint("bbbbbbbbbbbb", landmarks={"running_mode": "video", "parts": ["pose"]}, dtype="float32")
 
 
 def arrays(seed: int = 0, names: tuple[str, ...] = ("a", "b")) -> dict[str, NDArray[np.float32]]:
@@ -157,11 +159,12 @@ class TestAtomic:
 class TestStore:
     def test_exactly_these_files(self, outputs):
         """A stored unit is one npz and one record, which knows the npz's hash and size."""
-        assert outputs.store(UNIT, arrays(), {"videos": 2}, "complete", replace=False)
+        assert outputs.store(UNIT, arrays(), unit_record(host="node1"), replace=False)
         assert files(outputs) == {NPZ, RECORD}
-        record = outputs.read_record(UNIT, "complete")
+        record = read_record(outputs.record_path(UNIT, "complete")).record
         data = (outputs.root / NPZ).read_bytes()
-        assert record == {"videos": 2, "npz": {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}}
+        assert record.host == "node1"
+        assert record.npz == NpzFile(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
     def test_record_first(self, outputs, monkeypatch):
         """The record is on disk before the npz appears."""
@@ -173,7 +176,7 @@ class TestStore:
             replace(source, target)
 
         monkeypatch.setattr(os, "replace", note)
-        outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         assert order == [RECORD, NPZ]
 
     @pytest.mark.parametrize("survives", range(2))
@@ -190,26 +193,26 @@ class TestStore:
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(os, "replace", die)
-            outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+            outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         assert outputs.states([UNIT]) == {}
-        assert outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        assert outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         assert outputs.states([UNIT]) == {UNIT: "complete"}
         assert {name for name in files(outputs) if not name.endswith(".partial")} == {NPZ, RECORD}
 
     def test_first_one_stays(self, outputs):
         """Of two runs with the same settings the first to store a unit wins."""
-        outputs.store(UNIT, arrays(1), {"by": "first"}, "complete", replace=False)
+        outputs.store(UNIT, arrays(1), unit_record(host="first"), replace=False)
         before = (outputs.root / NPZ).read_bytes()
-        assert not outputs.store(UNIT, arrays(2), {"by": "second"}, "complete", replace=False)
+        assert not outputs.store(UNIT, arrays(2), unit_record(host="second"), replace=False)
         assert (outputs.root / NPZ).read_bytes() == before
-        assert outputs.read_record(UNIT, "complete")["by"] == "first"
+        assert read_record(outputs.record_path(UNIT, "complete")).record.host == "first"
 
     @pytest.mark.parametrize("state", ["complete", "partial", "failed"])
     def test_replace(self, outputs, state):
         """A replaced unit leaves neither npz nor record of before behind, of whatever settings."""
         for before in (outputs, Outputs(outputs.root, VIDEO)):
-            before.store(UNIT, arrays(1), {}, "partial", replace=True)
-        outputs.store(UNIT, {} if state == "failed" else arrays(2), {}, state, replace=True)
+            before.store(UNIT, arrays(1), unit_record("partial"), replace=True)
+        outputs.store(UNIT, {} if state == "failed" else arrays(2), unit_record(state), replace=True)
         suffix = "" if state == "complete" else f".{state}"
         npz = set() if state == "failed" else {NPZ}
         assert files(outputs) == {RECORD.replace(".json", f"{suffix}.json"), *npz}
@@ -219,7 +222,7 @@ class TestStore:
     def test_no_empty_npz(self, outputs, videos, state):
         """A unit without a good video never counts as done, one with good videos never as failed."""
         with pytest.raises(ValueError, match="can't be recorded as"):
-            outputs.store(UNIT, arrays() if videos else {}, {}, state, replace=False)
+            outputs.store(UNIT, arrays() if videos else {}, unit_record(state), replace=False)
         assert files(outputs) == set()
 
     @pytest.mark.parametrize(
@@ -239,7 +242,7 @@ class TestStore:
 
         monkeypatch.setattr(os, "fsync", fail)
         with pytest.raises(OutputError) as caught:
-            outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+            outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         text = str(caught.value)
         assert text.startswith(f"the output folder must be writable: {outputs.root}: {os.strerror(number)}; ")
         assert remedy in text
@@ -249,10 +252,10 @@ class TestStore:
     def test_a_run_with_other_settings_in_between(self, outputs):
         """What another run has stored with other settings since is refused, not replaced."""
         other = Outputs(outputs.root, VIDEO)
-        other.store(UNIT, arrays(1), {}, "complete", replace=False)
+        other.store(UNIT, arrays(1), unit_record("complete"), replace=False)
         before = (outputs.root / NPZ).read_bytes()
         with pytest.raises(OutputError, match="running_mode is 'video' there, 'image' here"):
-            outputs.store(UNIT, arrays(2), {}, "complete", replace=False)
+            outputs.store(UNIT, arrays(2), unit_record("complete"), replace=False)
         assert (outputs.root / NPZ).read_bytes() == before
         assert other.states([UNIT]) == {UNIT: "complete"}
         assert not list(outputs.root.rglob("*.partial"))
@@ -261,31 +264,31 @@ class TestStore:
 class TestStates:
     def test_listing_only(self, outputs):
         """An npz that nobody could read still counts by its name: nothing is opened."""
-        outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         (outputs.root / NPZ).write_bytes(b"no npz at all")
         (outputs.root / RECORD).write_bytes(b"no record at all")
         assert outputs.states([UNIT]) == {UNIT: "complete"}
 
     def test_record_without_npz(self, outputs):
         """A record alone does not finish a unit."""
-        outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         (outputs.root / NPZ).unlink()
         assert outputs.states([UNIT]) == {}
 
     def test_failed(self, outputs):
         """A unit of which all videos failed has a record and no npz."""
-        outputs.store(UNIT, {}, {}, "failed", replace=False)
+        outputs.store(UNIT, {}, unit_record("failed"), replace=False)
         assert files(outputs) == {RECORD.replace(".json", ".failed.json")}
         assert outputs.states([UNIT]) == {UNIT: "failed"}
-        assert outputs.read_record(UNIT, "failed") == {"npz": None}
+        assert read_record(outputs.record_path(UNIT, "failed")).record.npz is None
 
     def test_missing_or_damaged_record(self, outputs):
         """A record that can't be read is None."""
-        assert outputs.read_record(UNIT, "complete") is None
-        outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        assert read_record(outputs.record_path(UNIT, "complete")).record is None
+        outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         for damaged in (b"", b"{", b"[1]", b"\xff", b"[" * 100_000):
             (outputs.root / RECORD).write_bytes(damaged)
-            assert outputs.read_record(UNIT, "complete") is None
+            assert read_record(outputs.record_path(UNIT, "complete")).record is None
 
     def test_stale_temporaries(self, outputs):
         """What dead processes left is removed, what living ones write is not."""
@@ -296,8 +299,8 @@ class TestStates:
         with subprocess.Popen(["true"]) as ended:
             ended.wait()
         dead = living.with_name(living.name.replace(f".{os.getpid()}.", f".{ended.pid}."))
-        elsewhere = living.with_name(living.name.replace(npz_module._HOST, "another-host"))
-        long_ago = living.with_name(living.name.replace(npz_module._HOST, "a-third-host"))
+        elsewhere = living.with_name(living.name.replace(files_module._HOST, "another-host"))
+        long_ago = living.with_name(living.name.replace(files_module._HOST, "a-third-host"))
         foreign = folder / ".notes"
         for path in (living, dead, elsewhere, long_ago, foreign):
             path.touch()
@@ -313,7 +316,7 @@ class TestStates:
             return real("/proc/self/exe") if path == "/proc/self/ns/pid" else real(path, **options)
 
         monkeypatch.setattr(os, "stat", other_namespace)
-        assert npz_module._process_space() != npz_module._HOST
+        assert files_module._process_space() != files_module._HOST
 
 
 class TestForeign:
@@ -322,7 +325,7 @@ class TestForeign:
         other = Outputs(outputs.root, VIDEO)
         other.prepare()
         for unit in (UNIT, OTHER):
-            other.store(unit, arrays(), {}, "complete", replace=False)
+            other.store(unit, arrays(), unit_record("complete"), replace=False)
         states = outputs.states([UNIT, OTHER])
         assert states == {UNIT: "foreign", OTHER: "foreign"}
         with pytest.raises(OutputError) as caught:
@@ -341,13 +344,13 @@ class TestForeign:
 
     def test_own_outputs_are_fine(self, outputs):
         """Outputs of the same settings are not refused, whatever their state."""
-        outputs.store(UNIT, arrays(), {}, "partial", replace=False)
-        outputs.store(OTHER, {}, {}, "failed", replace=False)
+        outputs.store(UNIT, arrays(), unit_record("partial"), replace=False)
+        outputs.store(OTHER, {}, unit_record("failed"), replace=False)
         outputs.refuse_foreign(outputs.states([UNIT, OTHER]))
 
     def test_differences(self):
         """Differences are named by their full key, one that is only on one side, too."""
-        assert differences({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}}) == [
+        assert differences(Settings(a={"b": 1, "c": 2}, d=3), Settings(a={"b": 1, "c": 4})) == [
             "a.c is 2 there, 4 here",
             "d is 3 there, 'unset' here",
         ]
@@ -366,11 +369,11 @@ class TestRoot:
         with pytest.raises(OutputError, match="Not a directory"):
             outputs.states([UNIT])
         with pytest.raises(OutputError, match="the output folder must be writable"):
-            outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+            outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
 
     def test_settings_are_noted(self, outputs):
         """The folder of the records says which settings made them."""
-        assert json.loads((outputs.records / "settings.json").read_text()) == IMAGE.settings
+        assert json.loads((outputs.records / "settings.json").read_text()) == IMAGE.settings.tree()
 
     def test_without_locks(self, outputs, monkeypatch):
         """A file system without locks is good enough."""
@@ -379,19 +382,19 @@ class TestRoot:
             raise OSError(errno.ENOLCK, "No locks available")
 
         monkeypatch.setattr(outputs_module.fcntl, "flock", refuse)
-        assert outputs.store(UNIT, arrays(), {}, "complete", replace=False)
+        assert outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
 
 
 STORE_MANY = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import IMAGE, UNIT, Outputs, arrays
+from test_store import IMAGE, UNIT, Outputs, arrays, unit_record
 outputs = Outputs(Path(sys.argv[2]), IMAGE)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(60):
-    outputs.store(UNIT, arrays(int(sys.argv[3]) * 1000 + number), {"by": sys.argv[3]}, "complete", replace=True)
+    outputs.store(UNIT, arrays(int(sys.argv[3]) * 1000 + number), unit_record(host=sys.argv[3]), replace=True)
 """
 
 
@@ -420,15 +423,17 @@ def test_two_processes(outputs):
         assert process.returncode == 0
     assert files(outputs) == {NPZ, RECORD}
     digest = hashlib.sha256((outputs.root / NPZ).read_bytes()).hexdigest()
-    assert outputs.read_record(UNIT, "complete")["npz"]["sha256"] == digest
+    assert read_record(outputs.record_path(UNIT, "complete")).record.npz.sha256 == digest
 
 
 class TestOneSetOfSettings:
     def test_outputs_of_other_units_count_too(self, tmp_path):
         """A folder that holds any output of other settings is refused, also when the run does other units."""
-        one = Outputs(tmp_path, Fingerprint({"landmarks": {"coordinates": "image"}}, "1" * 12))
-        other = Outputs(tmp_path, Fingerprint({"landmarks": {"coordinates": "adjusted"}}, "2" * 12))
-        one.store(Unit("01", "train", 1), {"v": np.zeros((1, 184, 4), np.float32)}, {}, "complete", replace=False)
+        one = Outputs(tmp_path, fingerprint("1" * 12, landmarks={"coordinates": "image"}))
+        other = Outputs(tmp_path, fingerprint("2" * 12, landmarks={"coordinates": "adjusted"}))
+        one.store(
+            Unit("01", "train", 1), {"v": np.zeros((1, 184, 4), np.float32)}, unit_record("complete"), replace=False
+        )
         elsewhere = Unit("02", "test", 9)
         one.refuse_foreign(one.states([elsewhere]))
         with pytest.raises(
@@ -438,11 +443,11 @@ class TestOneSetOfSettings:
 
     def test_after_overwriting_all_the_folder_is_of_one_kind(self, tmp_path):
         """What --overwrite replaced is no longer held against the folder."""
-        one = Outputs(tmp_path, Fingerprint({"a": 1}, "1" * 12))
-        other = Outputs(tmp_path, Fingerprint({"a": 2}, "2" * 12))
+        one = Outputs(tmp_path, fingerprint("1" * 12, a=1))
+        other = Outputs(tmp_path, fingerprint("2" * 12, a=2))
         unit = Unit("01", "train", 1)
         for outputs in (one, other):
-            outputs.store(unit, {"v": np.zeros((1, 184, 4), np.float32)}, {}, "complete", replace=True)
+            outputs.store(unit, {"v": np.zeros((1, 184, 4), np.float32)}, unit_record("complete"), replace=True)
         other.refuse_foreign(other.states([unit]))
         with pytest.raises(OutputError):
             one.refuse_foreign(one.states([Unit("01", "train", 2)]))

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError
-from kpsbatch.store.run_state import ALONE, Origin, is_lost, job_of, read_run, run_id, tracked
-from kpsbatch.store.submissions import list_submissions, make_plan, read_jobs, read_plan
+from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
+from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
 
 REPO = Path(__file__).resolve().parent.parent
 ARRAY = REPO / "slurm" / "array.sh"
@@ -225,9 +226,9 @@ class TestSubmission:
         text = (REPO / "configs" / "karsl.yaml").read_text()
         config.write_text(text.replace("$KARSL_ROOT", "data").replace("../karsl-kps", "out"))
         settings = load_config(config)
-        make_plan(settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"signs": (1,)})}))
+        plan_submission(settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"signs": (1,)})}))
         started = time.monotonic()
-        plan = make_plan(settings)
+        plan = plan_submission(settings)
         assert time.monotonic() - started < 2
         assert (plan.units, len(plan.shards)) == (3012, 51)
         started = time.monotonic()
@@ -296,7 +297,7 @@ class TestLocal:
         assert sorted(path.name for path in out.glob("01-train/*.npz")) == ["0001.npz", "0002.npz"]
         [folder] = list_submissions(out)
         assert len(list((folder / "logs").glob("*_log.out"))) == 2
-        assert [read_run(out, Origin(folder.name, n))["state"] for n in (0, 1)] == ["finished", "finished"]
+        assert [read_run(out, Origin(folder.name, n)).state for n in (0, 1)] == ["finished", "finished"]
         shown = kpsbatch("logs", project)
         assert shown.stdout.count("finished, 1/1 units, 1/1 videos") == 2
         assert "none of 2 tasks failed" in kpsbatch("logs", project, "--failed").stdout
@@ -349,7 +350,7 @@ class TestLocal:
         assert process.returncode == 3, error
         assert "interrupted by SIGINT" in error
         [folder] = list_submissions(project.parent / "out")
-        assert read_run(project.parent / "out", Origin(folder.name, 0))["state"] == "interrupted"
+        assert read_run(project.parent / "out", Origin(folder.name, 0)).state == "interrupted"
 
 
 class TestArrayScript:
@@ -470,22 +471,22 @@ class TestRunState:
     def test_states(self, tmp_path):
         """A run is running, then finished, failed or interrupted, with its counts."""
         origin = Origin("s", 0, 1)
-        with tracked(tmp_path, origin, lambda: {"units_done": 2}):
-            state = read_run(tmp_path, origin)
-            assert (state["state"], state["units_done"]) == ("running", 2)
-            assert not is_lost(state)
-            assert is_lost(state, time.time() + 1000)
-        assert read_run(tmp_path, origin)["state"] == "finished"
-        with pytest.raises(ZeroDivisionError), tracked(tmp_path, origin, dict):
+        with tracked(tmp_path, origin, Progress(units_done=2)):
+            run = read_run(tmp_path, origin)
+            assert (run.state, run.units_done) == ("running", 2)
+            assert not run.is_lost()
+            assert run.is_lost(time.time() + 1000)
+        assert read_run(tmp_path, origin).state == "finished"
+        with pytest.raises(ZeroDivisionError), tracked(tmp_path, origin, Progress()):
             raise ZeroDivisionError("of\nall")
-        assert (read_run(tmp_path, origin)["state"], read_run(tmp_path, origin)["error"]) == ("failed", "of all")
-        with pytest.raises(KeyboardInterrupt), tracked(tmp_path, origin, dict):
+        assert (read_run(tmp_path, origin).state, read_run(tmp_path, origin).error) == ("failed", "of all")
+        with pytest.raises(KeyboardInterrupt), tracked(tmp_path, origin, Progress()):
             raise KeyboardInterrupt
-        assert read_run(tmp_path, origin)["state"] == "interrupted"
+        assert read_run(tmp_path, origin).state == "interrupted"
 
     def test_unwritable(self, tmp_path):
         """A state file that can't be written stops nothing, and makes no folder of its own."""
-        with tracked(tmp_path / "missing", ALONE, dict):
+        with tracked(tmp_path / "missing", ALONE, Progress()):
             pass
         assert not (tmp_path / "missing").exists()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import unit_record
 from numpy.typing import NDArray
 from processes import kpsbatch
 
@@ -25,7 +26,8 @@ from kpsbatch.inspect import verify as verify_module
 from kpsbatch.inspect.verify import Verdict, check_keypoints, verify
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.npz import write_npz
-from kpsbatch.store.outputs import Outputs, sealed
+from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.records import UnitRecord, record_bytes
 from kpsbatch.work.run import open_outputs
 
 UNITS = [Unit("01", "train", sign) for sign in (1, 2, 3)]
@@ -43,11 +45,14 @@ def keypoints(seed: int, frames: int = 2) -> NDArray[np.float32]:
     return kps
 
 
+GOOD = {"frames": 3}
+
+
 def summary(kps: NDArray[Any]) -> dict[str, Any]:
     if kps.ndim != 3:
-        return {"frames": len(kps), "found": {}}
+        return {"frames": max(1, len(kps)), "found": {}}
     found = {part: int(kps[:, place, 3].any(axis=1).sum()) for part, place in Topology.PARTS.items()}
-    return {"frames": len(kps), "found": found}
+    return {"frames": max(1, len(kps)), "found": found}
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +84,8 @@ def store(outputs: Outputs, unit: Unit, arrays: dict[str, NDArray[Any]], /, **ch
     """Store a unit; what is not in `arrays` is recorded as failed."""
     videos = {name: summary(arrays[name]) if name in arrays else {"error": "dark"} for name in VIDEOS}
     state: Any = "failed" if not arrays else "partial" if len(arrays) < len(VIDEOS) else "complete"
-    record = {
-        "unit": unit._asdict(),
-        "state": state,
-        "fingerprint": outputs.fingerprint.digest,
-        "videos": videos,
-        "arabic": "إشارة",
-        **changes,
-    }
-    outputs.store(unit, arrays, record, state, replace=True)
+    fields = {"unit": unit._asdict(), "fingerprint": outputs.fingerprint.digest, "videos": videos, "host": "إشارة"}
+    outputs.store(unit, arrays, unit_record(state, **{**fields, **changes}), replace=True)
 
 
 def outputs_of(config: Config, opened: Outputs) -> Outputs:
@@ -213,17 +211,29 @@ def test_pickled_objects_are_not_loaded(config, opened, tmp_path):
     ("changes", "says"),
     [
         ({"unit": UNITS[1]._asdict()}, "another unit"),
-        ({"state": "partial"}, "another state"),
         ({"fingerprint": "0" * 12}, "another fingerprint"),
         ({"videos": {}}, "names no video"),
-        ({"videos": {"two": {}, "one (1)": {}}}, "does not hold the videos of its record, in that order"),
-        ({"videos": {"one (1)": {}, "two": {"error": "dark"}}}, "says complete, but 1 of its 2 videos are good"),
+        (
+            {"videos": {"two": {"frames": 3}, "one (1)": {"frames": 3}}},
+            "does not hold the videos of its record, in that order",
+        ),
+        (
+            {"videos": {"one (1)": {"frames": 3}, "two": {"error": "dark"}}},
+            "says complete, but 1 of its 2 videos are good",
+        ),
     ],
 )
 def test_records(config, opened, changes, says):
     """A record that is whole, but belongs elsewhere or does not fit its npz, is wrong."""
     store(outputs_of(config, opened), UNITS[0], dict.fromkeys(VIDEOS, keypoints(1)), **changes)
     assert says in " ".join(what for _, what in found(verify(config)))
+
+
+def test_record_of_another_state(config):
+    """A record whose file name says another state than it does is wrong."""
+    path = record(config)
+    path.rename(path.with_suffix(".partial.json"))
+    assert any("another state" in what for _, what in found(verify(config)))
 
 
 def test_counts_of_the_record(config, opened):
@@ -330,7 +340,7 @@ def test_record_with_a_check_of_another_content(config):
     tree = json.loads(record(config).read_text())
     write_json(record(config), {**tree, "state": "partial"})
     assert "checksum" in found(verify(config))[0][1]
-    write_json(record(config), sealed(tree))
+    record(config).write_bytes(record_bytes(UnitRecord.model_validate(tree)))
     assert verify(config).problems == []
 
 

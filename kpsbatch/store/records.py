@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.files import json_bytes
-from kpsbatch.store.stored import Stored
+from kpsbatch.store.stored import Stored, Text
 
 RECORD_FORMAT = 2
 """1 was written until 0.1.0, under the name `record_version`; everything in it is read."""
@@ -62,8 +62,8 @@ class UnitName(Stored):
 class BadFrame(Stored):
     """A frame that could not be read, and why."""
 
-    frame: str
-    problem: str
+    frame: Text
+    problem: Text
 
 
 class HandCounts(Stored):
@@ -125,7 +125,7 @@ class VideoRecord(Stored):
     hands: HandCounts = HandCounts()
     seconds: WorkSeconds = WorkSeconds()
     attempts: int = 1
-    kept_since: str = ""
+    kept_since: Text = ""
 
     @property
     def aspect(self) -> float:
@@ -138,9 +138,9 @@ class VideoRecord(Stored):
 class FailedVideo(Stored):
     """A video that failed: why, after how many attempts, and what its worker wrote last."""
 
-    error: str
+    error: Text
     attempts: int = 1
-    output: str = ""
+    output: Text = ""
 
 
 class SlurmTask(Stored):
@@ -179,9 +179,9 @@ class UnitRecord(Stored):
     unit: UnitName | None = None
     state: RecordedState | None = None
     videos: dict[str, FailedVideo | VideoRecord] = Field(default_factory=dict)
-    odd_entries: dict[str, str] = Field(default_factory=dict)
-    dataset: str = ""
-    source: str = ""
+    odd_entries: dict[Text, Text] = Field(default_factory=dict)
+    dataset: Text = ""
+    source: Text = ""
     fingerprint: str = ""
     models: dict[str, str] = Field(default_factory=dict)
     host: str = ""

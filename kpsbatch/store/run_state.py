@@ -19,15 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, WrapValidator
 
 from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
-from kpsbatch.store.stored import INTERNAL, Stored, read_stored
+from kpsbatch.store.stored import INTERNAL, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -84,6 +84,13 @@ class Progress:
     slowest: list[tuple[str, float]] = field(default_factory=list)
 
 
+def _or_none_of_them(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
+    try:
+        return check(value)
+    except ValueError:
+        return []
+
+
 class RunState(Stored):
     """A run's state file: what the run is, how it stands (see `Progress`), and how it ended.
 
@@ -107,23 +114,23 @@ class RunState(Stored):
     shards: int | None = None
     job: str | None = None
     array_task: int | None = None
-    restarts: int = 0
+    restarts: Count = 0
     host: str = ""
-    pid: int = 0
-    log: str | None = None
-    command: list[str] = Field(default_factory=list)
+    pid: Count = 0
+    log: Text | None = None
+    command: list[Text] = Field(default_factory=list)
     started: Moment
     updated: Moment
     state: RunOutcome
-    error: str = ""
-    videos: int = 0
-    videos_done: int = 0
-    videos_failed: int = 0
-    frames: int = 0
-    units: int = 0
-    units_done: int = 0
+    error: Text = ""
+    videos: Count = 0
+    videos_done: Count = 0
+    videos_failed: Count = 0
+    frames: Count = 0
+    units: Count = 0
+    units_done: Count = 0
     unit: str = ""
-    slowest: list[tuple[str, float]] = Field(default_factory=list)
+    slowest: Annotated[list[tuple[str, float]], WrapValidator(_or_none_of_them)] = Field(default_factory=list)
 
     @property
     def began(self) -> float:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WrapValidator
 
 from kpsbatch.files import read_json
 
 INTERNAL = "_kpsbatch"
 """The folder below `output.root` that holds everything but the keypoints."""
+
+
+def _escape(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_escape)]
+"""A text with names from a file system in it: bytes that are no UTF-8 become escapes."""
+
+
+def _or_zero(value: Any, check: Callable[[Any], int]) -> int:
+    try:
+        return check(value)
+    except ValueError:
+        return 0
+
+
+Count = Annotated[int, WrapValidator(_or_zero)]
+"""A number that only informs: what is none counts as 0."""
 
 
 class Stored(BaseModel):
