@@ -24,11 +24,14 @@ from kpsbatch.store.fingerprint import UNKNOWN, Fingerprint, fingerprint, instal
 from kpsbatch.store.outputs import Outputs, State, explained, states_to_redo
 from kpsbatch.store.run_state import ALONE, Origin, tracked
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.pool import Outcome, WorkerPool
+from kpsbatch.work.in_process import executor_for
+from kpsbatch.work.job import Limits, Outcome
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from kpsbatch.landmarks.extract import VideoKeypoints
 
 TICK_SECONDS = 0.25
 WRITERS = 2
@@ -111,7 +114,7 @@ class _OpenUnit:
     unit: Unit
     listing: Listing
     replace: bool
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, Outcome[VideoTask, VideoKeypoints]] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
 
 
@@ -228,30 +231,30 @@ def _work(
     """Feed the pool video by video, and store every unit when its last video is in."""
     open_units: dict[Unit, _OpenUnit] = {}
     storing: list[Future[_Stored]] = []
+    working: set[Future[Outcome[VideoTask, VideoKeypoints]]] = set()
     reason = ""
+    limits = Limits(
+        config.run.video_timeout,
+        config.run.max_attempts,
+        config.run.videos_per_worker,
+        worker_memory(config.run.worker_memory, summary.workers),
+    )
     with (
-        WorkerPool(
-            summary.workers,
-            job,
-            timeout=config.run.video_timeout,
-            max_attempts=config.run.max_attempts,
-            tasks_per_worker=config.run.videos_per_worker,
-            environment=job.environment(),
-            max_memory=worker_memory(config.run.worker_memory, summary.workers),
-        ) as pool,
+        executor_for(summary.workers, job, limits, job.environment()) as pool,
         ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
     ):
         tasks = _tasks(outputs, todo, open_units, summary, redo)
         exhausted = False
         while not reason:
-            while not exhausted and pool.wants_tasks and len(storing) < MAX_STORING:
+            while not exhausted and len(working) < pool.capacity and len(storing) < MAX_STORING:
                 if task := next(tasks, None):
-                    pool.put(task)
+                    working.add(pool.submit(task))
                 else:
                     exhausted = True
-            if pool.unfinished:
-                for outcome in pool.wait(TICK_SECONDS):
-                    if unit := _collect(outcome, open_units, summary):
+            if working:
+                done, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
+                for ended in done:
+                    if unit := _collect(ended.result(), open_units, summary):
                         storing.append(writer.submit(_store, config, outputs, unit, summary.workers))
             elif storing:
                 wait(storing, TICK_SECONDS, FIRST_COMPLETED)
@@ -295,11 +298,13 @@ def _tasks(
             yield VideoTask(unit, video)
 
 
-def _collect(outcome: Outcome, open_units: dict[Unit, _OpenUnit], summary: Summary) -> _OpenUnit | None:
+def _collect(
+    outcome: Outcome[VideoTask, VideoKeypoints], open_units: dict[Unit, _OpenUnit], summary: Summary
+) -> _OpenUnit | None:
     """Note what became of a video; return its unit when that was the last one."""
-    task: VideoTask = outcome.task
+    task = outcome.task
     summary.progress.videos_done += 1
-    if outcome.problem:
+    if outcome.value is None:
         summary.progress.videos_failed += 1
         summary.failures.append((f"{task.unit.name}/{task.video.name}", outcome.problem))
     else:
@@ -332,8 +337,8 @@ def _store(config: Config, outputs: Outputs, done: _OpenUnit, workers: int) -> _
     unit = done.unit
     there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
     redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
-    good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
-    seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
+    good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
+    seconds = round(sum(value.summary["seconds"]["total"] for value in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         arrays, record, state = _assemble(config, outputs, done, before, workers)
@@ -358,7 +363,7 @@ def _assemble(
         if outcome.problem and video.name in before:
             arrays[video.name], earlier = before[video.name]
             videos[video.name] = {**earlier, "kept_since": outcome.problem}
-        elif outcome.problem:
+        elif outcome.value is None:
             videos[video.name] = {"error": outcome.problem, "attempts": outcome.attempts, "output": outcome.output}
         else:
             arrays[video.name] = outcome.value.keypoints
