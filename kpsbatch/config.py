@@ -328,7 +328,7 @@ class OutputConfig(Section):
 class RunConfig(Section):
     """How a run works; nothing here changes values."""
 
-    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     chunk_size: Annotated[int, Field(ge=1)] = 10
     video_timeout: Annotated[float, Field(gt=0)] = 600.0
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.errors import DatasetError, ModelError
+from kpsbatch.work import worker
 
 
 class Play:
@@ -77,6 +80,37 @@ class Play:
             os._exit(0)
         return bytes(size)
 
+    def stop_in_the_middle_of_a_message(self, _: Any, heartbeat: Callable[[], None]) -> bytes:
+        """Let this process stop when it has sent half of its answer."""
+
+        def send_half(channel: socket.socket, message: object) -> None:
+            data = pickle.dumps(message)
+            channel.sendall(len(data).to_bytes(8, "big") + data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+        worker.send = send_half
+        return bytes(1000)
+
+    def slow(self, steps_and_seconds: tuple[int, float], heartbeat: Callable[[], None]) -> str:
+        """Do steps, each of which takes its time."""
+        steps, seconds = steps_and_seconds
+        for _ in range(steps):
+            time.sleep(seconds)
+            heartbeat()
+        return "slow"
+
+    def hang_after(self, steps_and_seconds: tuple[int, float], heartbeat: Callable[[], None]) -> None:
+        self.slow(steps_and_seconds, heartbeat)
+        self.hang(None, heartbeat)
+
+    def do_nothing(self, seconds: float, heartbeat: Callable[[], None]) -> str:
+        """Take some seconds without a step."""
+        time.sleep(seconds)
+        return f"after {seconds} s"
+
+    def interrupt(self, _: Any, heartbeat: Callable[[], None]) -> None:
+        raise KeyboardInterrupt
+
     def refuse(self, text: str, heartbeat: Callable[[], None]) -> None:
         raise DatasetError(text)
 
@@ -107,6 +141,27 @@ class DiesAtStart(Play):
 
     def open(self) -> None:
         raise MemoryError("far too little")
+
+
+class KilledAtStart(Play):
+    """Is killed while it opens, as by the kernel when memory runs out."""
+
+    def open(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesTwiceAtStart(Play):
+    """Can't be opened the first two times."""
+
+    def __init__(self, marks: Path) -> None:
+        self.marks = marks
+
+    def open(self) -> None:
+        super().open()
+        count = len(list(self.marks.iterdir()))
+        if count < 2:
+            (self.marks / str(count)).touch()
+            raise MemoryError("far too little")
 
 
 class HangsAtStart(Play):

@@ -196,7 +196,7 @@ class TestUnknownKeys:
 
 BAD_VALUES = [
     ("run.workers=abc", "run.workers: "),
-    ("run.workers=0", "run.workers: "),
+    ("run.workers=-1", "run.workers: "),
     ("run.workers=1.5", "run.workers: "),
     ("run.video_timeout=-1", "run.video_timeout: "),
     ("run.video_timeout=.nan", "run.video_timeout: "),

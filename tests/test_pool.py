@@ -6,37 +6,47 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
 import pool_jobs
 import pytest
-from processes import alive, wait_until_dead
+from processes import alive, wait_until, wait_until_dead
 
 from kpsbatch.errors import ModelError
 from kpsbatch.work import pool as pool_module
-from kpsbatch.work.pool import Outcome, WorkerPool
+from kpsbatch.work.in_process import InProcess, executor_for
+from kpsbatch.work.job import Job, Limits, Outcome
+from kpsbatch.work.pool import WorkerPool
 
 HERE = Path(__file__).parent
 LONG = 60.0
 Task = tuple[str, Any]
+Pool = WorkerPool[Task, Any]
+ENVIRONMENT = {"PYTHONPATH": str(HERE), "A": "b"}
+OUT_OF_MEMORY = (
+    "; the kernel does that when memory runs out: ask for more memory (slurm.mem) or fewer workers (run.workers)"
+)
 
 
-def make_pool(size: int = 2, job: Any = None, timeout: float = LONG, **options: Any) -> WorkerPool:
-    return WorkerPool(
-        size, job or pool_jobs.Play(), timeout=timeout, environment={"PYTHONPATH": str(HERE), "A": "b"}, **options
-    )
+def make_pool(size: int = 2, job: Job[Task, Any] | None = None, timeout: float = LONG, **limits: Any) -> Pool:
+    return WorkerPool(size, job or pool_jobs.Play(), Limits(timeout, **limits), ENVIRONMENT)
 
 
-def finish(pool: WorkerPool, tasks: Iterable[Task] = ()) -> list[Outcome]:
-    """Put tasks, and wait until everything has ended (pytest's timeout is the only clock)."""
-    for task in tasks:
-        pool.put(task)
-    done: list[Outcome] = []
-    while pool.unfinished:
-        done += pool.wait(0.5)
-    return done + pool.wait(0)
+def finish(pool: Pool | InProcess[Task, Any], tasks: Iterable[Task]) -> list[Outcome[Task, Any]]:
+    """Submit tasks, and wait until all have ended (pytest's timeout is the only clock)."""
+    return [future.result() for future in [pool.submit(task) for task in tasks]]
+
+
+def start(pool: Pool, tasks: Iterable[Task]) -> list[int]:
+    """Let tasks begin that never end; return the process IDs of all workers once they are ready for them."""
+    futures = [pool.submit(task) for task in tasks]
+    wait_until(lambda: all(future.running() for future in futures) and len(pool.process_ids) == len(futures))
+    return pool.process_ids
 
 
 ECHOES: list[Task] = [("echo", number) for number in range(6)]
@@ -66,19 +76,33 @@ class TestTasks:
     def test_no_more_workers_than_tasks(self):
         """Workers are started as tasks want them."""
         with make_pool(8) as pool:
-            pool.put(("echo", 1))
-            assert len(pool.process_ids) == 1
-            assert len(finish(pool)) == 1
+            assert pool.process_ids == []
+            for _ in range(3):
+                assert len(finish(pool, [("echo", 1)])) == 1
+                assert len(pool.process_ids) == 1
 
-    def test_wants_tasks(self):
-        """The pool asks for tasks until its workers are busy and a little more, so that memory is bounded."""
+    def test_capacity(self):
+        """The pool wants tasks for its workers and a little more, so that memory is bounded."""
         with make_pool(2) as pool:
-            count = 0
-            while pool.wants_tasks:
-                pool.put(("echo", count))
-                count += 1
-            assert 2 <= count <= 4
-            assert len(finish(pool)) == count
+            assert 2 < pool.capacity <= 4
+
+    def test_a_task_that_waits_starts_at_once(self):
+        """A worker that ends a task is given the next one without help of the thread that submits."""
+        with make_pool(1) as pool:
+            futures = [pool.submit(("process", None)) for _ in range(3)]
+            outcome = futures[-1].result()
+        assert outcome.value is not None
+        assert outcome.value[1] == 3
+
+    def test_worker_outlives_the_thread_that_submitted(self):
+        """The kernel ends a worker with the thread that started it: that is none of the caller's."""
+        with make_pool(1) as pool:
+            thread = threading.Thread(target=finish, args=(pool, [("echo", 1)]))
+            thread.start()
+            thread.join()
+            [pid] = pool.process_ids
+            [outcome] = finish(pool, [("process", None)])
+        assert outcome.value == (pid, 2)
 
     def test_environment(self):
         """Workers see the variables that they are given."""
@@ -100,11 +124,9 @@ class TestFailures:
         ("task", "says"),
         [
             (("die", signal.SIGSEGV), "its worker was killed by SIGSEGV"),
-            (("die", signal.SIGKILL), "its worker was killed by SIGKILL"),
             (("die", signal.SIGABRT), "its worker was killed by SIGABRT"),
             (("leave", 0), "its worker ended with exit status 0"),
             (("leave", 3), "its worker ended with exit status 3"),
-            (("large_then_killed", 200_000_000), "its worker was killed by SIGKILL"),
             (("unpicklable", None), "its worker ended with exit status 1"),
             (("fail", "a\nb"), "RuntimeError: a b"),
         ],
@@ -118,8 +140,19 @@ class TestFailures:
         assert [(outcome.task, outcome.attempts) for outcome in failed] == [(task, 2)]
         assert failed[0].problem == f"attempt 1: {says}; attempt 2: {says}"
 
+    @pytest.mark.parametrize("task", [("die", signal.SIGKILL), ("large_then_killed", 200_000_000)])
+    def test_killed_by_the_kernel(self, task):
+        """A worker that is killed by SIGKILL from outside is tried again, and the advice is about memory."""
+        with make_pool(max_attempts=2) as pool:
+            done = finish(pool, [*ECHOES[:3], task, *ECHOES[3:]])
+        [failed] = [outcome for outcome in done if outcome.problem]
+        says = "its worker was killed by SIGKILL"
+        assert failed.problem == f"attempt 1: {says}; attempt 2: {says}{OUT_OF_MEMORY}"
+        assert (failed.task, failed.attempts, failed.out_of_memory) == (task, 2, True)
+        assert len(done) == 7
+
     def test_refusal_is_final(self):
-        """An error that another attempt would not mend is not tried again."""
+        """An error that comes again in every attempt is not tried again."""
         with make_pool(max_attempts=3) as pool:
             [outcome] = finish(pool, [("refuse", "no frames")])
         assert (outcome.problem, outcome.attempts) == ("no frames", 1)
@@ -136,66 +169,89 @@ class TestFailures:
             [outcome] = finish(pool, [("die", signal.SIGSEGV)])
         assert "last words" in outcome.output
 
-    @pytest.mark.parametrize("how", ["hang", "stop"])
+    @pytest.mark.parametrize("how", ["hang", "stop", "stop_in_the_middle_of_a_message"])
     def test_hung_worker(self, how):
         """A worker that hangs or is stopped is killed after the timeout; the others go on meanwhile."""
         with make_pool(timeout=1.5, max_attempts=1) as pool:
             done = finish(pool, [(how, None), *ECHOES])
             assert pool.steps == 6
         [failed] = [outcome for outcome in done if outcome.problem]
-        assert failed.problem == "attempt 1: ran longer than run.video_timeout (1.5 s)"
+        assert failed.problem == "attempt 1: no new frame for 1.5 s (run.video_timeout)"
+        assert not failed.out_of_memory
         assert len(done) == 7
 
-    def test_timeout_however_long_the_wait(self, monkeypatch):
-        """A long wait for news is no pause of this process: the timeout holds."""
-        monkeypatch.setattr(pool_module, "PAUSE_SECONDS", 0.5)
+    def test_slow_but_going_on(self):
+        """The timeout counts from the last frame: a video may take much longer than that in all."""
+        with make_pool(1, timeout=2.5, max_attempts=1) as pool:
+            [outcome] = finish(pool, [("slow", (5, 1.0))])
+            assert pool.steps == 5
+        assert (outcome.value, outcome.problem) == ("slow", "")
+
+    def test_hangs_after_some_frames(self):
+        """Frames before do not help a worker that hangs."""
         with make_pool(1, timeout=1.0, max_attempts=1) as pool:
-            assert len(finish(pool, [("echo", 1)])) == 1
-            pool.put(("hang", None))
-            waits = 0
-            while not (done := pool.wait(LONG)):
-                waits += 1
-            assert done[0].problem
-            assert waits <= 1
+            [outcome] = finish(pool, [("hang_after", (3, 0.6))])
+        assert outcome.problem == "attempt 1: no new frame for 1 s (run.video_timeout)"
+
+    def test_parent_that_was_stopped(self):
+        """No time passes for the workers while their parent is stopped (SIGSTOP, a suspended job)."""
+        code = STOPPED_PARENT.format(timeout=3.0)
+        with subprocess.Popen([sys.executable, "-c", code, str(HERE)], env=PATHS, **PIPES) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == "busy\n"
+            parent.send_signal(signal.SIGSTOP)
+            time.sleep(5)
+            parent.send_signal(signal.SIGCONT)
+            assert parent.stdout.read() == "after 6 s \n"
 
     def test_workers_killed_from_outside(self):
         """Workers that are killed one after another while they work cost attempts, no task is lost or done twice."""
         with make_pool(max_attempts=10) as pool:
             tasks: list[Task] = [("echo", os.urandom(2_000_000)) for _ in range(12)]
-            for task in tasks:
-                pool.put(task)
-            done = pool.wait(LONG)
-            for _ in range(3):
+            futures = [pool.submit(task) for task in tasks]
+            futures[0].result()
+            for future in futures[:6:2]:
                 os.kill(pool.process_ids[0], signal.SIGKILL)
-                done += pool.wait(LONG)
-            done += finish(pool)
-        assert sorted(outcome.value for outcome in done) == sorted(value for _, value in tasks)
+                future.result()
+            assert [future.result().value for future in futures] == [value for _, value in tasks]
+
+    def test_idle_worker_killed(self):
+        """A worker that was lost between two tasks costs no attempt."""
+        with make_pool(1, max_attempts=1) as pool:
+            finish(pool, [("echo", 1)])
+            [pid] = pool.process_ids
+            os.kill(pid, signal.SIGKILL)
+            wait_until_dead([pid])
+            [outcome] = finish(pool, [("echo", 2)])
+        assert (outcome.value, outcome.attempts) == (2, 1)
 
 
 class TestMemory:
     def test_leaking_worker(self):
         """A worker above its limit is killed and its task fails with the limit; the others are done."""
-        with make_pool(max_memory=200 << 20, max_attempts=2) as pool:
+        with make_pool(worker_memory=200 << 20, max_attempts=2) as pool:
             done = finish(pool, [("leak", 250), *ECHOES])
         [failed] = [outcome for outcome in done if outcome.problem]
         says = "its worker used more than run.worker_memory (200 MB)"
         assert failed.problem == f"attempt 1: {says}; attempt 2: {says}"
+        assert not failed.out_of_memory
         assert len(done) == 7
 
     def test_grown_worker(self):
         """A worker that has grown over many tasks is replaced between two of them."""
-        with make_pool(1, max_memory=600 << 20) as pool:
+        with make_pool(1, worker_memory=600 << 20) as pool:
             [grown] = finish(pool, [("grow", 320)])
             [after] = finish(pool, [("process", None)])
-        assert after.value == (after.value[0], 1)
+        assert after.value is not None
         assert after.value[0] != grown.value
+        assert after.value[1] == 1
 
     def test_worker_that_can_not_die(self, monkeypatch):
         """A worker that hangs in the kernel after its kill holds nobody up."""
-        monkeypatch.setattr(pool_module, "REAP_SECONDS", 0.2)
+        for limit in ("EXIT_SECONDS", "REAP_SECONDS"):
+            monkeypatch.setattr(pool_module, limit, 0.2)
         pool = make_pool(1, max_attempts=1)
-        pool.put(("hang", None))
-        pool.wait(0)
+        start(pool, [("hang", None)])
         [worker] = pool._workers
         monkeypatch.setattr(worker.process, "kill", lambda: None)
         pool.close()
@@ -215,6 +271,21 @@ class TestStart:
         with make_pool(job=pool_jobs.DiesAtStart()) as pool, pytest.raises(ModelError, match="far too little"):
             finish(pool, ECHOES)
 
+    def test_killed(self):
+        """Workers that the kernel kills while they load end the run with the memory that they need."""
+        says = (
+            r"3 in a row .* killed by SIGKILL; the kernel does that when memory runs out: .*; 400 MB a worker and 300"
+        )
+        with make_pool(job=pool_jobs.KilledAtStart()) as pool, pytest.raises(ModelError, match=says) as raised:
+            finish(pool, ECHOES)
+        assert "kpsbatch models" not in str(raised.value)
+
+    def test_recovers(self, tmp_path):
+        """Two workers that die while loading cost no task an attempt; the third does the work."""
+        job = pool_jobs.DiesTwiceAtStart(tmp_path)
+        with make_pool(1, job=job, max_attempts=1) as pool:
+            assert [outcome.problem for outcome in finish(pool, ECHOES)] == [""] * 6
+
     def test_hangs(self, monkeypatch):
         """Workers that don't get ready end the run, too."""
         monkeypatch.setattr(pool_module, "START_SECONDS", 0.3)
@@ -225,22 +296,33 @@ class TestStart:
 class TestNoProcessIsLeft:
     @pytest.mark.parametrize("how", ["hang", "stop", "echo"])
     def test_close(self, how):
-        """Closing kills every worker at once, whatever it does."""
+        """Closing kills every worker at once, whatever it does, and forgets the tasks that wait."""
         pool = make_pool()
         finish(pool, ECHOES)
-        for _ in range(2):
-            pool.put((how, None))
+        futures: list[Future[Outcome[Task, Any]]] = [pool.submit((how, None)) for _ in range(4)]
         pids = pool.process_ids
         assert pids
         pool.close()
         assert not any(alive(pid) for pid in pids)
-        assert pool.unfinished == 0
+        assert pool.process_ids == []
+        assert all(future.done() for future in futures)
+        if how != "echo":
+            for future in futures:
+                with pytest.raises(CancelledError):
+                    future.result()
+
+    def test_close_while_starting(self):
+        """Closing kills workers that still load, and starts no others."""
+        pool = make_pool(job=pool_jobs.HangsAtStart())
+        pids = start(pool, ECHOES[:2])
+        pool.close()
+        assert not any(alive(pid) for pid in pids)
+        assert pool.process_ids == []
 
     def test_error_in_the_block(self):
         """An exception in the `with` block kills the workers, too."""
         with pytest.raises(KeyError), make_pool() as pool:
-            pool.put(("hang", None))
-            pids = pool.process_ids
+            pids = start(pool, [("hang", None)])
             raise KeyError
         assert not any(alive(pid) for pid in pids)
 
@@ -252,18 +334,31 @@ class TestNoProcessIsLeft:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+PATHS = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 PARENT = """
-import os, sys
+import sys
 import pool_jobs
+from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
-with WorkerPool(2, pool_jobs.Play(), timeout=600, environment={"PYTHONPATH": sys.argv[1]}) as pool:
-    for number in range(2):
-        pool.put(("process", None))
-    while pool.unfinished:
-        pool.wait(1)
-    pool.put(("hang", None))
+with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) as pool:
+    for future in [pool.submit(("slow", (1, 0.5))) for _ in range(2)]:
+        future.result()
+    pool.submit(("hang", None))
     print(*pool.process_ids, flush=True)
     sys.stdin.read()
+"""
+STOPPED_PARENT = """
+import sys
+import pool_jobs
+from kpsbatch.work.job import Limits
+from kpsbatch.work.pool import WorkerPool
+with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
+    pool.submit(("echo", 1)).result()
+    future = pool.submit(("do_nothing", 6))
+    print("busy", flush=True)
+    outcome = future.result()
+    print(outcome.value, outcome.problem, flush=True)
 """
 
 
@@ -278,26 +373,66 @@ class TestSignals:
     def test_from_the_first_moment(self, number):
         """A signal while a worker starts does not end it either."""
         with make_pool(1, max_attempts=1) as pool:
-            pool.put(("process", None))
+            future = pool.submit(("process", None))
+            wait_until(lambda: pool.process_ids)
             os.kill(pool.process_ids[0], number)
-            [outcome] = finish(pool)
-        assert outcome.problem == ""
+            assert future.result().problem == ""
+            assert len(pool.process_ids) == 1
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_workers_die_with_the_parent(self, number):
         """A parent that is killed takes its workers with it, busy and idle ones."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
-        with subprocess.Popen(
-            [sys.executable, "-c", PARENT, str(HERE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        ) as parent:
+        with subprocess.Popen([sys.executable, "-c", PARENT, str(HERE)], env=PATHS, **PIPES) as parent:
             assert parent.stdout is not None
             pids = [int(pid) for pid in parent.stdout.readline().split()]
-            assert pids
+            assert len(pids) == 2
             assert all(alive(pid) for pid in pids)
             parent.send_signal(number)
             parent.wait()
             wait_until_dead(pids)
+
+
+class TestInProcess:
+    """`run.workers: 0` does the same work in this process."""
+
+    def make(self, job: Job[Task, Any] | None = None, attempts: int = 2) -> InProcess[Task, Any]:
+        executor = executor_for(0, job or pool_jobs.Play(), Limits(LONG, attempts), {"A": "b"})
+        assert isinstance(executor, InProcess)
+        return executor
+
+    def test_chosen_by_the_number(self):
+        """0 is this process, any other number is a pool."""
+        with self.make(), executor_for(1, pool_jobs.Play(), Limits(LONG), {}) as pool:
+            assert isinstance(pool, WorkerPool)
+
+    def test_done_here(self):
+        """Tasks are done when `submit` returns, in this process, and their steps are counted."""
+        with self.make() as executor:
+            future = executor.submit(("process", None))
+            assert future.done()
+            assert future.result() == Outcome(("process", None), (os.getpid(), 1))
+            assert [outcome.value for outcome in finish(executor, ECHOES)] == list(range(6))
+            assert executor.steps == 6
+
+    @pytest.mark.parametrize("task", [("echo", 1), ("fail", "a\nb"), ("refuse", "no frames")])
+    def test_same_outcomes_as_a_pool(self, task):
+        """What becomes of a task does not depend on where it is done."""
+        with self.make() as executor, make_pool(1) as pool:
+            assert finish(executor, [task]) == finish(pool, [task])
+
+    def test_environment(self, monkeypatch):
+        """Variables are set while it is in use, and set back after."""
+        monkeypatch.setenv("A", "before")
+        with self.make() as executor:
+            assert finish(executor, [("variable", "A")])[0].value == "b"
+        assert os.environ["A"] == "before"
+
+    def test_unusable(self):
+        """A job that can't be opened ends the run with its reason."""
+        with pytest.raises(ModelError, match="no models here"):
+            self.make(pool_jobs.Unusable())
+
+    def test_interrupt(self):
+        """KeyboardInterrupt (a second Ctrl-C, quit in pdb) is no failed video: it goes through."""
+        with self.make() as executor, pytest.raises(KeyboardInterrupt):
+            executor.submit(("interrupt", None))

@@ -126,7 +126,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         {"one": video(20, 20, 10), "two": video(30, 15, bad=2), EVIL: video(10, 10, face=9)},
     )
     put(root, Unit("01", "train", 2), {"good": video(40, 30), "broken": failure(TRUNCATED)})
-    put(root, Unit("01", "train", 3), {"gone": failure("took longer than 600 s (run.video_timeout)")})
+    put(root, Unit("01", "train", 3), {"gone": failure("no new frame for 600 s (run.video_timeout)")})
     put(root, Unit("02", "train", 1), {"still": video(25, 0)})
     for sign in range(2, 8):
         put(root, Unit("02", "train", sign), {f"v{sign}": video(100, 100 - sign)})

@@ -47,6 +47,11 @@ class TestWorkerCount:
         assert worker_count(6, 4) == 4
         assert worker_count("auto", 3, cores=8, memory=64 * GIB) == 3
 
+    def test_none_is_asked_for(self) -> None:
+        """0 stays 0: the videos are done in this process, which may use all the memory."""
+        assert worker_count(0, 1000) == 0
+        assert worker_memory("auto", 0, memory=PARENT_BYTES + 2 * GIB) == 2 * GIB
+
     def test_no_video_still_means_one(self) -> None:
         assert worker_count("auto", 0, cores=8, memory=64 * GIB) == 1
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.layout import Listing
@@ -16,12 +16,16 @@ from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import RECORD_FORMAT, FailedVideo, RecordedState, UnitName, UnitRecord, VideoRecord
 from kpsbatch.work.host import host_facts
-from kpsbatch.work.pool import Outcome
+from kpsbatch.work.job import Outcome
+from kpsbatch.work.video_job import VideoTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Videos = Mapping[str, "tuple[NDArray[Any], VideoRecord]"]
+    from kpsbatch.landmarks.extract import VideoKeypoints
+
+VideoOutcome: TypeAlias = "Outcome[VideoTask, VideoKeypoints]"
+Videos: TypeAlias = Mapping[str, "tuple[NDArray[Any], VideoRecord]"]
 
 
 @dataclass
@@ -31,7 +35,7 @@ class OpenUnit:
     unit: Unit
     listing: Listing
     replace: bool
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, VideoOutcome] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
 
     @property
@@ -61,8 +65,8 @@ def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -
     unit = done.unit
     there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
     redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
-    good = (outcome for outcome in done.outcomes.values() if not outcome.problem)
-    seconds = round(sum(outcome.value.summary["seconds"]["total"] for outcome in good), 3)
+    good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
+    seconds = round(sum(value.summary["seconds"]["total"] for value in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         arrays, record = assemble(config, outputs, done, before, workers)
@@ -83,7 +87,7 @@ def assemble(
         if outcome.problem and video.name in before:
             arrays[video.name], earlier = before[video.name]
             videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem})
-        elif outcome.problem:
+        elif outcome.value is None:
             videos[video.name] = FailedVideo(error=outcome.problem, attempts=outcome.attempts, output=outcome.output)
         else:
             arrays[video.name] = outcome.value.keypoints

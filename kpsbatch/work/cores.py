@@ -28,6 +28,8 @@ def worker_count(
 ) -> int:
     """Workers to start: as asked for, or one for each core as far as the memory goes; never more than videos.
 
+    0 stands for no worker process: the videos are done in this process.
+
     Args:
         wanted: The setting `run.workers`.
         videos: Videos to do.
@@ -37,8 +39,8 @@ def worker_count(
     if wanted == "auto":
         cores = available_cores() if cores is None else cores
         memory = available_memory() if memory is None else memory
-        wanted = int(min(cores, (memory - PARENT_BYTES) // WORKER_BYTES))
-    return max(1, min(wanted, videos))
+        return max(1, min(cores, (memory - PARENT_BYTES) // WORKER_BYTES, videos))
+    return min(wanted, max(1, videos))
 
 
 def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | None = None) -> int:
@@ -52,7 +54,7 @@ def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | 
     if wanted != "auto":
         return wanted << 20
     memory = available_memory() if memory is None else memory
-    return min(MAX_LIMIT_BYTES, max(MIN_LIMIT_BYTES, (memory - PARENT_BYTES) // workers))
+    return min(MAX_LIMIT_BYTES, max(MIN_LIMIT_BYTES, (memory - PARENT_BYTES) // max(1, workers)))
 
 
 def resident_bytes(process: int) -> int:

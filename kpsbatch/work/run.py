@@ -15,9 +15,10 @@ from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
-from kpsbatch.work.assemble import OpenUnit, StoredUnit, store_unit
+from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.pool import Outcome, WorkerPool
+from kpsbatch.work.in_process import executor_for
+from kpsbatch.work.job import Limits
 from kpsbatch.work.todo import survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -185,6 +186,7 @@ class _Work:
         self._summary, self._progress = summary, summary.progress
         self._replaced = replaced
         self._open: dict[Unit, OpenUnit] = {}
+        self._working: set[Future[VideoOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
     def do(
@@ -198,33 +200,27 @@ class _Work:
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
-        run = self._config.run
+        run, workers = self._config.run, self._summary.workers
+        memory = worker_memory(run.worker_memory, workers)
+        limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
         with (
-            WorkerPool(
-                self._summary.workers,
-                self._job,
-                timeout=run.video_timeout,
-                max_attempts=run.max_attempts,
-                tasks_per_worker=run.videos_per_worker,
-                environment=self._job.environment(),
-                max_memory=worker_memory(run.worker_memory, self._summary.workers),
-            ) as pool,
+            executor_for(workers, self._job, limits, self._job.environment()) as pool,
             ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
         ):
             tasks = self._tasks(todo)
             exhausted = False
             reason = ""
             while not reason:
-                while not exhausted and pool.wants_tasks and len(self._storing) < MAX_STORING:
+                while not exhausted and len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
                     if task := next(tasks, None):
-                        pool.put(task)
+                        self._working.add(pool.submit(task))
                     else:
                         exhausted = True
-                if pool.unfinished:
-                    for outcome in pool.wait(TICK_SECONDS):
-                        if unit := self._collect(outcome):
-                            arguments = self._config, self._outputs, unit, self._summary.workers
-                            self._storing.append(writer.submit(store_unit, *arguments))
+                if self._working:
+                    ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
+                    for video in ended:
+                        if unit := self._collect(video.result()):
+                            self._storing.append(writer.submit(store_unit, self._config, self._outputs, unit, workers))
                 elif self._storing:
                     wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
                 elif exhausted:
@@ -257,12 +253,12 @@ class _Work:
             for video in sorted(listing.videos, key=listed_size, reverse=True):
                 yield VideoTask(unit, video)
 
-    def _collect(self, outcome: Outcome) -> OpenUnit | None:
+    def _collect(self, outcome: VideoOutcome) -> OpenUnit | None:
         """Note what became of a video; return its unit when that was the last one."""
-        task: VideoTask = outcome.task
+        task = outcome.task
         name = f"{task.unit.name}/{task.video.name}"
         self._progress.videos_done += 1
-        if outcome.problem:
+        if outcome.value is None:
             self._progress.videos_failed += 1
             self._summary.failures.append((name, outcome.problem))
         else:

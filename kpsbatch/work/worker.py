@@ -1,7 +1,11 @@
-"""A worker process: owns its landmarkers, turns one video after another into keypoints.
+"""A worker process: loads its landmarkers, then turns one video after another into keypoints.
 
-Started by `WorkerPool` as `python -m kpsbatch.work.worker FD PARENT_PID` with a socket to talk over. It ignores the
-signals that reach a whole job step; it dies with its parent.
+`WorkerPool` starts it as `python -m kpsbatch.work.worker FD PARENT_PID`, with a socket to talk over. It ignores the
+signals that reach a whole job step, and ends with its parent.
+
+The parent sends the job; the worker answers None once it is open, or the KpsbatchError that says why it can't be. Then
+the parent sends task after task; to each the worker answers with any number of ints (the steps done since the last one)
+and at the end with an Outcome.
 """
 
 from __future__ import annotations
@@ -10,73 +14,63 @@ import signal
 
 IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
-if __name__ == "__main__":  # before the slow imports; the parent blocked these signals around the start
+if __name__ == "__main__":  # before the slow imports; the thread that started this process blocks these signals
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
 
+import contextlib
 import ctypes
 import os
 import pickle
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from kpsbatch.errors import KpsbatchError
+from kpsbatch.work.job import Job, attempt
 
 HEARTBEAT_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
-class Job(Protocol):
-    """What a worker does: made in the parent, sent over, opened once in each worker."""
-
-    def open(self) -> None:
-        """Load what all tasks need; called once, before the first task."""
-
-    def do(self, task: Any, heartbeat: Heartbeat) -> Any:
-        """Do one task and return its picklable result."""
+def send(channel: socket.socket, message: object) -> None:
+    """Send one message; OSError when the other side is gone."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    channel.sendall(len(data).to_bytes(8, "big") + data)
 
 
-@dataclass(frozen=True)
-class Done:
-    """A task's result."""
+def receive(channel: socket.socket, on_timeout: Callable[[], None] = lambda: None) -> Any:
+    """Wait for one message; OSError or EOFError when the other side is gone.
 
-    value: Any
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task that failed in a way that another attempt would not mend, or not (`final`)."""
-
-    reason: str
-    final: bool
+    Args:
+        channel: The socket.
+        on_timeout: Called whenever the socket's timeout has passed without a byte; to end the wait, it raises.
+    """
+    size = int.from_bytes(_receive_bytes(channel, 8, on_timeout), "big")
+    return pickle.loads(_receive_bytes(channel, size, on_timeout))
 
 
-@dataclass(frozen=True)
-class Unusable:
-    """The worker can't work at all: the message of a KpsbatchError."""
-
-    error: KpsbatchError
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The worker has loaded what it needs."""
-
-
-@dataclass(frozen=True)
-class Beat:
-    """Steps (frames) done since the last beat."""
-
-    steps: int
+def _receive_bytes(channel: socket.socket, size: int, on_timeout: Callable[[], None]) -> bytearray:
+    data = bytearray(size)
+    missing = memoryview(data)
+    while missing:
+        try:
+            count = channel.recv_into(missing)
+        except TimeoutError:
+            on_timeout()
+            continue
+        if count == 0:
+            raise EOFError("the other side has closed the socket")
+        missing = missing[count:]
+    return data
 
 
 class Heartbeat:
-    """Tells the parent every half second how many steps were done."""
+    """Counts the steps of a task, and tells the parent at most every half second."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -92,76 +86,41 @@ class Heartbeat:
     def flush(self) -> None:
         """Tell of the steps counted so far."""
         if self._steps:
-            send(self._channel, Beat(self._steps))
+            send(self._channel, self._steps)
         self._steps = 0
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
 
-def send(channel: socket.socket, message: object) -> None:
-    """Send one message: eight bytes of length, then its pickle.
-
-    Raises:
-        OSError: The other side is gone.
-    """
-    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    channel.sendall(len(data).to_bytes(8, "big") + data)
-
-
-def receive(channel: socket.socket) -> Any | None:
-    """Wait for one message; None when the other side has closed."""
-    size = _receive_exactly(channel, 8)
-    if size is None:
-        return None
-    data = _receive_exactly(channel, int.from_bytes(size, "big"))
-    return None if data is None else pickle.loads(data)
-
-
-def _receive_exactly(channel: socket.socket, size: int) -> bytes | None:
-    data = bytearray()
-    while len(data) < size:
-        block = channel.recv(size - len(data))
-        if not block:
-            return None
-        data += block
-    return bytes(data)
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel (Linux) for SIGKILL when the parent ends; ends at once where it has ended already."""
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel (Linux) for SIGKILL when the thread that started this process ends; end now if it has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
         sys.exit(0)
 
 
-def do_without_matplotlib() -> None:
-    """Spare the import of matplotlib: MediaPipe asks for it, for plots that no worker makes.
+def omit_matplotlib() -> None:
+    """Skip MediaPipe's import of matplotlib, for plots that no worker makes.
 
-    It takes as long as all the rest of MediaPipe, and a folder to write its list of fonts to.
+    It takes as long as the rest of MediaPipe, and needs a folder to write its list of fonts to.
     """
     for name in ("matplotlib", "matplotlib.pyplot"):
         sys.modules[name] = ModuleType(name)
 
 
 def serve(channel: socket.socket) -> None:
-    """Receive the job, then task after task, until the parent closes the channel."""
-    job = receive(channel)
-    if job is None:
-        return
+    """Open the job, then do task after task; ends with OSError or EOFError when the parent closes the channel."""
+    job: Job[Any, Any] = receive(channel)
     try:
         job.open()
     except KpsbatchError as error:
-        send(channel, Unusable(error))
+        send(channel, error)
         return
-    send(channel, Ready())
-    while (task := receive(channel)) is not None:
+    send(channel, None)
+    while True:
+        task = receive(channel)
         heartbeat = Heartbeat(channel)
-        try:
-            answer: Done | Failed = Done(job.do(task, heartbeat))
-        except KpsbatchError as error:
-            answer = Failed(str(error), final=True)
-        except Exception as error:
-            answer = Failed(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", final=False)
+        answer = attempt(job, task, heartbeat)
         heartbeat.flush()
         send(channel, answer)
 
@@ -169,13 +128,10 @@ def serve(channel: socket.socket) -> None:
 def main() -> None:
     """Entry point of the worker process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    die_with_parent(parent)
-    do_without_matplotlib()
-    with socket.socket(fileno=descriptor) as channel:
-        try:
-            serve(channel)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+    end_with_parent(parent)
+    omit_matplotlib()
+    with socket.socket(fileno=descriptor) as channel, contextlib.suppress(EOFError, ConnectionError):
+        serve(channel)
     sys.stdout.flush()
     os._exit(0)  # the kernel frees everything; tearing MediaPipe down can hang
 

@@ -29,6 +29,7 @@ from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import temporary_path
 from kpsbatch.inspect.verify import verify
 from kpsbatch.store.stored import INTERNAL
+from kpsbatch.work.job import KILLED_FOR_MEMORY
 
 HOOKS = Path(__file__).parent / "hooks"
 DEAD = 2**22 + 1  # above the largest process ID that Linux gives
@@ -317,7 +318,8 @@ def poison_video(this: Round) -> set[int]:
     [path] = (this.root / INTERNAL / "records").glob(f"*/{unit.name}.*.json")
     videos = json.loads(path.read_text())["videos"]
     how = "its worker ended with exit status 0" if what == "exit0" else f"its worker was killed by {what}"
-    assert videos[video.name]["error"] == f"attempt 1: {how}; attempt 2: {how}"
+    advice = f"; {KILLED_FOR_MEMORY}" if what == "SIGKILL" else ""
+    assert videos[video.name]["error"] == f"attempt 1: {how}; attempt 2: {how}{advice}"
     assert [name for name, found in videos.items() if "error" in found] == [video.name]
     return {1}
 
