@@ -245,7 +245,7 @@ class TestContract:
         whole = npz.read_bytes()
         try:
             npz.write_bytes(b"no npz at all")
-            monkeypatch.setattr(run_module, "WorkerPool", None)
+            monkeypatch.setattr(run_module, "executor_for", None)
             again = run(image.config)
             assert (again.exit_status, again.stored, again.progress.units) == (0, [], 0)
             assert npz.read_bytes() == b"no npz at all"
@@ -633,7 +633,7 @@ class TestModels:
         def missing(package: str) -> str:
             raise PackageNotFoundError(package)
 
-        monkeypatch.setattr("kpsbatch.store.fingerprint.version", missing)
+        monkeypatch.setattr("kpsbatch.store.settings.version", missing)
         with pytest.raises(ModelError, match="mediapipe must be installed"):
             run(load_config(small))
 
