@@ -6,8 +6,8 @@ from collections import Counter
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.work.run import Summary
 from kpsbatch.words import counted, show_duration
+from kpsbatch.work.run import Summary
 
 
 def print_summary(config: Config, summary: Summary) -> None:

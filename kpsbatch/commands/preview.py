@@ -34,7 +34,7 @@ def preview(
 ) -> None:
     """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
     from kpsbatch.drawing.clip import clip_of_file
-    from kpsbatch.drawing.preview import check_picture, write_preview
+    from kpsbatch.drawing.encoders import check_picture, write_preview
 
     if picture is not None:
         check_picture(picture)
