@@ -27,13 +27,12 @@ def report(
     from kpsbatch.dataset.labels import labels_of
     from kpsbatch.inspect.report_data import gather
     from kpsbatch.progress import count_progress
-    from kpsbatch.report.page import write_report
+    from kpsbatch.report.page import render, write_page
 
-    names = labels_of(config.dataset.labels)
+    labels = labels_of(config.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:
         data = gather(config, show)
     with count_progress("samples drawn", quiet=quiet) as show:
-        size = write_report(
-            page, config, data, config_path=selection.config, samples=samples, names=names, on_sample=show
-        )
+        html = render(config, data, config_path=selection.config, samples=samples, labels=labels, on_sample=show)
+    size = write_page(page, html)
     print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")
