@@ -53,7 +53,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
         pixels = np.clip(places * (width, height), -1e4, 1e4)
         fixed = np.round(pixels * (1 << _SHIFT)).astype(np.int32)
         is_fine = name in ("face", "irises")
-        thickness = max(1, scale // 2) if is_fine else scale
+        thickness = max(1, scale // 2) if is_fine else scale + 1
         lines = [fixed[list(path)].reshape(-1, 1, 2) for path in paths]
         if is_fine:  # an outline would hide the face
             cv2.polylines(canvas, lines, False, COLOURS[name], thickness, cv2.LINE_AA, _SHIFT)
