@@ -73,7 +73,10 @@ def script_data(config: Config, data: ReportData, worst_first: Sequence[VideoRow
         "lines": [[signer, split] for signer in dataset.signers for split in dataset.splits],
         "names": {sign: [labels[sign].english, labels[sign].arabic] for sign in dataset.signs if sign in labels},
         "metrics": [{"key": metric.key, "label": metric.label, "kind": metric.kind} for metric in metrics],
-        "tables": {name: asdict(table) for name, table in tables.items()},
+        "tables": {
+            name: {"columns": [asdict(column) for column in table.columns], "rows": table.rows, "note": table.note}
+            for name, table in tables.items()
+        },
     }
 
 
