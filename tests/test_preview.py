@@ -205,7 +205,7 @@ class TestAdjusted:
 class TestFormats:
     def test_sheet(self, config, tmp_path):
         """A PNG shows the frames with their keypoints."""
-        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", names={7: Label(7, "شكرا", "thank you")})
+        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", labels={7: Label(7, "شكرا", "thank you")})
         assert clip.title == "01 train, sign 7 thank you: take (2)"
         assert write_preview(clip, tmp_path / "x" / "p.png") == LENGTH
         image = cv2.cvtColor(cv2.imread(str(tmp_path / "x" / "p.png")), cv2.COLOR_BGR2RGB)

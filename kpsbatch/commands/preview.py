@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from kpsbatch.commands.options import flag
 from kpsbatch.commands.selection import ConfigFile, Overrides
 from kpsbatch.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kpsbatch.drawing.clip import Clip
 
 
 def preview(
@@ -33,7 +30,8 @@ def preview(
     overrides: Overrides = None,
 ) -> None:
     """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
-    from kpsbatch.drawing.clip import clip_of_file
+    from kpsbatch.dataset.labels import labels_of
+    from kpsbatch.drawing.clip import choose_unit, clip_of_file, clip_of_unit
     from kpsbatch.drawing.encoders import check_picture, write_preview
 
     if picture is not None:
@@ -46,27 +44,11 @@ def preview(
     else:
         if frames is not None:
             raise ConfigError("--frames goes with an npz. Leave it out: a config knows where its frames are.")
-        clip, name = _of_config(ConfigFile(source, overrides), sign, signer, split, video, adjusted, blank)
+        config = ConfigFile(source, overrides).load()
+        unit = choose_unit(config, sign, signer, split)
+        labels = labels_of(config.dataset.labels)
+        clip = clip_of_unit(config, unit, video, adjusted=adjusted, blank=blank, labels=labels)
+        name = f"preview-{unit.folder}-{unit.sign:04}.png"
     picture = picture or Path(name)
     drawn = write_preview(clip, picture)
     print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")
-
-
-def _of_config(
-    file: ConfigFile,
-    sign: int | None,
-    signer: str | None,
-    split: str | None,
-    video: str | None,
-    adjusted: bool,
-    blank: bool,
-) -> tuple[Clip, str]:
-    """The clip that is meant, and the picture's default name."""
-    from kpsbatch.dataset.labels import labels_of
-    from kpsbatch.drawing.clip import choose_unit, clip_of_unit
-
-    config = file.load()
-    unit = choose_unit(config, sign, signer, split)
-    names = labels_of(config.dataset.labels)
-    clip = clip_of_unit(config, unit, video, adjusted=adjusted, blank=blank, names=names)
-    return clip, f"preview-{unit.folder}-{unit.sign:04}.png"

@@ -92,7 +92,7 @@ def clip_of_unit(
     *,
     adjusted: bool = False,
     blank: bool = False,
-    names: Mapping[int, Label] | None = None,
+    labels: Mapping[int, Label] | None = None,
 ) -> Clip:
     """One video of a finished unit.
 
@@ -102,7 +102,7 @@ def clip_of_unit(
         video: Its name or a part of it that no other has; default the first.
         adjusted: Draw adjusted coordinates even where the settings of the output can't be found.
         blank: Draw on an empty canvas, so that the dataset need not be there.
-        names: The names of the signs.
+        labels: The names of the signs.
 
     Raises:
         OutputError: The unit has no output file, or that holds no such video.
@@ -122,7 +122,7 @@ def clip_of_unit(
             )
         frames = found[name].path
     sign = f"sign {unit.sign}"
-    if names and (label := names.get(unit.sign)) and label.english:
+    if labels and (label := labels.get(unit.sign)) and label.english:
         sign += f" {label.english}"
     return Clip(
         f"{unit.signer} {unit.split}, {sign}: {name}",
