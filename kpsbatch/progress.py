@@ -13,31 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
+from kpsbatch.words import counted as counted
+from kpsbatch.words import show_duration as show_duration
+from kpsbatch.words import time_to_go
+
 if TYPE_CHECKING:
     from kpsbatch.store.run_state import Progress
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
-
-
-def show_duration(seconds: float) -> str:
-    """Write seconds for people: `4 s`, `3 min 20 s`, `7 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def counted(count: int, what: str) -> str:
-    """A number with what it counts: `1 unit`, `2 units`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def time_to_go(done: int, total: int, seconds: float) -> str:
-    """How long the rest takes at the rate so far."""
-    return show_duration(seconds / done * (total - done)) if done else "unknown"
 
 
 @contextmanager

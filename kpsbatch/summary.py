@@ -6,7 +6,7 @@ from collections import Counter
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.progress import counted, show_duration
+from kpsbatch.words import counted, show_duration
 from kpsbatch.work.run import Summary
 
 
@@ -47,6 +47,6 @@ def print_summary(config: Config, summary: Summary) -> None:
     if counts["partial"] or counts["failed"]:
         print(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "
-            "mend the data, then run again with --retry-failed"
+            "fix the data, then run again with --retry-failed"
         )
     print(f"outputs: {config.output.root}")

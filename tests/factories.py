@@ -1,11 +1,48 @@
-"""What tests make again and again: records, settings, fingerprints."""
+"""What tests make again and again: configs, frames, records, fingerprints."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from kpsbatch.config import Config, load_config
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
+
+
+def write_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Path:
+    """Write `config.yaml`: signer 01, split train, sign 1 of `data`, outputs to `out`, unless told otherwise.
+
+        write_config(tmp_path, dataset={"signs": "1-4"}, run={"workers": 1})
+
+    Args:
+        folder: Where to.
+        dataset: Keys of that section that differ.
+        sections: Other sections.
+    """
+    one_sign = {"root": "data", "signers": ["01"], "splits": ["train"], "signs": "1"}
+    tree = {"dataset": {**one_sign, **(dataset or {})}, "output": {"root": "out"}, **sections}
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(tree), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def make_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Config:
+    """Write a config as `write_config` does, and load it."""
+    return load_config(write_config(folder, dataset=dataset, **sections))
+
+
+def write_frames(video: Path, count: int, *, width: int = 120, height: int = 80, shade: int = 128) -> Path:
+    """Write a directory of grey PNG frames, 0.png and on."""
+    video.mkdir(parents=True)
+    for number in range(count):
+        cv2.imwrite(str(video / f"{number}.png"), np.full((height, width, 3), shade, np.uint8))
+    return video
 
 
 def unit_record(state: RecordedState = "complete", **fields: Any) -> UnitRecord:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from factories import write_config
 from processes import kpsbatch
+from typer.main import get_command
 
-from kpsbatch import cli
-from kpsbatch.cli import main, spread_values
+from kpsbatch.cli import app, main, spread_values
+from kpsbatch.commands.selection import Selection
 from kpsbatch.demo import dataset
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 
@@ -55,11 +59,7 @@ def config(tmp_path: Path) -> Path:
     (train / "0002" / "clip.mp4").touch()
     (train / "0002" / "Thumbs.db").touch()
     (train / "0003").mkdir()
-    path = tmp_path / "config.yaml"
-    path.write_text(
-        'dataset: {root: a dataset, signers: ["01", "02"], splits: [train], signs: 1-4}\noutput: {root: out}\n'
-    )
-    return path
+    return write_config(tmp_path, dataset={"root": "a dataset", "signers": ["01", "02"], "signs": "1-4"})
 
 
 class TestSpreadValues:
@@ -108,6 +108,55 @@ class TestHelp:
         status, _, error = call(capsys, *arguments)
         assert status == 2
         assert "Traceback" not in error
+
+
+def options_of(command: str) -> set[str]:
+    """The names of a command's options."""
+    program: Any = get_command(app)
+    return {name for parameter in program.commands[command].params for name in parameter.opts if name.startswith("-")}
+
+
+class TestSelection:
+    @pytest.mark.parametrize("command", ["run", "submit", "plan", "scan", "status", "verify", "report"])
+    def test_the_same_everywhere(self, command):
+        """Every command that works on units takes the same selection and overrides."""
+        assert {"--set", "--adjusted", "--signers", "--splits", "--signs"} <= options_of(command)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_debug(self, command):
+        """Every command takes --debug."""
+        assert "--debug" in options_of(command)
+
+    def test_order_and_overrides(self, config):
+        """What is selected keeps the config's order; --adjusted and --set change the settings."""
+        loaded = Selection(config, ["run.workers=3"], True, ["02", "01"], None, ["3-4", "1"]).load()
+        assert (loaded.dataset.signers, loaded.dataset.splits, loaded.dataset.signs) == (
+            ("01", "02"), ("train",), (1, 3, 4),
+        )  # fmt: skip
+        assert (loaded.run.workers, loaded.landmarks.coordinates) == (3, "adjusted")
+
+    def test_next_command(self, config):
+        """The command to go on with makes the same choices, also where a value ends in .yaml."""
+        changes = ["dataset.labels=a b.yaml", "run.workers=1"]
+        chosen = Selection(config, changes, True, ["01", "02"], ["train"], ["1-2", "4"])
+        words = shlex.split(chosen.command("run").partition("kpsbatch ")[2])
+        program: Any = get_command(app)
+        typed = program.commands["run"].make_context("run", spread_values(words)[1:])
+        names = ("config", "overrides", "adjusted", "signers", "splits", "signs")
+        assert [typed.params[name] for name in names] == [config, changes, True, ["01", "02"], ["train"], ["1-2", "4"]]
+
+    @pytest.mark.parametrize(
+        ("option", "value", "text"),
+        [
+            ("--signers", "07", "the config has no '07'. Choose among 01, 02."),
+            ("--splits", "dev", "the config has no 'dev'. Choose among train."),
+            ("--signs", "9", "the config has no 9. Choose among 1-4, or add them with --set dataset.signs=9."),
+            ("--shard", "x", "'x' is no shard. Write I/N with I from 0 to N-1, such as 0/50."),
+        ],
+    )
+    def test_errors(self, capsys, config, option, value, text):
+        """What the config lacks is named, then what can be chosen."""
+        assert call(capsys, "run", config, option, value) == (2, "", f"kpsbatch: {option}: {text}\n")
 
 
 class TestScan:
@@ -218,7 +267,7 @@ class TestErrors:
         def fail(*arguments: object) -> None:
             raise ZeroDivisionError("division by zero")
 
-        monkeypatch.setattr(cli, "_load", fail)
+        monkeypatch.setattr(Selection, "load", fail)
         status, _, error = call(capsys, "run", config)
         assert status == 2
         assert error == "kpsbatch: unexpected ZeroDivisionError: division by zero (--debug shows where)\n"
@@ -230,7 +279,7 @@ class TestErrors:
         def interrupt(*arguments: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli, "_load", interrupt)
+        monkeypatch.setattr(Selection, "load", interrupt)
         status, _, error = call(capsys, command, config)
         assert status == 3
         assert error == "kpsbatch: interrupted; run the same command again to go on\n"

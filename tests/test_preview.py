@@ -9,17 +9,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from factories import make_config, write_frames
 from numpy.typing import NDArray
 from PIL import Image
 
 from kpsbatch.cli import main
-from kpsbatch.config import Config, load_config
+from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
+from kpsbatch.drawing.adjusted import looks_adjusted, place_adjusted
+from kpsbatch.drawing.clip import choose_unit, clip_of_file, clip_of_unit
+from kpsbatch.drawing.colours import BACKGROUND, COLOURS, OUTLINE, WARNING
+from kpsbatch.drawing.encoders import write_preview
+from kpsbatch.drawing.sheet import empty_canvas, legend
+from kpsbatch.drawing.strokes import draw_keypoints, missing_parts
+from kpsbatch.drawing.text import fit_text, text_width, write_text
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
-from kpsbatch.inspect import draw
-from kpsbatch.inspect.draw import COLOURS, draw_keypoints, empty_canvas, looks_adjusted, place_adjusted
-from kpsbatch.inspect.preview import choose_unit, clip_of_file, clip_of_unit, write_preview
 from kpsbatch.landmarks.topology import FACE_MESH, Topology
 
 LENGTH = 5
@@ -52,15 +57,10 @@ def adjusted() -> NDArray[np.float32]:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """A dataset of one sign with two videos of grey frames, 120x80, and its output."""
-    (tmp_path / "config.yaml").write_text(
-        'dataset: {root: data, signers: ["01", "02"], signs: 6-8}\noutput: {root: out}\nlandmarks: {frame_rate: 20}\n'
-    )
-    config = load_config(tmp_path / "config.yaml")
+    dataset = {"signers": ["01", "02"], "splits": ["train", "test"], "signs": "6-8"}
+    config = make_config(tmp_path, dataset=dataset, landmarks={"frame_rate": 20})
     for name in ("take (1)", "take (2)"):
-        folder = config.dataset.root / "01" / "01" / "train" / "0007" / name
-        folder.mkdir(parents=True)
-        for number in range(LENGTH):
-            cv2.imwrite(str(folder / f"{number}.png"), np.full((80, 120, 3), 128, np.uint8))
+        write_frames(config.dataset.root / "01" / "01" / "train" / "0007" / name, LENGTH)
     store(config.output.root, {"take (1)": keypoints(), "take (2)": keypoints()})
     return config
 
@@ -91,6 +91,20 @@ class TestDrawing:
         assert has(image, "face")
         assert len(set(COLOURS.values())) == 5
 
+    def test_outline(self):
+        """Hands and pose are seen on skin: their colours are within a dark outline, which the face does without."""
+        skin = np.full((512, 512, 3), (224, 172, 105), np.uint8)
+        image = draw_keypoints(skin, keypoints()[0])
+
+        def is_outlined(x: float, y: float) -> bool:
+            column, row = round(x * 512), round(y * 512)
+            return bool((image[row - 8 : row + 9, column - 8 : column + 9] == OUTLINE).all(axis=-1).any())
+
+        assert is_outlined(0.2, 0.8)
+        assert is_outlined(0.5, 0.4)
+        assert not is_outlined(0.5, 0.1)
+        assert has(image, "face")
+
     def test_irises(self):
         """Irises have a colour of their own, around their points."""
         kps = keypoints()[0]
@@ -107,7 +121,7 @@ class TestDrawing:
         kps[Topology.PARTS[part]] = 0
         image = draw_keypoints(empty_canvas(400, 400), kps)
         assert not has(image, part)
-        assert draw.missing_parts(kps) == [part]
+        assert missing_parts(kps) == [part]
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
     def test_absurd_values(self, value):
@@ -119,17 +133,17 @@ class TestDrawing:
     def test_text_is_on_a_solid_label(self):
         """Text is readable on any picture: its surroundings are dark whatever is below."""
         image = np.full((60, 200, 3), 255, np.uint8)
-        width = draw.write_text(image, "no left hand", 0, 0, draw.WARNING)
+        width = write_text(image, "no left hand", 0, 0, WARNING)
         label = image[:20, :width]
-        dark = (label == draw.BACKGROUND).all(axis=-1).mean()
+        dark = (label == BACKGROUND).all(axis=-1).mean()
         assert dark > 0.5
-        assert (label == draw.WARNING).all(axis=-1).any()
+        assert (label == WARNING).all(axis=-1).any()
         assert (image[21:] == 255).all()
 
     @pytest.mark.parametrize("width", [200, 256, 512, 1298])
     def test_legend(self, width):
         """The legend names every colour, however narrow the picture is."""
-        strip = draw.legend(width, "01 train, sign 7: a video")
+        strip = legend(width, "01 train, sign 7: a video")
         assert strip.shape[1] == width
         assert all(has(strip, name) for name in COLOURS)
 
@@ -137,8 +151,8 @@ class TestDrawing:
     def test_any_text(self, text):
         """Text of any length and script fits; line breaks are shown as such."""
         image = np.zeros((30, 100, 3), np.uint8)
-        assert draw.write_text(image, text, 10, 5) <= 90
-        assert draw.text_width(draw.fit_text(text, 80)) <= 80
+        assert write_text(image, text, 10, 5) <= 90
+        assert text_width(fit_text(text, 80)) <= 80
 
 
 class TestAdjusted:
@@ -191,7 +205,7 @@ class TestAdjusted:
 class TestFormats:
     def test_sheet(self, config, tmp_path):
         """A PNG shows the frames with their keypoints."""
-        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", names={7: Label(7, "شكرا", "thank you")})
+        clip = clip_of_unit(config, Unit("01", "train", 7), "take (2)", labels={7: Label(7, "شكرا", "thank you")})
         assert clip.title == "01 train, sign 7 thank you: take (2)"
         assert write_preview(clip, tmp_path / "x" / "p.png") == LENGTH
         image = cv2.cvtColor(cv2.imread(str(tmp_path / "x" / "p.png")), cv2.COLOR_BGR2RGB)
@@ -278,11 +292,11 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("chosen", "error", "text"),
         [
-            ((9, None, None), ConfigError, r"--sign must be among the config's: 6-8 \(got 9\)"),
-            ((7, "03", None), ConfigError, r"--signer must be among the config's: 01, 02 \(got '03'\)"),
-            ((7, None, "val"), ConfigError, r"--split must be among the config's: train, test \(got 'val'\)"),
-            ((6, "01", "train"), OutputError, r"none of sign 6 01 train; signs with an output: 7"),
-            ((None, "02", None), OutputError, r"none of 02; run the config first"),
+            ((9, None, None), ConfigError, r"--sign: the config has no 9\. Choose among 6-8\."),
+            ((7, "03", None), ConfigError, r"--signer: the config has no '03'\. Choose among 01, 02\."),
+            ((7, None, "val"), ConfigError, r"--split: the config has no 'val'\. Choose among train, test\."),
+            ((6, "01", "train"), OutputError, r"no output of sign 6 01 train\. Signs with an output: 7\."),
+            ((None, "02", None), OutputError, r"no output of 02\. Run the config first\."),
         ],
     )
     def test_errors(self, config, chosen, error, text):
@@ -294,14 +308,14 @@ class TestChoice:
         """A part of a name is enough where it fits one video only."""
         unit = Unit("01", "train", 7)
         assert clip_of_unit(config, unit, "(2)").title.endswith("take (2)")
-        for name in ("take", "nothing"):
-            with pytest.raises(OutputError, match=re.escape(f"'take (1)', 'take (2)' (got '{name}')")):
+        for name, problem in (("take", "several videos"), ("nothing", "no video")):
+            with pytest.raises(OutputError, match=rf"'{name}' fits {problem} of .* 'take \(1\)', 'take \(2\)'\."):
                 clip_of_unit(config, unit, name)
 
     def test_frames_are_gone(self, config):
         """Without its frames a video can be drawn on an empty canvas."""
         store(config.output.root, {"gone": keypoints()})
-        with pytest.raises(DatasetError, match="has no 'gone'; mend, or --blank"):
+        with pytest.raises(DatasetError, match=r"holds no frames of 'gone'\. Restore them, or .* --blank"):
             clip_of_unit(config, Unit("01", "train", 7))
         assert clip_of_unit(config, Unit("01", "train", 7), blank=True).frames is None
 
@@ -311,7 +325,7 @@ class TestChoice:
         path = tmp_path / "0007.npz"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(OutputError, match=r"must be a readable npz|does not exist"):
+        with pytest.raises(OutputError, match=r"is not a readable npz|does not exist"):
             clip_of_file(path)
 
     def test_damaged_output(self, tmp_path):
@@ -320,13 +334,13 @@ class TestChoice:
         data = bytearray(path.read_bytes())
         data[60:90] = bytes(30)
         path.write_bytes(data)
-        with pytest.raises(OutputError, match="must be a readable npz"):
+        with pytest.raises(OutputError, match="is not a readable npz"):
             clip_of_file(path)
 
     def test_another_shape(self, tmp_path):
         """An npz of something else is named."""
         np.savez(tmp_path / "x.npz", a=np.zeros((3, 4)))
-        with pytest.raises(OutputError, match=r"must be \(T, 184, 4\): .* 'a' with \(3, 4\)"):
+        with pytest.raises(OutputError, match=r"'a' is \(3, 4\), not \(T, 184, 4\)"):
             clip_of_file(tmp_path / "x.npz")
 
 
@@ -356,11 +370,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "text"),
         [
-            (("config.yaml", "-o", "p.jpg"), r"-o must end in \.png, \.mp4 or \.gif \(got 'p\.jpg'\)"),
+            (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.mp4 or \.gif"),
             (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
             (("x.npz", "--sign", "1"), r"--sign, --signer and --split go with a config"),
-            (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames must be .* nowhere does not exist"),
-            (("config.yaml", "-o", "config.yaml/p.png"), r"the file must be writable: .*choose another -o"),
+            (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames: nowhere does not exist"),
+            (("config.yaml", "-o", "config.yaml/p.png"), r"p\.png can't be written: .*Choose another -o"),
         ],
     )
     def test_errors(self, config, tmp_path, capsys, monkeypatch, arguments, text):

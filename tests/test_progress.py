@@ -13,7 +13,8 @@ import time
 import pytest
 
 from kpsbatch import progress
-from kpsbatch.progress import count_progress, run_progress, show_duration, time_to_go
+from kpsbatch.progress import count_progress, run_progress
+from kpsbatch.words import show_duration, time_to_go
 from kpsbatch.work.run import Progress
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "

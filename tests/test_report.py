@@ -16,13 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from factories import make_config
+from markupsafe import escape
 from processes import kpsbatch
 
-from kpsbatch.config import Config, LandmarksConfig, load_config
+from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.inspect.report import _percent, render
 from kpsbatch.inspect.report_data import (
     Failure,
     VideoRow,
@@ -33,6 +34,8 @@ from kpsbatch.inspect.report_data import (
     ranked,
     reason_of,
 )
+from kpsbatch.report.figures import percent
+from kpsbatch.report.page import render
 from kpsbatch.store.settings import VALUES_VERSION, settings_of
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
@@ -115,10 +118,7 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Eight signs by two signers: done, partial, failed, without a record, left and absent."""
     folder = tmp_path_factory.mktemp("a report")
-    (folder / "config.yaml").write_text(
-        'dataset: {root: dataset, signers: ["01", "02"], splits: [train], signs: 1-8}\noutput: {root: out}\n'
-    )
-    config = load_config(folder / "config.yaml")
+    config = make_config(folder, dataset={"root": "dataset", "signers": ["01", "02"], "signs": "1-8"})
     root = config.output.root
     put(
         root,
@@ -199,7 +199,7 @@ class TestGather:
         put(tmp_path, Unit("01", "train", 2), {"a": video(3, 3)}, digest="ba9876543210")
         data = gather(mine)
         assert {digest: count for digest, (_, count) in data.settings.items()} == {DIGEST: 1, "ba9876543210": 1}
-        assert "landmarks.running_mode is &#x27;video&#x27; there" in render(mine, data, samples=0)
+        assert "landmarks.running_mode is &#39;video&#39; there" in render(mine, data, samples=0)
 
     def test_other_settings(self, config, tmp_path):
         """Outputs that a run with this config would refuse are named, with what differs."""
@@ -214,9 +214,8 @@ class TestGather:
         data = gather(mine)
         what = "landmarks.coordinates is 'adjusted' there, 'image' here"
         assert data.other_settings == {DIGEST: what}
-        assert f"1 unit made with other settings than the config's</a>: {html.escape(what)}" in render(
-            mine, data, samples=0
-        )
+        finding = escape("1 unit made with other settings than the config's")
+        assert f"{finding}</a>: {escape(what)}" in render(mine, data, samples=0)
 
     def test_no_output(self, config, tmp_path):
         """Without an output folder it says what to do."""
@@ -288,13 +287,13 @@ class TestNumbers:
     )
     def test_percent(self, part, whole, shown):
         """Only all is 100%, and only none is 0%."""
-        assert _percent(part, whole) == shown
+        assert percent(part, whole) == shown
 
 
 @pytest.fixture(scope="module")
 def page(config: Config) -> str:
     """The page of the made-up run."""
-    return render(config, gather(config), samples=1, names=NAMES, config_path=Path("my config.yaml"))
+    return render(config, gather(config), samples=1, labels=NAMES, config_path=Path("my config.yaml"))
 
 
 class TestPage:
@@ -305,7 +304,8 @@ class TestPage:
         links = re.findall(r'href="([^"]*)"', page)
         assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
         assert {link for link in links if not link.startswith("#")} == {"data:,"}
-        assert not re.findall(r"\$[a-z]+\b", page.split("<style>")[0])
+        body = page.split("<main>")[1].split("<script")[0]
+        assert not re.findall(r"\{\{|\{%|\{#", page.split("<style>")[0] + body)
         for word in (
             "01 train",
             "took longer than N s",
@@ -348,7 +348,7 @@ class TestPage:
         assert len(images) == 3 * 6
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (224, 224, 3)
-        assert "kpsbatch preview &#x27;my config.yaml&#x27; --signer 02 --split train --sign 1 --video still" in page
+        assert "kpsbatch preview &#39;my config.yaml&#39; --signer 02 --split train --sign 1 --video still" in page
         assert "Drawn without its frames" in page
 
     def test_empty(self, config, tmp_path):
@@ -368,7 +368,7 @@ class TestPage:
         done = kpsbatch("report", config_file, "-o", config_file)
         assert (done.returncode, done.stderr) == (
             2,
-            "kpsbatch: -o must end in .html or .htm (got 'config.yaml')\n",
+            "kpsbatch: -o: 'config.yaml' is no page. Let it end in .html or .htm.\n",
         )
         assert config_file.read_bytes() == before
         assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

@@ -319,7 +319,7 @@ class TestLocal:
         out = project.parent / "out"
         again = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert "nothing left to do" in again.stdout
-        assert "units with failed videos: 1; mend the data, then submit again with --retry-failed" in again.stdout
+        assert "units with failed videos: 1; fix the data, then submit again with --retry-failed" in again.stdout
         assert again.returncode == 1
         [record] = out.rglob("0004.failed.json")
         first = record.stat().st_mtime

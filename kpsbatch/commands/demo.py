@@ -1,0 +1,48 @@
+"""`kpsbatch demo`: a small synthetic dataset, to try everything on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.run import run
+from kpsbatch.commands.selection import Selection
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it.")] = Path("demo"),
+    run_it: Annotated[bool, flag("--run", help="Run it too, and draw a preview.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a small synthetic signer dataset and its config, so that everything can be tried at once."""
+    from kpsbatch.demo.dataset import write_demo
+    from kpsbatch.progress import count_progress
+
+    with count_progress("videos rendered", quiet=quiet) as show:
+        write_demo(directory, on_progress=show)
+    selection = Selection(directory / "config.yaml")
+    print(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")
+    if not run_it:
+        print(f"next:    {selection.command('run')}")
+        return
+    try:
+        run(selection, quiet=quiet)
+    except typer.Exit as done:
+        if done.exit_code != 0:
+            raise
+    picture = directory / "preview.png"
+    _write_preview(selection, picture)
+    print(f"preview: {picture}")
+
+
+def _write_preview(selection: Selection, picture: Path) -> None:
+    from kpsbatch.dataset.units import Unit
+    from kpsbatch.drawing.clip import clip_of_unit
+    from kpsbatch.drawing.encoders import write_preview
+
+    config = selection.load()
+    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands
+    write_preview(clip_of_unit(config, unit), picture)

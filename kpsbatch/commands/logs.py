@@ -1,0 +1,35 @@
+"""`kpsbatch logs`: the tasks of the newest submission."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.commands.options import flag
+from kpsbatch.commands.printing import print_task
+from kpsbatch.commands.selection import ConfigFile
+
+TAIL_LINES = 2
+FAILED_TAIL_LINES = 20
+
+
+def logs(
+    file: ConfigFile,
+    failed: Annotated[bool, flag("--failed", help="Only tasks that failed, were interrupted or lost.")] = False,
+    lines: Annotated[
+        Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")
+    ] = None,
+) -> None:
+    """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
+    config = file.load()
+    from kpsbatch.inspect.logs import task_logs
+
+    tasks = task_logs(config.output.root)
+    shown = [task for task in tasks if task.needs_a_look or not failed]
+    if not tasks:
+        print(f"nothing was submitted or run yet for {config.output.root}")
+    for task in shown:
+        print_task(task, (FAILED_TAIL_LINES if task.needs_a_look else TAIL_LINES) if lines is None else lines)
+    if failed and tasks and not shown:
+        print(f"none of {len(tasks)} tasks failed")

@@ -1,0 +1,69 @@
+"""How options are declared: once each, and turned into a command's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+SELECTION_PANEL = "Settings and selection"
+
+
+def flag(*names: str, help: str, panel: str | None = None) -> Any:
+    """An option without a value."""
+    return typer.Option(*names, help=help, metavar="", rich_help_panel=panel)
+
+
+Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
+Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs that were made with other settings.")]
+RetryFailed = Annotated[bool, flag("--retry-failed", help="Also redo units of which videos failed.")]
+_Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")]
+
+
+def as_command(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn a function into one that Typer can read.
+
+    A parameter whose type is a dataclass is replaced by the options that are the dataclass's fields, and the function
+    gets an instance of it. `--debug` is added, which `main` looks for.
+
+    Args:
+        function: Its parameters are annotated as Typer wants them, or with a dataclass of such fields.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, type] = {}
+    parameters: list[Parameter] = []
+    for parameter in signature(function).parameters.values():
+        kind = hints[parameter.name]
+        if is_dataclass(kind) and isinstance(kind, type):
+            groups[parameter.name] = kind
+            parameters += _parameters_of(kind)
+        else:
+            parameters.append(parameter.replace(annotation=kind, kind=Parameter.KEYWORD_ONLY))
+    parameters.append(Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=_Debug))
+
+    def command(*, debug: bool, **values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        function(**values)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _parameters_of(group: type) -> list[Parameter]:
+    """The fields of a dataclass, as parameters."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]

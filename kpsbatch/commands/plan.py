@@ -1,0 +1,19 @@
+"""`kpsbatch plan`: what the whole dataset takes."""
+
+from __future__ import annotations
+
+from kpsbatch.commands.options import Quiet
+from kpsbatch.commands.printing import print_estimate
+from kpsbatch.commands.selection import Selection
+
+
+def plan(selection: Selection, quiet: Quiet = False) -> None:
+    """Measure one sign here and say what the whole dataset takes: core-hours, chunk size, time and memory."""
+    config = selection.load()
+    from kpsbatch.inspect.estimate import estimate
+    from kpsbatch.progress import run_progress
+    from kpsbatch.work.signals import stop_on_signals
+
+    with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
+        found = estimate(config, on_progress=show, stop_reason=stop)
+    print_estimate(config, found)

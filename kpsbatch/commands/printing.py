@@ -1,0 +1,143 @@
+"""What commands print about their results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kpsbatch.errors import printable
+from kpsbatch.words import counted, show_duration
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kpsbatch.config import Config
+    from kpsbatch.inspect.estimate import Estimate
+    from kpsbatch.inspect.logs import TaskLog
+    from kpsbatch.inspect.scan import Scan
+    from kpsbatch.inspect.verify import Verdict
+    from kpsbatch.store.submissions import Plan
+
+
+def print_estimate(config: Config, found: Estimate) -> None:
+    """Say what was measured, what the dataset takes, and which settings follow."""
+    hours, minutes = divmod(found.time_minutes, 60)
+    at_once = min(found.tasks, config.slurm.array_parallelism)
+    print(
+        f"measured: {found.unit.name}, {counted(found.videos, 'video')}, {counted(found.frames, 'frame')}: "
+        f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
+        f"video, {found.worker_megabytes} MB a worker\n"
+        f"dataset:  {counted(found.dataset_videos, 'video')} of {counted(found.signs, 'sign')}: "
+        f"{found.core_hours:.1f} core-hours on cores like these\n"
+        f"advice:   {counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
+        f"{show_duration(found.task_seconds)} each; "
+        f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once\n\n"
+        f"run:\n  chunk_size: {found.chunk_size}\n"
+        f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
+        f"  mem: {found.memory_gigabytes}G"
+    )
+
+
+def print_plan(config: Config, plan: Plan) -> None:
+    """Say how much a submission does, and what is finished or can't be done."""
+    missing = f", {plan.missing} have no video" if plan.missing else ""
+    if plan.shards:
+        shards = counted(len(plan.shards), "shard")
+        print(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
+        return
+    print(f"nothing left to do: {counted(plan.finished, 'unit')} finished{missing}; outputs: {config.output.root}")
+    if plan.failing:
+        print(f"units with failed videos: {plan.failing}; fix the data, then submit again with --retry-failed")
+
+
+def print_scripts(config: Config, plan: Plan) -> None:
+    """Print what sbatch would get, array by array."""
+    from kpsbatch.cluster.submit import array_sizes, batch_script
+
+    sizes = array_sizes(len(plan.shards))
+    for number, size in enumerate(sizes):
+        if len(sizes) > 1:
+            print(f"### array {number + 1} of {len(sizes)}")
+        print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
+
+
+def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: float) -> None:
+    """Say how a shard that ran here ended."""
+    how = {0: "finished", 1: "finished, some videos failed", 3: "interrupted"}.get(status, "failed")
+    name = f"shard {number} of {len(plan.shards)}"
+    print(f"{name}: {how}, {counted(units, 'unit')}, {show_duration(seconds)}", flush=True)
+
+
+def print_task(task: TaskLog, lines: int) -> None:
+    """Print a task's state and the last lines of its log."""
+    place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
+    print(", ".join(part for part in (task.name, place, task.state, task.counts) if part))
+    if task.error:
+        print(f"    {task.error}")
+    for line in task.tail(lines):
+        print(f"  | {line}")
+    if task.log is not None and task.needs_a_look:
+        print(f"    whole log: {task.log}")
+
+
+def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
+    """Print what a dataset holds; `frames`: whether they were counted."""
+    from rich.console import Console
+
+    from kpsbatch.config import format_signs
+
+    Console().print(_scan_table(str(config.dataset.root), found, frames))
+    for (signer, split), group in found.groups.items():
+        for what, missing in (("absent", group.absent), ("empty", group.empty)):
+            if missing:
+                print(f"{what} in {signer} {split}: signs {format_signs(missing)}")
+    if found.odd_counts:
+        print("odd: " + ", ".join(f"{count} x {what}" for what, count in found.odd_counts.most_common()))
+        for path, what in found.odd:
+            print(f"  {path}: {what}")
+        if (more := sum(found.odd_counts.values()) - len(found.odd)) > 0:
+            print(f"  ... and {more} more")
+
+
+def _scan_table(title: str, found: Scan, frames: bool) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for heading in ("signer", "split"):
+        table.add_column(heading)
+    for heading in ("signs", "videos", "a sign", "frames", "absent", "empty"):
+        table.add_column(heading, justify="right")
+    for (signer, split), group in found.groups.items():
+        table.add_row(
+            signer,
+            split,
+            f"{group.units}",
+            f"{group.videos}" + (f" ({group.files} files)" if group.files else ""),
+            f"{group.fewest}-{group.most}" if group.fewest != group.most else f"{group.most}",
+            f"{group.frames}" if frames else "-",
+            f"{len(group.absent)}",
+            f"{len(group.empty)}",
+        )
+    return table
+
+
+def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
+    """Say what is wrong with which output, and what to do; `again` is the command that does what is left."""
+    for problem in verdict.problems:
+        print(printable(f"{problem.place}: {problem.what}"))
+    units = {problem.unit for problem in verdict.problems}
+    right = verdict.units - len(units - {None})
+    read = f"{counted(verdict.units, 'unit')} with {counted(verdict.videos, 'video')}"
+    print(f"{read} read: {right} right, {verdict.units - right} wrong")
+    if verdict.failed_videos:
+        failed = counted(verdict.failed_videos, "video")
+        print(f"{failed} recorded as failed; fix the data, then run with --retry-failed")
+    for why, count in Counter(why for _, why in verdict.kept).items():
+        print(f"--repair leaves {counted(count, 'unit')}: {why}")
+    if verdict.repaired:
+        print(f"{counted(len(verdict.repaired), 'unit')} removed; next: {again}")
+    elif not repair and units - {unit for unit, _ in verdict.kept}:
+        print("--repair removes what is wrong, so that the next run redoes just that")
+    if verdict.left:
+        next_command = "" if verdict.kept else f"; next: {again}"  # a run would refuse outputs of other settings
+        print(f"{counted(len(verdict.left), 'unit')} not done yet{next_command}")

@@ -1,0 +1,38 @@
+"""`kpsbatch report`: one HTML page about a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpsbatch.commands.options import Quiet
+from kpsbatch.commands.selection import Selection
+from kpsbatch.errors import ConfigError
+
+
+def report(
+    selection: Selection,
+    page: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")] = Path("report.html"),
+    samples: Annotated[
+        int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
+    ] = 3,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
+    config = selection.load()
+    from kpsbatch.dataset.labels import labels_of
+    from kpsbatch.inspect.report_data import gather
+    from kpsbatch.progress import count_progress
+    from kpsbatch.report.page import render, write_page
+
+    labels = labels_of(config.dataset.labels)
+    with count_progress("units read", quiet=quiet) as show:
+        data = gather(config, show)
+    with count_progress("samples drawn", quiet=quiet) as show:
+        html = render(config, data, config_path=selection.config, samples=samples, labels=labels, on_sample=show)
+    size = write_page(page, html)
+    print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")

@@ -1,0 +1,63 @@
+"""`kpsbatch run`: do the work on this machine."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed
+from kpsbatch.commands.selection import Selection
+from kpsbatch.errors import ConfigError
+
+
+def run(
+    selection: Selection,
+    shard: Annotated[Optional[str], typer.Option(metavar="I/N", help="Only shard I (from 0) of N.")] = None,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do the work here, with a progress bar. Killed at any time, the same command goes on."""
+    config = selection.load()
+    from kpsbatch.progress import run_progress
+    from kpsbatch.store.run_state import Origin
+    from kpsbatch.summary import print_summary
+    from kpsbatch.work.run import run as run_units
+    from kpsbatch.work.shards import signs_of_shard
+    from kpsbatch.work.signals import stop_on_signals
+
+    signs, origin = config.dataset.signs, Origin()
+    if shard is not None:
+        number, shards = parse_shard(shard)
+        signs, origin = signs_of_shard(signs, number, shards), Origin(shard=number, shards=shards)
+        if not signs:
+            print(f"nothing to do: shard {shard} of {len(config.dataset.signs)} signs holds none")
+            return
+    with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
+        summary = run_units(
+            config,
+            signs,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            on_progress=show,
+            on_notice=lambda notice: print(f"kpsbatch: {notice}", file=sys.stderr),
+            stop_reason=stop,
+            origin=origin,
+        )
+    print_summary(config, summary)
+    raise typer.Exit(summary.exit_status)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `I/N`.
+
+    Raises:
+        ConfigError: It is anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise ConfigError(f"--shard: {text!r} is no shard. Write I/N with I from 0 to N-1, such as 0/50.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,28 @@
+"""`kpsbatch scan`: what the dataset holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kpsbatch.commands.options import Quiet
+from kpsbatch.commands.printing import print_scan
+from kpsbatch.commands.selection import Selection
+
+
+def scan(
+    selection: Selection,
+    frames: Annotated[
+        bool, typer.Option(help="Count the frames too (lists every video's directory).", metavar="")
+    ] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Show what the dataset holds: signers x splits, what is absent, what is odd. Reads listings only."""
+    config = selection.load()
+    from kpsbatch.inspect.scan import scan as scan_dataset
+    from kpsbatch.progress import count_progress
+
+    with count_progress("signs listed", quiet=quiet) as show:
+        found = scan_dataset(config.dataset, count_frames=frames, on_unit=show)
+    print_scan(config, found, frames=frames)

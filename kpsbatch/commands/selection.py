@@ -1,0 +1,119 @@
+"""Which config a command works on, what the command line changes in it, and which units it selects."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from kpsbatch.commands.options import SELECTION_PANEL, flag
+from kpsbatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kpsbatch.config import Config, DatasetConfig
+
+ADJUSTED = "landmarks.coordinates=adjusted"
+
+
+def _option(name: str, metavar: str, help: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=SELECTION_PANEL)
+
+
+Overrides = Annotated[
+    Optional[list[str]],
+    _option("--set", "KEY=VALUE...", "Change settings of the config, such as landmarks.running_mode=video."),
+]
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config, and what the command line changes in it."""
+
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML config.")]
+    overrides: Overrides = None
+    adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.", panel=SELECTION_PANEL)] = False
+
+    def load(self) -> Config:
+        """Read the config.
+
+        Raises:
+            ConfigError: The file, an override or the selection is unusable.
+        """
+        from kpsbatch.config import load_config
+
+        return load_config(self.config, [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())])
+
+    def command(self, name: str, *options: str) -> str:
+        """Another command with the same choices, as to be typed: started in the way this one was."""
+        program = ["kpsbatch"] if Path(sys.argv[0]).name == "kpsbatch" else ["python", "-m", "kpsbatch"]
+        return shlex.join([*program, name, str(self.config), *self._choices(), *options])
+
+    def _choices(self) -> Iterator[str]:
+        for change in self.overrides or ():
+            yield f"--set={change}"  # one word: a value can end in .yaml, see spread_values
+        if self.adjusted:
+            yield "--adjusted"
+
+
+@dataclass(frozen=True)
+class Selection(ConfigFile):
+    """A config and the units of it that are selected; None selects all."""
+
+    signers: Annotated[Optional[list[str]], _option("--signers", "NAME...", "Only these signers.")] = None
+    splits: Annotated[Optional[list[str]], _option("--splits", "NAME...", "Only these splits.")] = None
+    signs: Annotated[Optional[list[str]], _option("--signs", "RANGE...", "Only these signs, such as 1-10.")] = None
+
+    def load(self) -> Config:
+        """Read the config and narrow it to what is selected.
+
+        Raises:
+            ConfigError: The file, an override or the selection is unusable.
+        """
+        config = super().load()
+        dataset = config.dataset
+        chosen: dict[str, Any] = {}
+        if self.signers is not None:
+            chosen["signers"] = select_names("--signers", self.signers, dataset.signers)
+        if self.splits is not None:
+            chosen["splits"] = select_names("--splits", self.splits, dataset.splits)
+        if self.signs is not None:
+            chosen["signs"] = _select_signs(dataset, self.signs)
+        return config.model_copy(update={"dataset": dataset.model_copy(update=chosen)})
+
+    def _choices(self) -> Iterator[str]:
+        yield from super()._choices()
+        for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
+            if values:
+                yield from (option, *values)
+
+
+def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> tuple[str, ...]:
+    """Signers or splits, in the config's order.
+
+    Raises:
+        ConfigError: The config has no such name.
+    """
+    for name in names:
+        if name not in valid:
+            raise ConfigError(f"{option}: the config has no {name!r}. Choose among {', '.join(valid)}.")
+    return tuple(name for name in valid if name in names)
+
+
+def _select_signs(dataset: DatasetConfig, texts: Sequence[str]) -> tuple[int, ...]:
+    from kpsbatch.config import format_signs, parse_signs
+
+    try:
+        wanted = parse_signs(",".join(texts))
+    except ValueError as error:
+        raise ConfigError(f"--signs: {error}") from None
+    if unknown := set(wanted) - set(dataset.signs):
+        raise ConfigError(
+            f"--signs: the config has no {format_signs(unknown)}. Choose among {format_signs(dataset.signs)}, "
+            f"or add them with --set dataset.signs={format_signs(wanted)}."
+        )
+    return wanted

@@ -1,0 +1,21 @@
+"""`kpsbatch status`: how far a run is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.selection import Selection
+
+
+def status(
+    selection: Selection,
+    watch: Annotated[bool, flag("--watch", "-w", help="A live screen; Ctrl-C ends it.")] = False,
+    as_json: Annotated[bool, flag("--json", help="JSON for scripts (docs/status.md).")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""
+    config = selection.load()
+    from kpsbatch.inspect.status_screen import show_status
+
+    show_status(config, watch=watch, as_json=as_json, quiet=quiet)

@@ -1,0 +1,106 @@
+"""`kpsbatch submit`: hand what is unfinished to SLURM, or run it here, shard by shard."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed, flag
+from kpsbatch.commands.printing import print_plan, print_scripts, print_shard_end
+from kpsbatch.commands.selection import ConfigFile, Selection
+from kpsbatch.errors import ConfigError, InterruptedRun
+
+if TYPE_CHECKING:
+    from kpsbatch.config import Config
+    from kpsbatch.store.submissions import Plan
+
+
+def submit(
+    selection: Selection,
+    cluster: Annotated[
+        Optional[str], typer.Option(metavar="slurm|local", help="Where to; default slurm, where sbatch is.")
+    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
+    force: Annotated[bool, flag("--force", help="Also while jobs for the same output are live.")] = False,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    from kpsbatch.cluster.submission import plan_submission
+    from kpsbatch.cluster.submit import choose_cluster, refuse_live, submit_slurm
+
+    if cluster not in (None, "slurm", "local"):
+        raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
+    config = selection.load()
+    cluster = choose_cluster(cluster)
+    if not (force or dry_run):
+        refuse_live(config.output.root, cluster)
+    plan = plan_submission(config, overwrite=overwrite, retry_failed=retry_failed)
+    print_plan(config, plan)
+    if not plan.shards:
+        raise typer.Exit(int(plan.failing > 0))
+    if cluster == "local":
+        if dry_run:
+            print("would run here, one shard after another")
+            return
+        raise typer.Exit(_run_here(selection, config, plan, quiet))
+    if dry_run:
+        print_scripts(config, plan)
+        return
+    submitted = submit_slurm(config, plan)
+    print(f"jobs:  {' '.join(submitted.jobs)}")
+    print(f"logs:  {submitted.folder / 'logs'}")
+    print(f"watch: squeue --jobs={','.join(submitted.jobs)}")
+    print(f"look:  {_logs_command(selection)}")
+
+
+def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+    """Run a plan on this machine and say where to look when something failed; returns the exit status."""
+    status = _run_shards(config, plan, quiet)
+    if status == 1:
+        print(f"some videos failed; which and why: {selection.command('status')}")
+    elif status == 2:
+        print(f"kpsbatch: a shard failed; why: {_logs_command(selection)} --failed", file=sys.stderr)
+    return status
+
+
+def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
+    """Run the shards of a plan one after another, with progress; returns the exit status."""
+    from kpsbatch.cluster.submit import submit_local
+    from kpsbatch.progress import count_progress
+    from kpsbatch.store.run_state import Origin, read_run
+    from kpsbatch.work.signals import stop_on_signals
+
+    starts = [sum(shard.units for shard in plan.shards[:number]) for number in range(len(plan.shards))]
+    began = time.monotonic()
+    with stop_on_signals() as stop, count_progress("units", quiet=quiet) as show:
+
+        def units_done(number: int) -> int:
+            state = read_run(config.output.root, Origin(plan.id, number))
+            return state.units_done if state else 0
+
+        def on_end(number: int, status: int) -> None:
+            nonlocal began
+            seconds, began = time.monotonic() - began, time.monotonic()
+            print_shard_end(plan, number, status, units_done(number), seconds)
+
+        status = submit_local(
+            config,
+            plan,
+            on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),
+            on_wait=lambda number: show(starts[number] + units_done(number), plan.units),
+            on_end=on_end,
+            stop=stop,
+        )
+    if status == 3:
+        raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
+    return status
+
+
+def _logs_command(selection: Selection) -> str:
+    """`logs` shows all tasks, so it takes no selection."""
+    return ConfigFile(selection.config, selection.overrides, selection.adjusted).command("logs")

@@ -1,0 +1,34 @@
+"""`kpsbatch verify`: check every output."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.printing import print_verdict
+from kpsbatch.commands.selection import Selection
+
+
+def verify(
+    selection: Selection,
+    repair: Annotated[
+        bool, flag("--repair", help="Remove what is wrong, npz and record; the next run redoes it.")
+    ] = False,
+    as_json: Annotated[bool, flag("--json", help="Print the findings as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every output to the last byte; check it against the contract, its record and the dataset."""
+    config = selection.load()
+    from kpsbatch.inspect.verify import verify as verify_outputs
+    from kpsbatch.progress import count_progress
+
+    with count_progress("units verified", quiet=quiet) as show:
+        verdict = verify_outputs(config, repair=repair, on_unit=show)
+    if as_json:
+        print(json.dumps(verdict.as_tree(), indent=1))
+    else:
+        print_verdict(verdict, selection.command("run"), repair=repair)
+    raise typer.Exit(verdict.exit_status)

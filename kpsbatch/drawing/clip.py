@@ -1,0 +1,213 @@
+"""A clip: one video of an output with its frames, chosen and loaded."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.config import Config, format_signs
+from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.layout import Video, list_unit
+from kpsbatch.dataset.units import Unit
+from kpsbatch.drawing.adjusted import looks_adjusted
+from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.outputs import records_of, settings_of_record
+from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.store.settings import Settings
+from kpsbatch.store.stored import read_stored
+
+SHOWN_NAMES = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video, ready to be drawn.
+
+    Attributes:
+        title: What is written above it.
+        keypoints: (T, 184, 4).
+        frames: A directory of frames or a video file; None for an empty canvas.
+        adjusted: Whether the coordinates are adjusted, which an empty canvas shows.
+        aspect: Width by height of the frames, where there are none to look at.
+        frame_rate: Frames a second of a directory of frames.
+        max_pixels: Larger frames are not decoded.
+    """
+
+    title: str
+    keypoints: NDArray[Any]
+    frames: Path | None
+    adjusted: bool = False
+    aspect: float = 1.0
+    frame_rate: float = 30.0
+    max_pixels: int = 50_000_000
+
+
+def choose_unit(config: Config, sign: int | None, signer: str | None, split: str | None) -> Unit:
+    """The unit that is meant; what is left open is the first that has an output.
+
+    Raises:
+        ConfigError: The config has no such sign, signer or split.
+        OutputError: There is no output; names the signs that have one.
+    """
+    for option, got, valid in (
+        ("signer", signer, config.dataset.signers),
+        ("split", split, config.dataset.splits),
+    ):
+        if got is not None and got not in valid:
+            raise ConfigError(f"--{option}: the config has no {got!r}. Choose among {', '.join(valid)}.")
+    if sign is not None and sign not in config.dataset.signs:
+        raise ConfigError(f"--sign: the config has no {sign}. Choose among {format_signs(config.dataset.signs)}.")
+    finished: set[int] = set()
+    for one in config.dataset.signers if signer is None else (signer,):
+        for other in config.dataset.splits if split is None else (split,):
+            there = _finished_signs(config, one, other)
+            if there and (sign is None or sign in there):
+                return Unit(one, other, min(there) if sign is None else sign)
+            finished |= there
+    wanted = " ".join(part for part in (f"sign {sign}" if sign else "", signer or "", split or "") if part)
+    remedy = f"Signs with an output: {format_signs(finished)}." if finished else "Run the config first."
+    raise OutputError(f"{config.output.root} holds no output of {wanted or 'this config'}. {remedy}")
+
+
+def _finished_signs(config: Config, signer: str, split: str) -> set[int]:
+    """Signs of the config that have an output file."""
+    try:
+        stems = {path.stem for path in (config.output.root / f"{signer}-{split}").glob("*.npz")}
+    except OSError:
+        return set()
+    return {sign for sign in config.dataset.signs if f"{sign:04}" in stems}
+
+
+def clip_of_unit(
+    config: Config,
+    unit: Unit,
+    video: str | None = None,
+    *,
+    adjusted: bool = False,
+    blank: bool = False,
+    labels: Mapping[int, Label] | None = None,
+) -> Clip:
+    """One video of a finished unit.
+
+    Args:
+        config: The config.
+        unit: The unit.
+        video: Its name or a part of it that no other has; default the first.
+        adjusted: Draw adjusted coordinates even where the settings of the output can't be found.
+        blank: Draw on an empty canvas, so that the dataset need not be there.
+        labels: The names of the signs.
+
+    Raises:
+        OutputError: The unit has no output file, or that holds no such video.
+        DatasetError: The video is not in the dataset any more.
+    """
+    name, keypoints = load_video(config.output.root / f"{unit.name}.npz", video)
+    settings, record = _made_with(config.output.root, unit)
+    coordinates = settings.landmarks.get("coordinates")
+    is_adjusted = (adjusted or looks_adjusted(keypoints)) if coordinates is None else coordinates == "adjusted"
+    frames = None
+    if not (blank or is_adjusted):
+        listing = list_unit(config.dataset, unit)
+        found: dict[str, Video] = {entry.name: entry for entry in listing.videos}
+        if name not in found:
+            raise DatasetError(
+                f"{listing.folder} holds no frames of {name!r}. Restore them, or draw on an empty canvas with --blank."
+            )
+        frames = found[name].path
+    sign = f"sign {unit.sign}"
+    if labels and (label := labels.get(unit.sign)) and label.english:
+        sign += f" {label.english}"
+    return Clip(
+        f"{unit.signer} {unit.split}, {sign}: {name}",
+        keypoints,
+        frames,
+        is_adjusted,
+        _aspect(record, name),
+        config.landmarks.frame_rate,
+        config.run.max_pixels,
+    )
+
+
+def clip_of_file(
+    path: Path,
+    video: str | None = None,
+    frames: Path | None = None,
+    *,
+    adjusted: bool = False,
+    frame_rate: float = 30.0,
+) -> Clip:
+    """One video of any npz, with its frames where they are known.
+
+    Raises:
+        OutputError: The file holds no such video.
+        DatasetError: The frames are not there.
+    """
+    name, keypoints = load_video(path, video)
+    if frames is not None and not frames.exists():
+        raise DatasetError(f"--frames: {frames} does not exist. Name a directory of frames or a video file.")
+    is_adjusted = adjusted or looks_adjusted(keypoints)
+    shown = None if is_adjusted else frames
+    return Clip(f"{path.parent.name}/{path.stem}: {name}", keypoints, shown, is_adjusted, frame_rate=frame_rate)
+
+
+def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any]]:
+    """One video's name and (T, 184, 4) keypoints.
+
+    Args:
+        path: An output file.
+        video: The name or a part of it that no other has; default the first.
+
+    Raises:
+        OutputError: The file is missing or no output, or holds no such video.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            name = _choose_video(path, list(arrays.files), video)
+            keypoints = np.asarray(arrays[name])
+    except FileNotFoundError:
+        raise OutputError(f"{path} does not exist. Run the config first.") from None
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, AttributeError) as error:
+        raise OutputError(
+            f"{path} is not a readable npz: {error}. `kpsbatch verify --repair` removes it, so that a run redoes it."
+        ) from None
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (Topology.POINTS, 4) or not len(keypoints):
+        raise OutputError(
+            f"{path}: {name!r} is {keypoints.shape}, not (T, {Topology.POINTS}, 4). Name a file that kpsbatch wrote."
+        )
+    return name, keypoints
+
+
+def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:
+    if not names:
+        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
+    if video is None or video in names:
+        return names[0] if video is None else video
+    similar = [name for name in names if video in name]
+    if len(similar) == 1:
+        return similar[0]
+    valid = similar or names
+    more = f", and {len(valid) - SHOWN_NAMES} more" if len(valid) > SHOWN_NAMES else ""
+    shown = ", ".join(map(repr, valid[:SHOWN_NAMES]))
+    problem = "fits several videos" if similar else "fits no video"
+    raise OutputError(f"--video: {video!r} {problem} of {path}. Choose among {shown}{more}.")
+
+
+def _made_with(root: Path, unit: Unit) -> tuple[Settings, UnitRecord]:
+    """The settings that made an output, and its record; empty where they can't be found."""
+    path = next(records_of(root, unit.name), None)
+    if path is None:
+        return Settings(), UnitRecord()
+    return settings_of_record(path) or Settings(), read_stored(path, UnitRecord) or UnitRecord()
+
+
+def _aspect(record: UnitRecord, video: str) -> float:
+    entry = record.videos.get(video)
+    return entry.aspect if isinstance(entry, VideoRecord) else 1.0

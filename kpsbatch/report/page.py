@@ -1,0 +1,83 @@
+"""The report: one HTML page that says what came out of a run, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import kpsbatch
+from kpsbatch.config import Config
+from kpsbatch.drawing.encoders import save
+from kpsbatch.inspect.report_data import ReportData
+from kpsbatch.report.figures import Labels
+from kpsbatch.report.view import view_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(
+    config: Config,
+    data: ReportData,
+    *,
+    config_path: Path | None = None,
+    samples: int = 3,
+    labels: Labels | None = None,
+    on_sample: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Write the page.
+
+    Args:
+        config: The config.
+        data: What `gather` found.
+        config_path: The config's file, for commands that the page shows.
+        samples: How many of the best, the median and the worst videos are drawn.
+        labels: The names of the signs.
+        on_sample: Called with (samples drawn, samples in all).
+    """
+    page = view_of(
+        config,
+        data,
+        config_path=config_path or Path("CONFIG"),
+        samples=samples,
+        labels=labels or {},
+        on_sample=on_sample,
+    )
+    return _templates().get_template("report.html").render(page=page, version=kpsbatch.__version__)
+
+
+@lru_cache(1)
+def _templates() -> Environment:
+    """The templates, in which every text is escaped: names in a dataset can hold anything."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals["file"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # our own files
+    templates.policies["json.dumps_kwargs"] = {
+        "ensure_ascii": False,
+        "separators": (",", ":"),
+        "allow_nan": False,
+        "sort_keys": False,
+    }
+    return templates
+
+
+def write_page(path: Path, page: str) -> int:
+    """Write a page to a file.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    content = page.encode("utf-8", "replace")
+    save(path, lambda file: file.write(content))
+    return len(content)

@@ -1,0 +1,218 @@
+"""What the page shows, computed: the template only writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kpsbatch.config import Config
+from kpsbatch.inspect.report_data import ReportData, UnitRow, failures_by_reason, ranked
+from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
+from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
+from kpsbatch.report.findings import Finding, findings_of
+from kpsbatch.report.samples import SampleGroup, draw_samples
+from kpsbatch.report.tables import MAX_VIDEOS, script_data
+from kpsbatch.store.run_state import union_seconds
+from kpsbatch.store.settings import flatten
+from kpsbatch.store.survey import FINISHED
+from kpsbatch.words import counted, show_duration
+
+MAX_REASONS = 30
+MAX_HOSTS = 20
+MAX_ODD = 10
+SECTIONS = {
+    "look": "Look here first",
+    "progress": "Progress",
+    "map": "Detection",
+    "videos": "Videos",
+    "samples": "Samples",
+    "failures": "Failures",
+    "units": "Units",
+    "runs": "Runs",
+    "settings": "Settings and versions",
+}
+"""Headings, by the name of the section's template and the target of its links."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure with what it counts, and a bar of so many percent below it."""
+
+    value: str
+    label: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The section about videos: charts, whether all videos are listed, and a line about unreadable frames."""
+
+    charts: list[Chart]
+    all_listed: bool
+    bad_frames: str
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The section about failures: (count, reason), the most frequent first; and what the dataset holds besides."""
+
+    reasons: list[tuple[int, str]]
+    odd: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class SettingsGroup:
+    """Terms and their texts below a heading."""
+
+    heading: str
+    entries: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template writes.
+
+    Attributes:
+        title: Of the page.
+        output, moment: Whose page it is, and when it was so.
+        findings: What to look at.
+        progress, throughput: Figures and a chart of the run.
+        detection: A card for each rate; empty where no video was read.
+        videos: None where no video was read.
+        samples: Drawn videos.
+        failures: What failed, and why.
+        has_runs: Whether there are state files.
+        settings: Versions and settings.
+        script: What the page's script gets.
+    """
+
+    title: str
+    output: str
+    moment: str
+    findings: list[Finding]
+    progress: list[Card]
+    throughput: Chart | None
+    detection: list[Card]
+    videos: Videos | None
+    samples: list[SampleGroup]
+    failures: Failures
+    has_runs: bool
+    settings: list[SettingsGroup]
+    script: Mapping[str, Any]
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The headings of the sections that have something to show."""
+        empty = {"videos"} if self.videos is None else set()
+        empty |= set() if self.samples else {"samples"}
+        return {key: heading for key, heading in SECTIONS.items() if key not in empty}
+
+
+def view_of(
+    config: Config,
+    data: ReportData,
+    *,
+    config_path: Path,
+    samples: int,
+    labels: Labels,
+    on_sample: Callable[[int, int], None],
+) -> Page:
+    """Compute a page; the arguments are those of `render`."""
+    worst_first = ranked(data)
+    return Page(
+        title=f"Keypoints of {config.dataset.root.name}",
+        output=str(config.output.root),
+        moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        findings=findings_of(data, labels),
+        progress=_progress(data),
+        throughput=throughput(data),
+        detection=_detection(data),
+        videos=_videos(data),
+        samples=draw_samples(config, worst_first, samples, labels, config_path=config_path, on_sample=on_sample),
+        failures=Failures(
+            [(len(same), reason) for reason, same in failures_by_reason(data.failures)[:MAX_REASONS]],
+            [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
+        ),
+        has_runs=bool(data.runs),
+        settings=[_versions(config, data), *_settings(data)],
+        script=script_data(config, data, worst_first, labels),
+    )
+
+
+def _progress(data: ReportData) -> list[Card]:
+    done = sum(row.state in FINISHED for row in data.units)
+    possible = sum(row.state != "absent" for row in data.units)
+    frames = sum(video.frames for video in data.videos)
+    seconds = sum(video.seconds for video in data.videos)
+    cards = [
+        Card(f"{done:,} of {possible:,}", "units finished", 100 * done / possible if possible else None),
+        Card(f"{len(data.videos):,}", "videos read"),
+        Card(f"{len(data.failures):,}", "videos failed"),
+        Card(f"{frames:,}", "frames"),
+    ]
+    if seconds:
+        cards.append(Card(f"{frames / seconds:.1f}", "frames a second of one worker"))
+        cards.append(Card(show_duration(seconds), "of worker time"))
+    busy = union_seconds((run.began, run.last_sign) for run in data.runs if run.frames)
+    if busy and (in_runs := sum(run.frames for run in data.runs)):
+        cards.append(Card(f"{in_runs / busy:,.1f}", "frames a second, all workers"))
+    return cards
+
+
+def _detection(data: ReportData) -> list[Card]:
+    if not data.videos:
+        return []
+    total = UnitRow(data.units[0].unit, "complete")
+    for video in data.videos:
+        total.add(video)
+    cards = []
+    for metric in metrics_of(data):
+        what = (
+            "of wrists in the frame have a hand" if metric.key == "wrists" else f"of frames with {metric.label.lower()}"
+        )
+        share = metric.rate(total)
+        cards.append(Card(show_percent(share), what, share))
+    return cards
+
+
+def _videos(data: ReportData) -> Videos | None:
+    if not data.videos:
+        return None
+    charts = [video_lengths([video.frames for video in data.videos])]
+    if has_hands(data):
+        charts.append(frames_without_hand(data))
+    bad = [video.bad for video in data.videos if video.bad]
+    bad_frames = f"{counted(sum(bad), 'frame')} in {counted(len(bad), 'video')}" if bad else ""
+    return Videos(charts, len(data.videos) <= MAX_VIDEOS, bad_frames)
+
+
+def _versions(config: Config, data: ReportData) -> SettingsGroup:
+    """Where the outputs come from."""
+    entries = [
+        ("Dataset", f"{config.dataset.root} ({config.dataset.layout})"),
+        ("Outputs", str(config.output.root)),
+    ]
+    versions: dict[str, list[str]] = {}
+    for (package, version), count in sorted(data.versions.items()):
+        versions.setdefault(package, []).append(f"{version} ({counted(count, 'unit')})")
+    entries += [(package, ", ".join(used)) for package, used in versions.items()]
+    if data.hosts:
+        hosts = ", ".join(f"{host} ({count:,})" for host, count in data.hosts.most_common(MAX_HOSTS))
+        more = f", and {len(data.hosts) - MAX_HOSTS:,} more" if len(data.hosts) > MAX_HOSTS else ""
+        entries.append(("Hosts (units)", hosts + more))
+    return SettingsGroup("", entries)
+
+
+def _settings(data: ReportData) -> Iterator[SettingsGroup]:
+    for digest, (settings, count) in data.settings.items():
+        yield SettingsGroup(
+            f"Settings {digest} ({counted(count, 'unit')})",
+            [(key, _shown(value)) for key, value in flatten(settings.tree()).items()],
+        )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

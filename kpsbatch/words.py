@@ -1,0 +1,23 @@
+"""Numbers and times in words, the same everywhere."""
+
+from __future__ import annotations
+
+
+def counted(count: int, what: str, plural: str = "") -> str:
+    """A number with what it counts: `1 unit`, `2,000 units`."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def show_duration(seconds: float) -> str:
+    """Write seconds for people: `4 s`, `3 min 20 s`, `7 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def time_to_go(done: int, total: int, seconds: float) -> str:
+    """How long the rest takes at the rate so far."""
+    return show_duration(seconds / done * (total - done)) if done else "unknown"
