@@ -22,7 +22,7 @@ from pathlib import Path
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
-from kpsbatch.inspect.status import StatusReader
+from kpsbatch.look.status import StatusReader
 from kpsbatch.store.settings import settings_of
 
 VIDEOS = 25

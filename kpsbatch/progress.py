@@ -13,8 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from kpsbatch.words import counted as counted
-from kpsbatch.words import show_duration as show_duration
 from kpsbatch.words import time_to_go
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.units import Unit
-from kpsbatch.inspect.estimate import size
+from kpsbatch.look.estimate import size
 
 UNIT = Unit("01", "train", 1)
 

@@ -265,7 +265,9 @@ class TestFormats:
         records = config.output.root / "_kpsbatch" / "records" / "0123456789ab"
         (records / "01-train").mkdir(parents=True)
         (records / "settings.json").write_text(json.dumps({"landmarks": {"coordinates": "adjusted"}}))
-        (records / "01-train" / "0007.json").write_text(json.dumps({"videos": {"take (1)": {"sizes": {"120x80": 5}}}}))
+        (records / "01-train" / "0007.json").write_text(
+            json.dumps({"videos": {"take (1)": {"frames": 5, "sizes": {"120x80": 5}}}})
+        )
         clip = clip_of_unit(config, Unit("01", "train", 7))
         assert (clip.adjusted, clip.frames, clip.aspect) == (True, None, 1.5)
         (records / "settings.json").write_text(json.dumps({"landmarks": {"coordinates": "image"}}))

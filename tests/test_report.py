@@ -24,7 +24,8 @@ from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.inspect.report_data import (
+from kpsbatch.report.figures import percent
+from kpsbatch.report.gather import (
     Failure,
     VideoRow,
     failures_by_reason,
@@ -34,7 +35,6 @@ from kpsbatch.inspect.report_data import (
     ranked,
     reason_of,
 )
-from kpsbatch.report.figures import percent
 from kpsbatch.report.page import render
 from kpsbatch.store.settings import VALUES_VERSION, settings_of
 
@@ -308,7 +308,7 @@ class TestPage:
         assert not re.findall(r"\{\{|\{%|\{#", page.split("<style>")[0] + body)
         for word in (
             "01 train",
-            "took longer than N s",
+            "no new frame for N s",
             "node1",
             "9264f0aa",
             DIGEST,

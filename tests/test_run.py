@@ -30,10 +30,10 @@ from kpsbatch.dataset.layout import Video
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
-from kpsbatch.inspect.verify import verify
 from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.look.verify import verify
 from kpsbatch.store.run_state import Progress
 from kpsbatch.store.stored import INTERNAL
 from kpsbatch.work import run as run_module

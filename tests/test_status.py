@@ -25,8 +25,8 @@ from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.errors import ConfigError
 from kpsbatch.files import temporary_path
-from kpsbatch.inspect import status_screen
-from kpsbatch.inspect.status import MAX_RECORDS, Status, StatusReader
+from kpsbatch.look import status_screen
+from kpsbatch.look.status import MAX_RECORDS, Status, StatusReader
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
@@ -353,7 +353,7 @@ class TestFilesOnly:
 
     def test_few_records(self, config, monkeypatch):
         """However many units failed, a bounded number of records is read."""
-        monkeypatch.setattr("kpsbatch.inspect.status.MAX_RECORDS", 2)
+        monkeypatch.setattr("kpsbatch.look.status.MAX_RECORDS", 2)
         assert MAX_RECORDS <= 500
         store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", sign) for sign in (1, 2, 3)], "partial", b="x")
         status = read(config)

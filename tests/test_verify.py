@@ -22,9 +22,9 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
 from kpsbatch.files import write_json
-from kpsbatch.inspect import verify as verify_module
-from kpsbatch.inspect.verify import Verdict, check_keypoints, verify
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.look import verify as verify_module
+from kpsbatch.look.verify import Verdict, check_keypoints, verify
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord, record_bytes

@@ -10,6 +10,6 @@ import typer
 
 def inspect_file(file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")]) -> None:
     """Show what an output file holds: videos, lengths, how often each part was found."""
-    from kpsbatch.inspect.contents import show_contents
+    from kpsbatch.look.contents import show_contents
 
     show_contents(file)

@@ -23,7 +23,7 @@ def logs(
 ) -> None:
     """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
     config = file.load()
-    from kpsbatch.inspect.logs import task_logs
+    from kpsbatch.look.logs import task_logs
 
     tasks = task_logs(config.output.root)
     shown = [task for task in tasks if task.needs_a_look or not failed]

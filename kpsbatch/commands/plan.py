@@ -10,7 +10,7 @@ from kpsbatch.commands.selection import Selection
 def plan(selection: Selection, quiet: Quiet = False) -> None:
     """Measure one sign here and say what the whole dataset takes: core-hours, chunk size, time and memory."""
     config = selection.load()
-    from kpsbatch.inspect.estimate import estimate
+    from kpsbatch.look.estimate import estimate
     from kpsbatch.progress import run_progress
     from kpsbatch.work.signals import stop_on_signals
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kpsbatch.config import Config
-    from kpsbatch.inspect.estimate import Estimate
-    from kpsbatch.inspect.logs import TaskLog
-    from kpsbatch.inspect.scan import Scan
-    from kpsbatch.inspect.verify import Verdict
+    from kpsbatch.look.estimate import Estimate
+    from kpsbatch.look.logs import TaskLog
+    from kpsbatch.look.scan import Scan
+    from kpsbatch.look.verify import Verdict
     from kpsbatch.store.submissions import Plan
 
 

@@ -25,8 +25,8 @@ def report(
         raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
     config = selection.load()
     from kpsbatch.dataset.labels import labels_of
-    from kpsbatch.inspect.report_data import gather
     from kpsbatch.progress import count_progress
+    from kpsbatch.report.gather import gather
     from kpsbatch.report.page import render, write_page
 
     labels = labels_of(config.dataset.labels)

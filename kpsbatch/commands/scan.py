@@ -20,7 +20,7 @@ def scan(
 ) -> None:
     """Show what the dataset holds: signers x splits, what is absent, what is odd. Reads listings only."""
     config = selection.load()
-    from kpsbatch.inspect.scan import scan as scan_dataset
+    from kpsbatch.look.scan import scan as scan_dataset
     from kpsbatch.progress import count_progress
 
     with count_progress("signs listed", quiet=quiet) as show:

@@ -16,6 +16,6 @@ def status(
 ) -> None:
     """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""
     config = selection.load()
-    from kpsbatch.inspect.status_screen import show_status
+    from kpsbatch.look.status_screen import show_status
 
     show_status(config, watch=watch, as_json=as_json, quiet=quiet)

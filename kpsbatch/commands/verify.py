@@ -22,7 +22,7 @@ def verify(
 ) -> None:
     """Read every output to the last byte; check it against the contract, its record and the dataset."""
     config = selection.load()
-    from kpsbatch.inspect.verify import verify as verify_outputs
+    from kpsbatch.look.verify import verify as verify_outputs
     from kpsbatch.progress import count_progress
 
     with count_progress("units verified", quiet=quiet) as show:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from statistics import median
 
-from kpsbatch.inspect.report_data import ReportData, histogram
 from kpsbatch.report.figures import percent, show_percent
+from kpsbatch.report.gather import ReportData, histogram
 from kpsbatch.words import counted
 
 TIME_BARS = 60

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
-from kpsbatch.inspect.report_data import PARTS, ReportData, UnitRow, VideoRow
+from kpsbatch.report.gather import PARTS, ReportData, UnitRow, VideoRow
 
 Labels = Mapping[int, Label]
 Rate = Callable[[UnitRow | VideoRow], float | None]

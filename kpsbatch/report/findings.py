@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from kpsbatch.dataset.units import Unit
-from kpsbatch.inspect.report_data import ReportData, failures_by_reason
 from kpsbatch.report.figures import Labels, UnitName, has_hands, metrics_of, name_units
+from kpsbatch.report.gather import ReportData, failures_by_reason
 from kpsbatch.store.settings import differences
 from kpsbatch.words import counted
 

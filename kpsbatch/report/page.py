@@ -12,8 +12,8 @@ from markupsafe import Markup
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.drawing.encoders import save
-from kpsbatch.inspect.report_data import ReportData
 from kpsbatch.report.figures import Labels
+from kpsbatch.report.gather import ReportData
 from kpsbatch.report.view import view_of
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -14,8 +14,8 @@ from kpsbatch.config import Config
 from kpsbatch.drawing.clip import clip_of_unit
 from kpsbatch.drawing.frames import drawn_frames, spread
 from kpsbatch.errors import KpsbatchError
-from kpsbatch.inspect.report_data import VideoRow, pick_samples
 from kpsbatch.report.figures import Labels, UnitName, name_unit, percent, show_percent
+from kpsbatch.report.gather import VideoRow, pick_samples
 from kpsbatch.words import counted
 
 FRAMES = 6

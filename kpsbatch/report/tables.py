@@ -8,9 +8,9 @@ from typing import Any
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
-from kpsbatch.inspect.report_data import ReportData, VideoRow
 from kpsbatch.report.charts import clock
 from kpsbatch.report.figures import Labels, Metric, metrics_of
+from kpsbatch.report.gather import ReportData, VideoRow
 from kpsbatch.store.survey import FINISHED
 
 MAX_VIDEOS = 2000

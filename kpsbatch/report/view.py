@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.config import Config
-from kpsbatch.inspect.report_data import ReportData, UnitRow, failures_by_reason, ranked
 from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
 from kpsbatch.report.findings import Finding, findings_of
+from kpsbatch.report.gather import ReportData, UnitRow, failures_by_reason, ranked
 from kpsbatch.report.samples import SampleGroup, draw_samples
 from kpsbatch.report.tables import MAX_VIDEOS, script_data
 from kpsbatch.store.run_state import union_seconds

@@ -27,7 +27,7 @@ from kpsbatch.dataset.layout import list_unit
 from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import temporary_path
-from kpsbatch.inspect.verify import verify
+from kpsbatch.look.verify import verify
 from kpsbatch.store.stored import INTERNAL
 from kpsbatch.work.job import KILLED_FOR_MEMORY
 

@@ -17,7 +17,7 @@ from kpsbatch.config import Config, DatasetConfig, format_signs
 from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.layout import Presence
 from kpsbatch.dataset.units import Unit
-from kpsbatch.inspect.logs import TaskLog, task_logs
+from kpsbatch.look.logs import TaskLog, task_logs
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds

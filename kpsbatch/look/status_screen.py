@@ -16,8 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kpsbatch.config import Config
-from kpsbatch.inspect.status import Failing, Status, StatusReader, Task
-from kpsbatch.progress import count_progress, counted, show_duration
+from kpsbatch.look.status import Failing, Status, StatusReader, Task
+from kpsbatch.progress import count_progress
+from kpsbatch.words import counted, show_duration
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
