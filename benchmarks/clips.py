@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,11 @@ def find_clips(path: Path) -> Iterator[Path]:
             yield from (Path(folder) / name for name in sorted(files) if name.lower().endswith(VIDEOS))
 
 
-def read_clips(path: Path, *, swapped: bool = False) -> Iterator[Clip]:
-    """Read every clip of a path; `swapped` exchanges red and blue, which some public clips need."""
+def read_clips(path: Path, swapped: Collection[str] = ()) -> Iterator[Clip]:
+    """Read every clip of a path; red and blue are exchanged in those that `swapped` names, which some clips need."""
     for place in find_clips(path):
         frames = [frame for frame in read_video(place, frame_rate=30, max_pixels=10**9) if frame.image is not None]
-        if swapped:
+        if place.name in swapped:
             frames = [Frame(np.ascontiguousarray(f.image[..., ::-1]), f.timestamp, f.name) for f in frames]
         yield Clip(place.name, path.name, frames)
 

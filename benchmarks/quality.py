@@ -126,7 +126,7 @@ def measure_all(arguments: argparse.Namespace, ways: Mapping[str, Callable[[Clip
     sheets = quality_sheets.Sheets(arguments.sheet) if arguments.sheet else None
     swapped = arguments.swap_channels.split(",")
     for path in arguments.clips:
-        for clip in read_clips(path, swapped=path.name in swapped):
+        for clip in read_clips(path, swapped):
             poses = load_poses(clip, reference, arguments.keep)
             made = {name: way(clip) for name, way in ways.items()}
             sums = measure_clip(clip, made, poses)

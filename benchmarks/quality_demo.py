@@ -51,7 +51,7 @@ def measure_demo(directory: Path, ways: Mapping[str, Callable[[Clip], Result]]) 
         for way, run in ways.items():
             rows[way] += errors(run(clip).keypoints, truth, clip.size[0])
     print(
-        "| demo, way | hands of 40 px and more | found | median error | 95th percentile | 99th | fast | found | median |"
+        "| demo, way | hands of 40 px | found | median error | 95th percentile | 99th | fast hands | found | median |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     figures = {}
