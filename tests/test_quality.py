@@ -235,7 +235,7 @@ def test_doubtful_hands_are_those_to_look_at() -> None:
 
 
 def test_demo_errors() -> None:
-    """Errors are medians over joints, in diagonals of the hand; a missing hand is infinitely off; fast ones are told."""
+    """Errors are medians over joints, in diagonals of the hand; a missing hand is infinitely off; fast ones told."""
     joints = np.array([(60 + 12 * (i % 5), 100 + 12 * (i // 5)) for i in range(21)], float)
     truth = np.full((4, 48, 2), np.nan)
     truth[:, 0], truth[:, 1] = (170, 90), (90, 90)
