@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.store.stored import read_stored
 
@@ -39,6 +39,7 @@ class Clip:
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
+        how: How each part of each frame was found, from the record (see found.py); empty where that is not known.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Clip:
     aspect: float = 1.0
     frame_rate: float = 30.0
     max_pixels: int = 50_000_000
+    how: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_unit(config: Config, sign: int | None, signer: str | None, split: str | None) -> Unit:
@@ -122,6 +124,7 @@ def clip_of_unit(
                 f"{listing.folder} holds no frames of {name!r}. Restore them, or draw on an empty canvas with --blank."
             )
         frames = found[name].path
+    entry = record.good.get(name)
     sign = f"sign {unit.sign}"
     if labels and (label := labels.get(unit.sign)) and label.english:
         sign += f" {label.english}"
@@ -130,9 +133,10 @@ def clip_of_unit(
         keypoints,
         frames,
         is_adjusted,
-        _aspect(record, name),
+        entry.aspect if entry else 1.0,
         config.landmarks.frame_rate,
         config.run.max_pixels,
+        entry.how if entry else {},
     )
 
 
@@ -206,8 +210,3 @@ def _made_with(root: Path, unit: Unit) -> tuple[Settings, UnitRecord]:
     if path is None:
         return Settings(), UnitRecord()
     return settings_of_record(path) or Settings(), read_stored(path, UnitRecord) or UnitRecord()
-
-
-def _aspect(record: UnitRecord, video: str) -> float:
-    entry = record.videos.get(video)
-    return entry.aspect if isinstance(entry, VideoRecord) else 1.0

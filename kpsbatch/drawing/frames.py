@@ -12,6 +12,7 @@ from kpsbatch.dataset.frames import read_video
 from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import RGB
+from kpsbatch.drawing.letters import mark_letters
 from kpsbatch.drawing.sheet import empty_canvas, enlarge, mark_frame
 from kpsbatch.drawing.strokes import draw_keypoints
 
@@ -52,6 +53,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         shape = canvas.shape
         drawn = draw_keypoints(canvas, place_adjusted(keypoints, clip.aspect) if clip.adjusted else keypoints)
         mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [])
+        mark_letters(drawn, clip.how, number)
         yield Drawn(drawn, number, timestamp)
 
 

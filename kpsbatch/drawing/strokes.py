@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.drawing.colours import COLOURS, OUTLINE, RGB
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import FACE_MESH, FACE_PATHS, HAND_PATHS, POSE_PATHS, Topology
 
 Paths = Sequence[Sequence[int]]
@@ -29,7 +30,7 @@ _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 
 def missing_parts(keypoints: NDArray[Any]) -> list[str]:
     """Names of the parts that one frame's (184, 4) keypoints do not have."""
-    return [name for name, part in Topology.PARTS.items() if not keypoints[part, 3].any()]
+    return [name for name, part in Topology.PARTS.items() if not is_found(keypoints, part)]
 
 
 def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
@@ -47,7 +48,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
     scale = max(1, round(min(height, width) / 256))
     for name, part, paths in _STROKES:
         points = keypoints[part]
-        if not points[:, 3].any():
+        if not points.any():
             continue
         places = np.clip(np.nan_to_num(points[:, :2].astype(np.float64)), -9, 9)
         pixels = np.clip(places * (width, height), -1e4, 1e4)

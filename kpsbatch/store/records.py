@@ -72,6 +72,7 @@ class HandCounts(Stored):
     detected: int = 0
     far: int = 0
     twice: int = 0
+    outside: int = 0
     relabelled: int = 0
     recovered: int = 0
     both: int = 0
@@ -79,6 +80,15 @@ class HandCounts(Stored):
     none: int = 0
     wrists: int = 0
     wrists_without_hand: int = 0
+
+
+class FaceCounts(Stored):
+    """Counts of faces over a video's frames; landmarks/faces.py says what each of them counts."""
+
+    detected: int = 0
+    far: int = 0
+    outside: int = 0
+    recovered: int = 0
 
 
 class WorkSeconds(Stored):
@@ -111,7 +121,8 @@ class VideoRecord(Stored):
         bad_examples: The first of them.
         sizes: Frames by their size, such as {"640x480": 133}.
         found: In how many frames each part was found.
-        hands: Counts of hands.
+        how: How each part was found, a letter for each frame, see landmarks/found.py.
+        hands, faces: What became of the hands and faces that were found.
         seconds: Of a worker.
         attempts: How often it was tried.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
@@ -122,7 +133,9 @@ class VideoRecord(Stored):
     bad_examples: list[BadFrame] = Field(default_factory=list)
     sizes: dict[str, int] = Field(default_factory=dict)
     found: FoundFrames = FoundFrames()
+    how: dict[str, str] = Field(default_factory=dict)
     hands: HandCounts = HandCounts()
+    faces: FaceCounts = FaceCounts()
     seconds: WorkSeconds = WorkSeconds()
     attempts: int = 1
     kept_since: Text = ""

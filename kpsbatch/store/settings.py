@@ -17,7 +17,7 @@ from kpsbatch.store.stored import Stored
 if TYPE_CHECKING:
     from kpsbatch.landmarks.bundles import Bundle
 
-VALUES_VERSION = 1
+VALUES_VERSION = 2
 """Raised when a release computes other values from the same settings."""
 
 UNKNOWN = "unknown"
@@ -31,6 +31,7 @@ class Settings(Stored):
         values_version: `VALUES_VERSION` of the release.
         mediapipe: Its version.
         models: SHA-256 of every model bundle, by part.
+        dataset: The `dataset` section, as far as it changes values.
         landmarks: The `landmarks` section of the config.
         output: The `output` section, as far as it changes values.
     """
@@ -40,6 +41,7 @@ class Settings(Stored):
     values_version: int | None = None
     mediapipe: str | None = None
     models: dict[str, str] = Field(default_factory=dict)
+    dataset: dict[str, Any] = Field(default_factory=dict)
     landmarks: dict[str, Any] = Field(default_factory=dict)
     output: dict[str, Any] = Field(default_factory=dict)
 
@@ -73,6 +75,7 @@ def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
     return Settings(
         values_version=VALUES_VERSION,
+        dataset={"mirrored": config.dataset.mirrored},
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
         output={"dtype": config.output.dtype},
     )
