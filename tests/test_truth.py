@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kpsbatch.store.fingerprint import settings_of
+from kpsbatch.store.settings import settings_of
 from rendered import keypoints_of
 
 from kpsbatch.config import Config
