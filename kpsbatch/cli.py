@@ -157,16 +157,23 @@ def _select(config: Config, signers: list[str] | None, splits: list[str] | None,
 
 
 def _parse_shard(text: str) -> tuple[int, int]:
+    if text == "auto":
+        from kpsbatch.cluster.environment import shard_of_environment
+
+        return shard_of_environment()
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None:
-        raise ConfigError(f"--shard must be I/N with I from 0 to N-1, such as 0/50 (got {text!r})")
+        raise ConfigError(f"--shard must be auto, or I/N with I from 0 to N-1, such as 0/50 (got {text!r})")
     return int(match[1]), int(match[2])
 
 
 @app.command()
 def run(
     config: ConfigPath,
-    shard: Annotated[Optional[str], typer.Option(metavar="I/N", help="Only shard I (from 0) of N.")] = None,
+    shard: Annotated[
+        Optional[str],
+        typer.Option(metavar="I/N|auto", help="Only shard I (from 0) of N, or the batch system's array task."),
+    ] = None,
     overrides: Set = None,
     signers: Signers = None,
     splits: Splits = None,
@@ -283,6 +290,7 @@ def submit(
     debug: Debug = False,
 ) -> None:
     """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    from kpsbatch.cluster import slurm
     from kpsbatch.cluster import submit as cluster_submit
     from kpsbatch.cluster.plan import make_plan
     from kpsbatch.progress import counted
@@ -315,10 +323,13 @@ def submit(
                 print(f"kpsbatch: a shard failed; why: {look} --failed", file=sys.stderr)
             raise typer.Exit(status)
         print("would run here, one shard after another")
-    elif dry_run:
+        return
+    for doubt in slurm.doubts(settings):
+        print(f"kpsbatch: {doubt}", file=sys.stderr)
+    if dry_run:
         _print_scripts(settings, plan)
     else:
-        done = cluster_submit.submit_slurm(settings, plan)
+        done = slurm.submit(settings, plan)
         print(f"jobs:  {' '.join(done.jobs)}")
         print(f"logs:  {done.folder / 'logs'}")
         print(f"watch: squeue --jobs={','.join(done.jobs)}")
@@ -327,20 +338,20 @@ def submit(
 
 def _print_scripts(config: Config, plan: Plan) -> None:
     """Print what sbatch would get, array by array."""
-    from kpsbatch.cluster.submit import array_sizes, batch_script
+    from kpsbatch.cluster.slurm import batch_scripts
 
-    sizes = array_sizes(len(plan.shards))
-    for number, size in enumerate(sizes):
-        if len(sizes) > 1:
-            print(f"### array {number + 1} of {len(sizes)}")
-        print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
+    scripts = batch_scripts(config, plan)
+    for number, script in enumerate(scripts):
+        if len(scripts) > 1:
+            print(f"### array {number + 1} of {len(scripts)}")
+        print(script)
 
 
 def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
     """Run a plan on this machine, with progress; returns the exit status."""
     import time
 
-    from kpsbatch.cluster.submit import submit_local
+    from kpsbatch.cluster import local
     from kpsbatch.progress import count_progress, show_duration
     from kpsbatch.store.run_state import Origin, read_run
     from kpsbatch.work.signals import stop_on_signals
@@ -360,7 +371,7 @@ def _submit_here(config: Config, plan: Plan, quiet: bool) -> int:
             name = f"shard {number} of {len(plan.shards)}"
             print(f"{name}: {how}, {units_done(number)} units, {show_duration(seconds)}", flush=True)
 
-        status = submit_local(
+        status = local.submit(
             config,
             plan,
             on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),

@@ -28,13 +28,22 @@ cp "$1" "$FAKE/script-$(($(ls "$FAKE" | grep -c script-) + 1)).sh"
 if [ -e "$FAKE/refusal" ]; then cat "$FAKE/refusal" >&2; exit 1; fi
 echo "Submitted batch job $((70 + $(ls "$FAKE" | grep -c script-)))"
 """
+FAKE_PYTHON = """\
+if [ "$1" = -c ]; then exec "$FAKE_PYTHON" "$@"; fi
+for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"
+"""
+FAKE_APPTAINER = """\
+case "$*" in *" -c "*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
+for word in "$@"; do echo "<$word>"; done
+"""
 COMMANDS = {
     "sbatch": SBATCH,
     "squeue": 'cat "$FAKE/queue" 2>/dev/null || true\n',
     "scontrol": 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
-    "python": 'for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"\n',
-    "apptainer": 'for word in "$@"; do echo "<$word>"; done\n',
+    "sinfo": 'cat "$FAKE/nodes" 2>/dev/null || true\n',
+    "python": FAKE_PYTHON,
+    "apptainer": FAKE_APPTAINER,
 }
 
 
@@ -72,6 +81,8 @@ def cluster(tmp_path, monkeypatch):
     for key in [key for key in os.environ if key.startswith(("SLURM", "SBATCH", "KPSBATCH_P"))]:
         monkeypatch.delenv(key)
     monkeypatch.setenv("FAKE", str(folder))
+    monkeypatch.setenv("FAKE_PYTHON", sys.executable)
+    monkeypatch.setenv("FAKE_PYTHONPATH", str(REPO))
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
     return fake
 
@@ -118,10 +129,10 @@ class TestBatchScript:
             "#SBATCH --open-mode=append",
             f"#SBATCH --output='{quoted}/logs/%A_%a_0_log.out'",
             "#SBATCH --requeue",
-            "#SBATCH --signal=USR2@90",
+            "#SBATCH --signal=B:USR2@90",
             "#SBATCH --time=240",
         ]
-        assert f"srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit.core._submit" in cluster.script()
+        assert f"\nrun_task srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit" in cluster.script()
 
     def test_settings(self, cluster, project):
         """Every setting of the slurm section has its line; setup lines come before the command."""
@@ -156,13 +167,13 @@ class TestBatchScript:
             assert f"#SBATCH {line}" in lines
         assert not any("hold" in line for line in lines)
         script = cluster.script()
-        assert script.index('module load python\necho "hi"\n') < script.index("srun ")
+        assert script.index('module load python\necho "hi"\n') < script.index("\nrun_task srun ")
 
     def test_single_shard_has_no_array(self, cluster, project):
         """One shard is one job, and MaxArraySize is not asked for."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sbatch"]
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
 
     def test_several_arrays(self, cluster, project):
         """Where MaxArraySize is 3, four shards make an array of three and a job that waits for it."""
@@ -193,7 +204,9 @@ class TestBatchScript:
         image.touch()
         assert kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}").returncode == 0
         script = cluster.script()
-        shell = script[script.index("srun ") : script.index(" -u -m submitit")].replace('"$apptainer"', "apptainer")
+        shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")].replace(
+            '"$apptainer"', "apptainer"
+        )
         words = subprocess.run(
             ["bash", "-c", f'printf "%s\\n" {shell}'], capture_output=True, text=True, check=True
         ).stdout.splitlines()
@@ -216,7 +229,7 @@ class TestBatchScript:
 
 class TestSubmission:
     def test_of_502_signs(self, cluster, tmp_path):
-        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with three questions to the scheduler."""
+        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with four questions to the scheduler."""
         for signer in ("01", "02", "03"):
             for split in ("train", "test"):
                 for sign in range(1, 503):
@@ -234,7 +247,7 @@ class TestSubmission:
         done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
         assert time.monotonic() - started < 10
         assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "scontrol", "sbatch"]
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "scontrol", "sbatch"]
 
     def test_plan_holds_what_is_unfinished(self, cluster, project):
         """The frozen plan leaves out what is finished or has no video, and reads back as it was."""

@@ -16,6 +16,18 @@ SIGNAL_EARLY_SECONDS = 75
 """SLURM may send the signal a minute early; the rest is for the interpreter's start."""
 
 
+class Task:
+    """One shard of a submission, in the form that submitit pickles."""
+
+    def __init__(self, folder: str, shard: int) -> None:
+        self.folder, self.shard = folder, shard
+
+    def __call__(self) -> None:
+        """Do the shard; ends the process with its exit status, unless that is 0."""
+        if status := run_shard(Path(self.folder), self.shard):
+            sys.exit(status)
+
+
 def signal_delay(minutes: int) -> int:
     """Seconds before the time limit at which SLURM is asked for a signal: 90, less for limits of a few minutes."""
     return min(SIGNAL_DELAY_SECONDS, minutes * 15)
