@@ -39,7 +39,9 @@ if [ -n "${KPSBATCH_CONTAINER:-}" ]; then
   unset PYTHONPATH PYTHONHOME
   export PYTHONNOUSERSITE=1
   binds=()
-  for folder in "$PWD" "$(cd "$(dirname "$config")" && pwd)" ${KARSL_ROOT:+"$KARSL_ROOT"}; do
+  beside=$(cd "$(dirname "$config")" && pwd)
+  [ "$beside" != "$PWD" ] || beside=
+  for folder in "$PWD" ${beside:+"$beside"} ${KARSL_ROOT:+"$KARSL_ROOT"}; do
     folder=${folder//\"/\"\"} # a line of CSV
     binds+=(--mount "type=bind,\"source=$folder\",\"destination=$folder\"")
   done

@@ -15,11 +15,12 @@ pass_on() {
     done
     kill -s "$1" "$(cat "$KPSBATCH_PID_FILE")" 2>/dev/null
   } &
+  task_messengers="$task_messengers $!"
 }
 
 # run_task COMMAND...: runs it, and has SLURM start the job again when it was interrupted; returns its status.
 run_task() {
-  local task status
+  local task status messenger
   unset SLURM_EXPORT_ENV # `sbatch --export=NONE` leaves NONE there, and srun would start the task without its variables
   "$@" &
   task=$!
@@ -33,6 +34,9 @@ run_task() {
     status=0
     wait "$task" || status=$?
   fi
+  for messenger in $task_messengers; do
+    if jobs -pr | grep -qx "$messenger"; then kill "$messenger" 2>/dev/null || true; fi
+  done
   rm -f "$KPSBATCH_PID_FILE"
   if [ -n "${SLURM_JOB_ID:-}" ]; then requeue "$status"; fi
   return "$status"
@@ -60,7 +64,7 @@ requeue() {
   done
 }
 
-task_warned=
+task_warned='' task_messengers=''
 rm -f "$KPSBATCH_PID_FILE"
 trap 'pass_on USR2' USR2
 trap 'pass_on TERM' TERM

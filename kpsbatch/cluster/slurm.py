@@ -137,8 +137,8 @@ def doubts(config: Config) -> list[str]:
         return []
     where = ", ".join(sorted({name.rstrip("*") for name, _, _ in rows}))
     found = []
-    cores = [int(re.sub(r"[^0-9]", "", count) or 0) for _, _, count in rows]
-    if slurm.cpus_per_task > max(cores):
+    cores = [int(match[0]) for _, _, count in rows if (match := re.match("[0-9]+", count))]
+    if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
         found.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
             f"{max(cores)}); the jobs may wait for ever"

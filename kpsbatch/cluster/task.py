@@ -52,7 +52,7 @@ def run_shard(folder: Path, number: int) -> int:
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
     from kpsbatch.cluster.plan import read_plan
     from kpsbatch.progress import run_progress
-    from kpsbatch.store.run_state import Origin
+    from kpsbatch.store.run_state import Origin, read_run
     from kpsbatch.summary import print_summary
     from kpsbatch.work.run import Progress, run
 
@@ -64,6 +64,8 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
         f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
         flush=True,
     )
+    origin = Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime)
+    last_start = read_run(config.output.root, origin) if restarts else None
     units_done = 0
     with run_progress(quiet=False) as show:
 
@@ -80,15 +82,15 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
                 retry_failed=plan.retry_failed,
                 on_progress=tell,
                 stop_reason=stop,
-                origin=Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime),
+                origin=origin,
             )
         except InterruptedRun as error:
             limit = config.slurm.time * 60
             at_limit = time.monotonic() - started > limit - signal_delay(config.slurm.time) - SIGNAL_EARLY_SECONDS
-            if stop.reason == "SIGUSR2" and at_limit and restarts and not units_done:
+            if stop.reason == "SIGUSR2" and at_limit and not units_done and last_start and not last_start["units_done"]:
                 raise KpsbatchError(
-                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in "
-                    f"{restarts + 1} starts; raise slurm.time or slurm.cpus_per_task, then submit again"
+                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in two starts; "
+                    "raise slurm.time or slurm.cpus_per_task, then submit again"
                 ) from error
             raise
     print_summary(config, summary)
