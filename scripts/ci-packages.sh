@@ -2,7 +2,7 @@
 # Installs what .ci/run needs besides Python, on Debian: a SLURM for tests/slurm to bring up, a browser
 # for the report's tests, and shellcheck.
 set -euo pipefail
-packages=(slurmctld slurmd slurm-client munge shellcheck chromium)
+packages=(slurmctld slurmd slurm-client munge squashfuse squashfs-tools shellcheck chromium)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -32,23 +32,16 @@ config=${1:-${repo:+$repo/configs/karsl.yaml}}
 shift "$(($# > 0))"
 
 shard=()
-if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
-  if [ -n "${KPSBATCH_SHARDS:-}" ]; then
-    number=$SLURM_ARRAY_TASK_ID shards=$KPSBATCH_SHARDS
-  else
-    first=${SLURM_ARRAY_TASK_MIN:?} step=${SLURM_ARRAY_TASK_STEP:-1} shards=${SLURM_ARRAY_TASK_COUNT:?}
-    number=$(((SLURM_ARRAY_TASK_ID - first) / step))
-    [ "$number" -lt "$shards" ] || fail "--array must be a range, such as 0-50 (or set KPSBATCH_SHARDS, see $0)"
-  fi
-  shard=(--shard "$number/$shards")
-fi
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then shard=(--shard auto); fi
 
 if [ -n "${KPSBATCH_CONTAINER:-}" ]; then
   apptainer=$(command -v apptainer || command -v singularity) || fail "apptainer must be on the PATH (module load apptainer?)"
   unset PYTHONPATH PYTHONHOME
   export PYTHONNOUSERSITE=1
   binds=()
-  for folder in "$PWD" "$(cd "$(dirname "$config")" && pwd)" ${KARSL_ROOT:+"$KARSL_ROOT"}; do
+  beside=$(cd "$(dirname "$config")" && pwd)
+  [ "$beside" != "$PWD" ] || beside=
+  for folder in "$PWD" ${beside:+"$beside"} ${KARSL_ROOT:+"$KARSL_ROOT"}; do
     folder=${folder//\"/\"\"} # a line of CSV
     binds+=(--mount "type=bind,\"source=$folder\",\"destination=$folder\"")
   done
@@ -61,29 +54,16 @@ else
 fi
 
 KPSBATCH_LOG=$(readlink -f "/proc/$$/fd/1")
-export KPSBATCH_LOG
+KPSBATCH_PID_FILE=$PWD/.kpsbatch-${SLURM_JOB_ID:-$$}.pid # in a folder that the container sees
+export KPSBATCH_LOG KPSBATCH_PID_FILE
 srun=()
 if [ -n "${SLURM_JOB_ID:-}" ]; then srun=(srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"); fi
 
-# SLURM's warning comes to this shell (B: in --signal) or to the step (without B:); pass it on, and outlive it.
-"${srun[@]}" "${python[@]}" -u -m kpsbatch run "$config" "${shard[@]}" "$@" &
-child=$!
-trap 'kill -USR2 "$child" 2>/dev/null || true' USR2
-if [ -n "${SLURM_JOB_ID:-}" ]; then trap : TERM; else trap 'kill -TERM "$child" 2>/dev/null || true' TERM INT; fi
+# The functions of kpsbatch/cluster/batch.sh, as old or new as the package that does the work.
+functions=$("${python[@]}" -c 'import kpsbatch, os; print(open(os.path.dirname(kpsbatch.__file__) + "/cluster/batch.sh").read())') ||
+  fail "${python[*]} must start Python with kpsbatch installed; set KPSBATCH_REPO, KPSBATCH_PYTHON or KPSBATCH_CONTAINER"
+eval "$functions"
+if [ -z "${SLURM_JOB_ID:-}" ]; then trap 'pass_on TERM' INT; fi
 status=0
-wait "$child" || status=$?
-while kill -0 "$child" 2>/dev/null; do # a signal ended the wait, not the child
-  status=0
-  wait "$child" || status=$?
-done
-
-case $status in
-  3 | 140 | 143) # interrupted, or hit by the signal while it started: go on later, unless the job was cancelled
-    if [ -n "${SLURM_JOB_ID:-}" ]; then
-      job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-      state=$(squeue --noheader --jobs="$job" --format=%T)
-      if [ "$state" = RUNNING ]; then scontrol requeue "$job"; fi
-    fi
-    ;;
-esac
+run_task "${srun[@]}" "${python[@]}" -u -m kpsbatch run "$config" "${shard[@]}" "$@" || status=$?
 exit "$status"

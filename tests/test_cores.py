@@ -37,6 +37,23 @@ def test_slurm(tmp_path):
     assert cores(tmp_path, {"SLURM_CPUS_PER_TASK": "4"}) == 4
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"NSLOTS": "4", "JOB_ID": "7"},
+        {"LSB_DJOB_NUMPROC": "4", "LSB_JOBID": "7"},
+        {"NCPUS": "4", "PBS_JOBID": "7.server"},
+        {"PBS_NUM_PPN": "4", "PBS_JOBID": "7.server"},
+    ],
+    ids=["Grid Engine", "LSF", "PBS Pro", "Torque"],
+)
+def test_other_batch_systems(tmp_path, variables):
+    """In a job of another batch system its cores count; outside of a job its variable means nothing."""
+    assert cores(tmp_path, variables) == 4
+    outside = dict([next(iter(variables.items()))])
+    assert cores(tmp_path, outside) == 16
+
+
 @pytest.mark.parametrize("nonsense", ["", "0", "four", "-1", "4(x2)"])
 def test_nonsense_from_slurm(tmp_path, nonsense):
     """An unusable SLURM_CPUS_PER_TASK is passed over."""

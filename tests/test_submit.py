@@ -24,18 +24,32 @@ from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
 
 REPO = Path(__file__).resolve().parent.parent
 ARRAY = REPO / "slurm" / "array.sh"
+BATCH_SHELL = REPO / "kpsbatch" / "cluster" / "batch.sh"
+AWAY = """\
+if grep -qx "${0##*/}" "$FAKE/away" 2>/dev/null; then sed -i "0,/^${0##*/}$/{//d}" "$FAKE/away"; exit 1; fi
+"""
 SBATCH = """\
 cp "$1" "$FAKE/script-$(($(ls "$FAKE" | grep -c script-) + 1)).sh"
 if [ -e "$FAKE/refusal" ]; then cat "$FAKE/refusal" >&2; exit 1; fi
 echo "Submitted batch job $((70 + $(ls "$FAKE" | grep -c script-)))"
 """
+FAKE_PYTHON = """\
+if [ "$1" = -c ]; then exec "$FAKE_PYTHON" "$@"; fi
+for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"
+"""
+FAKE_APPTAINER = """\
+case "$*" in *" -c "*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
+for word in "$@"; do echo "<$word>"; done
+"""
 COMMANDS = {
     "sbatch": SBATCH,
-    "squeue": 'cat "$FAKE/queue" 2>/dev/null || true\n',
-    "scontrol": 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
+    "squeue": AWAY + 'cat "$FAKE/queue" 2>/dev/null || true\n',
+    "scontrol": AWAY
+    + 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
-    "python": 'for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"\n',
-    "apptainer": 'for word in "$@"; do echo "<$word>"; done\n',
+    "sinfo": 'cat "$FAKE/nodes" 2>/dev/null || true\n',
+    "python": FAKE_PYTHON,
+    "apptainer": FAKE_APPTAINER,
 }
 
 
@@ -73,6 +87,8 @@ def cluster(tmp_path, monkeypatch):
     for key in [key for key in os.environ if key.startswith(("SLURM", "SBATCH", "KPSBATCH_P"))]:
         monkeypatch.delenv(key)
     monkeypatch.setenv("FAKE", str(folder))
+    monkeypatch.setenv("FAKE_PYTHON", sys.executable)
+    monkeypatch.setenv("FAKE_PYTHONPATH", str(REPO))
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
     return fake
 
@@ -119,10 +135,10 @@ class TestBatchScript:
             "#SBATCH --open-mode=append",
             f"#SBATCH --output='{quoted}/logs/%A_%a_0_log.out'",
             "#SBATCH --requeue",
-            "#SBATCH --signal=USR2@90",
+            "#SBATCH --signal=B:USR2@90",
             "#SBATCH --time=240",
         ]
-        assert f"srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit.core._submit" in cluster.script()
+        assert f"\nrun_task srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit" in cluster.script()
 
     def test_settings(self, cluster, project):
         """Every setting of the slurm section has its line; setup lines come before the command."""
@@ -157,13 +173,13 @@ class TestBatchScript:
             assert f"#SBATCH {line}" in lines
         assert not any("hold" in line for line in lines)
         script = cluster.script()
-        assert script.index('module load python\necho "hi"\n') < script.index("srun ")
+        assert script.index('module load python\necho "hi"\n') < script.index("\nrun_task srun ")
 
     def test_single_shard_has_no_array(self, cluster, project):
         """One shard is one job, and MaxArraySize is not asked for."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sbatch"]
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
 
     def test_several_arrays(self, cluster, project):
         """Where MaxArraySize is 3, four shards make an array of three and a job that waits for it."""
@@ -194,7 +210,9 @@ class TestBatchScript:
         image.touch()
         assert kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}").returncode == 0
         script = cluster.script()
-        shell = script[script.index("srun ") : script.index(" -u -m submitit")].replace('"$apptainer"', "apptainer")
+        shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")].replace(
+            '"$apptainer"', "apptainer"
+        )
         words = subprocess.run(
             ["bash", "-c", f'printf "%s\\n" {shell}'], capture_output=True, text=True, check=True
         ).stdout.splitlines()
@@ -217,7 +235,7 @@ class TestBatchScript:
 
 class TestSubmission:
     def test_of_502_signs(self, cluster, tmp_path):
-        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with three questions to the scheduler."""
+        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with four questions to the scheduler."""
         for signer in ("01", "02", "03"):
             for split in ("train", "test"):
                 for sign in range(1, 503):
@@ -235,7 +253,7 @@ class TestSubmission:
         done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
         assert time.monotonic() - started < 10
         assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "scontrol", "sbatch"]
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "scontrol", "sbatch"]
 
     def test_plan_holds_what_is_unfinished(self, cluster, project):
         """The frozen plan leaves out what is finished or has no video, and reads back as it was."""
@@ -270,6 +288,25 @@ class TestSubmission:
         assert len(done.stderr.splitlines()) == 1
         assert list_submissions(project.parent / "out") == []
 
+    @pytest.mark.parametrize(
+        ("settings", "nodes", "said"),
+        [
+            (["slurm.cpus_per_task=16"], "main*|1-00:00:00|8\nmain*|1-00:00:00|12\nbig|infinite|64\n", "(at most 12)"),
+            (["slurm.cpus_per_task=16", "slurm.partition=big"], "big|infinite|64\n", ""),
+            (["slurm.time=2-0"], "main*|1-00:00:00|8\nbig|infinite|64\n", "allows 1440 minutes, and 2880"),
+            (["slurm.time=2-0"], "main*|1-00:00:00|8\nmain*|infinite|8\n", ""),
+            (["slurm.time=2-0"], "", ""),
+            (["slurm.time=2-0"], "what|is|this|line\nmain*|n/a|?\n", ""),
+        ],
+    )
+    def test_more_than_a_partition_gives(self, cluster, project, settings, nodes, said):
+        """A time or a number of cores that no node of the partition gives is told, and the jobs are submitted."""
+        (cluster.folder / "nodes").write_text(nodes)
+        done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
+        assert done.returncode == 0
+        assert said in done.stderr
+        assert bool(done.stderr) is bool(said)
+
     def test_without_slurm(self, project, monkeypatch, tmp_path):
         """Without sbatch, `submit` says how to go on; it never runs here unasked."""
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -302,6 +339,16 @@ class TestLocal:
         assert shown.stdout.count("finished, 1/1 units, 1/1 videos") == 2
         assert "none of 2 tasks failed" in kpsbatch("logs", project, "--failed").stdout
         assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
+
+    def test_python_path(self, project, tmp_path):
+        """A task finds what this command's PYTHONPATH names."""
+        (tmp_path / "more").mkdir()
+        (tmp_path / "more" / "sitecustomize.py").write_text("print('found on PYTHONPATH')\n")
+        command = [sys.executable, "-m", "kpsbatch", "submit", str(project), "--cluster", "local", "--signs", "1"]
+        path = f"{REPO}:{tmp_path / 'more'}"
+        subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": path}, timeout=60, check=False)
+        [log] = (project.parent / "out").glob("_kpsbatch/submissions/*/logs/*_log.out")
+        assert "found on PYTHONPATH" in log.read_text()
 
     def test_failed_videos(self, project):
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
@@ -377,14 +424,10 @@ class TestArrayScript:
             "SLURM_ARRAY_TASK_COUNT": str(count),
         }
 
-    @pytest.mark.parametrize(
-        ("task", "first", "last", "step", "shard"),
-        [(0, 0, 50, 1, "0/51"), (50, 0, 50, 1, "50/51"), (1, 1, 10, 1, "0/10"), (7, 3, 9, 2, "2/4")],
-    )
-    def test_shards(self, cluster, project, task, first, last, step, shard):
-        """The shard follows from the array, wherever it starts; arguments arrive as they were."""
-        done = self.run(project, project, "--set", "output.root=a b", **self.array(task, first, last, step))
-        expected = ["-u", "-m", "kpsbatch", "run", project, "--shard", shard, "--set", "output.root=a b"]
+    def test_array_task(self, cluster, project):
+        """A task of an array asks for its shard; arguments arrive as they were."""
+        done = self.run(project, project, "--set", "output.root=a b", **self.array(7, 3, 9, 2))
+        expected = ["-u", "-m", "kpsbatch", "run", project, "--shard", "auto", "--set", "output.root=a b"]
         assert done.stdout.splitlines() == [f"<{word}>" for word in expected]
 
     def test_defaults(self, cluster, project):
@@ -397,14 +440,6 @@ class TestArrayScript:
             "<run>",
             f"<{REPO / 'configs' / 'karsl.yaml'}>",
         ]
-
-    def test_irregular_array(self, cluster, project):
-        """A list of tasks needs KPSBATCH_SHARDS, which then counts."""
-        refused = self.run(project, project, **{**self.array(7, 3, 7), "SLURM_ARRAY_TASK_COUNT": "2"})
-        assert refused.returncode == 2
-        assert "KPSBATCH_SHARDS" in refused.stderr
-        done = self.run(project, project, KPSBATCH_SHARDS="51", **self.array(7, 3, 7))
-        assert "<7/51>" in done.stdout
 
     def test_container(self, cluster, project):
         """With KPSBATCH_CONTAINER the interpreter is the image's, and the config's folder is seen."""
@@ -423,6 +458,86 @@ class TestArrayScript:
         done = self.run(project, project, FAKE_STATUS=str(status), **self.array(2, 0, 3))
         assert done.returncode == status
         assert ("scontrol requeue 5_2" in cluster.calls) is requeued
+
+    def test_without_kpsbatch(self, cluster, project):
+        """A Python that has no kpsbatch is named, with what to set."""
+        done = self.run(project, project, KPSBATCH_PYTHON="false")
+        assert done.returncode == 2
+        assert "KPSBATCH_PYTHON" in done.stderr
+
+
+class TestBatchShell:
+    """kpsbatch/cluster/batch.sh: what happens around a task."""
+
+    def run(self, cluster, task, **variables):
+        pid_file = cluster.folder / "task.pid"
+        environment = {**os.environ, "SLURM_JOB_ID": "5", "KPSBATCH_PID_FILE": str(pid_file), "TASK": task, **variables}
+        shell = f'. {shlex.quote(str(BATCH_SHELL))}\nrun_task bash -c "$TASK"'
+        return subprocess.run(
+            ["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    @pytest.mark.parametrize(
+        ("status", "warned", "requeued"),
+        [
+            *((status, True, False) for status in (0, 1, 2)),
+            *((status, True, True) for status in (3, 4, 135, 137, 255)),
+            *((status, False, False) for status in (0, 1, 2, 4, 137, 255)),
+            *((status, False, True) for status in (3, 135, 140, 143)),
+        ],
+    )
+    def test_which_statuses_are_requeued(self, cluster, status, warned, requeued):
+        """After a warning all but 0, 1, 2; without one those of an interrupted task and of an image that went away."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        warning = "kill -USR2 $PPID; sleep 0.1; " if warned else ""
+        done = self.run(cluster, f"{warning}exit {status}")
+        assert done.returncode == status
+        assert ("scontrol requeue 5" in cluster.calls) is requeued
+
+    def test_image_that_always_goes_away(self, cluster):
+        """An image that is lost again and again without a warning is given up."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        self.run(cluster, "exit 135", SLURM_RESTART_COUNT="3")
+        assert "scontrol requeue 5" not in cluster.calls
+
+    def test_signal_reaches_the_python_process_alone(self, cluster):
+        """A signal to the shell goes to the process that said its ID, even if it says so later, and to no other."""
+        task = """
+            trap 'echo the wrapper was hit' USR2
+            python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGUSR2, lambda *_: (print("stopping", flush=True), os._exit(3)))
+open(os.environ["KPSBATCH_PID_FILE"], "w").write(str(os.getpid()))
+signal.pause()' &
+            python=$!
+            kill -USR2 "$PPID"
+            wait "$python"
+        """
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        done = self.run(cluster, task)
+        assert done.stdout == "stopping\n"
+        assert done.returncode == 3
+        assert "scontrol requeue 5" in cluster.calls
+        assert not (cluster.folder / "task.pid").exists()
+
+    def test_scheduler_that_answers_late(self, cluster):
+        """squeue and scontrol are asked again while they fail; no answer does not mean cancelled."""
+        (cluster.folder / "away").write_text("squeue\nscontrol\n")
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        self.run(cluster, "exit 3")
+        assert [call.split()[0] for call in cluster.calls] == ["squeue", "squeue", "scontrol", "scontrol"]
+
+    def test_scheduler_that_never_answers(self, cluster):
+        """Without any answer the requeue is tried all the same, and then the status stands."""
+        (cluster.folder / "away").write_text("squeue\n" * 99 + "scontrol\n" * 99)
+        done = self.run(cluster, "exit 3", KPSBATCH_RETRY_SECONDS="1")
+        assert done.returncode == 3
+        assert cluster.calls[-1] == "scontrol requeue 5"
+
+    def test_environment_of_srun(self, cluster):
+        """SLURM_EXPORT_ENV, by which srun would hide the environment from the task, is unset."""
+        done = self.run(cluster, 'echo "<${SLURM_EXPORT_ENV-unset}>"', SLURM_EXPORT_ENV="NONE")
+        assert done.stdout == "<unset>\n"
 
 
 class TestSlurmConfig:

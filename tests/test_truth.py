@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kpsbatch.store.settings import settings_of
 from rendered import keypoints_of
 
 from kpsbatch.config import Config
@@ -12,6 +11,7 @@ from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.found import MEANING, how_found, is_found
 from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.settings import settings_of
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}
 

@@ -16,6 +16,18 @@ SIGNAL_EARLY_SECONDS = 75
 """SLURM may send the signal a minute early; the rest is for the interpreter's start."""
 
 
+class Task:
+    """One shard of a submission, in the form that submitit pickles."""
+
+    def __init__(self, folder: str, shard: int) -> None:
+        self.folder, self.shard = folder, shard
+
+    def __call__(self) -> None:
+        """Do the shard; ends the process with its exit status, unless that is 0."""
+        if status := run_shard(Path(self.folder), self.shard):
+            sys.exit(status)
+
+
 def signal_delay(minutes: int) -> int:
     """Seconds before the time limit at which SLURM is asked for a signal: 90, less for limits of a few minutes."""
     return min(SIGNAL_DELAY_SECONDS, minutes * 15)
@@ -39,7 +51,7 @@ def run_shard(folder: Path, number: int) -> int:
 
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
     from kpsbatch.progress import run_progress
-    from kpsbatch.store.run_state import Origin, Progress
+    from kpsbatch.store.run_state import Origin, Progress, read_run
     from kpsbatch.store.submissions import read_plan
     from kpsbatch.summary import print_summary
     from kpsbatch.work.run import run
@@ -52,6 +64,8 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
         f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
         flush=True,
     )
+    origin = Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime)
+    last_start = read_run(config.output.root, origin) if restarts else None
     units_done = 0
     with run_progress(quiet=False) as show:
 
@@ -68,15 +82,15 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
                 retry_failed=plan.retry_failed,
                 on_progress=tell,
                 stop_reason=stop,
-                origin=Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime),
+                origin=origin,
             )
         except InterruptedRun as error:
             limit = config.slurm.time * 60
             at_limit = time.monotonic() - started > limit - signal_delay(config.slurm.time) - SIGNAL_EARLY_SECONDS
-            if stop.reason == "SIGUSR2" and at_limit and restarts and not units_done:
+            if stop.reason == "SIGUSR2" and at_limit and not units_done and last_start and not last_start.units_done:
                 raise KpsbatchError(
-                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in "
-                    f"{restarts + 1} starts; raise slurm.time or slurm.cpus_per_task, then submit again"
+                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in two starts; "
+                    "raise slurm.time or slurm.cpus_per_task, then submit again"
                 ) from error
             raise
     print_summary(config, summary)

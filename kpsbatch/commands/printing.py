@@ -52,13 +52,13 @@ def print_plan(config: Config, plan: Plan) -> None:
 
 def print_scripts(config: Config, plan: Plan) -> None:
     """Print what sbatch would get, array by array."""
-    from kpsbatch.cluster.submit import array_sizes, batch_script
+    from kpsbatch.cluster.slurm import batch_scripts
 
-    sizes = array_sizes(len(plan.shards))
-    for number, size in enumerate(sizes):
-        if len(sizes) > 1:
-            print(f"### array {number + 1} of {len(sizes)}")
-        print(batch_script(config, plan, size, after=f"<job {number}>" if number else ""))
+    scripts = batch_scripts(config, plan)
+    for number, script in enumerate(scripts):
+        if len(scripts) > 1:
+            print(f"### array {number + 1} of {len(scripts)}")
+        print(script)
 
 
 def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: float) -> None:

@@ -15,7 +15,10 @@ from kpsbatch.errors import ConfigError
 
 def run(
     selection: Selection,
-    shard: Annotated[Optional[str], typer.Option(metavar="I/N", help="Only shard I (from 0) of N.")] = None,
+    shard: Annotated[
+        Optional[str],
+        typer.Option(metavar="I/N|auto", help="Only shard I (from 0) of N, or the batch system's array task."),
+    ] = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
@@ -52,12 +55,16 @@ def run(
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read `I/N`.
+    """Read `I/N`, or with `auto` what the batch system says.
 
     Raises:
-        ConfigError: It is anything else.
+        ConfigError: It is anything else, or no batch system says it.
     """
+    if text == "auto":
+        from kpsbatch.cluster.environment import shard_of_environment
+
+        return shard_of_environment()
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None:
-        raise ConfigError(f"--shard: {text!r} is no shard. Write I/N with I from 0 to N-1, such as 0/50.")
+        raise ConfigError(f"--shard: {text!r} is no shard. Write auto, or I/N with I from 0 to N-1, such as 0/50.")
     return int(match[1]), int(match[2])

@@ -30,8 +30,9 @@ def submit(
     quiet: Quiet = False,
 ) -> None:
     """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    from kpsbatch.cluster import slurm
     from kpsbatch.cluster.submission import plan_submission
-    from kpsbatch.cluster.submit import choose_cluster, refuse_live, submit_slurm
+    from kpsbatch.cluster.submit import choose_cluster, refuse_live
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
@@ -48,10 +49,12 @@ def submit(
             print("would run here, one shard after another")
             return
         raise typer.Exit(_run_here(selection, config, plan, quiet))
+    for doubt in slurm.doubts(config):
+        print(f"kpsbatch: {doubt}", file=sys.stderr)
     if dry_run:
         print_scripts(config, plan)
         return
-    submitted = submit_slurm(config, plan)
+    submitted = slurm.submit(config, plan)
     print(f"jobs:  {' '.join(submitted.jobs)}")
     print(f"logs:  {submitted.folder / 'logs'}")
     print(f"watch: squeue --jobs={','.join(submitted.jobs)}")
@@ -70,7 +73,7 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
 
 def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
     """Run the shards of a plan one after another, with progress; returns the exit status."""
-    from kpsbatch.cluster.submit import submit_local
+    from kpsbatch.cluster import local
     from kpsbatch.progress import count_progress
     from kpsbatch.store.run_state import Origin, read_run
     from kpsbatch.work.signals import stop_on_signals
@@ -88,7 +91,7 @@ def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
             seconds, began = time.monotonic() - began, time.monotonic()
             print_shard_end(plan, number, status, units_done(number), seconds)
 
-        status = submit_local(
+        status = local.submit(
             config,
             plan,
             on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),

@@ -19,6 +19,16 @@ MIN_LIMIT_BYTES = 1 << 30
 MAX_LIMIT_BYTES = 4 << 30
 """No video needs more; a worker that does leaks."""
 
+JOB_CORES = {
+    "SLURM_CPUS_PER_TASK": "",
+    "NSLOTS": "JOB_ID",
+    "LSB_DJOB_NUMPROC": "LSB_JOBID",
+    "NCPUS": "PBS_JOBID",
+    "PBS_NUM_PPN": "PBS_JOBID",
+}
+"""Variables with the cores of a job (SLURM, Grid Engine, LSF, PBS Pro, Torque), and the variable that the same system
+sets in every job: without it the first could be anybody's."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -70,15 +80,16 @@ def available_cores(
     cgroups: Path = CGROUPS,
     membership: Path = MEMBERSHIP,
 ) -> int:
-    """Cores of the SLURM allocation, else of the CPU affinity; never more than the cgroup's quota allows.
+    """Cores of the batch system's job, else of the CPU affinity; never more than the cgroup's quota allows.
 
     Args:
-        environment: Where SLURM_CPUS_PER_TASK may be.
+        environment: Where a batch system's variable may be (`JOB_CORES`).
         cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `cpu` controller).
         membership: Tells which cgroup this process is in.
     """
-    asked = environment.get("SLURM_CPUS_PER_TASK", "")
-    cores = int(asked) if asked.isdecimal() and int(asked) > 0 else len(os.sched_getaffinity(0))
+    told = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
+    counts = [int(count) for count in told if count.isdecimal() and int(count) > 0]
+    cores = counts[0] if counts else len(os.sched_getaffinity(0))
     folders = _cgroup_folders("cpu", cgroups, membership)
     quotas = [quota for folder in folders if (quota := _quota(folder)) is not None]
     return max(1, min([cores, *(int(quota) for quota in quotas)]))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
+
+PID_FILE = "KPSBATCH_PID_FILE"
+"""The variable that names the file for this process's ID, where a batch script passes signals on (cluster/batch.sh)."""
 
 
 class StopRequest:
@@ -38,8 +43,22 @@ def stop_on_signals(
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, handle)
+    pid_file = os.environ.get(PID_FILE)
     try:
+        if pid_file:
+            _write_pid(Path(pid_file))
         yield request
     finally:
+        if pid_file:
+            with contextlib.suppress(OSError):
+                Path(pid_file).unlink(missing_ok=True)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _write_pid(path: Path) -> None:
+    """Write this process's ID in one step; a file that can't be written means that no signal is passed on."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with contextlib.suppress(OSError):
+        partial.write_text(f"{os.getpid()}\n")
+        partial.replace(path)

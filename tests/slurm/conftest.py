@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +74,29 @@ class Cluster:
         lines = self.ask("squeue", "--noheader", "--array", "--format=%i %T").splitlines()
         return [(i, s) for i, s in (line.split() for line in lines) if not job or i.partition("_")[0] == job]
 
+    def pre_empt(self, node: str) -> None:
+        """Take a node for two seconds from the jobs that run there."""
+        self.ask(
+            "sbatch", "--partition=high", f"--nodelist={node}", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
+        )
+
+    @contextlib.contextmanager
+    def without_scheduler(self) -> Iterator[None]:
+        """No slurmctld while the block runs; afterwards it goes on where it was."""
+        file = self.folder / "run" / "slurmctld.pid"
+        process = Path("/proc") / file.read_text().strip()
+        os.kill(int(process.name), signal.SIGTERM)
+        wait_until("the scheduler's end", lambda: not (process / "cmdline").exists(), 20)
+        try:
+            yield
+        finally:
+            environment = {**self.environment, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+            subprocess.run(["slurmctld"], env=environment, timeout=30, check=True)
+            wait_until("the scheduler's return", lambda: self._answers(environment), 30)
+
+    def _answers(self, environment: dict[str, str]) -> bool:
+        return subprocess.run(["squeue"], env=environment, capture_output=True, check=False).returncode == 0
+
 
 @dataclass
 class Project:
@@ -122,6 +147,14 @@ class Project:
             cwd=self.folder,
             check=False,
         )
+
+    def make_image(self) -> None:
+        """Put the package and its stand-in for MediaPipe into image.sif, a squashfs."""
+        if missing := [name for name in ("squashfuse_ll", "mksquashfs") if shutil.which(name) is None]:
+            pytest.skip(f"needs an image to mount; not installed: {', '.join(missing)} (scripts/ci-packages.sh)")
+        content = [REPO / "kpsbatch", HERE / "fake" / "sitecustomize.py"]
+        command = ["mksquashfs", *map(str, content), str(self.folder / "image.sif"), "-quiet", "-no-progress"]
+        subprocess.run(command, capture_output=True, timeout=60, check=True)
 
     def submit(self, *arguments: str) -> str:
         """Submit and return the first job's ID."""

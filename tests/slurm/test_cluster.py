@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -120,22 +124,61 @@ class TestSubmission:
         (project.folder / "image.sif").touch()
         job = project.submit("--set", "slurm.container=image.sif")
         wait_until("the task to run", project.running, 30, project.describe)
-        project.cluster.ask("scancel", "--signal=USR2", job)
+        project.cluster.ask("scancel", "--batch", "--signal=USR2", job)
         wait_until("the requeue", lambda: "PENDING" in dict(project.cluster.jobs()).get(job, ""), 20)
         project.finish(job)
         assert project.units() == all_units(1)
 
+    def test_image_that_a_process_serves(self, new_project, cluster):
+        """SLURM's warning leaves the process alone that serves the container's image: a clean stop, and all units."""
+        project = new_project(signs=1, videos=2, seconds=0.8)
+        project.make_image()
+        job = project.submit("--set", "slurm.container=image.sif", "--set", "slurm.extra={nodelist: n2}")
+        wait_until("a unit", project.units, 30, project.describe)
+        cluster.pre_empt("n2")
+        wait_until("the interruption", lambda: project.runs()[0]["state"] == "interrupted", 20, project.describe)
+        project.finish(job)
+        [run] = project.runs()
+        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert project.units() == all_units(1)
+
+    def test_image_that_goes_away(self, new_project, cluster):
+        """A task that dies because a signal ended the process that serves its image is started again, three times."""
+        project = new_project(signs=1, videos=2, seconds=0.8)
+        project.make_image()
+        job = project.submit("--set", "slurm.container=image.sif")
+        wait_until("a unit", project.units, 30, project.describe)
+        cluster.ask("scancel", "--signal=USR2", job)
+        project.finish(job)
+        assert project.units() == all_units(1)
+
+    def test_environment_that_is_not_passed_on(self, new_project):
+        """With `sbatch --export=NONE`, which some sites make the default, the tasks find all that they need."""
+        project = new_project(signs=1, seconds=0.1)
+        names = ("PYTHONPATH", "FAKE_SECONDS", "FAKE_LOG")
+        setup = [f"export {name}={shlex.quote(project.environment[name])}" for name in names]
+        job = project.submit("--set", f"slurm.setup={json.dumps(setup)}", "--set", "slurm.extra={export: NONE}")
+        project.finish(job)
+        assert project.units() == all_units(1)
+
+    def test_more_than_a_node_has(self, new_project):
+        """A number of cores that no node has is told before it waits for ever."""
+        project = new_project(signs=1)
+        done = project.kpsbatch("submit", "--dry-run", "--set", "slurm.cpus_per_task=16")
+        assert "no node of partition main has 16 cores (at most 4)" in done.stderr
+        assert project.kpsbatch("submit", "--dry-run").stderr == ""
+
 
 class TestInterruption:
-    @pytest.mark.parametrize("signal", ["USR2", "TERM"])
-    def test_signal(self, new_project, cluster, signal):
+    @pytest.mark.parametrize("name", ["USR2", "TERM"])
+    def test_signal(self, new_project, cluster, name):
         """A signal stops a task within 10 s, leaves no process behind, and the requeued task does only the rest."""
         project = new_project(signs=2, videos=2, seconds=0.8)
         job = project.submit("--set", "run.chunk_size=2")
         wait_until("two units", lambda: len(project.units()) >= 2, 30, project.describe)
         [run] = project.running()
         asked = time.monotonic()
-        cluster.ask("scancel", f"--signal={signal}", job)
+        cluster.ask("scancel", f"--signal={name}", job)
         wait_until("the stop", lambda: not Path(f"/proc/{run['pid']}/cmdline").exists(), 10, project.describe)
         wait_until("the end of the pool", lambda: not _children_of(run["pid"], str(project.folder)), 10)
         assert time.monotonic() - asked < 10
@@ -157,9 +200,7 @@ class TestInterruption:
         job = project.submit("--set", "slurm.extra={nodelist: n2}")
         wait_until("a unit", project.units, 30, project.describe)
         kept = project.units()
-        cluster.ask(
-            "sbatch", "--partition=high", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
-        )
+        cluster.pre_empt("n2")
         wait_until("the interruption", lambda: project.runs()[0]["state"] == "interrupted", 20, project.describe)
         project.finish(job)
         [run] = project.runs()
@@ -185,6 +226,21 @@ class TestInterruption:
         assert project.units() == all_units(3)
         assert {video[:-3] for video in (project.begun() - before)} == left
         assert "nothing left to do" in project.kpsbatch("submit").stdout
+
+    def test_scheduler_away(self, new_project, cluster):
+        """A task that is interrupted while the scheduler does not answer is requeued as soon as it does."""
+        project = new_project(signs=1, videos=2, seconds=0.8)
+        job = project.submit()
+        wait_until("a unit", project.units, 30, project.describe)
+        [run] = project.running()
+        with cluster.without_scheduler():
+            os.kill(run["pid"], signal.SIGUSR2)
+            wait_until("the stop", lambda: project.runs()[0]["state"] == "interrupted", 10)
+            time.sleep(4)
+        project.finish(job)
+        [run] = project.runs()
+        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert project.units() == all_units(1)
 
     def test_lost_node(self, new_project, cluster):
         """When a node dies, its task starts again on another node, and only the units in flight are done over."""

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# What a batch script does around its task. `kpsbatch submit` puts it into the scripts that it submits, slurm/array.sh reads it.
+# KPSBATCH_PID_FILE: where the Python process writes its ID (work/signals.py); both sides must see that folder.
+#
+# A warning of SLURM comes to this shell alone (B: in --signal) and is passed on to the Python process alone: a signal to the
+# whole job step also hits the process that serves a container's image, and the task dies of it.
+
+# pass_on SIGNAL: sends it to the Python process, as soon as that has said its ID.
+pass_on() {
+  task_warned=$1
+  {
+    until [ -s "$KPSBATCH_PID_FILE" ]; do
+      sleep 0.5
+      kill -0 $$ 2>/dev/null || exit 0
+    done
+    kill -s "$1" "$(cat "$KPSBATCH_PID_FILE")" 2>/dev/null
+  } &
+  task_messengers="$task_messengers $!"
+}
+
+# run_task COMMAND...: runs it, and has SLURM start the job again when it was interrupted; returns its status.
+run_task() {
+  local task status messenger
+  unset SLURM_EXPORT_ENV # `sbatch --export=NONE` leaves NONE there, and srun would start the task without its variables
+  "$@" &
+  task=$!
+  status=0
+  wait "$task" || status=$?
+  while kill -0 "$task" 2>/dev/null; do # a signal ended the wait, not the task
+    status=0
+    wait "$task" || status=$?
+  done
+  if [ -n "$task_warned" ]; then # perhaps the last wait, too, was ended by a signal, just when the task ended
+    status=0
+    wait "$task" || status=$?
+  fi
+  for messenger in $task_messengers; do
+    if jobs -pr | grep -qx "$messenger"; then kill "$messenger" 2>/dev/null || true; fi
+  done
+  rm -f "$KPSBATCH_PID_FILE"
+  if [ -n "${SLURM_JOB_ID:-}" ]; then requeue "$status"; fi
+  return "$status"
+}
+
+# requeue STATUS: has SLURM start the job again, unless the task ended by itself or the job was cancelled.
+# 3 is an interrupted run; 140 and 143 are a signal that came while Python started; 135 a container's image that went away.
+requeue() {
+  local job state answered='' give_up=$((SECONDS + ${KPSBATCH_RETRY_SECONDS:-60}))
+  case $1 in
+    0 | 1 | 2) return 0 ;;
+    3 | 140 | 143) ;;
+    135) [ -n "$task_warned" ] || [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ] || return 0 ;;
+    *) [ -n "$task_warned" ] || return 0 ;;
+  esac
+  job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+  until state=$(squeue --noheader --jobs="$job" --format=%T) && answered=1; do # no answer does not mean cancelled
+    [ "$SECONDS" -lt "$give_up" ] || break
+    sleep 2
+  done
+  if [ -n "$answered" ] && [ "$state" != RUNNING ]; then return 0; fi
+  until scontrol requeue "$job"; do
+    [ "$SECONDS" -lt "$give_up" ] || break
+    sleep 2
+  done
+}
+
+task_warned='' task_messengers=''
+rm -f "$KPSBATCH_PID_FILE"
+trap 'pass_on USR2' USR2
+trap 'pass_on TERM' TERM

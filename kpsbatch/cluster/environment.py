@@ -1,0 +1,122 @@
+"""Which shard a process is, as the batch system that started it says in environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kpsbatch.errors import ConfigError
+
+SHARD, SHARDS, FIRST = "KPSBATCH_SHARD", "KPSBATCH_SHARDS", "KPSBATCH_FIRST"
+
+
+@dataclass(frozen=True)
+class ArrayVariables:
+    """The variables in which a batch system tells a task of a job array its place.
+
+    Attributes:
+        system: The batch system.
+        index: The task's index.
+        first, last, step: The range of the indexes; "" where the system does not tell it.
+        count: The number of tasks; "" where the system does not tell it.
+        lowest: The index of the first task where neither `first` nor KPSBATCH_FIRST tells it.
+    """
+
+    system: str
+    index: str
+    first: str = ""
+    last: str = ""
+    step: str = ""
+    count: str = ""
+    lowest: int = 0
+
+
+SYSTEMS = (
+    ArrayVariables("KPSBATCH_SHARD", SHARD),
+    ArrayVariables(
+        "SLURM",
+        "SLURM_ARRAY_TASK_ID",
+        first="SLURM_ARRAY_TASK_MIN",
+        last="SLURM_ARRAY_TASK_MAX",
+        step="SLURM_ARRAY_TASK_STEP",
+        count="SLURM_ARRAY_TASK_COUNT",
+    ),
+    ArrayVariables("PBS Pro", "PBS_ARRAY_INDEX"),
+    ArrayVariables("Torque", "PBS_ARRAYID"),
+    ArrayVariables("LSF", "LSB_JOBINDEX", last="LSB_JOBINDEX_END", step="LSB_JOBINDEX_STEP", lowest=1),
+    ArrayVariables(
+        "Grid Engine",
+        "SGE_TASK_ID",
+        first="SGE_TASK_FIRST",
+        last="SGE_TASK_LAST",
+        step="SGE_TASK_STEPSIZE",
+        lowest=1,
+    ),
+    ArrayVariables("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", count="AWS_BATCH_JOB_ARRAY_SIZE"),
+    ArrayVariables("Kubernetes", "JOB_COMPLETION_INDEX"),
+    ArrayVariables("HTCondor", "ProcId", count="TotalSubmitProcs"),
+)
+"""From the manuals of the systems. HTCondor's are not variables but attributes in a file that a variable names."""
+
+
+def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """The shard (from 0) that this process is, and the number of shards.
+
+    The index is the batch system's. So is the number of shards, unless KPSBATCH_SHARDS tells it, which it must where
+    the system does not (PBS, Torque, Kubernetes). With KPSBATCH_SHARDS some tasks of an array can be run again alone;
+    indexes then count from KPSBATCH_FIRST, which is 1 for LSF and Grid Engine and else 0 unless it is set.
+
+    Raises:
+        ConfigError: This is no task of an array, or its index fits no shard.
+    """
+    variables = {**environment, **_condor_attributes(environment)}
+    for system in SYSTEMS:
+        index = _number(variables, system.index)
+        if index is not None and not (system.system == "LSF" and index == 0):  # 0: a job that is no array
+            return _place(system, index, variables)
+    raise ConfigError(
+        f"--shard auto must run in a task of a job array (no variable of a batch system says so); give I/N, or set "
+        f"{SHARD} and {SHARDS}"
+    )
+
+
+def _place(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> tuple[int, int]:
+    told = _number(variables, SHARDS)
+    first = _number(variables, FIRST)
+    step = 1
+    if told is None:
+        first = _number(variables, system.first) if first is None else first
+        step = _number(variables, system.step) or 1
+    if first is None:
+        first = system.lowest
+    last, count = _number(variables, system.last), _number(variables, system.count)
+    shards = told
+    if shards is None:
+        shards = count if count is not None or last is None else (last - first) // step + 1
+    if shards is None:
+        raise ConfigError(f"{system.system} does not tell a task how many there are; set {SHARDS} to their number")
+    number, rest = divmod(index - first, step)
+    irregular = told is None and None not in (last, count) and (last or 0) - first != ((count or 0) - 1) * step
+    if rest or irregular or not 0 <= number < shards:
+        raise ConfigError(
+            f"{system.index} must be one of {shards} indexes from {first} on (got {index}); submit a range such as "
+            f"0-50, or set {SHARDS} to the number of all shards (and {FIRST} to the first index, if that is not 0)"
+        )
+    return number, shards
+
+
+def _condor_attributes(environment: Mapping[str, str]) -> dict[str, str]:
+    """The numbers in the description of this job that HTCondor puts beside it; {} where there is none."""
+    try:
+        text = Path(environment["_CONDOR_JOB_AD"]).read_text(encoding="utf-8", errors="replace")
+    except (KeyError, OSError):
+        return {}
+    return dict(re.findall(r"^(ProcId|TotalSubmitProcs)\s*=\s*([0-9]+)\s*$", text, re.MULTILINE))
+
+
+def _number(variables: Mapping[str, str], name: str) -> int | None:
+    text = variables.get(name, "") if name else ""
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,234 @@
+"""SLURM: a plan handed over as job arrays, through submitit, and what the scheduler knows of an output folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import submitit
+
+from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
+from kpsbatch.cluster.task import Task
+from kpsbatch.config import Config, parse_time
+from kpsbatch.errors import SubmitError
+from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
+
+COMMAND_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What was submitted: IDs of jobs (of arrays, where they are arrays), and the folder of the plan."""
+
+    jobs: tuple[str, ...]
+    folder: Path
+
+
+def submit(config: Config, plan: Plan) -> Submitted:
+    """Submit a plan as one job array, or several of which each waits for the one before.
+
+    Raises:
+        SubmitError: The cluster refuses, with its reason; what was accepted before is named.
+        OutputError: The plan can't be written.
+    """
+    refuse_unusable(config)
+    sizes = array_sizes(len(plan.shards))
+    if shutil.which("srun") is None:
+        raise SubmitError("sbatch and srun must be on the PATH (srun is not); log in to the cluster")
+    folder = write_plan(config, plan)
+    logs = folder / "logs"
+    name = job_name(config.output.root)
+    jobs: list[str] = []
+    arrays: list[str] = []
+    for size in sizes:
+        tasks = [Task(str(folder), number) for number in range(len(jobs), len(jobs) + size)]
+        try:
+            with _outside_of_jobs():
+                accepted = _hand_over(config, logs, name, tasks, after=arrays[-1] if arrays else "")
+        except (RuntimeError, OSError) as error:
+            before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
+            if not arrays:
+                shutil.rmtree(folder, ignore_errors=True)
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise SubmitError(
+                f"sbatch must accept the job{before}: {said}; fix the slurm section, submit again"
+            ) from None
+        jobs += [job.job_id for job in accepted]
+        arrays.append(jobs[-1].partition("_")[0])
+        write_jobs(folder, "slurm", jobs)
+    return Submitted(tuple(arrays), folder)
+
+
+def batch_scripts(config: Config, plan: Plan) -> list[str]:
+    """The scripts that `submit` would give to sbatch, an array each; nothing is submitted and no output written.
+
+    submitit writes them below a temporary folder, whose name is then taken out of the text, and gives them to a
+    stand-in for sbatch.
+
+    Raises:
+        SubmitError: The output root or the container is none that a batch job could use.
+    """
+    refuse_unusable(config)
+    sizes = array_sizes(len(plan.shards))
+    name = job_name(config.output.root)
+    scripts = []
+    with tempfile.TemporaryDirectory(prefix="kpsbatch-") as folder, _stand_in_for_sbatch(Path(folder) / "bin"):
+        below = f"{folder}/root"
+        logs = Path(f"{below}{plan_folder(config.output.root, plan) / 'logs'}")
+        for number, size in enumerate(sizes):
+            tasks = [Task("", task) for task in range(size)]
+            after = f"<job {number}>" if number else ""
+            try:
+                job = _hand_over(config, logs, name, tasks, after)[0]
+            except (RuntimeError, OSError) as error:
+                raise SubmitError(
+                    f"programs must be allowed to run in {tempfile.gettempdir()} for --dry-run: {error}; set TMPDIR to "
+                    "a folder where they are"
+                ) from None
+            scripts.append(job.paths.submission_file.read_text(encoding="utf-8").replace(below, ""))
+            shutil.rmtree(below)
+    return scripts
+
+
+def live(root: Path, known: Collection[str]) -> list[str]:
+    """Jobs for an output folder that SLURM knows: by the name that `submit` gives, or `array.sh` and a known ID.
+
+    Raises:
+        SubmitError: squeue is there and doesn't answer.
+    """
+    if shutil.which("squeue") is None:
+        return []
+    own = job_name(root)
+    jobs: dict[str, Counter[str]] = {}
+    for line in _ask("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j").splitlines():
+        job, state, name = [*line.split(maxsplit=2), "", ""][:3]
+        if name.strip() == own or job in known:
+            jobs.setdefault(job, Counter())[state.lower()] += 1
+    return [
+        f"job {job} ({', '.join(f'{count} {state}' for state, count in states.items())})"
+        for job, states in jobs.items()
+    ]
+
+
+def doubts(config: Config) -> list[str]:
+    """Why the jobs of this config might wait for ever: a time or a number of cores that no node of the partition gives.
+
+    Asks sinfo once, where it is; no answer means no doubt.
+    """
+    slurm = config.slurm
+    wanted = f"--partition={slurm.partition}" if slurm.partition else ""
+    try:
+        answer = _ask("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *([wanted] if wanted else []))
+    except SubmitError:
+        return []
+    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
+    rows = [row for row in rows if wanted or row[0].endswith("*")]
+    if not rows:
+        return []
+    where = ", ".join(sorted({name.rstrip("*") for name, _, _ in rows}))
+    found = []
+    cores = [int(match[0]) for _, _, count in rows if (match := re.match("[0-9]+", count))]
+    if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
+        found.append(
+            f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
+            f"{max(cores)}); the jobs may wait for ever"
+        )
+    limits = [limit for limit in (_minutes(text) for _, text, _ in rows) if limit is not None]
+    if len(limits) == len(rows) and slurm.time > max(limits):
+        found.append(
+            f"slurm.time: partition {where} allows {max(limits)} minutes, and {slurm.time} are asked for; "
+            "the jobs may wait for ever"
+        )
+    return found
+
+
+def job_name(root: Path) -> str:
+    """The name of the jobs for an output folder: what finds them again, whoever submitted them."""
+    return f"kpsbatch-{hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]}"
+
+
+def array_sizes(shards: int) -> list[int]:
+    """Cut a number of shards into arrays that the cluster accepts; asks scontrol once, when there are several."""
+    if shards < 2:
+        return [1] * shards
+    match = None
+    if shutil.which("scontrol"):
+        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _ask("scontrol", "show", "config"), re.MULTILINE)
+    most = max(1, int(match[1])) if match else 1001
+    return [min(most, shards - start) for start in range(0, shards, most)]
+
+
+def _hand_over(
+    config: Config, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
+) -> list[submitit.Job[None]]:
+    """Submit one array; raises RuntimeError with what sbatch says."""
+    with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
+        executor = submitit.SlurmExecutor(logs, python=step_command(config))
+        executor.update_parameters(**parameters(config, logs, name, after))
+        jobs: list[submitit.Job[None]] = executor.submit_array(tasks)
+    return jobs
+
+
+@contextlib.contextmanager
+def _stand_in_for_sbatch(folder: Path) -> Iterator[None]:
+    """Let `sbatch` be a program that submits nothing; no other program can be found meanwhile."""
+    folder.mkdir()
+    for name in ("sbatch", "srun"):
+        (folder / name).write_text("#!/bin/sh\necho Submitted batch job 1\n")
+        (folder / name).chmod(0o755)
+    path = os.environ.get("PATH")
+    os.environ["PATH"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["PATH"]
+        if path is not None:
+            os.environ["PATH"] = path
+
+
+@contextlib.contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Hide an interactive job's variables, which a new job would inherit; settings of SLURM and sbatch stay."""
+    of_job = [key for key in os.environ if re.match(r"SLURMD?_", key) and key not in ("SLURM_CONF", "SLURM_CLUSTERS")]
+    hidden = {key: os.environ.pop(key) for key in of_job} if "SLURM_JOB_ID" in os.environ else {}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _minutes(limit: str) -> int | None:
+    """A partition's time limit in minutes; None where there is no limit, or none that can be read."""
+    try:
+        return parse_time(limit)
+    except ValueError:
+        return None
+
+
+def _ask(*command: str) -> str:
+    """Run a command of SLURM and return what it says.
+
+    Raises:
+        SubmitError: It fails, or doesn't answer.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+    except subprocess.TimeoutExpired:
+        said = f"nothing within {COMMAND_SECONDS} s"
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.split()) or f"exit status {error.returncode}"
+    except OSError as error:
+        said = str(error)
+    else:
+        return done.stdout
+    raise SubmitError(f"SLURM must answer {command[0]} (got {said}); try again later")
