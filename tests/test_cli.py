@@ -151,7 +151,7 @@ class TestSelection:
             ("--signers", "07", "the config has no '07'. Choose among 01, 02."),
             ("--splits", "dev", "the config has no 'dev'. Choose among train."),
             ("--signs", "9", "the config has no 9. Choose among 1-4, or add them with --set dataset.signs=9."),
-            ("--shard", "x", "'x' is no shard. Write I/N with I from 0 to N-1, such as 0/50."),
+            ("--shard", "x", "'x' is no shard. Write auto, or I/N with I from 0 to N-1, such as 0/50."),
         ],
     )
     def test_errors(self, capsys, config, option, value, text):
