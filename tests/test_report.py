@@ -307,7 +307,7 @@ class TestPage:
         assert not re.findall(r"\$[a-z]+\b", page.split("<style>")[0])
         for word in (
             "01 train",
-            "took longer than N s",
+            "no new frame for N s",
             "node1",
             "9264f0aa",
             DIGEST,
