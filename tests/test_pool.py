@@ -183,7 +183,7 @@ class TestFailures:
     def test_slow_but_going_on(self):
         """The timeout counts from the last frame: a video may take much longer than that in all."""
         with make_pool(1, timeout=2.5, max_attempts=1) as pool:
-            [outcome] = finish(pool, [("slow", (5, 1.0))])
+            [outcome] = finish(pool, [("slow", (5, 1.2))])
             assert pool.steps == 5
         assert (outcome.value, outcome.problem) == ("slow", "")
 

@@ -239,6 +239,14 @@ class TestContract:
             assert run(config, [sign]).progress.units == 1
         assert_same(read_outputs(config.output.root), some(image.files, "01-test/"))
 
+    def test_in_this_process(self, demo, image, tmp_path, monkeypatch):
+        """`run.workers: 0` starts no process, so that pdb and profilers work, and leaves what workers left."""
+        monkeypatch.setattr(subprocess, "Popen", None)
+        config = load(demo, tmp_path / "out", "run.workers=0", "dataset.splits=[test]")
+        summary = run(config)
+        assert (summary.workers, summary.exit_status) == (0, 0)
+        assert_same(read_outputs(config.output.root), some(image.files, "01-test/"))
+
     def test_nothing_to_do(self, image, monkeypatch):
         """A finished run does nothing again: no worker, no model in memory, no npz opened."""
         npz = image.config.output.root / "01-train/0001.npz"
