@@ -22,7 +22,15 @@ from kpsbatch.landmarks.clip.moments import (
     body_unit,
 )
 from kpsbatch.landmarks.clip.networks import Networks
-from kpsbatch.landmarks.clip.squares import cut, face_box_square, far_apart, mesh_square, moved, to_pixels, turned_square
+from kpsbatch.landmarks.clip.squares import (
+    cut,
+    face_box_square,
+    far_apart,
+    mesh_square,
+    moved,
+    to_pixels,
+    turned_square,
+)
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.second_look import Region
 

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kpsbatch.config import ConfidenceConfig
 from kpsbatch.landmarks.clip.hand_looks import (
-    agree,
     hand_square,
-    is_hand_of,
-    look_at_hand,
-    look_until_steady,
+    look_and_confirm,
     not_of_the_border,
     palm_squares,
     same_hand,
     wrist_distance,
     wrist_square,
 )
-from kpsbatch.landmarks.clip.moments import Look, Moment, body_unit
+from kpsbatch.landmarks.clip.moments import Look, Moment, Pixels, body_unit
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.clip.squares import moved
-from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED
+from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.hands import POSE_WRIST, SIDES, Side
+from kpsbatch.landmarks.second_look import Region
 
-GUESSES = ((0.7, 1.0), (0.7, 0.5))
+GUESSES = ((0.7, 1.0), (1.0, 1.0), (0.7, 0.5))
 """Squares to try at a wrist: side in units of the body; shift from the wrist, 1 being at the pose's knuckles."""
 
 LONGEST_WAIT = 8
@@ -45,22 +43,21 @@ class Search:
 
     failures: int = 0
     frame: int = -1
-    wrist: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    wrist: Pixels = field(default_factory=lambda: np.zeros(2))
 
-    def is_due(self, frame: int, wrist: np.ndarray, unit: float) -> bool:
+    def is_due(self, frame: int, wrist: Pixels, unit: float) -> bool:
         """Whether to search in a frame: after 1, 2, 4 ... frames, or when the wrist has moved."""
-        if not self.failures or float(np.hypot(*(wrist - self.wrist))) > MOVED * unit:
+        gone = float(np.hypot(*(wrist - self.wrist)))
+        if not self.failures or gone > MOVED * unit:
             return True
-        return frame - self.frame >= min(2 ** (self.failures - 1), LONGEST_WAIT)
+        return frame - self.frame >= min(1 << (self.failures - 1), LONGEST_WAIT)
 
-    def failed(self, frame: int, wrist: np.ndarray) -> None:
+    def failed(self, frame: int, wrist: Pixels) -> None:
         """Remember a search in vain."""
         self.failures, self.frame, self.wrist = self.failures + 1, frame, wrist.copy()
 
 
-def follow_hands(
-    moments: Sequence[Moment], start: int, networks: Networks, sure: ConfidenceConfig
-) -> None:
+def follow_hands(moments: Sequence[Moment], start: int, networks: Networks, sure: ConfidenceConfig) -> None:
     """Find the hands in frames from `start` on that have a pose; then go back where they were found late."""
     searches: dict[Side, Search] = {side: Search() for side in SIDES}
     for frame in range(start, len(moments)):
@@ -115,39 +112,27 @@ def followed(
     last = neighbour.hands[side]
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
     stats["followed"] += 1
-    look = look_until_steady(
-        moment.image, moved(hand_square(last.points), by), networks, TRACKED, sure.hand_presence
-    )
-    return look if is_hand_of(look, side, moment, sure.hand_presence) else None
+    square = moved(hand_square(last.points), by)
+    return look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
 
 
 def searched(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Look | None:
     """A hand at the pose's wrist: by the pose's knuckles, then by the palm detector; two looks must agree."""
-    assert moment.pose is not None
-    guesses = [(wrist_square(moment.pose.points, side, *guess), LOOKED_AGAIN) for guess in GUESSES]
-    if look := first_good(moment, side, guesses[:1], networks, sure, "g1"):
-        return look
-    palms = [(square, DETECTED) for square in palm_squares(moment, side, networks, sure.hand_detection)]
-    return first_good(moment, side, palms[:2], networks, sure, "palm") or first_good(
-        moment, side, guesses[1:], networks, sure, "g2"
-    )
-
-
-def first_good(moment, side, squares, networks, sure, name):
-    for square, how in squares:
-        first = look_at_hand(moment.image, square, networks, how)
-        if first.presence < sure.hand_presence:
-            continue
-        again = look_at_hand(moment.image, hand_square(first.points), networks, how)
-        if (
-            agree(first, again, moment.size)
-            and is_hand_of(again, side, moment, sure.hand_presence)
-            and belongs(again, side, moment)
-            and not_of_the_border(again, moment, networks, sure.hand_presence)
-        ):
-            stats[name] += 1
-            return again
+    for square, how in places(moment, side, networks, sure):
+        look = look_and_confirm(moment, side, square, networks, how, sure.hand_presence, sure=False)
+        if look and belongs(look, side, moment) and not_of_the_border(look, moment, networks, sure.hand_presence):
+            stats[how] += 1
+            return look
     return None
+
+
+def places(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Iterator[tuple[Region, Letter]]:
+    """Squares in which a hand can be, each with the letter of how it was found."""
+    assert moment.pose is not None
+    for guess in GUESSES:
+        yield wrist_square(moment.pose.points, side, *guess), LOOKED_AGAIN
+    for square in palm_squares(moment, side, networks, sure.hand_detection)[:2]:
+        yield square, DETECTED
 
 
 def belongs(look: Look, side: Side, moment: Moment) -> bool:
@@ -175,7 +160,7 @@ def can_be_seen(moment: Moment, side: Side) -> bool:
     return all(0 <= x <= width and 0 <= y <= height for x, y in (wrist, middle))
 
 
-def wrist_of(moment: Moment, side: Side) -> np.ndarray:
+def wrist_of(moment: Moment, side: Side) -> Pixels:
     """The pose's wrist, in pixels."""
     assert moment.pose is not None
     return np.asarray(moment.pose.points[POSE_WRIST[side], :2])

@@ -42,9 +42,7 @@ class Cast:
     others: list[Track] = field(default_factory=list)
 
 
-def follow_pose(
-    moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig
-) -> None:
+def follow_pose(moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
     """Find the signer's pose in frames from `start` on, and in those before as far as it can be followed back.
 
     Args:
@@ -135,9 +133,7 @@ def gaps(known: Sequence[bool], start: int) -> list[range]:
     return runs
 
 
-def search_gap(
-    moments: Sequence[Moment], gap: range, cast: Cast, networks: Networks, sure: ConfidenceConfig
-) -> None:
+def search_gap(moments: Sequence[Moment], gap: range, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
     """Search every few frames of a gap for the signer, and follow what is found to both sides."""
     for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
         if moments[frame].pose is not None:
@@ -174,5 +170,3 @@ def recognise(people: Sequence[Look], frame: int, known: Look | None, cast: Cast
 def distance(one: Look, other: Look) -> float:
     """Between the chests of two poses, in units of the body of the second."""
     return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)
-
-

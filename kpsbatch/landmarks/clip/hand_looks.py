@@ -25,6 +25,9 @@ LEAST_INSIDE = 0.5
 LARGEST, SMALLEST = 1.2, 0.08
 """Diagonal of a hand, in units of the body, that it can have."""
 
+FIRST_PRESENCE, AGREED_PRESENCE = 0.4, 0.8
+"""What a first look must say so that a second is taken, and what that must say: shares of the presence for one look."""
+
 STEADY = 0.25
 """Two looks at one hand agree if its joints lie, on average, within this share of its size."""
 
@@ -40,18 +43,43 @@ def look_at_hand(
     return Look(to_pixels(reading.points, square), square, reading.presence, how, reading.right)
 
 
-def look_until_steady(image: RGB, square: Region, networks: Networks, how: Letter, presence: float) -> Look:
-    """A look at a hand, and another where the first says that the square was not the right one."""
-    look = look_at_hand(image, square, networks, how)
-    if look.presence >= presence and far_apart(square, hand_square(look.points), *LOOK_AGAIN):
-        again = look_at_hand(image, hand_square(look.points), networks, how)
-        return again if again.presence >= presence else look
-    return look
+def look_and_confirm(
+    moment: Moment, side: Side, square: Region, networks: Networks, how: Letter, presence: float, *, sure: bool
+) -> Look | None:
+    """A hand in a square, looked at once more where the first look leaves doubt; None where there is none.
+
+    A second look is taken in the square that the first asks for: where that is another one, and where the first is not
+    enough by itself. Two looks that agree may be a little less sure than one.
+
+    Args:
+        moment: The frame.
+        side: Whose hand it must be.
+        square: Where to look.
+        networks: The networks.
+        how: How the square was found.
+        presence: What one look must say.
+        sure: Whether one look is enough: the hand was there in the neighbouring frame.
+    """
+    first = look_at_hand(moment.image, square, networks, how)
+    if first.presence < FIRST_PRESENCE * presence:
+        return None
+    wanted = hand_square(first.points)
+    enough = sure and first.presence >= presence
+    if enough and not far_apart(square, wanted, *LOOK_AGAIN):
+        return first if is_hand_of(first, side, moment) else None
+    again = look_at_hand(moment.image, wanted, networks, how)
+    if again.presence >= AGREED_PRESENCE * presence and (enough or agree(first, again, moment.size)):
+        return again if is_hand_of(again, side, moment) else None
+    return first if enough and is_hand_of(first, side, moment) else None
 
 
 def hand_square(points: Pixels) -> Region:
     """The square of the next look at a hand, by its (21, 2 or more) joints."""
-    return region_of(Hand(points.astype(np.float64), "right", 1.0), 1, 1)
+    return region_of(_as_hand(points), 1, 1)
+
+
+def _as_hand(points: Pixels) -> Hand:
+    return Hand(points.astype(np.float32), "right", 1.0)
 
 
 def wrist_square(pose: Pixels, side: Side, length: float, shift: float) -> Region:
@@ -83,9 +111,9 @@ def palm_squares(moment: Moment, side: Side, networks: Networks, least_score: fl
     return [square for _, square in sorted(squares, key=lambda pair: pair[0])]
 
 
-def is_hand_of(look: Look, side: Side, moment: Moment, presence: float) -> bool:
-    """Whether a look shows a hand that can be this side's of the signer, mostly inside the frame."""
-    if moment.pose is None or look.presence < presence:
+def is_hand_of(look: Look, side: Side, moment: Moment) -> bool:
+    """Whether what a look shows can be this side's hand of the signer, mostly inside the frame."""
+    if moment.pose is None:
         return False
     unit = body_unit(moment.pose.points)
     size = hand_size(look.points) / unit
@@ -111,7 +139,7 @@ def hand_size(points: Pixels) -> float:
 
 def same_hand(one: Look, other: Look) -> bool:
     """Whether two looks show one hand of the picture."""
-    return is_same_hand(Hand(one.points, "right", 1.0), Hand(other.points, "right", 1.0), 1, 1)
+    return is_same_hand(_as_hand(one.points), _as_hand(other.points), 1, 1)
 
 
 def agree(one: Look, other: Look, size: tuple[int, int]) -> bool:
@@ -128,4 +156,4 @@ def not_of_the_border(look: Look, moment: Moment, networks: Networks, presence: 
     if share_inside(look.points, moment.size) == 1.0:
         return True
     other = look_at_hand(moment.image, hand_square(look.points), networks, DETECTED, edge=cv2.BORDER_REPLICATE)
-    return other.presence >= presence and agree(look, other, moment.size)
+    return other.presence >= AGREED_PRESENCE * presence and agree(look, other, moment.size)

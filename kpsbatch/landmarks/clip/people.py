@@ -90,4 +90,3 @@ def same_person(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Whether two poses of a frame show one person."""
     unit = max(body_unit(one), body_unit(other))
     return float(np.hypot(*(chest(one) - chest(other)))) < SAME_PERSON * unit
-

@@ -1,4 +1,4 @@
-"""Turned squares of a frame that networks look into, in pixels: where they come from, and how pixels get there and back.
+"""Turned squares of a frame that networks look into, in pixels: where they come from, and the way there and back.
 
 Coordinates are MediaPipe's: x times the frame's width is the number of a pixel.
 """
@@ -6,6 +6,7 @@ Coordinates are MediaPipe's: x times the frame's width is the number of a pixel.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from kpsbatch.landmarks.second_look import Region
 
 RGB = NDArray[np.uint8]
-Floats = NDArray[np.floating]
+Floats = NDArray[Any]
 
 POSE_ENLARGED = 1.25
 """How much larger than its circle a person's square is: `scale_x` of MediaPipe's pose detector and landmark graphs."""
