@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import hands as hands_benchmark
+import clips
 import plain
 
 from kpsbatch.config import LandmarksConfig
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    frames = hands_benchmark.load(arguments.clip, arguments.square)
+    frames = clips.load(arguments.clip, arguments.square)
     plain.open_landmarkers(False)
     bundles = find_bundles()
     settings = {way: LandmarksConfig.model_validate(options) for way, options in OURS.items()}

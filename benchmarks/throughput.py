@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import clips
 import cv2
-import hands
 
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.demo.signer import render_video
@@ -79,7 +79,7 @@ def execute(command: list[str], data: Path, output: Path) -> Run:
 
 def frames_of(clip: Path | None) -> list[bytes]:
     """The frames of a clip, or of the demo's signer, at 256x256, as JPEG files."""
-    images = hands.load(clip, 256) if clip else render_video(2, 1, 1, 80)[0]
+    images = clips.load(clip, 256) if clip else render_video(2, 1, 1, 80)[0]
     return [cv2.imencode(".jpg", image[..., ::-1])[1].tobytes() for image in images]
 
 

@@ -19,6 +19,7 @@ from kpsbatch.landmarks.landmarker import Landmarker
 def extract_video(
     path: Path | str,
     *,
+    mirrored: bool = False,
     dtype: str = "float32",
     max_bad_frames: float = 0.2,
     max_pixels: int = 50_000_000,
@@ -31,6 +32,7 @@ def extract_video(
 
     Args:
         path: A directory of frames or a video file.
+        mirrored: The picture is a mirror image: right is the signer's own right all the same.
         dtype: float32, float64 or float16.
         max_bad_frames: Share of unreadable frames above which it fails.
         max_pixels: Larger frames are not decoded.
@@ -58,4 +60,5 @@ def extract_video(
     with Landmarker(settings, find_bundles(settings.models)) as landmarker:
         reduced = settings.decode == "fast"
         frames = read_video(path, frame_rate=settings.frame_rate, max_pixels=max_pixels, reduced=reduced)
-        return extract(frames, landmarker, settings, dtype=dtype, max_bad_frames=max_bad_frames).keypoints
+        made = extract(frames, landmarker, settings, mirrored=mirrored, dtype=dtype, max_bad_frames=max_bad_frames)
+    return made.keypoints

@@ -236,6 +236,7 @@ class DatasetConfig(Section):
     signers: Names
     splits: Names = ("train", "test")
     signs: Signs
+    mirrored: bool = False
     labels: AnyPath | None = None
 
     @field_validator("layout")

@@ -61,7 +61,7 @@ class TestPlacing:
     def test_a_hand_far_from_both_wrists_is_dropped_and_counted(self) -> None:
         """Another person's hand takes no slot."""
         beyond = MAX_WRIST_DISTANCE * 0.5 + 0.01  # the shoulders are half a frame apart
-        placement = place(a_hand(RIGHT[0] - beyond + 0.0, RIGHT[1]), a_hand(*LEFT, seed=1))
+        placement = place(a_hand(RIGHT[0], RIGHT[1] + beyond), a_hand(*LEFT, seed=1))
         assert set(placement.slots) == {"left"}
         assert placement.far == 1
 
@@ -191,7 +191,7 @@ def clip() -> list[np.ndarray]:
         pytest.skip(f"needs the signer clip {CLIP}, which is not part of the repository")
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
     try:
-        from hands import load
+        from clips import load
     finally:
         del sys.path[0]
     return load(CLIP, 256)

@@ -12,7 +12,7 @@ from kpsbatch.config import LandmarksConfig
 from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.landmarker import Landmarker
-from kpsbatch.landmarks.reading import ReadsPackets, ReadsResults
+from kpsbatch.landmarks.reading import PacketReader, ResultReader
 
 
 @pytest.mark.parametrize("mode", ["image", "video"])
@@ -22,11 +22,11 @@ def test_the_landmarks_are_those_of_the_public_api(monkeypatch: pytest.MonkeyPat
     pictures = [*frames[1:4], np.zeros_like(frames[0])]
     settings = LandmarksConfig(running_mode=mode)
     seen = []
-    for reader in (None, ReadsResults()):
+    for reader in (None, ResultReader()):
         if reader:
             monkeypatch.setattr("kpsbatch.landmarks.landmarker.in_calling_thread", lambda landmarker: landmarker)
         with Landmarker(settings, find_bundles()) as landmarker:
-            assert isinstance(landmarker._reader, ReadsPackets)
+            assert isinstance(landmarker._reader, PacketReader)
             landmarker._reader = reader or landmarker._reader
             landmarker.start_video(256, 256)
             seen.append([landmarker.detect(picture, 33 * index) for index, picture in enumerate(pictures)])

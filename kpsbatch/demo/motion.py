@@ -124,12 +124,18 @@ def _path(name: str, stroke: Floats) -> tuple[Floats, Floats]:
     return np.stack([0.02 * swing, 0.03 * np.sin(2 * turn), zero], axis=1), 8 * swing
 
 
-def hanging_arm(frames: int) -> ArmMotion:
-    """Return the motion of an arm at rest beside the body: its hand is below the picture."""
+def hanging_arm(frames: int, below: float = 0.70) -> ArmMotion:
+    """Return the motion of an arm at rest beside the body.
+
+    Args:
+        frames: T.
+        below: how far the wrist is below the shoulders, in metres: 0.70 puts the hand below the picture, whose lower
+            edge is at 0.54; from 0.40 on the edge cuts it off.
+    """
     one = np.ones((frames, 1), np.float32)
     down = np.array([[0.0, 1.0, 0.0]], np.float32)
     return ArmMotion(
-        one * np.array([[0.215, 0.70, 0.02]], np.float32),
+        one * np.array([[0.215, below, 0.02]], np.float32),
         one * down,
         one * np.array([[0.0, 0.0, 1.0]], np.float32),
         one * shape_angles("relaxed"),

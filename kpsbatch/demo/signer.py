@@ -28,6 +28,8 @@ _POLE = np.array([0.55, 1.0, -0.15], np.float32)
 class Truth:
     """Where the joints are, in pixels from the picture's top left corner; NaN where they are not in the picture.
 
+    Of resting hands (`rest` of `render_video`) all joints are told, also those beyond the picture's edge.
+
     Attributes:
         pose: (T, 6, 2) float32, MediaPipe's pose points 11..16: left and right shoulder, elbow, wrist.
         right_hand: (T, 21, 2) float32 in MediaPipe's order.
@@ -47,7 +49,9 @@ class _Arm:
     hand: Hand
 
 
-def render_video(sign: int, signer: int, take: int, frames: int, size: int = 256) -> tuple[NDArray[np.uint8], Truth]:
+def render_video(
+    sign: int, signer: int, take: int, frames: int, size: int = 256, *, rest: float | None = None
+) -> tuple[NDArray[np.uint8], Truth]:
     """Render one video; the same arguments always give the same pixels.
 
     Args:
@@ -56,6 +60,7 @@ def render_video(sign: int, signer: int, take: int, frames: int, size: int = 256
         take: from 1; takes of a sign differ slightly in place, size and timing.
         frames: number of frames T, at least 1.
         size: width and height in pixels.
+        rest: both arms rest, their wrists this many metres below the shoulders (see `hanging_arm`), instead of signing.
 
     Returns:
         (T, size, size, 3) RGB frames, and the joints in them.
@@ -63,8 +68,8 @@ def render_video(sign: int, signer: int, take: int, frames: int, size: int = 256
     look = LOOKS[(signer - 1) % len(LOOKS)]
     variation = np.random.default_rng([sign, signer, take])
     meaning = sign_of(sign)
-    right = arm_motion(meaning, variation, frames)
-    left = right if meaning.two_handed else hanging_arm(frames)
+    right = arm_motion(meaning, variation, frames) if rest is None else hanging_arm(frames, rest)
+    left = right if meaning.two_handed or rest is not None else hanging_arm(frames)
     phase = variation.uniform(0, 2 * np.pi, 3)
     video = np.empty((frames, size, size, 3), np.uint8)
     truth = Truth(*(np.full((frames, n, 2), np.nan, np.float32) for n in (6, 21, 21)))
@@ -75,7 +80,7 @@ def render_video(sign: int, signer: int, take: int, frames: int, size: int = 256
         sway = np.sin(phase + np.array([0.21, 0.17, 0.26]) * t)
         arms = {s: _arm(look, m, t, s) for s, m in (("right", right), ("left", left))}
         video[t] = _render(stage.copy(), look, arms, sway, scale, seed=t)
-        _note(truth, t, arms, scale / SUPERSAMPLING, size)
+        _note(truth, t, arms, scale / SUPERSAMPLING, size, whole=rest is None)
     return video, truth
 
 
@@ -117,13 +122,13 @@ def _render(
     return canvas.finish(scale, seed)
 
 
-def _note(truth: Truth, t: int, arms: dict[str, _Arm], scale: float, size: int) -> None:
-    """Write a frame's joints into `truth`; a hand counts only as a whole."""
+def _note(truth: Truth, t: int, arms: dict[str, _Arm], scale: float, size: int, *, whole: bool) -> None:
+    """Write a frame's joints into `truth`; a hand that is not inside the picture counts unless it must be whole."""
     pose = [getattr(arms[s], part) for part in ("shoulder", "elbow", "wrist") for s in ("left", "right")]
     pixels = _to_pixels(np.stack(pose), scale, size)[:, :2]
     inside = ((pixels >= 0) & (pixels < size)).all(axis=1)
     truth.pose[t][inside] = pixels[inside]
     for name, joints in (("right", truth.right_hand), ("left", truth.left_hand)):
         pixels = _to_pixels(arms[name].hand.joints, scale, size)[:, :2]
-        if ((pixels >= 0) & (pixels < size)).all():
+        if not whole or ((pixels >= 0) & (pixels < size)).all():
             joints[t] = pixels

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.reading import load
 
@@ -26,8 +26,8 @@ class Contents:
 
 
 def contents(keypoints: NDArray[Any]) -> Contents:
-    """Count in (T, 184, 4) keypoints; a part is found where the visibility of any of its points is not 0."""
-    found = {name: int(np.count_nonzero(keypoints[:, part, 3].any(axis=1))) for name, part in Topology.PARTS.items()}
+    """Count in (T, 184, 4) keypoints; a part is missing where all of its values are 0."""
+    found = {name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}
     return Contents(len(keypoints), found)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import FACE_MESH, FACE_PATHS, HAND_PATHS, POSE_PATHS, Topology
 
 RGB = NDArray[np.uint8]
@@ -57,7 +58,7 @@ _WRISTS_WITHOUT_POSE = {"right_hand": (-0.8, 1.6), "left_hand": (0.8, 1.6)}
 
 def missing_parts(keypoints: NDArray[Any]) -> list[str]:
     """Names of the parts that one frame's (184, 4) keypoints do not have."""
-    return [name for name, part in Topology.PARTS.items() if not keypoints[part, 3].any()]
+    return [name for name, part in Topology.PARTS.items() if not is_found(keypoints, part)]
 
 
 def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
@@ -75,7 +76,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
     scale = max(1, round(min(height, width) / 256))
     for name, part, paths in _STROKES:
         points = keypoints[part]
-        if not points[:, 3].any():
+        if not points.any():
             continue
         places = np.clip(np.nan_to_num(points[:, :2].astype(np.float64)), -9, 9)
         pixels = np.clip(places * (width, height), -1e4, 1e4)
@@ -93,14 +94,14 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
 def looks_adjusted(keypoints: NDArray[Any]) -> bool:
     """Whether (T, 184, 4) keypoints are adjusted: a hand's wrist is at 0 then, and the shoulders are 1 apart."""
     for part in (Topology.RIGHT_HAND, Topology.LEFT_HAND):
-        found = keypoints[keypoints[:, part, 3].any(axis=1)][:, part]
+        found = keypoints[is_found(keypoints, part)][:, part]
         if len(found):
             return not found[:, 0, :2].any()
-    pose = keypoints[keypoints[:, Topology.POSE, 3].any(axis=1)][:, Topology.POSE].astype(np.float64)
+    pose = keypoints[is_found(keypoints, Topology.POSE)][:, Topology.POSE].astype(np.float64)
     if len(pose):
         shoulders = np.hypot(*(pose[:, 0, :2] - pose[:, 1, :2]).T)
         return bool(np.abs(shoulders - 1).max() < 0.01)
-    face = keypoints[keypoints[:, Topology.FACE, 3].any(axis=1)][:, Topology.FACE]
+    face = keypoints[is_found(keypoints, Topology.FACE)][:, Topology.FACE]
     return bool(len(face) and np.median(face[..., 0].min(axis=1)) < -0.3)
 
 
@@ -121,7 +122,7 @@ def place_adjusted(keypoints: NDArray[Any], aspect: float = 1.0) -> NDArray[np.f
     placed[:, 1] /= aspect
     nose = np.array(_NOSE)
     body = placed[Topology.POSE, :2].copy()
-    has_pose = bool(placed[Topology.POSE, 3].any())
+    has_pose = bool(is_found(placed, Topology.POSE))
     placed[Topology.POSE, :2] = nose + body * _SHOULDERS if has_pose else 0
     placed[Topology.FACE, :2] = nose + placed[Topology.FACE, :2] * _SHOULDERS * _IRIS_DISTANCE
     for name, wrist in _WRISTS.items():
@@ -131,6 +132,9 @@ def place_adjusted(keypoints: NDArray[Any], aspect: float = 1.0) -> NDArray[np.f
         reach = float(np.hypot(*hand.T).max()) * _PALM
         size = _PALM * min(1.0, _MAX_HAND / max(reach, 1e-9))
         placed[part, :2] = nose + (at + hand * size) * _SHOULDERS
+    for part in Topology.PARTS.values():
+        if not is_found(keypoints, part):
+            placed[part] = 0
     return placed
 
 

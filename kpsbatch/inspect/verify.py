@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import Config
 from kpsbatch.dataset.layout import check_root, list_unit
 from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.json_files import read_json, write_json
 from kpsbatch.store.outputs import STATES, Outputs, State, explained, open_record
@@ -27,6 +28,9 @@ from kpsbatch.work.run import open_outputs
 
 MAX_COORDINATE = {"image": 100.0, "adjusted": 1e8}
 """No finite x, y, z that MediaPipe gives is larger: in frame sizes, or in lengths that are never below 1e-6."""
+
+EDGE = 2e-3
+"""How near to the frame's edge, in frame sizes, a point may be visible or not: float16 has 11 bits."""
 
 
 class Problem(NamedTuple):
@@ -323,19 +327,25 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: Mapping[str,
         yield f"its coordinates must be within {limit:g} (got {farthest:g})"
     visibility = keypoints[..., 3]
     for part, place in Topology.PARTS.items():
-        seen, values = visibility[:, place], keypoints[:, place]
-        there = seen.any(axis=1)
+        seen, there = visibility[:, place], is_found(keypoints, place)
         if part == "pose":
             if ((seen < 0) | (seen > 1)).any():
                 yield "the visibility of its pose must be from 0 to 1"
-            exact = keypoints.dtype.itemsize > 2  # else a small visibility can have become 0
-        else:
-            if not (seen[there] == 1).all():
-                yield f"the visibility of its {part} must be 1 for all points of a frame, or 0 for all"
-            exact = True
-        if exact and values[~there].any():
+        elif not np.isin(seen, (0, 1)).all():
+            yield f"the visibility of its {part} must be 1 or 0 for every point"
+        elif not seen[there].any(axis=1).all():
             yield f"where its {part} is missing all values must be 0"
+        elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, place]):
+            yield f"the visibility of its {part} must be 1 for points inside the frame, 0 for those outside"
         if noted is not None and isinstance(counts := noted.get("found"), dict) and counts.get(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {counts.get(part)}"
     if noted is not None and noted.get("frames") != len(keypoints):
         yield f"it has {len(keypoints)} frames; its record says {noted.get('frames')}"
+
+
+def _wrongly_visible(points: NDArray[Any]) -> bool:
+    """Whether points (N, P, 4) in image coordinates are visible outside the frame, or invisible inside."""
+    places, visible = points[..., :2].astype(np.float64), points[..., 3] == 1
+    inside = ((places > EDGE) & (places < 1 - EDGE)).all(axis=-1)
+    outside = ((places < -EDGE) | (places > 1 + EDGE)).any(axis=-1)
+    return bool((inside & ~visible).any() or (outside & visible).any())

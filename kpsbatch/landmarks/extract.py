@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import Frame
+from kpsbatch.dataset.frames import RGB, Frame
 from kpsbatch.errors import DatasetError
-from kpsbatch.landmarks.keypoints import frame_keypoints
+from kpsbatch.landmarks.detection import Detection, Hand
+from kpsbatch.landmarks.faces import FACE_COUNTS, find_face
+from kpsbatch.landmarks.found import DETECTED, TRACKED, Letter, how_found, is_found
+from kpsbatch.landmarks.hands import is_same_hand
+from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.second_look import find_hands
 from kpsbatch.landmarks.topology import Topology
@@ -24,12 +28,13 @@ HAND_COUNTS = (
     "detected",  # hands that the hand landmarker found
     "far",  # of these, dropped: far from both wrists of the signer
     "twice",  # of these, dropped: another detection of a hand that is there already
+    "outside",  # of these, dropped: more than half of the joints are outside the frame
     "relabelled",  # hands that went to another side than the model's label says
     "recovered",  # hands that only the second look found
     "both",  # frames with both hands
     "one",  # frames with one hand
     "none",  # frames without a hand
-    "wrists",  # pose wrists inside the frame
+    "wrists",  # pose wrists whose hand can be seen, see `hand_can_be_seen` in hands.py
     "wrists_without_hand",  # of these, without a hand in the end
 )
 
@@ -40,11 +45,68 @@ class VideoKeypoints:
 
     Attributes:
         keypoints: (T, 184, 4), rows of zeros for frames that could not be read.
-        summary: For the record: frames, bad frames with examples, in how many frames each part was found, seconds.
+        summary: For the record: frames, bad frames with examples, in how many frames each part was found and how it
+            was found in each (letters, see found.py), what became of hands and faces, seconds.
     """
 
     keypoints: NDArray[Any]
     summary: dict[str, Any]
+
+
+class FrameByFrame:
+    """Finds the signer in the frames of one video, one after the other: the running modes image and video."""
+
+    def __init__(self, landmarker: Landmarker, settings: LandmarksConfig) -> None:
+        self._landmarker, self._settings = landmarker, settings
+        self._before: Detection | None = None  # of the last frame that could be read
+        self.hands: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
+        self.faces: Counter[str] = Counter(dict.fromkeys(FACE_COUNTS, 0))
+
+    def keypoints(self, image: RGB, timestamp: int) -> tuple[NDArray[np.float32], dict[str, Letter]]:
+        """One frame's (184, 4) keypoints, and the letter of each part that was found.
+
+        Args:
+            image: (H, W, 3) RGB.
+            timestamp: Milliseconds since the video's first frame.
+        """
+        height, width = image.shape[:2]
+        if self._before is None:
+            self._landmarker.start_video(height, width)
+        found = self._landmarker.detect(image, timestamp)
+        if self._settings.running_mode == "video" and self._before is not None:
+            hands = [replace(hand, how=tracked(hand, self._before.hands, width, height)) for hand in found.hands]
+            found = replace(found, hands=hands)
+        how: dict[str, Letter] = {}
+        pose = found.pose if "pose" in self._settings.parts else None
+        if pose is not None:
+            how["pose"] = self._letter("pose")
+        face = find_face(image, found, self._landmarker, self.faces) if "face" in self._settings.parts else None
+        if face is not None:
+            how["face"] = self._letter("face") if face[1] == DETECTED else face[1]
+        slots = find_hands(image, found, self._landmarker, self._settings, self.hands)
+        how |= {f"{side}_hand": hand.how for side, hand in slots.items()}
+        self._before = found
+        row = frame_keypoints(
+            pose,
+            face[0] if face else None,
+            slots["right"].points if "right" in slots else None,
+            slots["left"].points if "left" in slots else None,
+            adjusted=self._settings.coordinates == "adjusted",
+        )
+        return row, how
+
+    def _letter(self, part: str) -> Letter:
+        """Of pose or face: MediaPipe's video mode runs their detectors only where the frame before had none."""
+        before = self._settings.running_mode == "video" and getattr(self._before, part, None) is not None
+        return TRACKED if before else DETECTED
+
+
+def tracked(hand: Hand, before: Iterable[Hand], width: int, height: int) -> Letter:
+    """Whether video mode tracked a hand or detected it, which MediaPipe doesn't tell.
+
+    It goes on with a hand of the frame before where that has not moved away, so such a hand counts as tracked.
+    """
+    return TRACKED if any(is_same_hand(hand, other, width, height, apart=1.0) for other in before) else DETECTED
 
 
 def extract(
@@ -52,6 +114,7 @@ def extract(
     landmarker: Landmarker,
     settings: LandmarksConfig,
     *,
+    mirrored: bool = False,
     dtype: str = "float32",
     max_bad_frames: float = 0.2,
     on_frame: Callable[[], None] | None = None,
@@ -62,6 +125,8 @@ def extract(
         frames: Its frames in order.
         landmarker: The process's landmarkers; tracking of the video before is reset.
         settings: The `landmarks` section.
+        mirrored: The frames are mirror images, see `dataset.mirrored`: right becomes the signer's own right, while the
+            coordinates are those of the frames as they are.
         dtype: Of the result.
         max_bad_frames: Share of unreadable frames above which the video fails.
         on_frame: Called after every frame.
@@ -70,60 +135,59 @@ def extract(
         DatasetError: No frame, or too many frames, can't be read.
     """
     rows: list[NDArray[np.float32]] = []
+    how: list[Mapping[str, Letter]] = []
     bad: list[Frame] = []
-    sizes: dict[str, int] = {}
+    sizes: Counter[str] = Counter()
     in_landmarkers = in_decoding = 0.0
     started = asked = time.perf_counter()
-    counts: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
+    signer = FrameByFrame(landmarker, settings)
     for frame in frames:
         in_decoding += time.perf_counter() - asked
+        row, letters = np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), dict[str, Letter]()
         if frame.image is None:
             bad.append(frame)
-            rows.append(np.zeros((Topology.POINTS, 4), np.float32))
         else:
-            height, width = frame.image.shape[:2]
             before = time.perf_counter()
-            if not sizes:
-                landmarker.start_video(height, width)
-            found = landmarker.detect(frame.image, frame.timestamp)
-            slots = find_hands(frame.image, found, landmarker, settings, counts)
+            image = np.ascontiguousarray(frame.image[:, ::-1]) if mirrored else frame.image
+            row, letters = signer.keypoints(image, frame.timestamp)
+            sizes["{1}x{0}".format(*image.shape)] += 1
             in_landmarkers += time.perf_counter() - before
-            sizes[f"{width}x{height}"] = sizes.get(f"{width}x{height}", 0) + 1
-            rows.append(
-                frame_keypoints(
-                    found.pose if "pose" in settings.parts else None,
-                    found.face,
-                    slots["right"].points if "right" in slots else None,
-                    slots["left"].points if "left" in slots else None,
-                    adjusted=settings.coordinates == "adjusted",
-                )
-            )
+        rows.append(row)
+        how.append(letters)
         if on_frame is not None:
             on_frame()
         asked = time.perf_counter()
-    examples = [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]]
-    if len(bad) == len(rows) or len(bad) > max_bad_frames * len(rows):
-        first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
-        raise DatasetError(
-            f"at most {max_bad_frames:.0%} of a video's frames may be unreadable (run.max_bad_frames), and not all: "
-            f"{len(bad)} of {len(rows)} are{first}"
-        )
-    keypoints = np.stack(rows).astype(dtype, copy=False)
+    check_readable(bad, len(rows), max_bad_frames)
+    keypoints = np.stack(rows)
+    if mirrored:
+        keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted")
+    seconds = {"total": time.perf_counter() - started, "landmarkers": in_landmarkers, "decoding": in_decoding}
     return VideoKeypoints(
-        keypoints,
+        keypoints.astype(dtype, copy=False),
         {
             "frames": len(rows),
             "bad_frames": len(bad),
-            "bad_examples": examples,
-            "sizes": sizes,
-            "found": {
-                name: int(np.count_nonzero(keypoints[:, part, 3].any(axis=1))) for name, part in Topology.PARTS.items()
-            },
-            "hands": dict(counts),
-            "seconds": {
-                "total": round(time.perf_counter() - started, 4),
-                "landmarkers": round(in_landmarkers, 4),
-                "decoding": round(in_decoding, 4),
-            },
+            "bad_examples": [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]],
+            "sizes": dict(sizes),
+            "found": {name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()},
+            "how": how_found(how),
+            "hands": dict(signer.hands),
+            "faces": dict(signer.faces),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
         },
+    )
+
+
+def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None:
+    """Refuse a video of which too little can be read.
+
+    Raises:
+        DatasetError: No frame, or more than a share of them, can't be read.
+    """
+    if len(bad) < frames and len(bad) <= max_bad_frames * frames:
+        return
+    first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
+    raise DatasetError(
+        f"at most {max_bad_frames:.0%} of a video's frames may be unreadable (run.max_bad_frames), and not all: "
+        f"{len(bad)} of {frames} are{first}"
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.detection import Hand
+from kpsbatch.landmarks.regions import in_frame, mostly_in_frame, shoulder_width
 
 Points = NDArray[np.float32]
 Side = Literal["right", "left"]
@@ -27,6 +28,9 @@ MAX_WRIST_DISTANCE = 0.5
 SAME_HAND_DISTANCE = 0.25
 """Two detections whose joints lie closer than this on average, in hand sizes, are one hand."""
 
+HAND_SAMPLES = 9
+"""Points along a hand that are tested for being inside the frame."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -36,25 +40,28 @@ class Placement:
         slots: The hand of each side that has one.
         far: Hands dropped because they are far from both wrists of the signer.
         twice: Hands dropped because another detection is the same hand.
+        outside: Hands dropped because more than half of their joints are outside the frame.
         relabelled: Hands that went to another side than the model's label says.
     """
 
     slots: dict[Side, Hand] = field(default_factory=dict)
     far: int = 0
     twice: int = 0
+    outside: int = 0
     relabelled: int = 0
 
 
 def place_by_label(hands: Sequence[Hand]) -> Placement:
     """Fill the slots by the model's labels, never one hand over the other.
 
-    Two hands with the same label: the surer one keeps it, the other takes the free slot.
+    Two hands with the same label: the one with the higher score keeps it, the other takes the free slot.
     """
     slots: dict[Side, Hand] = {}
-    for hand in sorted(hands, key=lambda hand: -hand.score)[:2]:
+    shown = [hand for hand in hands if mostly_in_frame(hand.points)]
+    for hand in sorted(shown, key=lambda hand: -hand.score)[:2]:
         other: Side = "left" if hand.label == "right" else "right"
         slots[other if hand.label in slots else hand.label] = hand
-    return Placement(slots, relabelled=_relabelled(slots))
+    return Placement(slots, outside=len(hands) - len(shown), relabelled=_relabelled(slots))
 
 
 def place_by_pose(hands: Sequence[Hand], pose: Points, width: int, height: int) -> Placement:
@@ -66,7 +73,8 @@ def place_by_pose(hands: Sequence[Hand], pose: Points, width: int, height: int) 
         width: Of the frame, in pixels.
         height: Of the frame, in pixels.
     """
-    apart = drop_repeated(hands, width, height)
+    shown = [hand for hand in hands if mostly_in_frame(hand.points)]
+    apart = drop_repeated(shown, width, height)
     near = [hand for hand in apart if min(wrist_distances(hand, pose, width, height).values()) <= MAX_WRIST_DISTANCE]
     best: tuple[int, float, dict[Side, Hand]] = (0, 0.0, {})
     for chosen in itertools.permutations([*near, None, None], 2):
@@ -75,17 +83,13 @@ def place_by_pose(hands: Sequence[Hand], pose: Points, width: int, height: int) 
         if all(distance <= MAX_WRIST_DISTANCE for distance in distances):
             best = min(best, (-len(pairs), sum(distances), pairs), key=lambda option: option[:2])
     slots = best[2]
-    return Placement(slots, len(apart) - len(slots), len(hands) - len(apart), _relabelled(slots))
+    return Placement(
+        slots, len(apart) - len(slots), len(shown) - len(apart), len(hands) - len(shown), _relabelled(slots)
+    )
 
 
 def _relabelled(slots: dict[Side, Hand]) -> int:
     return sum(hand.label != side for side, hand in slots.items())
-
-
-def shoulder_width(pose: Points, width: int, height: int) -> float:
-    """Distance of the shoulders in pixels, at least 1."""
-    scale = np.array([width, height], np.float32)
-    return max(float(np.linalg.norm((pose[t.POSE_LEFT_SHOULDER, :2] - pose[t.POSE_RIGHT_SHOULDER, :2]) * scale)), 1.0)
 
 
 def wrist_distances(hand: Hand, pose: Points, width: int, height: int) -> dict[Side, float]:
@@ -96,16 +100,16 @@ def wrist_distances(hand: Hand, pose: Points, width: int, height: int) -> dict[S
     return {side: float(np.linalg.norm((wrist - pose[POSE_WRIST[side], :2]) * scale)) / unit for side in SIDES}
 
 
-def is_same_hand(one: Hand, other: Hand, width: int, height: int) -> bool:
-    """Whether two detections are one hand of the picture: their joints coincide."""
+def is_same_hand(one: Hand, other: Hand, width: int, height: int, apart: float = SAME_HAND_DISTANCE) -> bool:
+    """Whether two detections are one hand of the picture: their joints are less than `apart` hand sizes apart."""
     scale = np.array([width, height], np.float32)
     a, b = one.points[:, :2] * scale, other.points[:, :2] * scale
     size = max(float(np.linalg.norm(np.ptp(a, axis=0))), float(np.linalg.norm(np.ptp(b, axis=0))), 1.0)
-    return float(np.linalg.norm(a - b, axis=1).mean()) < SAME_HAND_DISTANCE * size
+    return float(np.linalg.norm(a - b, axis=1).mean()) < apart * size
 
 
 def drop_repeated(hands: Sequence[Hand], width: int, height: int) -> list[Hand]:
-    """The hands without repeated detections of one hand; the surer detection stays."""
+    """The hands without repeated detections of one hand; the one with the higher score stays."""
     kept: list[Hand] = []
     for hand in sorted(hands, key=lambda hand: -hand.score):
         if not any(is_same_hand(hand, other, width, height) for other in kept):
@@ -114,22 +118,31 @@ def drop_repeated(hands: Sequence[Hand], width: int, height: int) -> list[Hand]:
 
 
 def sides_to_look_again(placement: Placement, pose: Points) -> list[Side]:
-    """Sides whose pose wrist is inside the frame but that got no hand."""
-    return [side for side in SIDES if side not in placement.slots and wrist_in_frame(pose, side)]
+    """Sides that got no hand although the frame must show one."""
+    return [side for side in SIDES if side not in placement.slots and hand_can_be_seen(pose, side)]
 
 
-def wrist_in_frame(pose: Points, side: Side) -> bool:
-    """Whether the pose puts a wrist inside the frame."""
-    x, y = pose[POSE_WRIST[side], :2]
-    return bool(0 <= x <= 1 and 0 <= y <= 1)
+def hand_can_be_seen(pose: Points, side: Side) -> bool:
+    """Whether a hand is inside the frame by the pose (33, 4): its wrist is, and more than half of its length.
+
+    The hand reaches from the wrist through the knuckles of index and pinky, which are half-way. A resting hand of which
+    only the forearm is in the picture can't be seen.
+    """
+    wrist = pose[POSE_WRIST[side], :2]
+    knuckles = (pose[POSE_INDEX[side], :2] + pose[POSE_PINKY[side], :2]) / 2
+    along = np.linspace(0, 2, HAND_SAMPLES, dtype=np.float32)[:, None]
+    shown = in_frame(wrist + along * (knuckles - wrist))
+    return bool(shown[0] and 2 * np.count_nonzero(shown) > HAND_SAMPLES)
 
 
 def fits(hand: Hand, side: Side, slots: dict[Side, Hand], pose: Points, width: int, height: int) -> bool:
     """Whether a recovered hand may take a side's slot.
 
-    It must be near that side's pose wrist, nearer to it than to the other wrist if that has no hand either, and must
-    not be the hand that is placed already.
+    It must be mostly inside the frame, near that side's pose wrist, nearer to it than to the other wrist if that has no
+    hand either, and must not be the hand that is placed already.
     """
+    if not mostly_in_frame(hand.points):
+        return False
     distances = wrist_distances(hand, pose, width, height)
     other: Side = "left" if side == "right" else "right"
     if distances[side] > MAX_WRIST_DISTANCE or (other not in slots and distances[other] < distances[side]):

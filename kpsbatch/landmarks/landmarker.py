@@ -43,7 +43,7 @@ class Landmarker:
         Raises:
             ModelError: mediapipe is missing, a bundle is unusable, or there is no GPU for `delegate: gpu`.
         """
-        os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's chatter, before it is imported
+        os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's log messages, before it is imported
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if settings.delegate == "cpu":
             os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
@@ -61,7 +61,7 @@ class Landmarker:
         self._last = 0  # MediaPipe's clock, in milliseconds; it must rise through the landmarkers' life
         self._first = GAP_MILLISECONDS  # its smoothing takes a first timestamp of 0 for "unset"
         self._visibility = VisibilityMemory()
-        self._pose = self._face = self._hands = self._region = None
+        self._pose = self._face = self._hands = self._face_in = self._hand_in = None
         gpu = settings.delegate == "gpu"
         delegates = mp.tasks.BaseOptions.Delegate
         self._delegate = delegates.GPU if gpu else delegates.CPU
@@ -69,12 +69,15 @@ class Landmarker:
             if needs_pose(settings):
                 self._pose = self._make_pose(bundles["pose"].read())
             if "face" in settings.parts:
-                self._face = self._make_face(bundles["face"].read())
+                face_bundle = bundles["face"].read()
+                self._face = self._make_face(face_bundle, self._mode)
+                if self._video:  # else the one for whole frames does, which remembers nothing
+                    self._face_in = self._make_face(face_bundle, mp.tasks.vision.RunningMode.IMAGE)
             if "hands" in settings.parts:
                 hand_bundle = bundles["hand"].read()
                 self._hands = self._make_hands(hand_bundle)
                 if settings.recover_hands:
-                    self._region = self._make_region(whole_picture_hand_bundle(hand_bundle))
+                    self._hand_in = self._make_hand_in(whole_picture_hand_bundle(hand_bundle))
         except (RuntimeError, ValueError, NotImplementedError) as error:
             self.close()
             reason = " ".join(str(error).split())[:200]
@@ -96,43 +99,43 @@ class Landmarker:
         return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
 
     def _make_pose(self, bundle: bytes) -> Any:
-        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        vision, thresholds = self._mp.tasks.vision, self._settings.confidence
         options = vision.PoseLandmarkerOptions(
             base_options=self._base(bundle),
             running_mode=self._mode,
-            min_pose_detection_confidence=sure.pose_detection,
-            min_pose_presence_confidence=sure.pose_presence,
-            min_tracking_confidence=sure.pose_tracking,
+            min_pose_detection_confidence=thresholds.pose_detection,
+            min_pose_presence_confidence=thresholds.pose_presence,
+            min_tracking_confidence=thresholds.pose_tracking,
         )
         return self._kind(vision.PoseLandmarker).create_from_options(options)
 
-    def _make_face(self, bundle: bytes) -> Any:
-        vision, sure = self._mp.tasks.vision, self._settings.confidence
+    def _make_face(self, bundle: bytes, mode: Any) -> Any:
+        vision, thresholds = self._mp.tasks.vision, self._settings.confidence
         options = vision.FaceLandmarkerOptions(
             base_options=self._base(bundle),
-            running_mode=self._mode,
-            min_face_detection_confidence=sure.face_detection,
-            min_tracking_confidence=sure.face_tracking,
+            running_mode=mode,
+            min_face_detection_confidence=thresholds.face_detection,
+            min_tracking_confidence=thresholds.face_tracking,
         )
         return self._kind(vision.FaceLandmarker).create_from_options(options)
 
     def _make_hands(self, bundle: bytes) -> Any:
-        vision, sure = self._mp.tasks.vision, self._settings.confidence
+        vision, thresholds = self._mp.tasks.vision, self._settings.confidence
         options = vision.HandLandmarkerOptions(
             base_options=self._base(bundle),
             running_mode=self._mode,
             num_hands=2,
-            min_hand_detection_confidence=sure.hand_detection,
-            min_hand_presence_confidence=sure.hand_presence,
-            min_tracking_confidence=sure.hand_tracking,
+            min_hand_detection_confidence=thresholds.hand_detection,
+            min_hand_presence_confidence=thresholds.hand_presence,
+            min_tracking_confidence=thresholds.hand_tracking,
         )
         return self._kind(vision.HandLandmarker).create_from_options(options)
 
-    def _make_region(self, bundle: bytes) -> Any:
-        vision, sure = self._mp.tasks.vision, self._settings.confidence
+    def _make_hand_in(self, bundle: bytes) -> Any:
+        vision, thresholds = self._mp.tasks.vision, self._settings.confidence
         options = vision.HandLandmarkerOptions(
             base_options=self._base(bundle),
-            min_hand_presence_confidence=SECOND_LOOK_PRESENCE * sure.hand_presence,
+            min_hand_presence_confidence=SECOND_LOOK_PRESENCE * thresholds.hand_presence,
         )
         return self._kind(vision.HandLandmarker).create_from_options(options)
 
@@ -170,9 +173,23 @@ class Landmarker:
         Returns:
             The hand, with x, y and z in this picture's widths and heights.
         """
-        if self._region is None:
+        if self._hand_in is None:
             return None
-        return next(iter(self._reader.hands(self._region, self._picture(image), None)), None)
+        return next(iter(self._reader.hands(self._hand_in, self._picture(image), None)), None)
+
+    def face_in(self, image: RGB) -> Points | None:
+        """The landmarks of the face in a picture of a head; None where it shows none, or faces are not asked for.
+
+        Independent of all other pictures, in video mode too.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, contiguous.
+
+        Returns:
+            (478, 3), with x and y in this picture's widths and heights.
+        """
+        landmarker = self._face_in if self._video else self._face
+        return None if landmarker is None else self._reader.face(landmarker, self._picture(image), None)
 
     def _detect(self, image: RGB, clock: int) -> Detection:
         self._last = clock
@@ -190,7 +207,7 @@ class Landmarker:
 
     def close(self) -> None:
         """Close the landmarkers; safe to call twice. One that has failed says so again when it is closed: not here."""
-        for name in ("_pose", "_face", "_hands", "_region"):
+        for name in ("_pose", "_face", "_hands", "_face_in", "_hand_in"):
             landmarker = getattr(self, name, None)
             if landmarker is not None:
                 setattr(self, name, None)
@@ -224,6 +241,6 @@ def in_calling_thread(landmarker: Any) -> Any:
 
 
 def needs_pose(settings: LandmarksConfig) -> bool:
-    """Whether the pose has to be found: for itself, or to place hands by its wrists."""
+    """Whether the pose has to be found: for itself, to know the signer's face, or to place hands by its wrists."""
     placing = settings.assign_hands == "pose" or settings.recover_hands
-    return "pose" in settings.parts or ("hands" in settings.parts and placing)
+    return not {"pose", "face"}.isdisjoint(settings.parts) or placing

@@ -1,7 +1,7 @@
 """Two ways to run a MediaPipe landmarker and read what it found as arrays; they find the same.
 
-`ReadsResults` uses the public API of every release. It wraps each landmark in a Python object, the world landmarks
-too, which nobody reads: a tenth of a frame's time in video mode. `ReadsPackets` reads the same packets of the graph
+`ResultReader` uses the public API of every release. It wraps each landmark in a Python object, the world landmarks
+too, which nobody reads: a tenth of a frame's time in video mode. `PacketReader` reads the same packets of the graph
 directly, where a release has them (0.10).
 """
 
@@ -36,7 +36,7 @@ class Reader(Protocol):
         """The hands."""
 
 
-class ReadsResults:
+class ResultReader:
     """Reads the result objects of the public API."""
 
     def pose(self, landmarker: Any, image: Any, clock: int | None) -> Points | None:
@@ -57,7 +57,7 @@ class ReadsResults:
         return landmarker.detect(image) if clock is None else landmarker.detect_for_video(image, clock)
 
 
-class ReadsPackets:
+class PacketReader:
     """Reads the packets of the graph, as `detect` and `detect_for_video` of mediapipe 0.10 do inside."""
 
     def __init__(self, creator: Any, getter: Any, whole_picture: Any) -> None:
@@ -97,15 +97,15 @@ def reader_for(mediapipe: Any) -> Reader:
     """The fastest reader that an installed MediaPipe allows."""
     base = mediapipe.tasks.vision.PoseLandmarker
     if not (hasattr(base, "_process_image_data") and hasattr(base, "_process_video_data")):
-        return ReadsResults()
+        return ResultReader()
     try:
         from mediapipe.python import packet_creator, packet_getter
         from mediapipe.tasks.python.components.containers.rect import NormalizedRect
 
         whole = NormalizedRect(rotation=0, x_center=0.5, y_center=0.5, width=1, height=1).to_pb2()
     except (ImportError, AttributeError):
-        return ReadsResults()
-    return ReadsPackets(packet_creator, packet_getter, whole)
+        return ResultReader()
+    return PacketReader(packet_creator, packet_getter, whole)
 
 
 def _first(lists: Any, columns: Columns) -> Points | None:

@@ -1,9 +1,9 @@
-"""The hands of a frame: placed by the pose's wrists, and looked for again where a wrist has none."""
+"""The hands of a frame: placed by the pose's wrists, and looked for again where one can be seen but was not found."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Protocol
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.landmarks.detection import Detection, Hand
+from kpsbatch.landmarks.found import LOOKED_AGAIN
 from kpsbatch.landmarks.hands import (
     POSE_INDEX,
     POSE_PINKY,
@@ -19,17 +20,15 @@ from kpsbatch.landmarks.hands import (
     SIDES,
     Side,
     fits,
+    hand_can_be_seen,
     place_by_label,
     place_by_pose,
-    shoulder_width,
     sides_to_look_again,
-    wrist_in_frame,
 )
+from kpsbatch.landmarks.regions import Region, cut_out, points_to_frame, shoulder_width
 
 RGB = NDArray[np.uint8]
 Vector = NDArray[np.float64]
-
-REGION_PIXELS = 256
 
 GUESSES = ((0.7, 1.0), (0.7, 0.5), (0.6, 0.5))
 """Regions to try around a wrist: side in shoulder widths; shift from the wrist, 1 being at the pose's knuckles."""
@@ -37,35 +36,14 @@ GUESSES = ((0.7, 1.0), (0.7, 0.5), (0.6, 0.5))
 STEADY = 0.3
 """A recovered hand must stay, on average over its joints, within this share of its size when looked at once more."""
 
+BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT)
+"""What the two looks see beyond the frame's edge: not the same, so that a hand can't come from there alone."""
+
 PALM_POINTS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The joints that MediaPipe computes the next region from (hand_landmarks_to_rect in its hand tracking graph)."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """A turned square of a frame, in pixels; it may reach over the frame's edge.
-
-    Attributes:
-        centre: x and y.
-        side: Its side.
-        up: Unit vector that points up in the region: where the fingers point.
-    """
-
-    centre: Vector
-    side: float
-    up: Vector
-
-    @property
-    def matrix(self) -> NDArray[np.float64]:
-        """(2, 3): maps a pixel of the cut-out region to the frame."""
-        scale = self.side / REGION_PIXELS
-        right = np.array([-self.up[1], self.up[0]])
-        linear = np.column_stack([right, -self.up]) * scale
-        middle = (REGION_PIXELS - 1) / 2
-        return np.column_stack([linear, self.centre - linear @ [middle, middle]])
-
-
-class FindsHandIn(Protocol):
+class HandFinder(Protocol):
     """What can find the landmarks of a hand that fills a picture."""
 
     def hand_in(self, image: RGB) -> Hand | None:
@@ -73,9 +51,9 @@ class FindsHandIn(Protocol):
 
 
 def find_hands(
-    image: RGB, found: Detection, landmarker: FindsHandIn, settings: LandmarksConfig, counts: Counter[str]
+    image: RGB, found: Detection, landmarker: HandFinder, settings: LandmarksConfig, counts: Counter[str]
 ) -> dict[Side, Hand]:
-    """Place a frame's hands, and look again where a wrist in the frame has none.
+    """Place a frame's hands, and look again where one can be seen but was not found.
 
     Args:
         image: (H, W, 3) RGB, the frame.
@@ -101,23 +79,25 @@ def find_hands(
                 if hand := recover(image, side, slots, found.pose, landmarker):
                     slots[side] = hand
                     counts["recovered"] += 1
-        in_frame = [side for side in SIDES if wrist_in_frame(found.pose, side)]
-        counts["wrists"] += len(in_frame)
-        counts["wrists_without_hand"] += sum(side not in slots for side in in_frame)
+        shown = [side for side in SIDES if hand_can_be_seen(found.pose, side)]
+        counts["wrists"] += len(shown)
+        counts["wrists_without_hand"] += sum(side not in slots for side in shown)
     counts["detected"] += len(found.hands)
     counts["far"] += placement.far
     counts["twice"] += placement.twice
+    counts["outside"] += placement.outside
     counts["relabelled"] += placement.relabelled
     counts[("none", "one", "both")[len(slots)]] += 1
     return slots
 
 
 def recover(
-    image: RGB, side: Side, slots: dict[Side, Hand], pose: NDArray[np.float32], landmarker: FindsHandIn
+    image: RGB, side: Side, slots: dict[Side, Hand], pose: NDArray[np.float32], landmarker: HandFinder
 ) -> Hand | None:
     """Look for a hand where the pose hints at it, enlarged and turned upright.
 
-    A first look gives a better region, a second one the landmarks; only where both agree is there a hand.
+    A first look gives a better region, a second one the landmarks; only where both agree is there a hand. Beyond the
+    frame's edge they see different things: two looks at one black border agree about a hand that nobody sees.
 
     Args:
         image: (H, W, 3) RGB, the frame.
@@ -131,10 +111,10 @@ def recover(
         guess = guess_region(pose, side, side_length, shift, width, height)
         if not (0 <= guess.centre[0] <= width and 0 <= guess.centre[1] <= height):
             continue  # most of such a hand is outside the frame
-        first = look_at(image, guess, landmarker)
+        first = look_at(image, guess, landmarker, BORDERS[0])
         if first is None:
             continue
-        second = look_at(image, region_of(first, width, height), landmarker)
+        second = look_at(image, region_of(first, width, height), landmarker, BORDERS[1])
         steady = second is not None and is_steady(first, second, width, height)
         if second is not None and steady and fits(second, side, slots, pose, width, height):
             return second
@@ -163,27 +143,15 @@ def region_of(hand: Hand, width: int, height: int) -> Region:
     return Region(x * right + y * up, 2.0 * float(max(size.max(), 1.0)), up)
 
 
-def look_at(image: RGB, region: Region, landmarker: FindsHandIn) -> Hand | None:
-    """Find the hand that fills a region; in the frame's units, z scaled alike."""
-    hand = landmarker.hand_in(cut_out(image, region))
+def look_at(image: RGB, region: Region, landmarker: HandFinder, border: int) -> Hand | None:
+    """Find the hand that fills a region; in the frame's units. For `border` see `cut_out`."""
+    hand = landmarker.hand_in(cut_out(image, region, border))
     return None if hand is None else to_frame(hand, region, image.shape[1], image.shape[0])
 
 
-def cut_out(image: RGB, region: Region) -> RGB:
-    """The (256, 256, 3) picture of a region; black beyond the frame's edge."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(image, region.matrix, (REGION_PIXELS, REGION_PIXELS), flags=flags)
-    return np.asarray(picture, dtype=np.uint8)
-
-
 def to_frame(hand: Hand, region: Region, width: int, height: int) -> Hand:
-    """Map a hand from a region's units to the frame's; z, which is in picture widths, is scaled alike."""
-    pixels = hand.points[:, :2].astype(np.float64) * REGION_PIXELS - 0.5
-    matrix = region.matrix
-    points = np.empty_like(hand.points)
-    points[:, :2] = (pixels @ matrix[:, :2].T + matrix[:, 2] + 0.5) / (width, height)
-    points[:, 2] = hand.points[:, 2] * region.side / width
-    return Hand(points, hand.label, hand.score)
+    """Map a hand from a region's units to the frame's."""
+    return replace(hand, points=points_to_frame(hand.points, region, width, height), how=LOOKED_AGAIN)
 
 
 def is_steady(first: Hand, second: Hand, width: int, height: int) -> bool:

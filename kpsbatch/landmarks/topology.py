@@ -84,8 +84,9 @@ class Topology:
     )
 
 
-# Indices that the adjusted coordinates and the hand slots need (MediaPipe's numbering).
+# Indices that the adjusted coordinates, the face and the hand slots need (MediaPipe's numbering).
 POSE_NOSE: Final = 0
+POSE_LEFT_EAR, POSE_RIGHT_EAR = 7, 8
 POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER = 11, 12
 POSE_LEFT_WRIST, POSE_RIGHT_WRIST = 15, 16
 POSE_LEFT_PINKY, POSE_RIGHT_PINKY = 17, 18

@@ -14,7 +14,7 @@ from kpsbatch.config import Config
 if TYPE_CHECKING:
     from kpsbatch.landmarks.bundles import Bundle
 
-VALUES_VERSION = 1
+VALUES_VERSION = 2
 """Counts up when a release computes other values from the same settings."""
 
 UNKNOWN = "unknown"
@@ -41,13 +41,14 @@ def settings_of(config: Config) -> dict[str, Any]:
     """The part of the settings that the config alone tells: no models are looked for."""
     return {
         "values_version": VALUES_VERSION,
+        "dataset": {"mirrored": config.dataset.mirrored},
         "landmarks": config.landmarks.model_dump(mode="json", exclude={"models"}),
         "output": {"dtype": config.output.dtype},
     }
 
 
 def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
-    """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
+    """Collect everything that changes values: the landmarks section, mirroring, dtype, models by hash, versions."""
     settings = {
         "mediapipe": mediapipe_version,
         "models": {part: bundle.sha256 for part, bundle in sorted(bundles.items())},

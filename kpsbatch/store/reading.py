@@ -27,7 +27,7 @@ def load(path: Path | str) -> dict[str, NDArray[Any]]:
     """Read an output file.
 
         for video, keypoints in kpsbatch.load("karsl-kps/01-train/0007.npz").items():
-            hands_missing = keypoints[:, kpsbatch.Topology.RIGHT_HAND, 3].max(axis=1) == 0
+            hands_missing = ~keypoints[:, kpsbatch.Topology.RIGHT_HAND].any(axis=(1, 2))
 
     Returns:
         (T, 184, 4) for each video name, in the order of the file; every byte was checked against its checksum.

@@ -27,6 +27,7 @@ class VideoJob:
     """Opens the landmarkers once in a worker; a task is one video."""
 
     settings: LandmarksConfig
+    mirrored: bool
     bundles: Mapping[str, Bundle]
     dtype: str
     max_bad_frames: float
@@ -36,7 +37,9 @@ class VideoJob:
     def of(cls, config: Config, bundles: Mapping[str, Bundle]) -> VideoJob:
         """The job that a config asks for."""
         run = config.run
-        return cls(config.landmarks, bundles, config.output.dtype, run.max_bad_frames, run.max_pixels)
+        return cls(
+            config.landmarks, config.dataset.mirrored, bundles, config.output.dtype, run.max_bad_frames, run.max_pixels
+        )
 
     def open(self) -> None:
         """Load the landmarkers.
@@ -71,6 +74,7 @@ class VideoJob:
                 frames,
                 self._landmarker,
                 self.settings,
+                mirrored=self.mirrored,
                 dtype=self.dtype,
                 max_bad_frames=self.max_bad_frames,
                 on_frame=heartbeat,
