@@ -79,7 +79,7 @@ def make_anchors(side: int, layers: list[tuple[int, int]]) -> Floats:
         middles = (np.arange(cells) + 0.5) / cells
         x, y = np.meshgrid(middles, middles)
         centres.append(np.repeat(np.column_stack([x.ravel(), y.ravel()]), count, axis=0))
-    return np.concatenate(centres).astype(np.float32, copy=False)
+    return np.asarray(np.concatenate(centres), np.float32)
 
 
 def pose_detector() -> Floats:

@@ -32,7 +32,7 @@ from kpsbatch.landmarks.clip.squares import (
     turned_square,
 )
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
-from kpsbatch.landmarks.second_look import Region
+from kpsbatch.landmarks.regions import Region
 
 KEPT = (0.08, 1.15, 8.0)
 """A square is kept while the one that the mesh asks for differs by less: share of its side, factor, degrees."""

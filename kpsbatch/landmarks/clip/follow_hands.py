@@ -1,4 +1,4 @@
-"""The signer's hands through a clip: each followed from frame to frame, searched at the pose's wrist where that fails."""
+"""The signer's hands through a clip: followed from frame to frame, searched at the pose's wrist where that fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.clip.squares import moved
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.hands import POSE_WRIST, SIDES, Side
-from kpsbatch.landmarks.second_look import Region
+from kpsbatch.landmarks.regions import Region
 
 GUESSES = ((0.7, 1.0), (1.0, 1.0), (0.7, 0.5))
 """Squares to try at a wrist: side in units of the body; shift from the wrist, 1 being at the pose's knuckles."""

@@ -11,13 +11,20 @@ from kpsbatch.landmarks.clip.squares import cut, far_apart, palm_square, to_pixe
 from kpsbatch.landmarks.detection import Hand
 from kpsbatch.landmarks.found import DETECTED, Letter
 from kpsbatch.landmarks.hands import MAX_WRIST_DISTANCE, POSE_INDEX, POSE_PINKY, POSE_WRIST, Side, is_same_hand
-from kpsbatch.landmarks.second_look import Region, region_of
+from kpsbatch.landmarks.regions import Region
+from kpsbatch.landmarks.second_look import region_of
 
 LOOK_AGAIN = (0.12, 1.25, 20.0)
 """A hand is looked at once more where the square that it asks for differs by more: share of its side, factor, degrees.
 
 The network was trained on squares that are off by about as much.
 """
+
+DOUBTFUL_DISTANCE = 0.2
+"""A hand that needs two looks must be this near to the pose's wrist, in units of the body; hands are by 0.07 mostly."""
+
+THINNEST = 0.1
+"""Its palm must be this broad, in lengths of the palm."""
 
 LEAST_INSIDE = 0.5
 """Share of a hand's joints that must be in the frame."""
@@ -66,11 +73,14 @@ def look_and_confirm(
     wanted = hand_square(first.points)
     enough = sure and first.presence >= presence
     if enough and not far_apart(square, wanted, *LOOK_AGAIN):
-        return first if is_hand_of(first, side, moment) else None
+        return first if is_hand_of(first, side, moment, MAX_WRIST_DISTANCE) else None
     again = look_at_hand(moment.image, wanted, networks, how)
-    if again.presence >= AGREED_PRESENCE * presence and (enough or agree(first, again, moment.size)):
-        return again if is_hand_of(again, side, moment) else None
-    return first if enough and is_hand_of(first, side, moment) else None
+    if enough:
+        best = again if again.presence >= AGREED_PRESENCE * presence else first
+        return best if is_hand_of(best, side, moment, MAX_WRIST_DISTANCE) else None
+    if again.presence < AGREED_PRESENCE * presence or not agree(first, again, moment.size):
+        return None
+    return again if is_hand_of(again, side, moment, DOUBTFUL_DISTANCE) and not is_line(again.points) else None
 
 
 def hand_square(points: Pixels) -> Region:
@@ -111,18 +121,27 @@ def palm_squares(moment: Moment, side: Side, networks: Networks, least_score: fl
     return [square for _, square in sorted(squares, key=lambda pair: pair[0])]
 
 
-def is_hand_of(look: Look, side: Side, moment: Moment) -> bool:
-    """Whether what a look shows can be this side's hand of the signer, mostly inside the frame."""
+def is_hand_of(look: Look, side: Side, moment: Moment, distance: float) -> bool:
+    """Whether what a look shows can be this side's hand of the signer, mostly inside the frame.
+
+    Args:
+        look: The look.
+        side: Whose hand it must be.
+        moment: The frame.
+        distance: In units of the body: it may be so far from the pose's wrist.
+    """
     if moment.pose is None:
         return False
     unit = body_unit(moment.pose.points)
     size = hand_size(look.points) / unit
     away = wrist_distance(look, moment, side)
-    return (
-        away <= MAX_WRIST_DISTANCE
-        and SMALLEST <= size <= LARGEST
-        and share_inside(look.points, moment.size) >= LEAST_INSIDE
-    )
+    return away <= distance and SMALLEST <= size <= LARGEST and share_inside(look.points, moment.size) >= LEAST_INSIDE
+
+
+def is_line(points: Pixels) -> bool:
+    """Whether a hand's palm is as thin as a line, as a forearm looks to the hand network."""
+    breadth, length = points[5, :2] - points[17, :2], points[9, :2] - points[0, :2]
+    return float(np.hypot(*breadth)) < THINNEST * float(np.hypot(*length))
 
 
 def wrist_distance(look: Look, moment: Moment, side: Side) -> float:

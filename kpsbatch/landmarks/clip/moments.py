@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.found import Letter
 from kpsbatch.landmarks.hands import Side
-from kpsbatch.landmarks.second_look import Region
+from kpsbatch.landmarks.regions import Region
 
 RGB = NDArray[np.uint8]
 Pixels = NDArray[np.float64]

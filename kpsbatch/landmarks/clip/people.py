@@ -9,7 +9,7 @@ from kpsbatch.landmarks.clip.moments import RGB, Look, body_unit
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.clip.squares import circle_square, cut, to_pixels, upright_square
 from kpsbatch.landmarks.found import DETECTED, Letter
-from kpsbatch.landmarks.second_look import Region
+from kpsbatch.landmarks.regions import Region
 
 HIPS, ABOVE = 33, 34
 """Landmarks of the pose network that give the next square: the hips' middle, and a point on the person's circle."""

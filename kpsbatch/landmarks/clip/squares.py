@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.second_look import Region
+from kpsbatch.landmarks.regions import Region
 
 RGB = NDArray[np.uint8]
 Floats = NDArray[Any]
