@@ -138,11 +138,9 @@ def hand_can_be_seen(pose: Points, side: Side) -> bool:
 def fits(hand: Hand, side: Side, slots: dict[Side, Hand], pose: Points, width: int, height: int) -> bool:
     """Whether a recovered hand may take a side's slot.
 
-    It must be mostly inside the frame, near that side's pose wrist, nearer to it than to the other wrist if that has no
-    hand either, and must not be the hand that is placed already.
+    It must be near that side's pose wrist, nearer to it than to the other wrist if that has no hand either, and must
+    not be the hand that is placed already.
     """
-    if not mostly_in_frame(hand.points):
-        return False
     distances = wrist_distances(hand, pose, width, height)
     other: Side = "left" if side == "right" else "right"
     if distances[side] > MAX_WRIST_DISTANCE or (other not in slots and distances[other] < distances[side]):

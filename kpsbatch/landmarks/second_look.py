@@ -25,7 +25,14 @@ from kpsbatch.landmarks.hands import (
     place_by_pose,
     sides_to_look_again,
 )
-from kpsbatch.landmarks.regions import Region, cut_out, points_to_frame, shoulder_width
+from kpsbatch.landmarks.regions import (
+    Region,
+    cut_out,
+    in_frame,
+    mostly_in_frame,
+    points_to_frame,
+    shoulder_width,
+)
 
 RGB = NDArray[np.uint8]
 Vector = NDArray[np.float64]
@@ -35,6 +42,9 @@ GUESSES = ((0.7, 1.0), (0.7, 0.5), (0.6, 0.5))
 
 STEADY = 0.3
 """A recovered hand must stay, on average over its joints, within this share of its size when looked at once more."""
+
+STEADY_AT_EDGE = 0.1
+"""The same for a hand that the frame's edge cuts off: of rendered hands all that were farther off were wrong."""
 
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT)
 """What the two looks see beyond the frame's edge: not the same, so that a hand can't come from there alone."""
@@ -115,8 +125,11 @@ def recover(
         if first is None:
             continue
         second = look_at(image, region_of(first, width, height), landmarker, BORDERS[1])
-        steady = second is not None and is_steady(first, second, width, height)
-        if second is not None and steady and fits(second, side, slots, pose, width, height):
+        if second is None or not is_steady(first, second, width, height):
+            continue
+        if not mostly_in_frame(second.points):
+            return None  # the hand is there, below the frame's edge: other regions would only press it into the frame
+        if fits(second, side, slots, pose, width, height):
             return second
     return None
 
@@ -155,10 +168,11 @@ def to_frame(hand: Hand, region: Region, width: int, height: int) -> Hand:
 
 
 def is_steady(first: Hand, second: Hand, width: int, height: int) -> bool:
-    """Whether two looks at one hand agree."""
+    """Whether two looks at one hand agree, more strictly where the frame's edge cuts it off."""
     a, b = (hand.points[:, :2] * (width, height) for hand in (first, second))
     size = max(float(np.linalg.norm(np.ptp(b, axis=0))), 1.0)
-    return float(np.linalg.norm(a - b, axis=1).mean()) <= STEADY * size
+    most = STEADY if in_frame(second.points).all() else STEADY_AT_EDGE
+    return float(np.linalg.norm(a - b, axis=1).mean()) <= most * size
 
 
 def _unit(vector: Vector) -> Vector:
