@@ -18,8 +18,8 @@ from kpsbatch.landmarks.clip.smooth import REACH, smooth
 from kpsbatch.landmarks.found import Letter
 from kpsbatch.landmarks.hands import SIDES, Side
 
-STRETCH_BYTES = 192 << 20
-"""Of the frames that are kept at once: 1000 of 256x256, 200 of 640x480, 30 of 1920x1080."""
+STRETCH_BYTES = 96 << 20
+"""Of the frames that are kept at once: 512 of 256x256, 109 of 640x480, 36 of 1280x720."""
 
 LONGEST, SHORTEST = 600, 16
 """Frames of a stretch."""
