@@ -19,10 +19,13 @@ PROBE_EVERY, MOST_PROBES = 20, 6
 """A stretch is searched for people about every so many frames, evenly spread, in so many frames at most."""
 
 MORE_PROBES = 12
-"""Frames that are searched where those did not all show just one person."""
+"""Frames that are searched where those show more than one person."""
 
 GAP_STEP = 6
 """In frames without the signer, every so many frames are searched."""
+
+WINDOW = 0.5
+"""Where nobody is known yet, gaps are searched for people whose square is at least this share of the shorter side."""
 
 KEPT = (0.06, 1.12, 6.0)
 """A square is kept while the one that the landmarks ask for differs by less: share of its side, factor, degrees.
@@ -75,9 +78,10 @@ def cast_roles(
                 people[frame] = find_people(image, networks, sure.pose_detection, sure.pose_presence)
 
     probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
-    if max(map(len, people.values())) != 1 or min(map(len, people.values())) != 1:
-        probe(MORE_PROBES)
     tracks = link(people)
+    if len(tracks) > 1:
+        probe(MORE_PROBES)
+        tracks = link(people)
     signer = choose(tracks, moments[start].size)
     if signer is None:
         return []
@@ -138,8 +142,11 @@ def search_gap(moments: Sequence[Moment], gap: range, cast: Cast, networks: Netw
     for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
         if moments[frame].pose is not None:
             continue
-        people = find_people(moments[frame].image, networks, sure.pose_detection, sure.pose_presence)
-        signer = recognise(people, frame, nearest_pose(moments, frame) or cast.signer, cast)
+        known = nearest_pose(moments, frame) or cast.signer
+        image = moments[frame].image
+        smallest = known.square.side if known else WINDOW * min(image.shape[:2])
+        people = find_people(image, networks, sure.pose_detection, sure.pose_presence, smallest)
+        signer = recognise(people, frame, known, cast)
         if signer is not None:
             moments[frame].pose = signer
             follow_both_ways(moments, frame, networks, sure)

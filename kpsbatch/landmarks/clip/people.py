@@ -17,6 +17,9 @@ HIPS, ABOVE = 33, 34
 WIDE = 1.6
 """Longer sides of a frame over its shorter one from which on people are looked for in windows too."""
 
+SEEN = 0.3
+"""A person whose square is at least this share of a searched square is seen in it."""
+
 SAME_PERSON = 0.5
 """Poses whose shoulders' middles are nearer than this, in units of the body, are one person."""
 
@@ -54,7 +57,9 @@ def pose_square(look: Look) -> Region:
     return circle_square(look.points[HIPS, :2], look.points[ABOVE, :2])
 
 
-def find_people(image: RGB, networks: Networks, detection: float, presence: float) -> list[Look]:
+def find_people(
+    image: RGB, networks: Networks, detection: float, presence: float, smallest: float | None = None
+) -> list[Look]:
     """Everybody in a frame, the surest first; in windows where the whole frame shows nobody, or is very wide or high.
 
     Args:
@@ -62,14 +67,9 @@ def find_people(image: RGB, networks: Networks, detection: float, presence: floa
         networks: The networks.
         detection: Least score of the detector.
         presence: Least presence of a pose.
+        smallest: Side of the square of the smallest person that is searched, in pixels; None searches the small too.
     """
-    height, width = image.shape[:2]
-    short = min(width, height)
-    whole, parts = [whole_frame(width, height)], windows(width, height, short)
-    wide = max(width, height) > WIDE * short
-    squares = [whole + parts] if wide else [whole, parts] if len(parts) > 1 else [whole]
-    squares.append(windows(width, height, short / 2))
-    for group in squares:
+    for group in search_squares(image.shape[1], image.shape[0], smallest):
         people: list[Look] = []
         for square in group:
             for person in find_squares(image, square, networks, detection):
@@ -79,6 +79,21 @@ def find_people(image: RGB, networks: Networks, detection: float, presence: floa
         if people:
             return people
     return []
+
+
+def search_squares(width: int, height: int, smallest: float | None = None) -> list[list[Region]]:
+    """Parts of a frame to search for people, in groups: the next group where one shows nobody.
+
+    The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
+    """
+    short, long = min(width, height), max(width, height)
+    whole, parts = [whole_frame(width, height)], windows(width, height, short)
+    groups = [whole + parts] if long > WIDE * short else [whole, parts] if len(parts) > 1 else [whole]
+    groups.append(windows(width, height, short / 2))
+    if smallest is None:
+        return groups
+    sides = [group[-1].side for group in groups]
+    return [group for group, larger in zip(groups, [np.inf, *sides], strict=False) if smallest < SEEN * larger]
 
 
 def chest(pose: NDArray[np.float64]) -> NDArray[np.float64]:
