@@ -18,7 +18,7 @@ from kpsbatch.landmarks.found import TRACKED
 PROBE_EVERY, MOST_PROBES = 20, 6
 """A stretch is searched for people about every so many frames, evenly spread, in so many frames at most."""
 
-MORE_PROBES = 12
+MORE_PROBES = 8
 """Frames that are searched where those show more than one person."""
 
 GAP_STEP = 6
@@ -146,7 +146,7 @@ def search_gap(moments: Sequence[Moment], gap: range, cast: Cast, networks: Netw
         image = moments[frame].image
         smallest = known.square.side if known else WINDOW * min(image.shape[:2])
         people = find_people(image, networks, sure.pose_detection, sure.pose_presence, smallest)
-        signer = recognise(people, frame, known, cast)
+        signer = recognise(people, known, cast.others)
         if signer is not None:
             moments[frame].pose = signer
             follow_both_ways(moments, frame, networks, sure)
@@ -158,19 +158,22 @@ def nearest_pose(moments: Sequence[Moment], frame: int) -> Look | None:
     return moments[min(known, key=lambda number: abs(number - frame))].pose if known else None
 
 
-def recognise(people: Sequence[Look], frame: int, known: Look | None, cast: Cast) -> Look | None:
-    """The signer among the people of a frame: not nearer to where another person was seen than to the signer's place.
+def recognise(people: Sequence[Look], known: Look | None, others: Sequence[Track]) -> Look | None:
+    """The signer among the people of a frame: who is nearest to the signer's place and not nearer to another's.
 
-    Nobody is known yet: the surest one.
+    Args:
+        people: Of the frame, the surest first.
+        known: The signer's known pose that is nearest in time; None takes the surest.
+        others: The other people of the clip.
     """
     if known is None:
         return people[0] if people else None
     best: tuple[float, Look | None] = (float("inf"), None)
     for look in people:
-        others = [track.nearest(frame) for track in cast.others]
         away = distance(look, known)
-        if away < min([distance(look, other) for other in others], default=float("inf")):
-            best = min(best, (away, look), key=lambda option: option[0])
+        theirs = [distance(look, other) for track in others for other in track.looks.values()]
+        if away < min([*theirs, best[0]]):
+            best = away, look
     return best[1]
 
 

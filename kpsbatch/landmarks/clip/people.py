@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.landmarks.clip.moments import RGB, Look, body_unit
 from kpsbatch.landmarks.clip.networks import Networks
-from kpsbatch.landmarks.clip.squares import circle_square, cut, to_pixels, upright_square
+from kpsbatch.landmarks.clip.squares import circle_square, cut, far_apart, to_pixels, upright_square
 from kpsbatch.landmarks.found import DETECTED, Letter
 from kpsbatch.landmarks.regions import Region
 
@@ -19,6 +19,9 @@ WIDE = 1.6
 
 SEEN = 0.3
 """A person whose square is at least this share of a searched square is seen in it."""
+
+SAME_SQUARE = (0.15, 1.3, 20.0)
+"""Squares that differ by less (share of the side, factor, degrees) show one person, found in two windows."""
 
 SAME_PERSON = 0.5
 """Poses whose shoulders' middles are nearer than this, in units of the body, are one person."""
@@ -71,8 +74,10 @@ def find_people(
     """
     for group in search_squares(image.shape[1], image.shape[0], smallest):
         people: list[Look] = []
-        for square in group:
-            for person in find_squares(image, square, networks, detection):
+        seen: list[Region] = []
+        for person in (found for square in group for found in find_squares(image, square, networks, detection)):
+            if all(far_apart(person, other, *SAME_SQUARE) for other in seen):
+                seen.append(person)
                 look = look_at_pose(image, person, networks, DETECTED)
                 if look.presence >= presence and not any(same_person(look.points, one.points) for one in people):
                     people.append(look)
