@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from kpsbatch.inspect.draw import (
     stack,
     tile,
 )
+from kpsbatch.inspect.letters import mark_letters
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.json_files import read_json
 from kpsbatch.store.npz import write_atomically
@@ -65,6 +66,7 @@ class Clip:
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
+        how: How each part of each frame was found, from the record (see found.py); empty where that is not known.
     """
 
     title: str
@@ -74,6 +76,7 @@ class Clip:
     aspect: float = 1.0
     frame_rate: float = 30.0
     max_pixels: int = 50_000_000
+    how: Mapping[str, str] = field(default_factory=dict)
 
 
 class Drawn(NamedTuple):
@@ -165,6 +168,7 @@ def clip_of_unit(
         _aspect(record, name),
         config.landmarks.frame_rate,
         config.run.max_pixels,
+        record.get("videos", {}).get(name, {}).get("how", {}),
     )
 
 
@@ -268,6 +272,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         shape = canvas.shape
         drawn = draw_keypoints(canvas, place_adjusted(keypoints, clip.aspect) if clip.adjusted else keypoints)
         mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [])
+        mark_letters(drawn, clip.how, number)
         yield Drawn(drawn, number, timestamp)
 
 
