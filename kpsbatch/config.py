@@ -303,7 +303,7 @@ class LandmarksConfig(Section):
     """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash)."""
 
     models: AnyPath | None = None
-    running_mode: Literal["image", "video"] = "image"
+    running_mode: Literal["image", "video", "clip"] = "image"
     coordinates: Literal["image", "adjusted"] = "image"
     parts: Annotated[
         tuple[Literal["pose", "face", "hands"], ...],
@@ -317,6 +317,16 @@ class LandmarksConfig(Section):
     frame_rate: Annotated[float, Field(gt=0, le=1000)] = 30.0
     decode: Literal["full", "fast"] = "full"
     delegate: Literal["cpu", "gpu"] = "cpu"
+
+    @model_validator(mode="after")
+    def _clip_places_hands_by_the_pose(self) -> LandmarksConfig:
+        if self.running_mode == "clip" and (self.assign_hands == "label" or not self.recover_hands):
+            setting = "assign_hands: label" if self.assign_hands == "label" else "recover_hands: false"
+            raise ValueError(
+                f"running_mode: clip follows hands by the pose and always looks again (got {setting}); "
+                "leave that out, or choose running_mode: image or video"
+            )
+        return self
 
 
 class OutputConfig(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frames import RGB, Frame
 from kpsbatch.errors import DatasetError
+from kpsbatch.landmarks.clip.whole_clip import WholeClip
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.faces import FACE_COUNTS, find_face
 from kpsbatch.landmarks.found import DETECTED, TRACKED, Letter, how_found, is_found
@@ -56,11 +57,20 @@ class VideoKeypoints:
 class FrameByFrame:
     """Finds the signer in the frames of one video, one after the other: the running modes image and video."""
 
-    def __init__(self, landmarker: Landmarker, settings: LandmarksConfig) -> None:
-        self._landmarker, self._settings = landmarker, settings
+    def __init__(
+        self, landmarker: Landmarker, settings: LandmarksConfig, hands: Counter[str], faces: Counter[str]
+    ) -> None:
+        """Take the landmarkers, the settings, and what `HAND_COUNTS` and `FACE_COUNTS` are counted in."""
+        self._landmarker, self._settings, self._hands, self._faces = landmarker, settings, hands, faces
         self._before: Detection | None = None  # of the last frame that could be read
-        self.hands: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
-        self.faces: Counter[str] = Counter(dict.fromkeys(FACE_COUNTS, 0))
+
+    def rows(self, frames: Iterable[Frame]) -> Iterator[tuple[NDArray[np.float32], dict[str, Letter]]]:
+        """Of each frame its (184, 4) keypoints and the letter of each part that was found; zeros where unreadable."""
+        for frame in frames:
+            if frame.image is None:
+                yield np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), {}
+            else:
+                yield self.keypoints(frame.image, frame.timestamp)
 
     def keypoints(self, image: RGB, timestamp: int) -> tuple[NDArray[np.float32], dict[str, Letter]]:
         """One frame's (184, 4) keypoints, and the letter of each part that was found.
@@ -80,10 +90,10 @@ class FrameByFrame:
         pose = found.pose if "pose" in self._settings.parts else None
         if pose is not None:
             how["pose"] = self._letter("pose")
-        face = find_face(image, found, self._landmarker, self.faces) if "face" in self._settings.parts else None
+        face = find_face(image, found, self._landmarker, self._faces) if "face" in self._settings.parts else None
         if face is not None:
             how["face"] = self._letter("face") if face[1] == DETECTED else face[1]
-        slots = find_hands(image, found, self._landmarker, self._settings, self.hands)
+        slots = find_hands(image, found, self._landmarker, self._settings, self._hands)
         how |= {f"{side}_hand": hand.how for side, hand in slots.items()}
         self._before = found
         row = frame_keypoints(
@@ -136,46 +146,73 @@ def extract(
     """
     rows: list[NDArray[np.float32]] = []
     how: list[Mapping[str, Letter]] = []
-    bad: list[Frame] = []
-    sizes: Counter[str] = Counter()
-    in_landmarkers = in_decoding = 0.0
-    started = asked = time.perf_counter()
-    signer = FrameByFrame(landmarker, settings)
-    for frame in frames:
-        in_decoding += time.perf_counter() - asked
-        row, letters = np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), dict[str, Letter]()
-        if frame.image is None:
-            bad.append(frame)
-        else:
-            before = time.perf_counter()
-            image = np.ascontiguousarray(frame.image[:, ::-1]) if mirrored else frame.image
-            row, letters = signer.keypoints(image, frame.timestamp)
-            sizes["{1}x{0}".format(*image.shape)] += 1
-            in_landmarkers += time.perf_counter() - before
+    hands: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
+    faces: Counter[str] = Counter(dict.fromkeys(FACE_COUNTS, 0))
+    started = time.perf_counter()
+    pictures = Pictures(frames, mirrored=mirrored)
+    signer: FrameByFrame | WholeClip
+    if landmarker.networks is not None:
+        signer = WholeClip(landmarker.networks, settings, hands, faces)
+    else:
+        signer = FrameByFrame(landmarker, settings, hands, faces)
+    for row, letters in signer.rows(pictures):
         rows.append(row)
         how.append(letters)
         if on_frame is not None:
             on_frame()
-        asked = time.perf_counter()
+    bad = pictures.bad
     check_readable(bad, len(rows), max_bad_frames)
     keypoints = np.stack(rows)
     if mirrored:
         keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted")
-    seconds = {"total": time.perf_counter() - started, "landmarkers": in_landmarkers, "decoding": in_decoding}
+    total = time.perf_counter() - started
+    seconds = {"total": total, "landmarkers": total - pictures.seconds, "decoding": pictures.seconds}
     return VideoKeypoints(
         keypoints.astype(dtype, copy=False),
         {
             "frames": len(rows),
             "bad_frames": len(bad),
             "bad_examples": [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]],
-            "sizes": dict(sizes),
+            "sizes": dict(pictures.sizes),
             "found": {name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()},
             "how": how_found(how),
-            "hands": dict(signer.hands),
-            "faces": dict(signer.faces),
+            "hands": dict(hands),
+            "faces": dict(faces),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
         },
     )
+
+
+class Pictures:
+    """The frames of a video as they are read, flipped where they are mirror images.
+
+    Attributes:
+        bad: Frames that can't be read.
+        sizes: How many frames have each size, such as "256x256".
+        seconds: Spent on reading and decoding.
+    """
+
+    def __init__(self, frames: Iterable[Frame], *, mirrored: bool) -> None:
+        self._frames, self._mirrored = frames, mirrored
+        self.bad: list[Frame] = []
+        self.sizes: Counter[str] = Counter()
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = iter(self._frames)
+        while True:
+            asked = time.perf_counter()
+            frame = next(frames, None)
+            self.seconds += time.perf_counter() - asked
+            if frame is None:
+                return
+            if frame.image is None:
+                self.bad.append(frame)
+                yield frame
+            else:
+                self.sizes["{1}x{0}".format(*frame.image.shape)] += 1
+                flipped = np.ascontiguousarray(frame.image[:, ::-1]) if self._mirrored else frame.image
+                yield replace(frame, image=flipped)
 
 
 def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None:

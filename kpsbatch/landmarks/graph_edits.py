@@ -65,12 +65,12 @@ def pose_landmark_network(network: bytes, *, prune: bool = True) -> bytes:
     Returns:
         The edited network; its landmarks are bit-identical to the original's.
     """
-    graph = _Graph(network)
+    graph = Graph(network)
     if prune:
         outputs = graph.main.outputs.tolist()
         outputs[_SEGMENTATION] = graph.gather("segmentation_not_computed", graph.main.inputs[0], [0], axis=3)
         graph.set_outputs(outputs)
-    graph.set_metadata(_image_metadata("pose_landmark_full", mean=0.0, std=255.0))
+    graph.set_metadata(image_metadata("pose_landmark_full", mean=0.0, std=255.0))
     return graph.pack()
 
 
@@ -86,7 +86,7 @@ def face_landmark_network(network: bytes) -> bytes:
     Returns:
         The edited network.
     """
-    graph = _Graph(network)
+    graph = Graph(network)
     tables = _refinement_tables()
     mesh_output, *refined_outputs, presence = graph.main.outputs.tolist()
 
@@ -112,7 +112,7 @@ def face_landmark_network(network: bytes) -> bytes:
     points = graph.concatenate("points", [xy, z], axis=1)
     landmarks = graph.reshape("landmarks", points, [1, 1, 1, 3 * (MESH_POINTS + 10)])
     graph.set_outputs([landmarks, presence])
-    graph.set_metadata(_image_metadata("face_landmark_with_attention", mean=0.0, std=255.0))
+    graph.set_metadata(image_metadata("face_landmark_with_attention", mean=0.0, std=255.0))
     return graph.pack()
 
 
@@ -129,7 +129,7 @@ def fixed_palm_detector(network: bytes) -> bytes:
     Returns:
         A network with the same input and outputs.
     """
-    graph = _Graph(network)
+    graph = Graph(network)
     corner = graph.main.inputs[0]
     for axis in (1, 2, 3):
         corner = graph.gather(f"corner_{axis}", corner, [0], axis)
@@ -159,10 +159,10 @@ def _fixed_palm() -> list[float]:
 
 def operator_count(network: bytes) -> int:
     """Count the operators of a TFLite network."""
-    return len(_Graph(network).main.operators)
+    return len(Graph(network).main.operators)
 
 
-class _Graph:
+class Graph:
     """A TFLite network taken apart, with the few ways to change it that the edits need.
 
     Tensors are handled by their index in the graph, as in the file format.
@@ -177,7 +177,7 @@ class _Graph:
         """Append RESHAPE; returns the new tensor."""
         options = self._fb.ReshapeOptionsT()
         options.newShape = shape
-        return self._append("RESHAPE", options, [tensor, self._constant(f"{name}/shape", shape)], name, shape)
+        return self.append("RESHAPE", options, [tensor, self.integers(f"{name}/shape", shape)], name, shape)
 
     def gather(self, name: str, tensor: int, indices: ArrayLike, axis: int) -> int:
         """Append GATHER of a fixed list of indices along `axis`; returns the new tensor."""
@@ -185,7 +185,7 @@ class _Graph:
         options.axis = axis
         shape = self.shape(tensor)
         shape[axis] = np.size(indices)
-        return self._append("GATHER", options, [tensor, self._constant(f"{name}/indices", indices)], name, shape)
+        return self.append("GATHER", options, [tensor, self.integers(f"{name}/indices", indices)], name, shape)
 
     def concatenate(self, name: str, tensors: list[int], axis: int) -> int:
         """Append CONCATENATION along `axis`; returns the new tensor."""
@@ -193,7 +193,7 @@ class _Graph:
         options.axis = axis
         shape = self.shape(tensors[0])
         shape[axis] = sum(self.shape(tensor)[axis] for tensor in tensors)
-        return self._append("CONCATENATION", options, tensors, name, shape)
+        return self.append("CONCATENATION", options, tensors, name, shape)
 
     def mean(self, name: str, tensor: int, axis: int) -> int:
         """Append MEAN over `axis`, which stays with length 1; returns the new tensor."""
@@ -201,17 +201,17 @@ class _Graph:
         options.keepDims = True
         shape = self.shape(tensor)
         shape[axis] = 1
-        return self._append("MEAN", options, [tensor, self._constant(f"{name}/axis", [axis])], name, shape)
+        return self.append("MEAN", options, [tensor, self.integers(f"{name}/axis", [axis])], name, shape)
 
     def multiply(self, name: str, tensor: int, values: ArrayLike) -> int:
         """Append MUL with a constant of the tensor's shape; returns the new tensor."""
-        inputs = [tensor, self._floats(f"{name}/values", values)]
-        return self._append("MUL", self._fb.MulOptionsT(), inputs, name, list(np.shape(values)))
+        inputs = [tensor, self.floats(f"{name}/values", values)]
+        return self.append("MUL", self._fb.MulOptionsT(), inputs, name, list(np.shape(values)))
 
     def add(self, name: str, tensor: int, values: ArrayLike) -> int:
         """Append ADD of a constant that the tensor is spread over; returns the new tensor."""
-        inputs = [self._floats(f"{name}/values", values), tensor]
-        return self._append("ADD", self._fb.AddOptionsT(), inputs, name, list(np.shape(values)))
+        inputs = [self.floats(f"{name}/values", values), tensor]
+        return self.append("ADD", self._fb.AddOptionsT(), inputs, name, list(np.shape(values)))
 
     def set_outputs(self, outputs: list[int]) -> None:
         """Make these tensors the outputs, and drop the operators that none of them depends on."""
@@ -237,18 +237,29 @@ class _Graph:
         return _pack(self._model, b"TFL3")
 
     def shape(self, tensor: int) -> list[int]:
+        """The lengths of a tensor's axes."""
         shape: list[int] = self.main.tensors[tensor].shape.tolist()
         return shape
 
-    def _append(self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int]) -> int:
-        output = self._tensor(name, shape, self._fb.TensorType.FLOAT32, buffer=0)
+    def append(self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int]) -> int:
+        """Append an operator with one float32 output; returns the new tensor.
+
+        Args:
+            kind: Its name in TFLite's list of built-in operators, such as "RESHAPE".
+            options: Its options; None for a kind that has none.
+            inputs: The tensors that it takes.
+            name: Of the new tensor.
+            shape: Of the new tensor.
+        """
+        output = self.new_tensor(name, shape, self._fb.TensorType.FLOAT32)
         operator = self._fb.OperatorT()
         operator.opcodeIndex = self._opcode(getattr(self._fb.BuiltinOperator, kind))
         operator.inputs = np.asarray(inputs, np.int32)
         operator.outputs = np.asarray([output], np.int32)
-        options_name = type(options).__name__.removesuffix("T")
-        operator.builtinOptionsType = getattr(self._fb.BuiltinOptions, options_name)
-        operator.builtinOptions = options
+        if options is not None:
+            options_name = type(options).__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(self._fb.BuiltinOptions, options_name)
+            operator.builtinOptions = options
         self.main.operators.append(operator)
         return output
 
@@ -263,15 +274,18 @@ class _Graph:
         self._model.operatorCodes.append(code)
         return len(self._model.operatorCodes) - 1
 
-    def _constant(self, name: str, values: ArrayLike) -> int:
+    def integers(self, name: str, values: ArrayLike) -> int:
+        """Add a constant of 32-bit integers; returns its tensor."""
         array = np.asarray(values, "<i4")
-        return self._tensor(name, list(array.shape), self._fb.TensorType.INT32, self._buffer(array.tobytes()))
+        return self.new_tensor(name, list(array.shape), self._fb.TensorType.INT32, self._buffer(array.tobytes()))
 
-    def _floats(self, name: str, values: ArrayLike) -> int:
+    def floats(self, name: str, values: ArrayLike) -> int:
+        """Add a constant of 32-bit floats; returns its tensor."""
         array = np.asarray(values, "<f4")
-        return self._tensor(name, list(array.shape), self._fb.TensorType.FLOAT32, self._buffer(array.tobytes()))
+        return self.new_tensor(name, list(array.shape), self._fb.TensorType.FLOAT32, self._buffer(array.tobytes()))
 
-    def _tensor(self, name: str, shape: list[int], kind: int, buffer: int) -> int:
+    def new_tensor(self, name: str, shape: list[int], kind: int, buffer: int = 0) -> int:
+        """Add a tensor; without a buffer it is what an operator makes."""
         tensor = self._fb.TensorT()
         tensor.name = f"kpsbatch/{name}".encode()
         tensor.shape = np.asarray(shape, np.int32)
@@ -287,8 +301,8 @@ class _Graph:
         return len(self._model.buffers) - 1
 
 
-def _image_metadata(name: str, mean: float, std: float) -> bytes:
-    """Return TFLite metadata that says: one RGB image, normalised as (value - mean) / std, values 0 to 255."""
+def image_metadata(name: str, mean: float, std: float) -> bytes:
+    """TFLite metadata that says: one RGB image, normalised as (value - mean) / std, values 0 to 255."""
     fb = _schema("metadata_schema_py_generated")
     normalization = fb.NormalizationOptionsT()
     normalization.mean = [mean]

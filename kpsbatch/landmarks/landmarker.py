@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
+from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.reading import reader_for
 from kpsbatch.landmarks.visibility import VisibilityMemory
@@ -33,8 +34,8 @@ GAP_MILLISECONDS = 1000
 class Landmarker:
     """The landmarkers of one process; close it (or use it in a `with`), garbage collection can deadlock.
 
-    In video mode `start_video` must come before the first frame of each video: MediaPipe goes on tracking over the
-    change otherwise.
+    In clip mode it holds nothing but `networks`, which `WholeClip` runs. In video mode `start_video` must come before
+    the first frame of each video: MediaPipe goes on tracking over the change otherwise.
     """
 
     def __init__(self, settings: LandmarksConfig, bundles: Mapping[str, Bundle]) -> None:
@@ -65,7 +66,11 @@ class Landmarker:
         gpu = settings.delegate == "gpu"
         delegates = mp.tasks.BaseOptions.Delegate
         self._delegate = delegates.GPU if gpu else delegates.CPU
+        self.networks: Networks | None = None
         try:
+            if settings.running_mode == "clip":
+                self.networks = Networks(bundles, self._make_embedder, self._picture)
+                return
             if needs_pose(settings):
                 self._pose = self._make_pose(bundles["pose"].read())
             if "face" in settings.parts:
@@ -139,6 +144,11 @@ class Landmarker:
         )
         return self._kind(vision.HandLandmarker).create_from_options(options)
 
+    def _make_embedder(self, network: bytes) -> Any:
+        vision = self._mp.tasks.vision
+        options = vision.ImageEmbedderOptions(base_options=self._base(network))
+        return self._kind(vision.ImageEmbedder).create_from_options(options)
+
     def start_video(self, height: int, width: int) -> None:
         """Forget the video before, so that each gives what it gives alone; counts in video mode.
 
@@ -207,6 +217,9 @@ class Landmarker:
 
     def close(self) -> None:
         """Close the landmarkers; safe to call twice. One that has failed says so again when it is closed: not here."""
+        if networks := getattr(self, "networks", None):
+            self.networks = None
+            networks.close()
         for name in ("_pose", "_face", "_hands", "_face_in", "_hand_in"):
             landmarker = getattr(self, name, None)
             if landmarker is not None:

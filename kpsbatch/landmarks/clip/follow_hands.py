@@ -1,0 +1,166 @@
+"""The signer's hands through a clip: followed from frame to frame, searched at the pose's wrist where that fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsbatch.config import ConfidenceConfig
+from kpsbatch.landmarks.clip.hand_looks import (
+    hand_square,
+    look_and_confirm,
+    not_of_the_border,
+    palm_squares,
+    same_hand,
+    wrist_distance,
+    wrist_square,
+)
+from kpsbatch.landmarks.clip.moments import Look, Moment, Pixels, body_unit
+from kpsbatch.landmarks.clip.networks import Networks
+from kpsbatch.landmarks.clip.squares import moved
+from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
+from kpsbatch.landmarks.hands import POSE_WRIST, SIDES, Side
+from kpsbatch.landmarks.regions import Region
+
+GUESSES = ((0.7, 1.0), (1.0, 1.0), (0.7, 0.5))
+"""Squares to try at a wrist: side in units of the body; shift from the wrist, 1 being at the pose's knuckles."""
+
+LONGEST_WAIT = 8
+"""Frames between two searches for a hand that was not found before and whose wrist stays where it is."""
+
+MOVED = 0.25
+"""Units of the body that a wrist must have moved since a search for the next one to follow at once."""
+
+stats: Counter[str] = Counter()
+
+
+@dataclass
+class Search:
+    """Searches for one hand that found nothing: how many in a row, and where the wrist was at the last."""
+
+    failures: int = 0
+    frame: int = -1
+    wrist: Pixels = field(default_factory=lambda: np.zeros(2))
+
+    def is_due(self, frame: int, wrist: Pixels, unit: float) -> bool:
+        """Whether to search in a frame: after 1, 2, 4 ... frames, or when the wrist has moved."""
+        gone = float(np.hypot(*(wrist - self.wrist)))
+        if not self.failures or gone > MOVED * unit:
+            return True
+        return frame - self.frame >= min(1 << (self.failures - 1), LONGEST_WAIT)
+
+    def failed(self, frame: int, wrist: Pixels) -> None:
+        """Remember a search in vain."""
+        self.failures, self.frame, self.wrist = self.failures + 1, frame, wrist.copy()
+
+
+def follow_hands(moments: Sequence[Moment], start: int, networks: Networks, sure: ConfidenceConfig) -> None:
+    """Find the hands in frames from `start` on that have a pose; then go back where they were found late."""
+    searches: dict[Side, Search] = {side: Search() for side in SIDES}
+    for frame in range(start, len(moments)):
+        if moments[frame].pose is not None:
+            follow_frame(moments, frame, searches, networks, sure)
+    for frame in range(len(moments) - 2, -1, -1):
+        follow_back(moments, frame, networks, sure)
+
+
+def follow_frame(
+    moments: Sequence[Moment], frame: int, searches: dict[Side, Search], networks: Networks, sure: ConfidenceConfig
+) -> None:
+    """Both hands of one frame: by the frames before, and by a search for the side that has none."""
+    moment = moments[frame]
+    looks = {side: followed(moments, frame, -1, side, networks, sure) for side in SIDES}
+    place(moment, {side: look for side, look in looks.items() if look is not None})
+    for side in SIDES:
+        if side in moment.hands:
+            searches[side] = Search()
+            continue
+        wrist, unit = wrist_of(moment, side), body_unit(moment.pose.points)  # type: ignore[union-attr]
+        if can_be_seen(moment, side) and searches[side].is_due(frame, wrist, unit):
+            stats["searches"] += 1
+            look = searched(moment, side, networks, sure)
+            if look is None:
+                searches[side].failed(frame, wrist)
+            else:
+                moment.hands[side] = look
+                searches[side] = Search()
+
+
+def follow_back(moments: Sequence[Moment], frame: int, networks: Networks, sure: ConfidenceConfig) -> None:
+    """The hands that a frame lacks, by the frames after it."""
+    moment = moments[frame]
+    for side in SIDES:
+        if side in moment.hands or moment.pose is None:
+            continue
+        look = followed(moments, frame, 1, side, networks, sure)
+        if look is not None and not any(same_hand(look, other) for other in moment.hands.values()):
+            stats["back"] += 1
+            moment.hands[side] = look
+
+
+def followed(
+    moments: Sequence[Moment], frame: int, step: int, side: Side, networks: Networks, sure: ConfidenceConfig
+) -> Look | None:
+    """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist and the hand itself have."""
+    neighbour = moments[frame + step] if 0 <= frame + step < len(moments) else None
+    moment = moments[frame]
+    if neighbour is None or side not in neighbour.hands or neighbour.pose is None:
+        return None
+    last = neighbour.hands[side]
+    by = wrist_of(moment, side) - wrist_of(neighbour, side)
+    stats["followed"] += 1
+    square = moved(hand_square(last.points), by)
+    return look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
+
+
+def searched(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Look | None:
+    """A hand at the pose's wrist: by the pose's knuckles, then by the palm detector; two looks must agree."""
+    for square, how in places(moment, side, networks, sure):
+        look = look_and_confirm(moment, side, square, networks, how, sure.hand_presence, sure=False)
+        if look and belongs(look, side, moment) and not_of_the_border(look, moment, networks, sure.hand_presence):
+            stats[how] += 1
+            return look
+    return None
+
+
+def places(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Iterator[tuple[Region, Letter]]:
+    """Squares in which a hand can be, each with the letter of how it was found."""
+    assert moment.pose is not None
+    for guess in GUESSES:
+        yield wrist_square(moment.pose.points, side, *guess), LOOKED_AGAIN
+    for square in palm_squares(moment, side, networks, sure.hand_detection)[:2]:
+        yield square, DETECTED
+
+
+def belongs(look: Look, side: Side, moment: Moment) -> bool:
+    """Whether a hand that was searched is nobody else's: not the other hand, nor nearer to its wrist."""
+    other: Side = "left" if side == "right" else "right"
+    if other in moment.hands:
+        return not same_hand(look, moment.hands[other])
+    return wrist_distance(look, moment, side) <= wrist_distance(look, moment, other)
+
+
+def place(moment: Moment, looks: dict[Side, Look]) -> None:
+    """Put looks into the slots; where both show one hand, it is the side's whose wrist is nearer."""
+    if len(looks) == 2 and same_hand(looks["right"], looks["left"]):
+        away = {side: wrist_distance(look, moment, side) for side, look in looks.items()}
+        del looks[max(away, key=lambda side: away[side])]
+    moment.hands.update(looks)
+
+
+def can_be_seen(moment: Moment, side: Side) -> bool:
+    """Whether the pose puts a wrist and most of its hand into the frame."""
+    assert moment.pose is not None
+    width, height = moment.size
+    wrist = wrist_of(moment, side)
+    middle = wrist_square(moment.pose.points, side, 1.0, 1.0).centre
+    return all(0 <= x <= width and 0 <= y <= height for x, y in (wrist, middle))
+
+
+def wrist_of(moment: Moment, side: Side) -> Pixels:
+    """The pose's wrist, in pixels."""
+    assert moment.pose is not None
+    return np.asarray(moment.pose.points[POSE_WRIST[side], :2])

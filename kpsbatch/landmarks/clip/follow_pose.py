@@ -1,0 +1,182 @@
+"""The signer's pose through a clip: found in some frames, followed from there to both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsbatch.config import ConfidenceConfig
+from kpsbatch.landmarks.clip.moments import RGB, Look, Moment, body_unit
+from kpsbatch.landmarks.clip.networks import Networks
+from kpsbatch.landmarks.clip.people import chest, find_people, look_at_pose, pose_square
+from kpsbatch.landmarks.clip.signer import Track, choose, link
+from kpsbatch.landmarks.clip.squares import far_apart
+from kpsbatch.landmarks.found import TRACKED
+
+PROBE_EVERY, MOST_PROBES = 20, 6
+"""A stretch is searched for people about every so many frames, evenly spread, in so many frames at most."""
+
+MORE_PROBES = 8
+"""Frames that are searched where those show more than one person."""
+
+GAP_STEP = 6
+"""In frames without the signer, every so many frames are searched."""
+
+WINDOW = 0.5
+"""Where nobody is known yet, gaps are searched for people whose square is at least this share of the shorter side."""
+
+KEPT = (0.06, 1.12, 6.0)
+"""A square is kept while the one that the landmarks ask for differs by less: share of its side, factor, degrees.
+
+A square that stands still makes landmarks that stand still (a moving one adds up to 2% of a shoulder width of noise).
+"""
+
+JUMP = 0.75
+"""A followed pose that goes farther than this from one frame to the next, in units of the body, is somebody else's."""
+
+
+@dataclass
+class Cast:
+    """The people of a clip as far as they are known: the signer's last known pose, and the others' tracks."""
+
+    signer: Look | None = None
+    others: list[Track] = field(default_factory=list)
+
+
+def follow_pose(moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
+    """Find the signer's pose in frames from `start` on, and in those before as far as it can be followed back.
+
+    Args:
+        moments: A stretch of frames; those before `start` have been worked on already. Their `pose` is filled in.
+        start: The first new frame.
+        cast: Who is known from the frames before; brought up to date.
+        networks: The networks.
+        sure: The thresholds.
+    """
+    if start and moments[start - 1].pose is not None:
+        follow(moments, start - 1, 1, networks, sure)
+    if cast.signer is None:
+        for anchor in cast_roles(moments, start, cast, networks, sure):
+            follow_both_ways(moments, anchor, networks, sure)
+    for gap in gaps([moment.pose is not None for moment in moments], start):
+        search_gap(moments, gap, cast, networks, sure)
+    cast.signer = next((moment.pose for moment in reversed(moments) if moment.pose is not None), cast.signer)
+
+
+def cast_roles(
+    moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig
+) -> list[int]:
+    """Find people in some frames and choose the signer; returns the frames that have a pose of him now."""
+    people: dict[int, list[Look]] = {}
+
+    def probe(count: int) -> None:
+        for frame in spread(start, len(moments), count):
+            if frame not in people:
+                image = moments[frame].image
+                people[frame] = find_people(image, networks, sure.pose_detection, sure.pose_presence)
+
+    probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
+    tracks = link(people)
+    if len(tracks) > 1:
+        probe(MORE_PROBES)
+        tracks = link(people)
+    signer = choose(tracks, moments[start].size)
+    if signer is None:
+        return []
+    cast.others = [track for track in tracks if track is not signer]
+    for frame, look in signer.looks.items():
+        cast.signer = look
+        if moments[frame].pose is None:
+            moments[frame].pose = look
+    return sorted(signer.looks)
+
+
+def spread(start: int, end: int, count: int) -> list[int]:
+    """At most `count` frames, evenly spread over start to end (exclusive), each in the middle of its share."""
+    length = end - start
+    count = min(count, length)
+    return [start + (2 * i + 1) * length // (2 * count) for i in range(count)]
+
+
+def follow_both_ways(moments: Sequence[Moment], anchor: int, networks: Networks, sure: ConfidenceConfig) -> None:
+    """Follow a pose from one frame forwards and backwards, until it is lost or reaches a known one."""
+    follow(moments, anchor, 1, networks, sure)
+    follow(moments, anchor, -1, networks, sure)
+
+
+def follow(moments: Sequence[Moment], anchor: int, step: int, networks: Networks, sure: ConfidenceConfig) -> None:
+    """Follow a pose from one frame in one direction."""
+    last = moments[anchor].pose
+    frame = anchor + step
+    while last is not None and 0 <= frame < len(moments) and moments[frame].pose is None:
+        last = next_pose(moments[frame].image, last, networks, sure.pose_presence)
+        moments[frame].pose = last
+        frame += step
+
+
+def next_pose(image: RGB, last: Look, networks: Networks, presence: float) -> Look | None:
+    """The pose of a frame by that of its neighbour; None where it is lost."""
+    wanted = pose_square(last)
+    look = look_at_pose(image, last.square if not far_apart(last.square, wanted, *KEPT) else wanted, networks, TRACKED)
+    away = float(np.hypot(*(chest(look.points) - chest(last.points))))
+    return look if look.presence >= presence and away <= JUMP * body_unit(last.points) else None
+
+
+def gaps(known: Sequence[bool], start: int) -> list[range]:
+    """The runs of unknown frames from `start` on."""
+    runs: list[range] = []
+    for frame in range(start, len(known)):
+        if known[frame]:
+            continue
+        if runs and runs[-1].stop == frame:
+            runs[-1] = range(runs[-1].start, frame + 1)
+        else:
+            runs.append(range(frame, frame + 1))
+    return runs
+
+
+def search_gap(moments: Sequence[Moment], gap: range, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
+    """Search every few frames of a gap for the signer, and follow what is found to both sides."""
+    for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
+        if moments[frame].pose is not None:
+            continue
+        known = nearest_pose(moments, frame) or cast.signer
+        image = moments[frame].image
+        smallest = known.square.side if known else WINDOW * min(image.shape[:2])
+        people = find_people(image, networks, sure.pose_detection, sure.pose_presence, smallest)
+        signer = recognise(people, known, cast.others)
+        if signer is not None:
+            moments[frame].pose = signer
+            follow_both_ways(moments, frame, networks, sure)
+
+
+def nearest_pose(moments: Sequence[Moment], frame: int) -> Look | None:
+    """The known pose that is nearest in time to a frame."""
+    known = [number for number, moment in enumerate(moments) if moment.pose is not None]
+    return moments[min(known, key=lambda number: abs(number - frame))].pose if known else None
+
+
+def recognise(people: Sequence[Look], known: Look | None, others: Sequence[Track]) -> Look | None:
+    """The signer among the people of a frame: who is nearest to the signer's place and not nearer to another's.
+
+    Args:
+        people: Of the frame, the surest first.
+        known: The signer's known pose that is nearest in time; None takes the surest.
+        others: The other people of the clip.
+    """
+    if known is None:
+        return people[0] if people else None
+    best: tuple[float, Look | None] = (float("inf"), None)
+    for look in people:
+        away = distance(look, known)
+        theirs = [distance(look, other) for track in others for other in track.looks.values()]
+        if away < min([*theirs, best[0]]):
+            best = away, look
+    return best[1]
+
+
+def distance(one: Look, other: Look) -> float:
+    """Between the chests of two poses, in units of the body of the second."""
+    return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)

@@ -1,0 +1,180 @@
+"""The networks of the bundles, each run on a picture of exactly its own size; their numbers as MediaPipe reads them.
+
+MediaPipe's public image embedder runs any network that takes a picture and gives floats, its own operators included,
+and resamples nothing where the picture has the network's size. So what is cut out is decided here, on every release.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.landmarks.bundles import Bundle
+from kpsbatch.landmarks.clip import network_edits
+from kpsbatch.landmarks.clip.detectors import Detector, face_detector, palm_detector, pose_detector
+
+RGB = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+HEATMAP_CONFIDENCE = 0.5
+"""From here on the heatmap refines a pose landmark: `min_confidence_to_refine` of MediaPipe's pose landmark graphs."""
+
+HAND_DEPTH = 0.4
+"""The hand network's z is in this share of its picture: `normalize_z` of MediaPipe's hand landmark graphs."""
+
+
+class PoseReading(NamedTuple):
+    """What the pose network says: presence 0 to 1; (39, 4) x, y, z in picture sides and visibility."""
+
+    presence: float
+    points: Floats
+
+
+class FaceReading(NamedTuple):
+    """What the face network says: presence 0 to 1; (478, 3) x, y, z in picture sides."""
+
+    presence: float
+    points: Floats
+
+
+class HandReading(NamedTuple):
+    """What the hand network says: presence 0 to 1, how much it is a right hand 0 to 1, (21, 3) in picture sides."""
+
+    presence: float
+    right: float
+    points: Floats
+
+
+class Network:
+    """One network; `run` gives its outputs for a picture of `side` x `side` pixels."""
+
+    def __init__(self, network: bytes, make: Callable[[bytes], Any], picture: Callable[[RGB], Any]) -> None:
+        """Load a network that was edited for the embedder.
+
+        Args:
+            network: Bytes of a .tflite file.
+            make: Makes an image embedder of them.
+            picture: Makes MediaPipe's image of an array.
+        """
+        self.side = network_edits.input_side(network)
+        self._embedder = make(network)
+        self._picture = picture
+        self.runs = 0
+
+    def run(self, picture: RGB) -> list[Floats]:
+        """The network's outputs, flat.
+
+        Args:
+            picture: (side, side, 3) RGB, contiguous.
+        """
+        self.runs += 1
+        result = self._embedder.embed(self._picture(picture))
+        return [np.asarray(head.embedding, np.float32) for head in result.embeddings]
+
+    def close(self) -> None:
+        """Free it; safe to call twice."""
+        embedder, self._embedder = self._embedder, None
+        if embedder is not None:
+            with suppress(RuntimeError, ValueError):
+                embedder.close()
+
+
+class Networks:
+    """The networks that `clip` mode needs; close them."""
+
+    def __init__(
+        self, bundles: Mapping[str, Bundle], make: Callable[[bytes], Any], picture: Callable[[RGB], Any]
+    ) -> None:
+        """Load all of them; `make` and `picture` as for `Network`."""
+        edits = {
+            "pose": (partial(network_edits.detector_network, mean=127.5, std=127.5), network_edits.pose_network),
+            "face": (partial(network_edits.detector_network, mean=127.5, std=127.5), network_edits.face_network),
+            "hand": (partial(network_edits.detector_network, mean=0.0, std=255.0), network_edits.hand_network),
+        }
+        self._loaded: dict[str, Network] = {}
+        for part, (edit_detector, edit_landmarks) in edits.items():
+            with zipfile.ZipFile(io.BytesIO(bundles[part].read())) as archive:
+                detector, landmarks = f"{part}_detector", f"{part}_landmarks_detector"
+                for name, edit in ((detector, edit_detector), (landmarks, edit_landmarks)):
+                    network = edit(archive.read(f"{name}.tflite"))
+                    self._loaded[name] = Network(network, make, picture)
+        self.pose_detector = Detector(self._loaded["pose_detector"], pose_detector())
+        self.face_detector = Detector(self._loaded["face_detector"], face_detector())
+        self.palm_detector = Detector(self._loaded["hand_detector"], palm_detector())
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """How often each network has run."""
+        return {name: network.runs for name, network in self._loaded.items()}
+
+    @property
+    def pose_side(self) -> int:
+        """Side of the pose network's picture."""
+        return self._loaded["pose_landmarks_detector"].side
+
+    @property
+    def face_side(self) -> int:
+        """Side of the face network's picture."""
+        return self._loaded["face_landmarks_detector"].side
+
+    @property
+    def hand_side(self) -> int:
+        """Side of the hand network's picture."""
+        return self._loaded["hand_landmarks_detector"].side
+
+    def pose(self, picture: RGB) -> PoseReading:
+        """The pose of a picture that one person fills."""
+        network = self._loaded["pose_landmarks_detector"]
+        presence, landmarks, sums = network.run(picture)
+        return PoseReading(float(presence[0]), read_pose(landmarks, sums.reshape(4, -1), network.side))
+
+    def face(self, picture: RGB) -> FaceReading:
+        """The face of a picture that one face fills."""
+        network = self._loaded["face_landmarks_detector"]
+        presence, landmarks = network.run(picture)
+        return FaceReading(float(_sigmoid(presence[0])), landmarks.reshape(-1, 3) / np.float32(network.side))
+
+    def hand(self, picture: RGB) -> HandReading:
+        """The hand of a picture that one hand fills, fingers up."""
+        network = self._loaded["hand_landmarks_detector"]
+        presence, right, landmarks = network.run(picture)
+        points = landmarks.reshape(-1, 3) / np.float32(network.side)
+        points[:, 2] /= np.float32(HAND_DEPTH)
+        return HandReading(float(presence[0]), float(right[0]), points)
+
+    def close(self) -> None:
+        """Free them; safe to call twice."""
+        for network in self._loaded.values():
+            network.close()
+
+
+def read_pose(landmarks: Floats, sums: Floats, side: int) -> Floats:
+    """The pose network's numbers as MediaPipe reads them, refined by the heatmap.
+
+    Args:
+        landmarks: (195,) x, y, z in pixels, raw visibility and presence of 39 points.
+        sums: (4, 39), see `network_edits.pose_network`.
+        side: Of the network's picture, in pixels.
+
+    Returns:
+        (39, 4) x, y, z in picture sides, and visibility 0 to 1.
+    """
+    raw = landmarks.reshape(-1, 5)
+    points = np.column_stack([raw[:, :3] / np.float32(side), _sigmoid(raw[:, 3])]).astype(np.float32)
+    total, column, row, best = sums
+    cells = side // 4
+    sure = (best >= HEATMAP_CONFIDENCE) & (total > 0)
+    inside = ((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1)
+    refined = np.stack([column, row], axis=1) / np.maximum(total, np.float32(1e-9))[:, None] / np.float32(cells)
+    return np.where((sure & inside)[:, None] & [True, True, False, False], np.pad(refined, ((0, 0), (0, 2))), points)
+
+
+def _sigmoid(values: Any) -> Any:
+    return 1 / (1 + np.exp(-np.asarray(values, np.float32)))
