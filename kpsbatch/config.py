@@ -237,6 +237,7 @@ class DatasetConfig(Section):
     splits: Names = ("train", "test")
     signs: Signs
     labels: AnyPath | None = None
+    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
 
     @field_validator("layout")
     @classmethod

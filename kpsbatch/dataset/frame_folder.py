@@ -39,10 +39,10 @@ def read_frame_folder(folder: Path, *, frame_rate: float, max_pixels: int, reduc
     try:
         names = with_retries(folder, lambda: list_frames(folder))
     except OSError as error:
-        raise DatasetError(f"{folder} can't be read: {error.strerror}. Correct its permissions.") from None
+        raise DatasetError(f"{folder}: can't be read: {error.strerror}. Correct its permissions.") from None
     if not names:
         raise DatasetError(
-            f"{folder} has no frame. Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
+            f"{folder}: has no frame. Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
         )
     for index, name in enumerate(names):
         time = index * 1000 / frame_rate

@@ -20,11 +20,11 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.container import InputContainer
+from av.container import Flags, InputContainer
+from av.filter import Graph
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from kpsbatch.dataset.frame import RGB
@@ -100,7 +100,7 @@ class VideoFile:
         self._max_pixels = max_pixels
         self._limit = {"max_pixels": str(2 * max_pixels + (1 << 16)), "threads": "1"}  # of coded sides, rounded up
         self._stored = stored or StoredFile(path)
-        self._reformatter = VideoReformatter()
+        self._converted_kind: tuple[object, ...] = ()
         try:
             self._begin()
         except BaseException:
@@ -182,22 +182,31 @@ class VideoFile:
     def to_rgb(self, picture: av.VideoFrame) -> RGB:
         """(H, W, 3) uint8 RGB of a decoded frame, upright: the display matrix applied.
 
-        Colours are converted by FFmpeg's swscale with the matrix and the range that the frame names, bicubic, as the
-        `ffmpeg` command does it; without a name it takes BT.601.
+        Colours are converted as the `ffmpeg` command does it: with the matrix and the range that the frame names, or
+        BT.601 in the limited range where it names none.
         """
-        image = self._reformatter.reformat(picture, format="rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
+        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
+        if kind != self._converted_kind:
+            self._converter, self._converted_kind = _rgb_converter(picture, self._base), kind
+        self._converter.vpush(picture)
+        image = self._converter.vpull().to_ndarray()
         return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
 
     def packet_times(self) -> list[float]:
         """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
         hidden = self._stream.codec_context.name in ("vp8", "libvpx")
-        times = []
+        shown: list[float | None] = []
+        decoded: list[float | None] = []
         for packet in self._source:
-            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
-            if packet.is_discard or time is None or (hidden and not bytes(packet)[0] & 0x10):
-                continue
-            times.append(time)
-        return sorted(times)
+            if not packet.is_discard and not (hidden and not bytes(packet)[0] & 0x10):
+                shown.append(self._seconds(packet.pts))
+                decoded.append(self._seconds(packet.dts if packet.dts is not None else packet.pts))
+        if None not in shown:
+            return sorted(time for time in shown if time is not None)
+        times = sorted(time for time in decoded if time is not None)
+        with self.opened_again() as again:  # these are the times of decoding: the decoder's delay is added
+            first = next((frame.time for frame in again.shown()), 0.0)
+        return [time + first - times[0] for time in times]
 
     @property
     def _demuxer(self) -> str:
@@ -221,18 +230,20 @@ class VideoFile:
     def _open(self) -> InputContainer:
         options = {**self._limit, "protocol_whitelist": "none"}  # a playlist in the place of a video opens nothing
         try:
-            return av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
+            container = av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
         except (av.FFmpegError, DatasetError, OSError, ValueError) as error:
             self._raise_storage_error()
             raise DatasetError(
-                f"{self.path} can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: copy it "
+                f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: copy it "
                 "again from its source, or remove it."
             ) from None
+        container.flags &= ~Flags.gen_pts.value  # PyAV's own wish; the times it makes up for AVI are out of order
+        return container
 
     def _video_stream(self) -> VideoStream:
         stream = self._container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
-            raise DatasetError(f"{self.path} has no video that FFmpeg can decode. Convert it to mp4, or remove it.")
+            raise DatasetError(f"{self.path}: has no video that FFmpeg can decode. Convert it to mp4, or remove it.")
         stream.codec_context.thread_count = 1
         stream.codec_context.options = self._limit
         if self._demuxer not in _TIMED:
@@ -244,7 +255,7 @@ class VideoFile:
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
             raise DatasetError(
-                f"{self.path} has frames of {width}x{height}, larger than run.max_pixels ({self._max_pixels}). Raise "
+                f"{self.path}: has frames of {width}x{height}, larger than run.max_pixels ({self._max_pixels}). Raise "
                 "run.max_pixels, or scale the video down."
             )
 
@@ -256,7 +267,7 @@ class VideoFile:
         """
         error = self._stored.error
         if isinstance(error, OSError):
-            raise DatasetError(f"{self.path} can't be read: {error.strerror}. Correct its permissions.") from None
+            raise DatasetError(f"{self.path}: can't be read: {error.strerror}. Correct its permissions.") from None
         if error is not None:
             raise error
 
@@ -277,7 +288,7 @@ class VideoFile:
                     continue
                 self._last_dts = packet.dts if packet.dts is not None else self._last_dts
                 if packet.size:
-                    yield cast(Packet[VideoStream], packet)
+                    yield cast("Packet[VideoStream]", packet)
         except (av.FFmpegError, DatasetError, OSError):
             pass  # the rest is missing, if the file promises one
         self._raise_storage_error()
@@ -344,9 +355,23 @@ def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
     return np.ascontiguousarray(turned)
 
 
+def _rgb_converter(picture: av.VideoFrame, base: Fraction) -> Graph:
+    """A filter that turns frames like this one into RGB, in this thread.
+
+    PyAV's own `reformat` gives other colours for interlaced frames and those of more than 8 bits.
+    """
+    graph = Graph()
+    graph.threads = 1
+    size = {"width": picture.width, "height": picture.height}
+    source = graph.add_buffer(**size, format=picture.format, time_base=base)
+    scale, rgb = graph.add("scale", "flags=bicubic"), graph.add("format", "rgb24")
+    graph.link_nodes(source, scale, rgb, graph.add("buffersink")).configure()
+    return graph
+
+
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
     """a, b, c, d of the frame's display matrix."""
-    data = cast(Mapping[SideData, Any], picture.side_data).get(SideData.DISPLAYMATRIX)
+    data = cast("Mapping[SideData, Any]", picture.side_data).get(SideData.DISPLAYMATRIX)
     if data is None:
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
