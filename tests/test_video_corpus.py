@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_corpus import CORPUS, HAS_FFMPEG, NO_FFMPEG, X264, Made, Truth, ffmpeg, make_all
 
 from kpsbatch.dataset import segments
 from kpsbatch.dataset.frame import Frame
@@ -15,7 +16,6 @@ from kpsbatch.dataset.frames import read_video, video_info
 from kpsbatch.dataset.layout import VIDEO_SUFFIXES
 from kpsbatch.dataset.segments import read_segments, segments_in_seconds
 from kpsbatch.dataset.times import FrameLog
-from video_corpus import CORPUS, HAS_FFMPEG, NO_FFMPEG, X264, Made, Truth, ffmpeg, make_all
 
 pytestmark = pytest.mark.skipif(not HAS_FFMPEG, reason=NO_FFMPEG)
 MAX_PIXELS = 10**6

@@ -38,7 +38,7 @@ _READ_SIZE = 1 << 18
 _INDEXED = "mov"  # the demuxer that lists every packet before it reads the first
 _COUNTED = "avi"  # the one whose header tells the number of packets
 _TIMED = ("matroska", "flv")  # those whose header tells the duration
-_SLACK = 0.5  # seconds that a header's number or duration may be off in a whole file
+_SLACK = 0.2  # seconds that a header's number or duration may be off in a whole file
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,13 @@ class VideoFile:
         last = 0.0
         for frame, time, problem in self._decoded():
             time = last + 1 / (self.rate or 25) if time is None else time
-            while self._broken and self._broken[0] <= time:
-                broken = heapq.heappop(self._broken)
-                if broken < time:
-                    yield Shown(broken, None, DAMAGED)
+            yield from self._lost(time)
             self._check_size(frame.width, frame.height)
             yield Shown(time, None if problem else frame, problem)
             last = time
-        while self._broken:
-            last = heapq.heappop(self._broken)
-            yield Shown(last, None, DAMAGED)
+        for shown in self._lost(math.inf):
+            yield shown
+            last = shown.time
         for time in self._missing_times(last):
             yield Shown(time, None, MISSING)
 
@@ -169,7 +166,7 @@ class VideoFile:
                 break
             packets = self._packets()
             first = next((packet for packet in packets if packet.is_keyframe), None)
-            time = self._seconds(first.pts if first is not None else None)
+            time = None if first is None else self._seconds(first.pts if first.pts is not None else first.dts)
             if first is not None and time is not None and time <= start:
                 self._source = chain([first], packets)
                 return time
@@ -194,11 +191,10 @@ class VideoFile:
 
     def packet_times(self) -> list[float]:
         """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
-        hidden = self._stream.codec_context.name in ("vp8", "libvpx")
         shown: list[float | None] = []
         decoded: list[float | None] = []
         for packet in self._source:
-            if not packet.is_discard and not (hidden and not bytes(packet)[0] & 0x10):
+            if not packet.is_discard and not self._is_hidden(packet):
                 shown.append(self._seconds(packet.pts))
                 decoded.append(self._seconds(packet.dts if packet.dts is not None else packet.pts))
         if None not in shown:
@@ -222,7 +218,8 @@ class VideoFile:
         nominal = float(self._stream.guessed_rate or 0)
         self.nominal_rate = nominal if 0 < nominal <= 1000 else self.rate
         self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
-        self._broken: list[float] = []  # heap of times
+        self._awaited: list[float] = []  # heap of the times of packets whose frames are still to come
+        self._is_damaged = False
         self._last_dts: int | None = None
         self._end = 0.0  # seconds at which the last packet of any stream ends
         self._source = self._packets()
@@ -234,8 +231,8 @@ class VideoFile:
         except (av.FFmpegError, DatasetError, OSError, ValueError) as error:
             self._raise_storage_error()
             raise DatasetError(
-                f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: copy it "
-                "again from its source, or remove it."
+                f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: "
+                "copy it again from its source, or remove it."
             ) from None
         container.flags &= ~Flags.gen_pts.value  # PyAV's own wish; the times it makes up for AVI are out of order
         return container
@@ -294,26 +291,41 @@ class VideoFile:
         self._raise_storage_error()
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float | None, str]]:
-        """Every frame with its time and what is wrong with it; times of packets that fail go to `_broken`."""
+        """Every frame that the decoder gives, with its time and what is wrong with it."""
         incomplete: set[float | None] = set()
-        for packet in self._source:
-            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
-            if packet.is_corrupt:
-                incomplete.add(time)
-            for frame in self._decode(packet, None if packet.is_discard else time):
-                shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
-                yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
-        for frame in self._decode(None, None):
-            shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
-            yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
+        for packet in chain(self._source, [None]):
+            if packet is not None and packet.is_corrupt:
+                incomplete.add(self._seconds(packet.pts))
+            for frame in self._decode(packet):
+                time = self._seconds(frame.pts if frame.pts is not None else frame.dts)
+                bad = frame.is_corrupt or time in incomplete
+                self._is_damaged |= bad
+                yield frame, time, DAMAGED if bad else ""
 
-    def _decode(self, packet: Packet[VideoStream] | None, time: float | None) -> list[av.VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        if packet is not None and packet.pts is not None and not packet.is_discard and not self._is_hidden(packet):
+            heapq.heappush(self._awaited, cast(float, self._seconds(packet.pts)))
         try:
             return self._stream.codec_context.decode(packet)
         except av.FFmpegError:
-            if time is not None:
-                heapq.heappush(self._broken, time)
+            self._is_damaged = True
+            if packet is not None and packet.pts is None and packet.dts is not None:
+                heapq.heappush(self._awaited, cast(float, self._seconds(packet.dts)))
             return []
+
+    def _lost(self, until: float) -> Iterator[Shown]:
+        """Frames before a time whose packets gave none, once there has been damage.
+
+        In a whole file such packets are none of its frames: pictures before the first key frame, for example.
+        """
+        while self._awaited and self._awaited[0] <= until:
+            time = heapq.heappop(self._awaited)
+            if self._is_damaged and time < until:
+                yield Shown(time, None, DAMAGED)
+
+    def _is_hidden(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet holds a picture that is only referred to, never shown: VP8 has them (RFC 6386, 9.1)."""
+        return self._stream.codec_context.name in ("vp8", "libvpx") and not bytes(packet)[0] & 0x10
 
     def _missing_times(self, last: float) -> list[float]:
         """When the frames would be shown that the container promises beyond the end of its data."""
