@@ -234,7 +234,9 @@ class VideoFile:
                 f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: "
                 "copy it again from its source, or remove it."
             ) from None
-        container.flags &= ~Flags.gen_pts.value  # PyAV's own wish; the times it makes up for AVI are out of order
+        container.flags &= ~cast(
+            int, Flags.gen_pts.value
+        )  # PyAV's own wish; the times it makes up for AVI are out of order
         return container
 
     def _video_stream(self) -> VideoStream:
@@ -374,8 +376,7 @@ def _rgb_converter(picture: av.VideoFrame, base: Fraction) -> Graph:
     """
     graph = Graph()
     graph.threads = 1
-    size = {"width": picture.width, "height": picture.height}
-    source = graph.add_buffer(**size, format=picture.format, time_base=base)
+    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=base)
     scale, rgb = graph.add("scale", "flags=bicubic"), graph.add("format", "rgb24")
     graph.link_nodes(source, scale, rgb, graph.add("buffersink")).configure()
     return graph
