@@ -23,6 +23,7 @@ import numpy as np
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.units import units_of
 from kpsbatch.landmarks.extract import VideoKeypoints
+from kpsbatch.landmarks.facts import VideoFacts, WorkSeconds
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
 from kpsbatch.store.settings import Fingerprint, Settings
@@ -51,8 +52,8 @@ class StubJob:
                 pass
             heartbeat()
         seconds = time.perf_counter() - started
-        summary = {"frames": self.frames, "bad_frames": 0, "seconds": {"total": seconds, "landmarkers": seconds}}
-        return VideoKeypoints(self.keypoints, summary)
+        spent = WorkSeconds(total=seconds, landmarkers=seconds)
+        return VideoKeypoints(self.keypoints, VideoFacts(frames=self.frames, seconds=spent))
 
     def environment(self) -> dict[str, str]:
         folder = str(Path(__file__).parent)

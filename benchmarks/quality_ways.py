@@ -45,7 +45,7 @@ class Mode:
     def __call__(self, clip: Clip) -> Result:
         started = time.process_time()
         made = extract(clip.frames, self._landmarker, self._settings)
-        return Result(made.keypoints, made.summary.get("how", {}), time.process_time() - started)
+        return Result(made.keypoints, made.facts.how, time.process_time() - started)
 
 
 class Plain:

@@ -238,6 +238,7 @@ class DatasetConfig(Section):
     signs: Signs
     mirrored: bool = False
     labels: AnyPath | None = None
+    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
 
     @field_validator("layout")
     @classmethod

@@ -20,4 +20,4 @@ def keypoints_of(frames: Any, mode: str, *, mirrored: bool = False, **settings: 
     video = [Frame(picture, 33 * t, str(t), "" if picture is not None else "odd") for t, picture in enumerate(pictures)]
     with Landmarker(landmarks, find_bundles()) as landmarker:
         made = extract(video, landmarker, landmarks, mirrored=mirrored, max_bad_frames=0.5)
-    return made.keypoints, made.summary
+    return made.keypoints, made.facts.model_dump()

@@ -12,7 +12,9 @@ from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".flv", ".gif"),
+)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 Presence = Literal["videos", "absent", "empty", "unreadable"]

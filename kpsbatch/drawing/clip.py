@@ -22,7 +22,7 @@ from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
-from kpsbatch.store.stored import read_stored
+from kpsbatch.stored import read_stored
 
 SHOWN_NAMES = 8
 
@@ -39,6 +39,7 @@ class Clip:
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
+        frame_rate_out: The rate that the frames were given before the keypoints were computed; None for their own.
         how: How each part of each frame was found, from the record (see found.py); empty where that is not known.
     """
 
@@ -50,6 +51,7 @@ class Clip:
     frame_rate: float = 30.0
     max_pixels: int = 50_000_000
     how: Mapping[str, str] = field(default_factory=dict)
+    frame_rate_out: float | None = None
 
 
 def choose_unit(config: Config, sign: int | None, signer: str | None, split: str | None) -> Unit:
@@ -137,6 +139,7 @@ def clip_of_unit(
         config.landmarks.frame_rate,
         config.run.max_pixels,
         entry.how if entry else {},
+        config.dataset.frame_rate_out,
     )
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from kpsbatch.dataset.frames import video_info
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import BACKGROUND, COLOURS, OUTLINE, RGB, WARNING, WHITE
 from kpsbatch.drawing.frames import drawn_frames, spread
@@ -94,14 +95,12 @@ def _write_mp4(clip: Clip, picture: Path) -> int:
 
 def _frame_rate(clip: Clip) -> float:
     """Frames a second, from a video file's own times; reads no frame of a directory."""
+    if clip.frame_rate_out is not None:
+        return clip.frame_rate_out
     if clip.frames is None or clip.frames.is_dir():
         return clip.frame_rate
-    capture = cv2.VideoCapture(str(clip.frames), cv2.CAP_FFMPEG)
-    try:
-        rate = float(capture.get(cv2.CAP_PROP_FPS))
-    finally:
-        capture.release()
-    return rate if 0 < rate <= 1000 else clip.frame_rate
+    info = video_info(clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels)
+    return info.average_rate or clip.frame_rate
 
 
 def _even(image: RGB) -> RGB:

@@ -71,7 +71,10 @@ def _images(clip: Clip) -> Iterator[tuple[RGB | None, int, str]]:
         for number in range(len(clip.keypoints)):
             yield None, round(number * 1000 / clip.frame_rate), ""
         return
-    for frame in read_video(clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels):
+    frames = read_video(
+        clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
+    )
+    for frame in frames:
         yield frame.image, frame.timestamp, frame.problem
 
 

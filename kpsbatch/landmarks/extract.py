@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import RGB, Frame
+from kpsbatch.dataset.frame import RGB, Frame
+from kpsbatch.dataset.times import FrameLog
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.clip.whole_clip import WholeClip
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.faces import FACE_COUNTS, find_face
+from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, VideoFacts, WorkSeconds
 from kpsbatch.landmarks.found import DETECTED, TRACKED, Letter, how_found, is_found
 from kpsbatch.landmarks.hands import is_same_hand
 from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
@@ -46,12 +48,11 @@ class VideoKeypoints:
 
     Attributes:
         keypoints: (T, 184, 4), rows of zeros for frames that could not be read.
-        summary: For the record: frames, bad frames with examples, in how many frames each part was found and how it
-            was found in each (letters, see found.py), what became of hands and faces, seconds.
+        facts: What the record says of it.
     """
 
     keypoints: NDArray[Any]
-    summary: dict[str, Any]
+    facts: VideoFacts
 
 
 class FrameByFrame:
@@ -169,17 +170,18 @@ def extract(
     seconds = {"total": total, "landmarkers": total - pictures.seconds, "decoding": pictures.seconds}
     return VideoKeypoints(
         keypoints.astype(dtype, copy=False),
-        {
-            "frames": len(rows),
-            "bad_frames": len(bad),
-            "bad_examples": [{"frame": frame.name, "problem": frame.problem} for frame in bad[:MAX_EXAMPLES]],
-            "sizes": dict(pictures.sizes),
-            "found": {name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()},
-            "how": how_found(how),
-            "hands": dict(hands),
-            "faces": dict(faces),
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
-        },
+        VideoFacts(
+            **pictures.log.timing().model_dump(),
+            frames=len(rows),
+            bad_frames=len(bad),
+            bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]],
+            sizes=dict(pictures.sizes),
+            found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}),
+            how=how_found(how),
+            hands=HandCounts(**hands),
+            faces=FaceCounts(**faces),
+            seconds=WorkSeconds(**{name: round(value, 4) for name, value in seconds.items()}),
+        ),
     )
 
 
@@ -188,6 +190,7 @@ class Pictures:
 
     Attributes:
         bad: Frames that can't be read.
+        log: Their times.
         sizes: How many frames have each size, such as "256x256".
         seconds: Spent on reading and decoding.
     """
@@ -195,6 +198,7 @@ class Pictures:
     def __init__(self, frames: Iterable[Frame], *, mirrored: bool) -> None:
         self._frames, self._mirrored = frames, mirrored
         self.bad: list[Frame] = []
+        self.log = FrameLog()
         self.sizes: Counter[str] = Counter()
         self.seconds = 0.0
 
@@ -206,6 +210,7 @@ class Pictures:
             self.seconds += time.perf_counter() - asked
             if frame is None:
                 return
+            self.log.add(frame)
             if frame.image is None:
                 self.bad.append(frame)
                 yield frame

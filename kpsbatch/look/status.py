@@ -22,8 +22,8 @@ from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
-from kpsbatch.store.stored import read_stored
 from kpsbatch.store.survey import Survey, outputs_without_models, survey
+from kpsbatch.stored import read_stored
 
 JSON_VERSION = 1
 MAX_RECORDS = 200

@@ -25,8 +25,8 @@ from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Settings
-from kpsbatch.store.stored import read_stored
 from kpsbatch.store.survey import Survey, SurveyedUnit, survey
+from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 

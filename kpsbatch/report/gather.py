@@ -18,8 +18,8 @@ from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
-from kpsbatch.store.stored import INTERNAL, read_stored
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
+from kpsbatch.stored import INTERNAL, read_stored
 
 PARTS = tuple(Topology.PARTS)
 READERS = 8

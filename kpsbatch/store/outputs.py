@@ -38,7 +38,7 @@ from kpsbatch.store.records import (
     record_bytes,
 )
 from kpsbatch.store.settings import Fingerprint, Settings, differences
-from kpsbatch.store.stored import INTERNAL, read_stored
+from kpsbatch.stored import INTERNAL, read_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

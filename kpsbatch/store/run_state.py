@@ -27,7 +27,7 @@ from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
-from kpsbatch.store.stored import INTERNAL, Count, Stored, Text, read_stored
+from kpsbatch.stored import INTERNAL, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0

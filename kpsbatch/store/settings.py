@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field
 
 from kpsbatch.config import PART_NAMES, Config
-from kpsbatch.store.stored import Stored
+from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:
     from kpsbatch.landmarks.bundles import Bundle
@@ -75,7 +75,7 @@ def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
     return Settings(
         values_version=VALUES_VERSION,
-        dataset={"mirrored": config.dataset.mirrored},
+        dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
         output={"dtype": config.output.dtype},
     )

@@ -20,7 +20,7 @@ from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import write_atomically, write_json
 from kpsbatch.store.guards import explained
-from kpsbatch.store.stored import INTERNAL, Stored, read_stored
+from kpsbatch.stored import INTERNAL, Stored, read_stored
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""

@@ -26,7 +26,7 @@ from kpsbatch.store.settings import (
     installed_version,
     settings_of,
 )
-from kpsbatch.store.stored import INTERNAL, read_stored
+from kpsbatch.stored import INTERNAL, read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record. left:

@@ -66,7 +66,7 @@ def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -
     there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
     redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
     good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
-    seconds = round(sum(value.summary["seconds"]["total"] for value in good), 3)
+    seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         arrays, record = assemble(config, outputs, done, before, workers)
@@ -91,7 +91,7 @@ def assemble(
             videos[video.name] = FailedVideo(error=outcome.problem, attempts=outcome.attempts, output=outcome.output)
         else:
             arrays[video.name] = outcome.value.keypoints
-            videos[video.name] = VideoRecord.model_validate({**outcome.value.summary, "attempts": outcome.attempts})
+            videos[video.name] = VideoRecord(**dict(outcome.value.facts), attempts=outcome.attempts)
     for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]
         videos[name] = earlier.model_copy(update={"kept_since": "the dataset does not have it any more"})

@@ -262,10 +262,10 @@ class _Work:
             self._progress.videos_failed += 1
             self._summary.failures.append((name, outcome.problem))
         else:
-            self._summary.frames += outcome.value.summary["frames"]
-            if bad := outcome.value.summary["bad_frames"]:
+            self._summary.frames += outcome.value.facts.frames
+            if bad := outcome.value.facts.bad_frames:
                 self._summary.bad_frames[name] = bad
-            self._summary.worker_seconds += outcome.value.summary["seconds"]["total"]
+            self._summary.worker_seconds += outcome.value.facts.seconds.total
         unit = self._open[task.unit]
         unit.outcomes[task.video.name] = outcome
         return self._open.pop(task.unit) if unit.is_whole else None

@@ -28,7 +28,7 @@ from kpsbatch.dataset.units import Unit, units_of
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import temporary_path
 from kpsbatch.look.verify import verify
-from kpsbatch.store.stored import INTERNAL
+from kpsbatch.stored import INTERNAL
 from kpsbatch.work.job import KILLED_FOR_MEMORY
 
 HOOKS = Path(__file__).parent / "hooks"

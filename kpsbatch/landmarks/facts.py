@@ -1,0 +1,96 @@
+"""What is known of a video besides its keypoints: what the record says of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from kpsbatch.dataset.times import Timing
+from kpsbatch.stored import Stored, Text
+
+
+class BadFrame(Stored):
+    """A frame that could not be read, and why."""
+
+    frame: Text
+    problem: Text
+
+
+class HandCounts(Stored):
+    """Counts of hands over a video's frames; landmarks/extract.py says what each of them counts."""
+
+    detected: int = 0
+    far: int = 0
+    twice: int = 0
+    outside: int = 0
+    relabelled: int = 0
+    recovered: int = 0
+    both: int = 0
+    one: int = 0
+    none: int = 0
+    wrists: int = 0
+    wrists_without_hand: int = 0
+
+
+class FaceCounts(Stored):
+    """Counts of faces over a video's frames; landmarks/faces.py says what each of them counts."""
+
+    detected: int = 0
+    far: int = 0
+    outside: int = 0
+    recovered: int = 0
+
+
+class WorkSeconds(Stored):
+    """Wall-clock seconds that a worker spent on a video, in all and of these in two of its steps."""
+
+    total: float = 0.0
+    landmarkers: float = 0.0
+    decoding: float = 0.0
+
+
+class FoundFrames(Stored):
+    """In how many frames each part was found."""
+
+    pose: int = 0
+    face: int = 0
+    right_hand: int = 0
+    left_hand: int = 0
+
+    def of(self, part: str) -> int:
+        """The count of a part, by its name."""
+        return int(getattr(self, part))
+
+
+class VideoFacts(Timing):
+    """One video that was read, and what was found in it.
+
+    Attributes:
+        frames: Its frames; rows of the array.
+        bad_frames: Of these, how many could not be read: rows of zeros.
+        bad_examples: The first of them.
+        sizes: Frames by their size, such as {"640x480": 133}.
+        found: In how many frames each part was found.
+        how: How each part was found, a letter for each frame, see found.py.
+        hands, faces: What became of the hands and faces that were found.
+        seconds: Of a worker.
+    """
+
+    frames: Annotated[int, Field(ge=1)]
+    bad_frames: int = 0
+    bad_examples: list[BadFrame] = Field(default_factory=list)
+    sizes: dict[str, int] = Field(default_factory=dict)
+    found: FoundFrames = FoundFrames()
+    how: dict[str, str] = Field(default_factory=dict)
+    hands: HandCounts = HandCounts()
+    faces: FaceCounts = FaceCounts()
+    seconds: WorkSeconds = WorkSeconds()
+
+    @property
+    def aspect(self) -> float:
+        """Width by height of most of its frames; 1 where that is not known."""
+        size = max(self.sizes, key=lambda size: self.sizes[size], default="")
+        match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", size)
+        return int(match[1]) / int(match[2]) if match else 1.0
