@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kpsbatch.store.fingerprint import fingerprint
+from kpsbatch.store.settings import fingerprint
 from pictures import COLOURS, write_mp4
 
 from kpsbatch.config import load_config
@@ -127,13 +127,13 @@ class TestSetting:
         return load_config(path, list(overrides))
 
     def test_fingerprint(self, tmp_path):
-        """Another frame rate is another set of outputs; without it the fingerprint is that of earlier releases."""
+        """Another frame rate is another set of outputs."""
         plain = fingerprint(self.config(tmp_path), {}, "0.10.21")
         at_25 = fingerprint(self.config(tmp_path, "dataset.frame_rate_out=25"), {}, "0.10.21")
         at_50 = fingerprint(self.config(tmp_path, "dataset.frame_rate_out=50"), {}, "0.10.21")
         assert len({plain.digest, at_25.digest, at_50.digest}) == 3
-        assert "dataset" not in plain.settings
-        assert at_25.settings["dataset"] == {"frame_rate_out": 25.0}
+        assert plain.settings.dataset["frame_rate_out"] is None
+        assert at_25.settings.dataset["frame_rate_out"] == 25.0
 
 
 def test_info_of_a_folder(tmp_path):
