@@ -46,7 +46,7 @@ def open_landmarkers(holistic: bool) -> None:
     def unpruned_pose() -> bytes:
         networks = {}
         for entry in bundles._CONTENTS["pose"]:
-            network = bundles._wheel_network(entry.source)
+            network = bundles.read_network(entry.source, bundles.default_cache())
             if entry.edit:
                 network = graph_edits.pose_landmark_network(network, prune=False)
             networks[entry.name] = network

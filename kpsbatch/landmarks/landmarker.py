@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
+from kpsbatch.landmarks.bundles import Bundle, whole_picture_hand_bundle
 from kpsbatch.landmarks.detection import Detection, Hand
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 from kpsbatch.landmarks.reading import reader_for
 from kpsbatch.landmarks.visibility import VisibilityMemory
 
@@ -47,12 +48,7 @@ class Landmarker:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if settings.delegate == "cpu":
             os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
-        try:
-            import mediapipe as mp
-        except ImportError as error:
-            raise ModelError(
-                f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`"
-            ) from None
+        mp = import_mediapipe()
         self._mp = mp
         self._reader = reader_for(mp)
         self._settings = settings

@@ -415,7 +415,7 @@ def _circumstances() -> dict[str, Any]:
         )
         if variable in os.environ
     }
-    packages = ("mediapipe", "numpy", "opencv-python-headless")
+    packages = ("mediapipe", "numpy", "opencv-python-headless", "opencv-contrib-python")
     return {
         "host": socket.gethostname(),
         "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
@@ -423,6 +423,6 @@ def _circumstances() -> dict[str, Any]:
         "versions": {
             "kpsbatch": kpsbatch.__version__,
             "python": platform.python_version(),
-            **{package: installed_version(package) for package in packages},
+            **{package: found for package in packages if (found := installed_version(package)) != UNKNOWN},
         },
     }

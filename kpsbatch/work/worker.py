@@ -22,7 +22,6 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Protocol
 
 from kpsbatch.errors import KpsbatchError
@@ -134,15 +133,6 @@ def die_with_parent(parent: int) -> None:
         sys.exit(0)
 
 
-def do_without_matplotlib() -> None:
-    """Spare the import of matplotlib: MediaPipe asks for it, for plots that no worker makes.
-
-    It takes as long as all the rest of MediaPipe, and a folder to write its list of fonts to.
-    """
-    for name in ("matplotlib", "matplotlib.pyplot"):
-        sys.modules[name] = ModuleType(name)
-
-
 def serve(channel: socket.socket) -> None:
     """Receive the job, then task after task, until the parent closes the channel."""
     job = receive(channel)
@@ -170,7 +160,6 @@ def main() -> None:
     """Entry point of the worker process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
-    do_without_matplotlib()
     with socket.socket(fileno=descriptor) as channel:
         try:
             serve(channel)
