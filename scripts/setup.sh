@@ -33,9 +33,10 @@ EXPLANATION
     "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check pip
   fi
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r "$lock"
 # the package itself, from this folder, wherever the interpreter is started
 "$venv/bin/python" -c 'import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
-# the only thing that a run would miss on a machine without a package index
+# the models are what a run would miss on a machine without a package index; and MediaPipe must load here
 "$venv/bin/python" -m kpsbatch models >/dev/null
+"$venv/bin/python" -c 'from kpsbatch.landmarks.mediapipe_import import import_mediapipe as load; load()'
