@@ -37,6 +37,11 @@ fi
 # the package itself, from this folder, wherever the interpreter is started
 "$venv/bin/python" -c 'import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
-# the models are what a run would miss on a machine without a package index; and MediaPipe must load here
+# the models are what a run would miss on a machine without a package index
 "$venv/bin/python" -m kpsbatch models >/dev/null
-"$venv/bin/python" -c 'from kpsbatch.landmarks.mediapipe_import import import_mediapipe as load; load()'
+# everything loads here, and what is imported is compiled, for where the environment can't be written
+PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c '
+import importlib, pkgutil, kpsbatch
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+import_mediapipe()
+for module in pkgutil.walk_packages(kpsbatch.__path__, "kpsbatch."): importlib.import_module(module.name)'

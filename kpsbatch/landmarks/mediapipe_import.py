@@ -33,9 +33,11 @@ def import_mediapipe() -> Any:
         with _without_unused_modules():
             mediapipe = importlib.import_module("mediapipe")
         if sys.platform == "linux":
-            _replace_missing_opengl()
+            library = mediapipe_directory() / "tasks" / "c" / "libmediapipe.so"
+            _replace_missing_opengl(library)
+            ctypes.CDLL(str(library))  # so that what is missing here is told here
     except (ImportError, OSError) as error:
-        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`") from None
+        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} must be importable (got: {error}); run `make setup`") from None
     return mediapipe
 
 
@@ -73,7 +75,7 @@ def _without_unused_modules() -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _replace_missing_opengl() -> None:
+def _replace_missing_opengl(mediapipe_library: Path) -> None:
     """Where there is no OpenGL, as on most compute nodes and in slim images, load libraries in its place that do nothing.
 
     MediaPipe's library can't be loaded without libEGL and libGLESv2, though on the CPU it calls neither. Each of these
@@ -83,7 +85,7 @@ def _replace_missing_opengl() -> None:
         try:
             ctypes.CDLL(name)
         except OSError:
-            functions = undefined_functions(mediapipe_directory() / "tasks" / "c" / "libmediapipe.so", prefix)
+            functions = undefined_functions(mediapipe_library, prefix)
             library = os.memfd_create(name)  # stays open: the loader knows a library by its path
             os.write(library, empty_library(name, functions))
             ctypes.CDLL(f"/proc/self/fd/{library}", mode=ctypes.RTLD_GLOBAL)
