@@ -1,6 +1,6 @@
 """Makes a Linux shared library whose functions do nothing, in place of one that is not installed.
 
-Both formats are those of the ELF specification (System V ABI, "Object Files" and "Program Loading and Dynamic Linking"),
+The format is that of the ELF specification (System V ABI, "Object Files" and "Program Loading and Dynamic Linking"):
 64 bit, little-endian, for x86-64 and Arm.
 """
 
@@ -73,7 +73,15 @@ def empty_library(name: str, functions: list[str]) -> bytes:
     at_hashes = at_symbols + len(symbols)
     at_strings = at_hashes + len(hashes)
     at_dynamic = -(-(at_strings + len(strings)) // 8) * 8
-    entries = ((14, 1), (4, at_hashes), (5, at_strings), (6, at_symbols), (10, len(strings)), (11, _SYMBOL.size), (0, 0))
+    entries = (
+        (14, 1),
+        (4, at_hashes),
+        (5, at_strings),
+        (6, at_symbols),
+        (10, len(strings)),
+        (11, _SYMBOL.size),
+        (0, 0),
+    )
     dynamic = b"".join(struct.pack("<QQ", *entry) for entry in entries)
     end = at_dynamic + len(dynamic)
     header = _HEADER.pack(

@@ -1,4 +1,4 @@
-"""Imports MediaPipe without what keypoints never need: matplotlib, sounddevice, and the OpenGL libraries of a desktop."""
+"""Imports MediaPipe without what keypoints never need: matplotlib, sounddevice, a desktop's OpenGL libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEDIAPIPE_VERSION = "1.2.3"
 """The release that is tested."""
 
 _OPENGL = {"libEGL.so.1": "egl", "libGLESv2.so.2": "gl"}
-"""Libraries that MediaPipe on Linux is linked with, also where it runs on the CPU; and how their functions' names begin."""
+"""Libraries that MediaPipe on Linux is linked with, on the CPU too; and how the names of their functions begin."""
 
 
 def import_mediapipe() -> Any:
@@ -66,7 +66,7 @@ def _without_unused_modules() -> Iterator[None]:
     # None makes an import raise ImportError, which mediapipe's audio module expects
     hidden = {"matplotlib": package, "matplotlib.pyplot": pyplot, "sounddevice": None}
     hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
-    sys.modules.update(hidden)  # type: ignore[arg-type]
+    sys.modules.update(hidden)
     try:
         yield
     finally:
@@ -76,7 +76,7 @@ def _without_unused_modules() -> Iterator[None]:
 
 
 def _replace_missing_opengl(mediapipe_library: Path) -> None:
-    """Where there is no OpenGL, as on most compute nodes and in slim images, load libraries in its place that do nothing.
+    """Where there is no OpenGL, as on compute nodes and in slim images, load libraries in its place that do nothing.
 
     MediaPipe's library can't be loaded without libEGL and libGLESv2, though on the CPU it calls neither. Each of these
     functions returns 0 here, so that `delegate: gpu` still fails with a message of MediaPipe's.

@@ -1,4 +1,4 @@
-"""The six networks of Google's that the bundles are made of: taken, as data, from the last mediapipe wheel that has them.
+"""The six networks that the bundles are made of: taken, as data, from the last mediapipe wheel that carries them.
 
 Newer releases come without. `fetch_networks` is the only place that reaches for a package index, with the pip or uv of
 this machine and its settings; it is called by `kpsbatch models` and never by a run.
