@@ -1,4 +1,4 @@
-# Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.12 is all they need.
+# Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
 .PHONY: help demo test bench test-faults test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +30,7 @@ lint: $(VENV)/ready-dev ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-setup: $(VENV)/ready ## make .venv from requirements.lock
+setup: $(VENV)/ready ## make .venv from requirements.lock, and get the models
 
 lock: ## renew the lock files (needs uv)
 	@scripts/lock.sh

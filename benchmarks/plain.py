@@ -2,7 +2,7 @@
 
 One process per core by os.cpu_count(), a whole sign per task, three image-mode landmarkers with the bundles as they
 are (the pose network with its mask), labels for hands, float64, np.savez_compressed. `--holistic` uses the legacy
-Holistic solution of the wheel instead.
+Holistic solution instead, which mediapipe 0.10.21 is the last to have: run that with a Python of its own.
 
     python benchmarks/plain.py DATASET_ROOT OUTPUT_ROOT [--workers N] [--holistic]
 """
@@ -21,12 +21,10 @@ FACE: list[int] = []
 
 
 def open_landmarkers(holistic: bool) -> None:
-    import mediapipe as mp
-
-    from kpsbatch.landmarks import bundles, graph_edits
-
     global detect
     if holistic:
+        import mediapipe as mp
+
         solution = mp.solutions.holistic.Holistic(model_complexity=1, refine_face_landmarks=True)
 
         def detect(image):
@@ -43,10 +41,15 @@ def open_landmarkers(holistic: bool) -> None:
 
         return
 
+    from kpsbatch.landmarks import bundles, graph_edits
+    from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+
+    mp = import_mediapipe()
+
     def unpruned_pose() -> bytes:
         networks = {}
         for entry in bundles._CONTENTS["pose"]:
-            network = bundles._wheel_network(entry.source)
+            network = bundles.read_network(entry.source, bundles.default_cache())
             if entry.edit:
                 network = graph_edits.pose_landmark_network(network, prune=False)
             networks[entry.name] = network

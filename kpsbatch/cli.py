@@ -85,6 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except ImportError as error:
+        if debug or "cv2" not in str(error.path):
+            raise
+        print(
+            f"kpsbatch: OpenCV can't be imported ({_one_line(error)}). On a machine without a desktop, run "
+            "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless`.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise

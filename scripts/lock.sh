@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Renews requirements.lock (what kpsbatch needs to run) and requirements-dev.lock (that and the test tools), with
-# hashes and for Python 3.10 to 3.12. Needs uv. What mediapipe only declares, and what only that needs, stays out.
+# hashes, for every Python from 3.10 on, x86-64 and Arm. Needs uv. pyproject.toml says what stays out, and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-leave_out=(jax jaxlib ml-dtypes opt-einsum scipy sentencepiece sounddevice cffi pycparser opencv-contrib-python)
-args=(--universal --python-version 3.10 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet)
-for name in "${leave_out[@]}"; do args+=(--no-emit-package "$name"); done
-{ echo "# pip install --no-deps --require-hashes -r requirements.lock    (made by scripts/lock.sh)"
-  uv pip compile pyproject.toml "${args[@]}"; } | grep -v '^# The following packages\|^# *[a-z-]*$' >requirements.lock.new
-mv requirements.lock.new requirements.lock
-{ echo "# pip install --no-deps --require-hashes -r requirements-dev.lock    (made by scripts/lock.sh)"
-  uv pip compile pyproject.toml --extra dev --constraint requirements.lock "${args[@]}"; } | grep -v '^# The following packages\|^# *[a-z-]*$' >requirements-dev.lock.new
-mv requirements-dev.lock.new requirements-dev.lock
+args=(--universal --python-version 3.10 --group headless --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet)
+lock() {
+  { echo "# pip install --no-deps --require-hashes -r $1    (made by scripts/lock.sh)"
+    uv pip compile pyproject.toml "${args[@]}" "${@:2}"; } >"$1.new"
+  mv "$1.new" "$1"
+}
+lock requirements.lock
+lock requirements-dev.lock --extra dev --constraint requirements.lock

@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
-# setup.sh VENV LOCKFILE: makes a virtual environment with what a lock file lists. PYTHON=... chooses the interpreter.
+# setup.sh VENV LOCKFILE: makes a virtual environment with what a lock file lists, and puts the models into the cache.
+# PYTHON=... chooses the interpreter.
 set -euo pipefail
 venv=$1 lock=$2
 
-suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
 
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
-  for python in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.10; do
+  for python in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
     suits "$python" && break
     python=
   done
   if [ -z "$python" ]; then
-    echo "setup: needs Python 3.10, 3.11 or 3.12 (found: $(python3 --version 2>&1 | head -n 1)); set PYTHON=/path/to/python" >&2
+    cat >&2 <<EXPLANATION
+setup: needs Python 3.10 to 3.14 (found: $(python3 --version 2>&1 | head -n 1)). To get one:
+  a package manager        apt install python3 python3-venv (Debian, Ubuntu), dnf install python3.12 (Fedora, RHEL)
+  without being root       uv python install 3.13, pyenv install 3.13, or conda create -n kps python=3.13
+  a cluster                module avail python, then module load one
+Then say where it is: PYTHON=/path/to/python3 make setup
+EXPLANATION
     exit 2
   fi
   echo "setup: $venv from $("$python" --version 2>&1) and $lock"
@@ -26,7 +33,15 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
     "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check pip
   fi
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r "$lock"
 # the package itself, from this folder, wherever the interpreter is started
 "$venv/bin/python" -c 'import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
+# the models are what a run would miss on a machine without a package index
+"$venv/bin/python" -m kpsbatch models >/dev/null
+# everything loads here, and what is imported is compiled, for where the environment can't be written
+PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c '
+import importlib, pkgutil, kpsbatch
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+import_mediapipe()
+for module in pkgutil.walk_packages(kpsbatch.__path__, "kpsbatch."): importlib.import_module(module.name)'

@@ -36,9 +36,9 @@ class Play:
 
     def import_mediapipe(self, _: Any, heartbeat: Callable[[], None]) -> list[str]:
         """What of matplotlib came with it."""
-        import mediapipe
+        from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 
-        assert mediapipe.tasks.vision.PoseLandmarker
+        assert import_mediapipe().tasks.vision.PoseLandmarker
         return sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib")
 
     def die(self, number: int, heartbeat: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,29 @@ from numpy.typing import NDArray
 
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks import bundles, graph_edits
-
-# protobuf 4.25 on Python 3.12, when mediapipe is imported
-pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
+from kpsbatch.landmarks import bundles, graph_edits, networks
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 
 SIGNER = Path(__file__).parents[2] / "shared" / "data" / "signer.mp4"
+CACHE = bundles.default_cache()
+NETWORKS = networks.networks_directory(CACHE)
 
 Image = NDArray[np.uint8]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def networks_are_there() -> None:
+    """Where `make setup` has put them; not so where the bundles are older than the setup."""
+    if not networks.networks_are_there(CACHE):
+        networks.fetch_networks(CACHE)
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache with a space in its name, for every test its own."""
+    """A cache with a space in its name that holds the networks alone, for every test its own."""
     folder = tmp_path / "the cache"
+    folder.mkdir()
+    networks.networks_directory(folder).symlink_to(NETWORKS)
     monkeypatch.setenv("KPSBATCH_CACHE", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return folder
@@ -62,11 +70,10 @@ def frames(request: pytest.FixtureRequest) -> list[Image]:
 
 def landmarks(part: str, bundle: bytes, frames: list[Image], **options: Any) -> list[NDArray[np.float64]]:
     """Run a bundle in IMAGE mode; for every frame (found, points, 5): x, y, z, visibility, presence."""
-    import mediapipe as mp
-    from mediapipe.tasks.python import BaseOptions, vision
-
+    mp = import_mediapipe()
+    vision, base_options = mp.tasks.vision, mp.tasks.BaseOptions
     kind = f"{part.title()}Landmarker"
-    made_of = getattr(vision, f"{kind}Options")(base_options=BaseOptions(model_asset_buffer=bundle), **options)
+    made_of = getattr(vision, f"{kind}Options")(base_options=base_options(model_asset_buffer=bundle), **options)
     landmarker = getattr(vision, kind).create_from_options(made_of)
     try:
         answers = [landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=frame)) for frame in frames]
@@ -78,6 +85,10 @@ def landmarks(part: str, bundle: bytes, frames: list[Image], **options: Any) -> 
     ]
 
 
+def network(name: str) -> bytes:
+    return networks.read_network(name, bundles.default_cache())
+
+
 def no_leftovers(folder: Path) -> bool:
     return sorted(path.name for path in folder.iterdir()) == sorted(map(bundles.bundle_name, bundles.PARTS))
 
@@ -85,40 +96,38 @@ def no_leftovers(folder: Path) -> bool:
 class TestEdits:
     def test_pruning_drops_45_operators(self) -> None:
         """The pruned pose network has 287 operators, the original 332."""
-        network = bundles._wheel_network("pose_landmark/pose_landmark_full.tflite")
-        assert graph_edits.operator_count(network) == 332
-        assert graph_edits.operator_count(graph_edits.pose_landmark_network(network, prune=False)) == 332
-        assert graph_edits.operator_count(graph_edits.pose_landmark_network(network)) == 287
+        whole = network("pose_landmark/pose_landmark_full.tflite")
+        assert graph_edits.operator_count(whole) == 332
+        assert graph_edits.operator_count(graph_edits.pose_landmark_network(whole, prune=False)) == 332
+        assert graph_edits.operator_count(graph_edits.pose_landmark_network(whole)) == 287
 
     def test_pruned_pose_is_bit_identical(self, built: dict[str, bundles.Bundle], frames: list[Image]) -> None:
         """Pose landmarks do not change by one bit when the segmentation goes."""
-        detector, network = (bundles._wheel_network(entry.source) for entry in bundles._CONTENTS["pose"])
+        detector, landmark_network = (network(entry.source) for entry in bundles._CONTENTS["pose"])
         whole = {
             "pose_detector.tflite": detector,
-            "pose_landmarks_detector.tflite": graph_edits.pose_landmark_network(network, prune=False),
+            "pose_landmarks_detector.tflite": graph_edits.pose_landmark_network(landmark_network, prune=False),
         }
         expected = landmarks("pose", bundles._zip(whole), frames)
         got = landmarks("pose", built["pose"].read(), frames)
         assert all(each.shape == (1, 33, 5) for each in got)
         assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
 
-    def test_merged_face_is_the_legacy_face_mesh(self, built: dict[str, bundles.Bundle], frames: list[Image]) -> None:
+    def test_merged_face_is_the_legacy_face_mesh(self, built: dict[str, bundles.Bundle]) -> None:
         """The 478 face points are those of the legacy FaceMesh with refined landmarks, to 0.05 px."""
-        got = landmarks("face", built["face"].read(), frames)
-        height, width = frames[0].shape[:2]
-        from mediapipe.python.solutions.face_mesh import FaceMesh
+        import cv2
 
-        mesh = FaceMesh(static_image_mode=True, refine_landmarks=True)
-        try:
-            answers = [mesh.process(frame).multi_face_landmarks for frame in frames]
-        finally:
-            mesh.close()
-        expected = [np.array([[(p.x, p.y, p.z) for p in one.landmark] for one in each]) for each in answers]
-        for legacy, ours in zip(expected, got, strict=True):
-            assert legacy.shape == (1, 478, 3)
-            difference = np.abs(ours[..., :3] - legacy) * (width, height, width)
-            assert difference[..., :2].max() < 0.05
-            assert difference[..., 2].max() < 0.5  # the two graphs scale z a little differently
+        # two frames of the demo's signer, and what FaceMesh(static_image_mode=True, refine_landmarks=True) of
+        # mediapipe 0.10.21 found in them
+        with np.load(Path(__file__).parent / "legacy_face_mesh.npz") as legacy:
+            pictures = [cv2.cvtColor(cv2.imdecode(legacy[name], 1), cv2.COLOR_BGR2RGB) for name in ("frame0", "frame1")]
+            expected = [legacy[name] for name in ("face0", "face1")]
+        got = landmarks("face", built["face"].read(), pictures)
+        height, width = pictures[0].shape[:2]
+        for theirs, ours in zip(expected, got, strict=True):
+            difference = np.abs(ours[0, :, :3] - theirs) * (width, height, width)
+            assert difference[:, :2].max() < 0.05
+            assert difference[:, 2].max() < 0.5  # the two graphs scale z a little differently
 
     def test_both_hands_are_found(self, built: dict[str, bundles.Bundle], frames: list[Image]) -> None:
         """The hand bundle finds two hands in most frames of the clip."""
@@ -158,27 +167,30 @@ class TestBuild:
         )
         assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
 
-    def test_other_networks_are_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With another mediapipe the error names the pinned version and the way out."""
-        monkeypatch.setattr(bundles, "wheel_directory", lambda: tmp_path)
-        with pytest.raises(ModelError, match=r"mediapipe==0\.10\.21, or set `landmarks\.models: DIR`") as raised:
+    def test_without_networks_the_way_out_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run that lacks the models says in one line where they must be, and what to run on which machine."""
+        monkeypatch.setenv("KPSBATCH_CACHE", str(tmp_path / "empty"))
+        with pytest.raises(
+            ModelError, match=r"not in .*empty; run `python -m kpsbatch models` once.*login node"
+        ) as raised:
             bundles.find_bundles()
         assert "\n" not in str(raised.value)
+        assert not (tmp_path / "empty").exists()
 
     def test_other_bytes_are_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A build that gives other bytes than the pinned ones is not used, and names flatbuffers."""
         monkeypatch.setitem(bundles.EXPECTED_SHA256, "hand", "0" * 64)
-        with pytest.raises(ModelError, match=r"flatbuffers.*requirements\.lock"):
+        with pytest.raises(ModelError, match=r"requirements\.lock.*flatbuffers"):
             bundles.build_bundles(tmp_path)
 
     def test_export_writes_the_three_files(self, tmp_path: Path) -> None:
         """Exported bundles can be used through `models`, by every user who may read the folder."""
         exported = bundles.export_bundles(tmp_path / "a" / "b")
-        assert [bundle.part for bundle in exported] == list(bundles.PARTS)
-        assert bundles.find_bundles(tmp_path / "a" / "b") == {bundle.part: bundle for bundle in exported}
+        assert list(exported) == list(bundles.PARTS)
+        assert bundles.find_bundles(tmp_path / "a" / "b") == exported
         plain = tmp_path / "plain"
         plain.touch()
-        assert exported[0].path.stat().st_mode == plain.stat().st_mode
+        assert exported["pose"].path.stat().st_mode == plain.stat().st_mode
 
     def test_export_to_a_file_is_an_error(self, tmp_path: Path) -> None:
         """A destination that can't be a folder is named."""
@@ -198,11 +210,11 @@ class TestCache:
         monkeypatch.setenv("HOME", str(tmp_path))
         assert bundles.default_cache() == tmp_path / ".cache" / "kpsbatch"
 
-    def test_second_call_builds_nothing(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the cache holds is used, even from a mediapipe without networks."""
+    def test_second_call_builds_nothing(self, cache: Path) -> None:
+        """What the cache holds is used, without the networks."""
         first = bundles.find_bundles()
         assert no_leftovers(bundles.built_directory(cache))
-        monkeypatch.delattr(bundles, "_assemble")
+        networks.networks_directory(cache).unlink()
         assert bundles.find_bundles() == first
 
     @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "missing"])
@@ -265,12 +277,86 @@ class TestCache:
         assert new.exists()
 
 
+class TestObtain:
+    """`kpsbatch models`: the networks from an index, a wheel or another machine."""
+
+    @pytest.fixture
+    def empty(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A cache with nothing in it, on a machine without an index."""
+        monkeypatch.setenv("KPSBATCH_CACHE", str(tmp_path / "empty"))
+        monkeypatch.setenv("PATH", str(tmp_path))
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            monkeypatch.setenv(name, "1")
+        return tmp_path / "empty"
+
+    @pytest.fixture
+    def wheel(self, tmp_path: Path) -> Path:
+        """What matters of the wheel: a zip with the networks."""
+        path = tmp_path / "mediapipe-0.10.21-cp312-cp312-win_amd64.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in networks.NETWORK_SHA256:
+                archive.write(NETWORKS / name, f"mediapipe/modules/{name}")
+        return path
+
+    def test_from_a_wheel(self, empty: Path, wheel: Path) -> None:
+        """A wheel that was brought by hand is enough, and the networks are kept for the next build."""
+        found = bundles.obtain_bundles(wheel=wheel)
+        assert {part: bundle.sha256 for part, bundle in found.items()} == bundles.EXPECTED_SHA256
+        assert networks.networks_are_there(empty)
+        assert sum(path.is_file() for path in empty.rglob("*")) == len(networks.NETWORK_SHA256) + len(bundles.PARTS)
+
+    def test_from_another_machine(self, empty: Path, built: dict[str, bundles.Bundle]) -> None:
+        """The folder that --export wrote is enough."""
+        found = bundles.obtain_bundles(copy_from=built["pose"].path.parent)
+        assert bundles.find_bundles() == found
+        assert all(empty in bundle.path.parents for bundle in found.values())
+
+    def test_without_an_index(self, empty: Path) -> None:
+        """Where no installer reaches an index, one line says why, and every other way."""
+        with pytest.raises(
+            ModelError, match=r"can't be had here \(got: .*--wheel FILE.*--export DIR.*--from DIR"
+        ) as raised:
+            bundles.obtain_bundles()
+        assert "\n" not in str(raised.value)
+        assert not empty.exists()
+
+    @pytest.mark.parametrize(
+        ("damage", "problem"),
+        [
+            ("other bytes", "must have SHA-256"),
+            ("no network", "no item named"),
+            ("no zip", "not a zip"),
+            ("none", "No such"),
+        ],
+    )
+    def test_wrong_wheel(self, empty: Path, wheel: Path, damage: str, problem: str) -> None:
+        """A wheel that is missing, broken or of another release is named, and nothing of it is used."""
+        with zipfile.ZipFile(wheel, "w") as archive:
+            if damage == "other bytes":
+                archive.writestr(f"mediapipe/modules/{next(iter(networks.NETWORK_SHA256))}", b"other")
+        if damage == "no zip":
+            wheel.write_bytes(b"<html>")
+        if damage == "none":
+            wheel.unlink()
+        with pytest.raises(ModelError, match=problem) as raised:
+            bundles.obtain_bundles(wheel=wheel)
+        assert str(wheel) in str(raised.value)
+        assert not empty.exists()
+
+    def test_wrong_bundles(self, empty: Path, built: dict[str, bundles.Bundle], tmp_path: Path) -> None:
+        """Bundles of another machine that are not the built ones are refused."""
+        folder = Path(shutil.copytree(built["pose"].path.parent, tmp_path / "theirs"))
+        (folder / "pose_landmarker.task").write_bytes(b"other")
+        with pytest.raises(ModelError, match=r"theirs.*pose_landmarker\.task must have SHA-256.*models --export"):
+            bundles.obtain_bundles(copy_from=folder)
+        assert not empty.exists()
+
+
 class TestUnwritableCache:
     @pytest.fixture(autouse=True)
-    def file_in_the_way(self, cache: Path) -> Iterator[None]:
-        """A cache that not even root can make: its parent is a file."""
-        cache.touch()
-        yield
+    def file_in_the_way(self, cache: Path) -> None:
+        """A cache where not even root can make the bundles' folder: a file has its name."""
+        bundles.built_directory(cache).touch()
 
     def test_falls_back_to_a_private_folder(self, tmp_path: Path) -> None:
         """The bundles then live in a folder below the temporary one that only this user can enter."""

@@ -138,13 +138,12 @@ class TestWriteDemo:
 @pytest.mark.skipif(importlib.util.find_spec("kpsbatch.landmarks.bundles") is None, reason="no model bundles yet")
 def test_mediapipe_finds_the_hands():
     """The hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
-    import mediapipe as mp
-    from mediapipe.tasks import python as tasks
-    from mediapipe.tasks.python import vision
-
     from kpsbatch.landmarks.bundles import find_bundles
+    from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 
-    model = tasks.BaseOptions(model_asset_buffer=find_bundles()["hand"].read())
+    mp = import_mediapipe()
+    vision = mp.tasks.vision
+    model = mp.tasks.BaseOptions(model_asset_buffer=find_bundles()["hand"].read())
     errors = []
     with vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(model, num_hands=2)) as landmarker:
         for sign, signer in ((1, 1), (2, 2)):

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import pairwise
-
-import pytest
+from typing import Any
 
 from kpsbatch.landmarks import topology as t
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 from kpsbatch.landmarks.topology import Topology
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
+VISION = import_mediapipe().tasks.vision
+HAND = import_module("mediapipe.tasks.python.vision.hand_landmarker").HandLandmark
+
+
+def connected(connections: Any) -> set[frozenset[int]]:
+    return {frozenset((connection.start, connection.end)) for connection in connections}
+
+
+FACE = VISION.FaceLandmarksConnections
+IRISES = [connected(iris) for iris in (FACE.FACE_LANDMARKS_LEFT_IRIS, FACE.FACE_LANDMARKS_RIGHT_IRIS)]
+FACE_LINES = connected(FACE.FACE_LANDMARKS_CONTOURS).union(*IRISES)
 
 
 def test_layout():
@@ -25,27 +36,21 @@ def test_layout():
 
 def test_face_points():
     """The face points are the sorted union of the face contours and both irises."""
-    from mediapipe.python.solutions import face_mesh_connections as mesh
-
-    points = {index for pair in mesh.FACEMESH_CONTOURS | mesh.FACEMESH_IRISES for index in pair}
+    points = frozenset().union(*FACE_LINES)
     assert list(Topology.FACE_MESH) == sorted(points)
     assert len(points) == 136
 
 
 def test_pose_points():
     """The pose points are shoulders, elbows and wrists, left before right."""
-    from mediapipe.python.solutions.pose import PoseLandmark
-
-    names = tuple(PoseLandmark(index).name.lower() for index in Topology.POSE_LANDMARKS)
+    names = tuple(VISION.PoseLandmark(index).name.lower() for index in Topology.POSE_LANDMARKS)
     assert names == t.POSE_NAMES
     assert Topology.NAMES[:6] == tuple(f"pose.{name}" for name in names)
 
 
 def test_hand_points():
     """The hand points have MediaPipe's names and order."""
-    from mediapipe.python.solutions.hands import HandLandmark
-
-    theirs = [landmark.name.lower().replace("_finger_", "_") for landmark in HandLandmark]
+    theirs = [landmark.name.lower().replace("_finger_", "_") for landmark in HAND]
     assert [name.replace("_finger_", "_") for name in t.HAND_NAMES] == theirs
 
 
@@ -60,26 +65,19 @@ def test_names():
 
 def test_reference_points():
     """The points that adjusted coordinates and hand slots refer to are what their names say."""
-    from mediapipe.python.solutions import face_mesh_connections as mesh
-    from mediapipe.python.solutions.hands import HandLandmark
-    from mediapipe.python.solutions.pose import PoseLandmark
-
     for name in ("NOSE", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_INDEX", "RIGHT_INDEX"):
-        assert getattr(t, f"POSE_{name}") == PoseLandmark[name].value
-    assert t.HAND_WRIST == HandLandmark.WRIST
-    assert t.HAND_THUMB_MCP == HandLandmark.THUMB_MCP
-    assert t.HAND_PINKY_MCP == HandLandmark.PINKY_MCP
-    irises = [{i for pair in iris for i in pair} for iris in (mesh.FACEMESH_LEFT_IRIS, mesh.FACEMESH_RIGHT_IRIS)]
-    assert {min(iris) - 1 for iris in irises} == {t.FACE_LEFT_IRIS_CENTRE, t.FACE_RIGHT_IRIS_CENTRE}
+        assert getattr(t, f"POSE_{name}") == VISION.PoseLandmark[name].value
+    assert t.HAND_WRIST == HAND.WRIST
+    assert t.HAND_THUMB_MCP == HAND.THUMB_MCP
+    assert t.HAND_PINKY_MCP == HAND.PINKY_MCP
+    assert {min(frozenset().union(*iris)) - 1 for iris in IRISES} == {t.FACE_LEFT_IRIS_CENTRE, t.FACE_RIGHT_IRIS_CENTRE}
 
 
 def test_lines():
     """The lines that are drawn on face and hands are MediaPipe's connections, all of them and no other."""
-    from mediapipe.python.solutions import face_mesh_connections as mesh
-    from mediapipe.python.solutions.hands_connections import HAND_CONNECTIONS
 
     def pairs(paths: tuple[tuple[int, ...], ...]) -> set[frozenset[int]]:
         return {frozenset(pair) for path in paths for pair in pairwise(path)}
 
-    assert pairs(t.HAND_PATHS) == {frozenset(pair) for pair in HAND_CONNECTIONS}
-    assert pairs(t.FACE_PATHS) == {frozenset(pair) for pair in mesh.FACEMESH_CONTOURS | mesh.FACEMESH_IRISES}
+    assert pairs(t.HAND_PATHS) == connected(VISION.HandLandmarksConnections.HAND_CONNECTIONS)
+    assert pairs(t.FACE_PATHS) == FACE_LINES

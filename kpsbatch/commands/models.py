@@ -11,22 +11,28 @@ from kpsbatch.commands.options import flag
 
 
 def models(
-    directory: Annotated[
-        Optional[Path], typer.Option("--models", metavar="DIR", help="List the bundles of this folder.")
+    wheel: Annotated[
+        Optional[Path], typer.Option("--wheel", metavar="FILE", help="Take the networks from this mediapipe wheel.")
     ] = None,
-    rebuild: Annotated[bool, flag("--rebuild", help="Build them again, whatever is in the cache.")] = False,
+    copy_from: Annotated[
+        Optional[Path], typer.Option("--from", metavar="DIR", help="Take the bundles that --export wrote elsewhere.")
+    ] = None,
+    rebuild: Annotated[bool, flag("--rebuild", help="Do it again, whatever is in the cache.")] = False,
     export: Annotated[
-        Optional[Path], typer.Option("--export", metavar="DIR", help="Write the built bundles to a folder.")
+        Optional[Path], typer.Option("--export", metavar="DIR", help="Copy the bundles to a folder.")
+    ] = None,
+    directory: Annotated[
+        Optional[Path], typer.Option("--models", metavar="DIR", help="Only list the bundles of this folder.")
     ] = None,
 ) -> None:
-    """Build the model bundles from the mediapipe wheel, list them, export them."""
+    """Get the models, once: from the package index into the cache. List them, export them."""
     from kpsbatch.landmarks import bundles
 
-    if export is not None:
-        found = {bundle.part: bundle for bundle in bundles.export_bundles(export)}
-    elif rebuild:
-        found = bundles.build_bundles(bundles.built_directory(bundles.default_cache()))
-    else:
+    if directory is not None:
         found = bundles.find_bundles(directory)
+    else:
+        found = bundles.obtain_bundles(wheel=wheel, copy_from=copy_from, rebuild=rebuild)
+        if export is not None:
+            found = bundles.export_bundles(export)
     for bundle in found.values():
         print(f"{bundle.sha256}  {bundle.path.stat().st_size:>9}  {bundle.origin:<8}  {bundle.path}")

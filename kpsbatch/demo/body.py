@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from kpsbatch.demo.arms import union_of
 from kpsbatch.demo.hand import Floats
@@ -52,7 +55,7 @@ def _ironed(height: Floats, sigma: float) -> Floats:
     return np.where(there > 0, total / np.maximum(weight, np.float32(1e-3)), EMPTY).astype(np.float32)
 
 
-def _smooth(low: float, high: float, value: Floats) -> Floats:
+def _smooth(low: float, high: float, value: NDArray[np.floating[Any]]) -> Floats:
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     result: Floats = t * t * (3 - 2 * t)
     return result
@@ -64,7 +67,7 @@ def _bump(u: Floats, v: Floats, x: float, y: float, width: float, height: float)
     return result
 
 
-def _mix(base: Floats, color: tuple[float, ...], weight: Floats) -> Floats:
+def _mix(base: Floats, color: tuple[float, ...], weight: NDArray[np.floating[Any]]) -> Floats:
     result: Floats = base + weight[..., None] * (np.array(color, np.float32) - base)
     return result
 
@@ -153,7 +156,7 @@ def _eye(look: Look, albedo: Floats, du: Floats, v: Floats, aspect: float) -> Fl
     open_down = 0.058 * np.clip(1 - (du / 0.235) ** 2, 0, 1)
     y = v + 0.02 * du + 0.012
     eye = _smooth(-0.012, 0.012, np.minimum(y + open_up, open_down - y)) * (np.abs(du) < 0.235)
-    white = np.array([0.93, 0.91, 0.89], np.float32) * (1 - 0.45 * _smooth(0.0, -0.09, y))[..., None]
+    white: Any = np.array([0.93, 0.91, 0.89], np.float32) * (1 - 0.45 * _smooth(0.0, -0.09, y))[..., None]
     albedo = albedo + eye[..., None] * (white - albedo)
     radius = np.hypot(du, (y + 0.010) * np.float32(aspect))
     albedo = _mix(albedo, look.iris, eye * (1 - _smooth(0.092, 0.118, radius)))

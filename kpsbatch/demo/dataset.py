@@ -125,7 +125,7 @@ def _write(demo: DemoDataset, signers: int, signs: int, on_progress: Callable[[i
             on_progress(done, len(demo.videos))
     for path, arrays in truths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
     _write_strays(demo)
     text = _CONFIG.format(signers=", ".join(f'"{s:02d}"' for s in range(1, signers + 1)), signs=signs)
     demo.config.write_text(text, encoding="utf-8")

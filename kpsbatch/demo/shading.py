@@ -212,7 +212,8 @@ class Canvas:
         small *= (1 - np.float32(0.36) * shadow)[..., None]
         small = cv2.GaussianBlur(small, (0, 0), 0.55).astype(np.float32, copy=False)
         small += noise(size, 0.0, seed % 4)[..., None] * np.float32(0.006)
-        return np.clip(small * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.clip(small * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
+        return rounded
 
     @staticmethod
     def _blurred(field: Floats, sigma: float) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from kpsbatch.drawing.colours import BACKGROUND, RGB, WHITE, Colour
 
 
-@lru_cache(1)
-def _font_file() -> str | None:
-    """DejaVu Sans, which comes with matplotlib (a dependency of mediapipe) and knows Latin, Greek, Arabic."""
-    found = find_spec("matplotlib")
-    path = (
-        Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf" if found and found.origin else None
-    )
-    return str(path) if path is not None and path.is_file() else None
-
-
 @lru_cache(8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    path = _font_file()
-    return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which knows Latin, Greek, Cyrillic and Arabic."""
+    return ImageFont.truetype(str(Path(__file__).with_name("DejaVuSans.ttf")), size)
 
 
 @lru_cache(256)

@@ -1,7 +1,7 @@
-"""The three MediaPipe Tasks bundles: assembled from the mediapipe wheel, kept in a cache, verified before use.
+"""The three MediaPipe Tasks bundles: assembled from the networks of networks.py, kept in a cache, verified before use.
 
-A bundle is an uncompressed zip of two TFLite networks, a detector and a landmark network. Nothing is downloaded and
-mediapipe is not imported. The build gives the same bytes everywhere, so one SHA-256 says what made a keypoint.
+A bundle is an uncompressed zip of two TFLite networks, a detector and a landmark network. mediapipe is not imported.
+The build gives the same bytes everywhere, so one SHA-256 says what made a keypoint.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import os
 import stat
 import struct
 import tempfile
-import time
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,34 +19,20 @@ from importlib import metadata
 from pathlib import Path
 
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks.graph_edits import (
-    face_landmark_network,
-    fixed_palm_detector,
-    pose_landmark_network,
-    wheel_directory,
+from kpsbatch.landmarks.graph_edits import face_landmark_network, fixed_palm_detector, pose_landmark_network
+from kpsbatch.landmarks.networks import (
+    NETWORKS_VERSION,
+    fetch_networks,
+    holds,
+    networks_are_there,
+    read_network,
+    write_atomically,
 )
 
 PARTS = ("pose", "face", "hand")
 
-MEDIAPIPE_VERSION = "0.10.21"
-"""The last release whose wheel carries the networks."""
-
 EDIT_VERSION = 1
 """Counts up when an edit changes the bytes of a built bundle."""
-
-SOURCE_SHA256 = {
-    "pose_detection/pose_detection.tflite": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-    "pose_landmark/pose_landmark_full.tflite": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-    "face_detection/face_detection_short_range.tflite": (
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
-    ),
-    "face_landmark/face_landmark_with_attention.tflite": (
-        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4"
-    ),
-    "palm_detection/palm_detection_full.tflite": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
-    "hand_landmark/hand_landmark_full.tflite": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
-}
-"""The networks below `mediapipe/modules` of the pinned wheel."""
 
 EXPECTED_SHA256 = {
     "pose": "9264f0aab5e8d6b873c38061f2ec43551d61e08de6edcc097981fbfd9f6faad6",
@@ -65,13 +49,12 @@ OFFICIAL_SHA256 = {
 """Google's own bundles (float16, version 1; pose is the full one), for `landmarks.models: DIR`."""
 
 _REBUILD = "run `python -m kpsbatch models --rebuild`"
-_STALE_SECONDS = 3600.0
 _ZIP_HEADER = 30  # bytes before an entry's name
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One network of a bundle: its name there, its file in the wheel, and how it is edited."""
+    """One network of a bundle: its name there, its network in `NETWORK_SHA256`, and how it is edited."""
 
     name: str
     source: str
@@ -148,60 +131,101 @@ def default_cache() -> Path:
 
 def built_directory(cache: Path) -> Path:
     """Return the folder below a cache where this version's built bundles live."""
-    return cache / f"mediapipe-{MEDIAPIPE_VERSION}-edit{EDIT_VERSION}"
+    return cache / f"mediapipe-{NETWORKS_VERSION}-edit{EDIT_VERSION}"
 
 
 def find_bundles(models: Path | None = None) -> dict[str, Bundle]:
-    """Return the bundle of every part.
+    """Return the bundle of every part. Nothing is downloaded: `obtain_bundles` does that, once.
 
     Any number of processes may call this at once, on any number of machines that share the cache.
 
     Args:
         models: A folder with bundles of the three names. None means the built ones: taken from the cache, and built
-            first where they are missing or damaged. If the cache can't be written they go to a folder of this user
-            below the system's temporary one.
+            from the networks there where they are damaged. If the cache can't be written they go to a folder of this
+            user below the system's temporary one.
 
     Raises:
-        ModelError: A file in `models` is missing or not a bundle, or the bundles can't be built here.
+        ModelError: A file in `models` is missing or not a bundle, or the cache holds neither bundles nor networks.
     """
     if models is not None:
         return {part: _inspect(part, models / bundle_name(part)) for part in PARTS}
     cache = default_cache()
     try:
-        return _complete(built_directory(cache))
+        return _complete(built_directory(cache), cache)
     except OSError as first:
         fallback = _fallback_cache()
         try:
-            return _complete(built_directory(fallback))
+            return _complete(built_directory(fallback), cache)
         except OSError as second:
             raise ModelError(
                 f"the model cache must be writable (got {cache}: {first.strerror}; {fallback}: {second.strerror}); "
-                "set KPSBATCH_CACHE to a folder with 25 MB of room"
+                "set KPSBATCH_CACHE to a folder with 45 MB of room"
             ) from second
 
 
-def build_bundles(directory: Path) -> dict[str, Bundle]:
-    """Build all bundles into a folder, replacing what is there.
+def obtain_bundles(
+    *, wheel: Path | None = None, copy_from: Path | None = None, rebuild: bool = False
+) -> dict[str, Bundle]:
+    """Put the bundles into the cache, with what a package index has for it if need be.
+
+    Args:
+        wheel: Take the networks from this mediapipe wheel, and not from the package index.
+        copy_from: Take the bundles from a folder that `export_bundles` filled.
+        rebuild: Get the networks and build the bundles again, whatever is in the cache.
 
     Raises:
-        ModelError: The pinned mediapipe is not installed, or the folder can't be written.
+        ModelError: They can't be had, or the cache can't be written.
     """
+    cache = default_cache()
+    directory = built_directory(cache)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return {part: _build(part, directory) for part in PARTS}
+        if copy_from is not None:
+            for part in PARTS:
+                data = (copy_from / bundle_name(part)).read_bytes()
+                _expect(part, data, f"{copy_from / bundle_name(part)}", "copy what `models --export` wrote")
+                write_atomically(directory / bundle_name(part), data, EXPECTED_SHA256[part])
+        elif rebuild or wheel is not None or not _are_built(directory):
+            if rebuild or wheel is not None or not networks_are_there(cache):
+                fetch_networks(cache, wheel)
+            return build_bundles(directory)
+        return find_bundles()
+    except OSError as error:
+        what = f"{error.filename or cache}: {error.strerror}"
+        raise ModelError(f"the models can't be put into {cache} (got {what}); set KPSBATCH_CACHE") from error
+
+
+def build_bundles(directory: Path) -> dict[str, Bundle]:
+    """Build all bundles into a folder from the networks in the cache, replacing what is there.
+
+    Raises:
+        ModelError: The networks are not in the cache, or the folder can't be written.
+    """
+    cache = default_cache()
+    try:
+        return {part: _build(part, directory, cache) for part in PARTS}
     except OSError as error:
         raise ModelError(
             f"{directory} must be a folder that can be written (got {error.strerror}); name another one"
         ) from error
 
 
-def export_bundles(destination: Path) -> list[Bundle]:
-    """Write the built bundles to a folder, for `landmarks.models` on another machine.
+def export_bundles(destination: Path) -> dict[str, Bundle]:
+    """Copy the built bundles to a folder, for `obtain_bundles(copy_from=...)` or `landmarks.models` elsewhere.
 
     Raises:
-        ModelError: The bundles can't be built here, or the folder can't be written.
+        ModelError: The bundles are not there, or the folder can't be written.
     """
-    return list(build_bundles(destination).values())
+    copies = {}
+    for part, bundle in find_bundles().items():
+        path = destination / bundle_name(part)
+        try:
+            write_atomically(path, bundle.read(), bundle.sha256)
+        except OSError as error:
+            raise ModelError(
+                f"{destination} must be a folder that can be written (got {error.strerror}); name another one"
+            ) from error
+        copies[part] = Bundle(part, path, bundle.sha256)
+    return copies
 
 
 def whole_picture_hand_bundle(bundle: bytes) -> bytes:
@@ -216,53 +240,42 @@ def whole_picture_hand_bundle(bundle: bytes) -> bytes:
     return _zip(networks)
 
 
-def _complete(directory: Path) -> dict[str, Bundle]:
+def _are_built(directory: Path) -> bool:
+    return all(holds(directory / bundle_name(part), EXPECTED_SHA256[part]) for part in PARTS)
+
+
+def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
     """Build what is missing or damaged in a folder; raises OSError if it can't be written."""
     found = {}
     for part in PARTS:
         path = directory / bundle_name(part)
-        if _holds(path, EXPECTED_SHA256[part]):
+        if holds(path, EXPECTED_SHA256[part]):
             found[part] = Bundle(part, path, EXPECTED_SHA256[part])
-            continue
-        directory.mkdir(parents=True, exist_ok=True)
-        found[part] = _build(part, directory)
+        else:
+            found[part] = _build(part, directory, cache)
     return found
 
 
-def _build(part: str, directory: Path) -> Bundle:
-    data = _assemble(part)
-    if (got := _sha256(data)) != EXPECTED_SHA256[part]:
-        raise ModelError(
-            f"the built {bundle_name(part)} must have SHA-256 {EXPECTED_SHA256[part]} (got {got}, with flatbuffers "
-            f"{_version('flatbuffers')}); install the versions in requirements.lock"
-        )
+def _build(part: str, directory: Path, cache: Path) -> Bundle:
+    data = _assemble(part, cache)
+    what = f"the built {bundle_name(part)}"
+    _expect(part, data, what, f"install the versions in requirements.lock (flatbuffers is {_version('flatbuffers')})")
     path = directory / bundle_name(part)
-    _write_atomically(path, data, EXPECTED_SHA256[part])
+    write_atomically(path, data, EXPECTED_SHA256[part])
     return Bundle(part, path, EXPECTED_SHA256[part])
 
 
-def _assemble(part: str) -> bytes:
+def _expect(part: str, data: bytes, what: str, remedy: str) -> None:
+    if (got := _sha256(data)) != EXPECTED_SHA256[part]:
+        raise ModelError(f"{what} must have SHA-256 {EXPECTED_SHA256[part]} (got {got}); {remedy}")
+
+
+def _assemble(part: str, cache: Path) -> bytes:
     entries = {}
     for entry in _CONTENTS[part]:
-        network = _wheel_network(entry.source)
+        network = read_network(entry.source, cache)
         entries[entry.name] = entry.edit(network) if entry.edit else network
     return _zip(entries)
-
-
-def _wheel_network(source: str) -> bytes:
-    path = wheel_directory() / "modules" / source
-    try:
-        data = path.read_bytes()
-        got = f"SHA-256 {_sha256(data)}"
-    except OSError as error:
-        data, got = b"", f"{error.strerror}"
-    if got != f"SHA-256 {SOURCE_SHA256[source]}":
-        raise ModelError(
-            f"{path} must be the network of mediapipe {MEDIAPIPE_VERSION} (got {got}, in mediapipe "
-            f"{_version('mediapipe')}); install mediapipe=={MEDIAPIPE_VERSION}, or set `landmarks.models: DIR` "
-            f"to a folder with {', '.join(map(bundle_name, PARTS))}"
-        )
-    return data
 
 
 def _version(package: str) -> str:
@@ -307,44 +320,8 @@ def _inspect(part: str, path: Path) -> Bundle:
     )
 
 
-def _holds(path: Path, sha256: str) -> bool:
-    try:
-        return _sha256(path.read_bytes()) == sha256
-    except OSError:
-        return False
-
-
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _write_atomically(path: Path, data: bytes, sha256: str) -> None:
-    """Put `data` at `path` in one step, and leave a file alone that another process has just put there."""
-    _sweep(path.parent)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # not replaced without need: on NFS that takes the file away from a process that reads it
-        if not _holds(path, sha256):
-            temporary.replace(path)
-    except OSError:
-        if not _holds(path, sha256):  # on NFS a rename can succeed and report an error
-            raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sweep(directory: Path) -> None:
-    """Delete what killed builds left behind an hour ago or earlier."""
-    for leftover in directory.glob(".*.partial"):
-        try:
-            if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
-                leftover.unlink()
-        except OSError:
-            pass
 
 
 def _fallback_cache() -> Path:

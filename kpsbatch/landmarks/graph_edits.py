@@ -1,7 +1,7 @@
-"""Edits of two TFLite networks of the mediapipe wheel, so that the Tasks API can run them, and run them faster.
+"""Edits of two of the TFLite networks, so that the Tasks API can run them, and run them faster.
 
 Bytes in, bytes out, the same bytes on every machine. mediapipe itself is never imported (that takes 0.6 s and needs
-its native library): the two generated schema modules are loaded from the wheel by path.
+its native library): its two generated schema modules are loaded by path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import sys
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kpsbatch.errors import ModelError
+from kpsbatch.landmarks.mediapipe_import import mediapipe_directory
 
 MESH_POINTS = 468
 """Points of the face mesh; the 2 x 5 iris points follow it."""
@@ -35,21 +35,6 @@ _ANCHOR_CENTRE = 12.5 / 24
 
 _REFINEMENTS = ("lips", "left_eye", "right_eye", "left_iris", "right_iris")
 """Outputs 1 to 5 of face_landmark_with_attention, in order; output 0 is the mesh, 6 the presence."""
-
-
-def wheel_directory() -> Path:
-    """Return the folder of the installed mediapipe package, without importing it.
-
-    Raises:
-        ModelError: mediapipe is not installed.
-    """
-    spec = importlib.util.find_spec("mediapipe")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError(
-            "mediapipe must be installed (got none in this Python environment); run `pip install --no-deps "
-            "--require-hashes -r requirements.lock`"
-        )
-    return Path(spec.submodule_search_locations[0])
 
 
 def pose_landmark_network(network: bytes, *, prune: bool = True) -> bytes:
@@ -358,10 +343,10 @@ def _refinement_tables() -> dict[str, list[int]]:
 def _schema(name: str) -> ModuleType:
     """Load `mediapipe.tasks.metadata.<name>` from its file, under a name of its own."""
     own_name = f"_kpsbatch_{name}"
-    path = wheel_directory() / "tasks" / "metadata" / f"{name}.py"
+    path = mediapipe_directory() / "tasks" / "metadata" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(own_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ModelError(f"the installed mediapipe must hold {path} (got no such file); reinstall mediapipe==0.10.21")
+        raise ModelError(f"the installed mediapipe must hold {path} (got no such file); run `make setup`")
     module = importlib.util.module_from_spec(spec)
     sys.modules[own_name] = module
     spec.loader.exec_module(module)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from inspect import signature
 from types import TracebackType
 from typing import Any
 
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
-from kpsbatch.landmarks.bundles import MEDIAPIPE_VERSION, Bundle, whole_picture_hand_bundle
+from kpsbatch.landmarks.bundles import Bundle, whole_picture_hand_bundle
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.detection import Detection, Hand
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 from kpsbatch.landmarks.reading import reader_for
 from kpsbatch.landmarks.visibility import VisibilityMemory
 
@@ -48,12 +48,7 @@ class Landmarker:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if settings.delegate == "cpu":
             os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
-        try:
-            import mediapipe as mp
-        except ImportError as error:
-            raise ModelError(
-                f"mediapipe {MEDIAPIPE_VERSION} must be installed (got: {error}); run `make setup`"
-            ) from None
+        mp = import_mediapipe()
         self._mp = mp
         self._reader = reader_for(mp)
         self._settings = settings
@@ -97,9 +92,6 @@ class Landmarker:
             self.close()
             raise
 
-    def _kind(self, landmarker: Any) -> Any:
-        return in_calling_thread(landmarker) if self._settings.delegate == "cpu" else landmarker
-
     def _base(self, bundle: bytes) -> Any:
         return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
 
@@ -112,7 +104,7 @@ class Landmarker:
             min_pose_presence_confidence=thresholds.pose_presence,
             min_tracking_confidence=thresholds.pose_tracking,
         )
-        return self._kind(vision.PoseLandmarker).create_from_options(options)
+        return vision.PoseLandmarker.create_from_options(options)
 
     def _make_face(self, bundle: bytes, mode: Any) -> Any:
         vision, thresholds = self._mp.tasks.vision, self._settings.confidence
@@ -122,7 +114,7 @@ class Landmarker:
             min_face_detection_confidence=thresholds.face_detection,
             min_tracking_confidence=thresholds.face_tracking,
         )
-        return self._kind(vision.FaceLandmarker).create_from_options(options)
+        return vision.FaceLandmarker.create_from_options(options)
 
     def _make_hands(self, bundle: bytes) -> Any:
         vision, thresholds = self._mp.tasks.vision, self._settings.confidence
@@ -134,7 +126,7 @@ class Landmarker:
             min_hand_presence_confidence=thresholds.hand_presence,
             min_tracking_confidence=thresholds.hand_tracking,
         )
-        return self._kind(vision.HandLandmarker).create_from_options(options)
+        return vision.HandLandmarker.create_from_options(options)
 
     def _make_hand_in(self, bundle: bytes) -> Any:
         vision, thresholds = self._mp.tasks.vision, self._settings.confidence
@@ -142,12 +134,12 @@ class Landmarker:
             base_options=self._base(bundle),
             min_hand_presence_confidence=SECOND_LOOK_PRESENCE * thresholds.hand_presence,
         )
-        return self._kind(vision.HandLandmarker).create_from_options(options)
+        return vision.HandLandmarker.create_from_options(options)
 
     def _make_embedder(self, network: bytes) -> Any:
         vision = self._mp.tasks.vision
         options = vision.ImageEmbedderOptions(base_options=self._base(network))
-        return self._kind(vision.ImageEmbedder).create_from_options(options)
+        return vision.ImageEmbedder.create_from_options(options)
 
     def start_video(self, height: int, width: int) -> None:
         """Forget the video before, so that each gives what it gives alone; counts in video mode.
@@ -234,23 +226,6 @@ class Landmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def in_calling_thread(landmarker: Any) -> Any:
-    """A class of MediaPipe's landmarkers whose graphs run in the thread that calls them, where a release allows it.
-
-    MediaPipe gives each graph a pool of as many threads as the machine has cores, though hardly two of its steps can
-    run at once: 16,384 threads for the four graphs of 64 workers on 64 cores. Without them the same landmarks come out,
-    and no frame waits for a thread to wake up.
-    """
-    if "graph_config" not in signature(landmarker.__init__).parameters:
-        return landmarker
-
-    def init(self: Any, graph_config: Any, *arguments: Any) -> None:
-        graph_config.executor.add(type="ApplicationThreadExecutor")
-        landmarker.__init__(self, graph_config, *arguments)
-
-    return type(landmarker.__name__, (landmarker,), {"__init__": init})
 
 
 def needs_pose(settings: LandmarksConfig) -> bool:

@@ -1,13 +1,14 @@
 """Two ways to run a MediaPipe landmarker and read what it found as arrays; they find the same.
 
-`ResultReader` uses the public API of every release. It wraps each landmark in a Python object, the world landmarks
-too, which nobody reads: a tenth of a frame's time in video mode. `PacketReader` reads the same packets of the graph
-directly, where a release has them (0.10).
+`ResultReader` uses the public API. It wraps each landmark in a Python object, the world landmarks too, which nobody
+reads. `StructReader` takes the numbers out of the C structures that the public API makes those objects of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -21,6 +22,9 @@ Columns = Callable[[Any], tuple[float, ...]]
 
 XYZ: Columns = attrgetter("x", "y", "z")
 XYZ_VISIBILITY: Columns = attrgetter("x", "y", "z", "visibility")
+
+_FLOATS = 10
+"""Size of a landmark's structure, in floats: x, y, z at 0, 1, 2 and the visibility at 4."""
 
 
 class Reader(Protocol):
@@ -57,55 +61,70 @@ class ResultReader:
         return landmarker.detect(image) if clock is None else landmarker.detect_for_video(image, clock)
 
 
-class PacketReader:
-    """Reads the packets of the graph, as `detect` and `detect_for_video` of mediapipe 0.10 do inside."""
+class StructReader:
+    """Reads the result structures of MediaPipe's C interface, as `detect` and `detect_for_video` do inside."""
 
-    def __init__(self, creator: Any, getter: Any, whole_picture: Any) -> None:
-        """Take `mediapipe.python`'s packet_creator and packet_getter, and a NormalizedRect proto of everything."""
-        self._creator, self._getter, self._whole_picture = creator, getter, whole_picture
+    def __init__(self, result_kinds: dict[str, Any]) -> None:
+        """Take the classes of the result structures of "Pose", "Face" and "Hand"."""
+        self._kinds = result_kinds
 
     def pose(self, landmarker: Any, image: Any, clock: int | None) -> Points | None:
         """(33, 4) x, y, z, visibility of the pose, if there is one."""
-        return _first(self._lists(self._run(landmarker, image, clock)["norm_landmarks"]), XYZ_VISIBILITY)
+        with self._run("Pose", landmarker, image, clock) as result:
+            return _columns(result.pose_landmarks[0], [0, 1, 2, 4]) if result.pose_landmarks_count else None
 
     def face(self, landmarker: Any, image: Any, clock: int | None) -> Points | None:
         """(478, 3) x, y, z of the face, if there is one."""
-        return _first(self._lists(self._run(landmarker, image, clock)["norm_landmarks"]), XYZ)
+        with self._run("Face", landmarker, image, clock) as result:
+            return _columns(result.face_landmarks[0], [0, 1, 2]) if result.face_landmarks_count else None
 
     def hands(self, landmarker: Any, image: Any, clock: int | None) -> list[Hand]:
         """The hands."""
-        packets = self._run(landmarker, image, clock)
-        if not (found := self._lists(packets["landmarks"])):
-            return []
-        labels = [label.classification[0] for label in self._getter.get_proto_list(packets["handedness"])]
-        return [_hand(points, label.label, label.score) for points, label in zip(found, labels, strict=True)]
+        with self._run("Hand", landmarker, image, clock) as result:
+            labels = [result.handedness[hand].categories[0] for hand in range(result.hand_landmarks_count)]
+            return [
+                Hand(
+                    _columns(result.hand_landmarks[hand], [0, 1, 2]),
+                    "right" if label.category_name == b"Right" else "left",
+                    float(label.score),
+                )
+                for hand, label in enumerate(labels)
+            ]
 
-    def _run(self, landmarker: Any, image: Any, clock: int | None) -> Any:
-        packets = {
-            "image_in": self._creator.create_image(image),
-            "norm_rect_in": self._creator.create_proto(self._whole_picture),
-        }
+    @contextmanager
+    def _run(self, part: str, landmarker: Any, image: Any, clock: int | None) -> Iterator[Any]:
+        library, result = landmarker._lib, ctypes.byref(structure := self._kinds[part]())
         if clock is None:
-            return landmarker._process_image_data(packets)
-        return landmarker._process_video_data({name: packet.at(clock * 1000) for name, packet in packets.items()})
-
-    def _lists(self, packet: Any) -> list[Any]:
-        return [] if packet.is_empty() else [found.landmark for found in self._getter.get_proto_list(packet)]
+            detect = getattr(library, f"Mp{part}LandmarkerDetectImage")
+            detect(landmarker._handle, image._image_ptr, None, result)
+        else:
+            detect = getattr(library, f"Mp{part}LandmarkerDetectForVideo")
+            detect(landmarker._handle, image._image_ptr, None, clock, result)
+        try:
+            yield structure
+        finally:
+            getattr(library, f"Mp{part}LandmarkerCloseResult")(result)
 
 
 def reader_for(mediapipe: Any) -> Reader:
     """The fastest reader that an installed MediaPipe allows."""
-    base = mediapipe.tasks.vision.PoseLandmarker
-    if not (hasattr(base, "_process_image_data") and hasattr(base, "_process_video_data")):
-        return ResultReader()
     try:
-        from mediapipe.python import packet_creator, packet_getter
-        from mediapipe.tasks.python.components.containers.rect import NormalizedRect
-
-        whole = NormalizedRect(rotation=0, x_center=0.5, y_center=0.5, width=1, height=1).to_pb2()
-    except (ImportError, AttributeError):
+        from mediapipe.tasks.python.components.containers.landmark_c import MpNormalizedLandmarkC
+        from mediapipe.tasks.python.vision.face_landmarker import MpFaceLandmarkerResultC
+        from mediapipe.tasks.python.vision.hand_landmarker import MpHandLandmarkerResultC
+        from mediapipe.tasks.python.vision.pose_landmarker import MpPoseLandmarkerResultC
+    except ImportError:
         return ResultReader()
-    return PacketReader(packet_creator, packet_getter, whole)
+    if (ctypes.sizeof(MpNormalizedLandmarkC), MpNormalizedLandmarkC.visibility.offset) != (4 * _FLOATS, 4 * 4):
+        return ResultReader()
+    kinds = {"Pose": MpPoseLandmarkerResultC, "Face": MpFaceLandmarkerResultC, "Hand": MpHandLandmarkerResultC}
+    return StructReader(kinds)
+
+
+def _columns(landmarks: Any, columns: list[int]) -> Points:
+    floats = ctypes.cast(landmarks.landmarks, ctypes.POINTER(ctypes.c_float))
+    table: Points = np.ctypeslib.as_array(floats, (landmarks.landmarks_count, _FLOATS))[:, columns]
+    return table  # a copy: the structures are freed
 
 
 def _first(lists: Any, columns: Columns) -> Points | None:

@@ -202,7 +202,7 @@ def _names(path: Path, archive: zipfile.ZipFile) -> list[str]:
 def _read(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     try:
         data = archive.read(name + _SUFFIX)  # to the end, which is where the checksum is looked at
-        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data))  # type: ignore[no-untyped-call]
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data))
     except KeyError:
         raise OutputError(f"{path} must hold the video {name!r} (it holds {len(archive.namelist())} others)") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import kpsbatch
 from kpsbatch.store.records import SlurmTask
-from kpsbatch.store.settings import installed_version
+from kpsbatch.store.settings import UNKNOWN, installed_version
 
-PACKAGES = ("mediapipe", "numpy", "opencv-python-headless")
+PACKAGES = ("mediapipe", "numpy", "opencv-python-headless", "opencv-contrib-python", "av")
 
 
 class HostFacts(NamedTuple):
@@ -43,6 +43,6 @@ def host_facts() -> HostFacts:
         {
             "kpsbatch": kpsbatch.__version__,
             "python": platform.python_version(),
-            **{package: installed_version(package) for package in PACKAGES},
+            **{package: found for package in PACKAGES if (found := installed_version(package)) != UNKNOWN},
         },
     )

@@ -27,7 +27,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from kpsbatch.errors import KpsbatchError
@@ -99,15 +98,6 @@ def end_with_parent(parent: int) -> None:
         sys.exit(0)
 
 
-def omit_matplotlib() -> None:
-    """Skip MediaPipe's import of matplotlib, for plots that no worker makes.
-
-    It takes as long as the rest of MediaPipe, and needs a folder to write its list of fonts to.
-    """
-    for name in ("matplotlib", "matplotlib.pyplot"):
-        sys.modules[name] = ModuleType(name)
-
-
 def serve(channel: socket.socket) -> None:
     """Open the job, then do task after task; ends with OSError or EOFError when the parent closes the channel."""
     job: Job[Any, Any] = receive(channel)
@@ -129,7 +119,6 @@ def main() -> None:
     """Entry point of the worker process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     end_with_parent(parent)
-    omit_matplotlib()
     with socket.socket(fileno=descriptor) as channel, contextlib.suppress(EOFError, ConnectionError):
         serve(channel)
     sys.stdout.flush()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# base_image.sh OUT.tar: the root file system of a stand-in for python:3.x-slim-bookworm, for machines that reach a
+# base_image.sh OUT.tar: the root file system of a stand-in for python:3.x-slim, for machines that reach a
 # Debian mirror and no image registry. Takes a CPython of this machine: pyenv's, or the one that $PYTHON comes from.
 # Ends with 77 and the reason where it can't be made here.
 set -euo pipefail
@@ -7,7 +7,7 @@ out=$1
 
 copyable_pythons() {
   local root
-  root=$(pyenv root 2>/dev/null) && for minor in 12 11 10; do ls -d "$root/versions/3.$minor".* 2>/dev/null || true; done
+  root=$(pyenv root 2>/dev/null) && for minor in 13 14 12 11 10; do ls -d "$root/versions/3.$minor".* 2>/dev/null || true; done
   "${PYTHON:-python3}" -c 'import sys; print(sys.base_prefix)'
 }
 
@@ -16,9 +16,9 @@ sources=/etc/apt/sources.list.d/debian.sources
 PREFIX=
 while read -r prefix; do
   case $prefix in /usr | /usr/local) continue ;; esac # shared with other programs
-  for python in "$prefix"/bin/python3.1[0-2]; do [ -x "$python" ] && PREFIX=$prefix NAME=${python##*/} && break 2; done
+  for python in "$prefix"/bin/python3.1[0-4]; do [ -x "$python" ] && PREFIX=$prefix NAME=${python##*/} && break 2; done
 done < <(copyable_pythons)
-[ -n "$PREFIX" ] || { echo "no CPython 3.10 to 3.12 with a prefix of its own (pyenv's, say)"; exit 77; }
+[ -n "$PREFIX" ] || { echo "no CPython 3.10 to 3.14 with a prefix of its own (pyenv's, say)"; exit 77; }
 export PREFIX NAME
 
 # shellcheck disable=SC2016 # mmdebstrap's hooks expand $1, the new root

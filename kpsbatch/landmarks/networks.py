@@ -1,0 +1,210 @@
+"""The six networks that the bundles are made of: taken, as data, from the last mediapipe wheel that carries them.
+
+Newer releases come without. `fetch_networks` is the only place that reaches for a package index, with the pip or uv of
+this machine and its settings; it is called by `kpsbatch models` and never by a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from kpsbatch.errors import ModelError
+
+NETWORKS_VERSION = "0.10.21"
+"""The last release of mediapipe whose wheel carries the networks."""
+
+WHEEL_SHA256 = "956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5"
+"""mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl, on every machine: only data is taken from it."""
+
+NETWORK_SHA256 = {
+    "pose_detection/pose_detection.tflite": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+    "pose_landmark/pose_landmark_full.tflite": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+    "face_detection/face_detection_short_range.tflite": (
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
+    ),
+    "face_landmark/face_landmark_with_attention.tflite": (
+        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4"
+    ),
+    "palm_detection/palm_detection_full.tflite": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+    "hand_landmark/hand_landmark_full.tflite": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+}
+"""The networks below `mediapipe/modules` of that wheel."""
+
+_STALE_SECONDS = 3600.0
+
+
+def networks_directory(cache: Path) -> Path:
+    """Return the folder below a cache where the networks are kept."""
+    return cache / f"mediapipe-{NETWORKS_VERSION}-networks"
+
+
+def read_network(name: str, cache: Path) -> bytes:
+    """Return a network from the cache.
+
+    Raises:
+        ModelError: It is not there, or its bytes are others.
+    """
+    path = networks_directory(cache) / name
+    if not holds(path, NETWORK_SHA256[name]):
+        raise ModelError(
+            f"the models are not in {cache}; run `python -m kpsbatch models` once, on a machine that reaches a "
+            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)"
+        )
+    return path.read_bytes()
+
+
+def networks_are_there(cache: Path) -> bool:
+    """Whether the cache holds all networks, undamaged."""
+    return all(holds(networks_directory(cache) / name, expected) for name, expected in NETWORK_SHA256.items())
+
+
+def fetch_networks(cache: Path, wheel: Path | None = None) -> None:
+    """Put the networks into the cache.
+
+    Args:
+        cache: The cache folder; 20 MB go there.
+        wheel: A mediapipe wheel that holds them, of any system. None gets it from the package index: with the pip of
+            this Python, uv, the pip on PATH, or the one that Python brings, whichever works first.
+
+    Raises:
+        ModelError: The wheel can't be had, or holds other networks.
+        OSError: The cache can't be written.
+    """
+    if wheel is not None:
+        _keep(_networks_of_wheel(wheel), cache, str(wheel))
+        return
+    with tempfile.TemporaryDirectory(prefix="kpsbatch-") as folder:
+        modules = _install(Path(folder)) / "mediapipe" / "modules"
+        _keep(((name, _read(modules / name)) for name in NETWORK_SHA256), cache, f"mediapipe {NETWORKS_VERSION}")
+
+
+def holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this SHA-256."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def write_atomically(path: Path, data: bytes, sha256: str) -> None:
+    """Put `data` at `path` in one step, and leave a file alone that another process has just put there.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # not replaced without need: on NFS that takes the file away from a process that reads it
+        if not holds(path, sha256):
+            temporary.replace(path)
+    except OSError:
+        if not holds(path, sha256):  # on NFS a rename can succeed and report an error
+            raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what killed writers left behind an hour ago or earlier."""
+    for leftover in directory.glob(".*.partial"):
+        try:
+            if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
+                leftover.unlink()
+        except OSError:
+            pass
+
+
+def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> None:
+    for name, data in networks:
+        if (got := hashlib.sha256(data).hexdigest()) != NETWORK_SHA256[name]:
+            raise ModelError(
+                f"{source}: {name} must have SHA-256 {NETWORK_SHA256[name]} (got {got}); name the wheel of mediapipe "
+                f"{NETWORKS_VERSION}"
+            )
+        write_atomically(networks_directory(cache) / name, data, NETWORK_SHA256[name])
+
+
+def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in NETWORK_SHA256:
+                yield name, archive.read(f"mediapipe/modules/{name}")
+    except OSError as error:
+        raise ModelError(f"--wheel: {wheel} can't be read ({error.strerror}); correct the path") from error
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelError(
+            f"--wheel: {wheel} must be a mediapipe {NETWORKS_VERSION} wheel (got: {error.args[0]}); newer ones hold no "
+            "networks"
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _install(folder: Path) -> Path:
+    """Unpack the wheel into a folder below `folder`, with the first installer that can."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"mediapipe=={NETWORKS_VERSION} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
+    problem = "no pip and no uv here"
+    for number, (installer, platform) in enumerate(_installers()):
+        target = folder / str(number)
+        options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(target)]
+        of_wheel = ["--python-version", "3.12", *platform]
+        done = subprocess.run(
+            [*installer, "install", *options, *of_wheel, "-r", str(requirements)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode == 0:
+            return target
+        problem = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), problem)
+    raise ModelError(
+        f"the models must be taken from the wheel of mediapipe {NETWORKS_VERSION}, which can't be had here (got: "
+        f"{problem[:300]}); run `kpsbatch models` where a package index can be reached, or bring the wheel "
+        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)"
+    )
+
+
+def _installers() -> Iterator[tuple[list[str], list[str]]]:
+    """Commands that have `install`, and how each is told that the wheel is for 64-bit Linux."""
+    pip_platform = ["--platform", "manylinux_2_28_x86_64", "--no-compile", "--disable-pip-version-check"]
+    if find_spec("pip"):
+        yield [sys.executable, "-m", "pip"], pip_platform
+    if uv := shutil.which("uv"):
+        yield [uv, "pip"], ["--python-platform", "x86_64-manylinux_2_28"]
+    if pip := shutil.which("pip3") or shutil.which("pip"):
+        yield [pip], pip_platform
+    if bundled := _pip_of_python():
+        yield [sys.executable, str(bundled / "pip")], pip_platform
+
+
+def _pip_of_python() -> Path | None:
+    """The pip that Python brings for new environments, as a wheel, which can be run as it is."""
+    spec = find_spec("ensurepip")
+    if spec is None or spec.origin is None:
+        return None
+    return next((Path(spec.origin).parent / "_bundled").glob("pip-*.whl"), None)
