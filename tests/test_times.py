@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kpsbatch.store.settings import fingerprint
 from pictures import COLOURS, write_mp4
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.frames import read_video, video_info
 from kpsbatch.dataset.times import FrameLog, Timing, frame_rate, resample
+from kpsbatch.store.settings import fingerprint
 
 BLACK = np.zeros((4, 6, 3), np.uint8)
 
