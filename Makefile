@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
-.PHONY: help demo test bench test-faults test-container lint setup lock clean
+.PHONY: help demo test test-pythons bench licences test-faults test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -11,6 +11,9 @@ demo: $(VENV)/ready ## set up, write the demo dataset, run the main job on it
 
 test: $(VENV)/ready-dev ## set up and run the tests
 	@$(BIN)/python -m pytest
+
+test-pythons: ## the fast tests on the oldest and the newest Python of this machine
+	@scripts/test-pythons.sh
 
 test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
 	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
@@ -32,11 +35,14 @@ lint: $(VENV)/ready-dev ## ruff and mypy
 
 setup: $(VENV)/ready ## make .venv from requirements.lock, and get the models
 
+licences: ## list what an installation brings, with licences (docs/licences.md), and an SBOM (needs uv)
+	@scripts/licences.sh
+
 lock: ## renew the lock files (needs uv)
 	@scripts/lock.sh
 
 clean: ## remove the venv and the demo
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv.3.* demo
 
 $(VENV)/ready: requirements.lock scripts/setup.sh
 	@scripts/setup.sh $(VENV) requirements.lock

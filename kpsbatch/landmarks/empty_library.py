@@ -55,8 +55,10 @@ def empty_library(name: str, functions: list[str]) -> bytes:
     """Return a shared library with the SONAME `name` in which each of `functions` takes anything and returns 0.
 
     Raises:
-        KeyError: No such library is known for this machine.
+        OSError: None can be made for this machine.
     """
+    if platform.machine() not in _MACHINES:
+        raise OSError(f"{name} is not installed")
     machine, code = _MACHINES[platform.machine()]
     strings = b"\0" + name.encode() + b"\0"
     symbols = _SYMBOL.pack(0, 0, 0, 0, 0, 0)
