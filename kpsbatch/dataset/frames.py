@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.image_size import image_size
-from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
 
 RGB = NDArray[np.uint8]
