@@ -21,7 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from kpsbatch.dataset.folders import Entry
 
@@ -42,8 +42,24 @@ METHOD_NAMES = {
     95: "xz",
     98: "PPMd",
 }
-MEMBER_COLUMNS = {"offset": "Q", "size": "Q", "full": "Q", "name": "Q", "crc": "I", "length": "H", "method": "H"}
-FOLDER_COLUMNS = {"fname": "Q", "flength": "I", "first": "Q", "count": "Q", "cfirst": "Q", "ccount": "Q"}
+Code = Literal["Q", "I", "H"]
+MEMBER_COLUMNS: dict[str, Code] = {
+    "offset": "Q",
+    "size": "Q",
+    "full": "Q",
+    "name": "Q",
+    "crc": "I",
+    "length": "H",
+    "method": "H",
+}
+FOLDER_COLUMNS: dict[str, Code] = {
+    "fname": "Q",
+    "flength": "I",
+    "first": "Q",
+    "count": "Q",
+    "cfirst": "Q",
+    "ccount": "Q",
+}
 
 
 class Member(NamedTuple):
@@ -76,7 +92,8 @@ class Member(NamedTuple):
             return "neither a directory nor a file"
         if self.method == SPARSE:
             return "a sparse file, which is not read from an archive"
-        return f"compressed by {METHOD_NAMES.get(self.method, f'method {self.method}')}, which is not read; pack it with zip -0"
+        how = METHOD_NAMES.get(self.method, f"method {self.method}")
+        return f"compressed by {how}, which is not read; pack it with zip -0"
 
 
 class IndexWriter:

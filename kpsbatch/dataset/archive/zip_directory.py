@@ -64,16 +64,14 @@ def scan_zip(
 
 
 def _record_size(data: bytes, at: int) -> int:
-    extra = struct.unpack_from("<3H", data, at + 28)
-    return _CENTRAL.size + sum(extra)
+    name, extra, comment = struct.unpack_from("<3H", data, at + 28)
+    return int(_CENTRAL.size + name + extra + comment)
 
 
 def _add(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: dict[str, int]) -> int:
     """Add one member; returns where the next one starts."""
-    (
-        *(signature, made_by, _, flags, method, _, _, crc, size, full),
-        *(name_size, extra_size, comment_size, disk, _, attributes, offset),
-    ) = _CENTRAL.unpack_from(data, at)
+    signature, made_by, _, flags, method, _, _, crc, size, full, *rest = _CENTRAL.unpack_from(data, at)
+    name_size, extra_size, comment_size, disk, _, attributes, offset = rest
     if signature != b"PK\1\2":
         raise _damaged(name, "its directory holds something else")
     at += _CENTRAL.size
@@ -195,7 +193,7 @@ def data_start(local: bytes, offset: int, name: str) -> int:
 def _split(name: str) -> DatasetError:
     return DatasetError(
         f"dataset.root must be one archive: {name} is split into several files; join them first "
-        "(zip -s 0 split.zip --out whole.zip)"
+        "(zip -s 0 split.zip --out whole.zip), or unpack them"
     )
 
 
