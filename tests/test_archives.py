@@ -108,7 +108,7 @@ def with_zipfile(path: Path, files: dict[str, bytes], flavour: str) -> None:
             else:
                 archive.writestr(name, data)
         if flavour == "comment":
-            archive.comment = b"PK\5\6, but no end record"
+            archive.comment = b"a comment" * 500
     if isinstance(target, Unseekable):
         path.write_bytes(target.data)
     if flavour == "prefixed":
