@@ -14,10 +14,10 @@ from kpsbatch.config_types import MAX_SIGN, check_name
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.dataset.folders import DiskFolders, Entry, Folders, check_folder, problem_of, video_at
 from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
 from kpsbatch.errors import DatasetError
 
-__all__ = ["LayoutSource", "Listing", "Video", "list_unit", "natural_key"]
+__all__ = ["IMAGE_SUFFIXES", "LayoutSource", "Listing", "Presence", "Video", "list_unit", "natural_key", "presence"]
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
 
@@ -78,17 +78,16 @@ class LayoutSource:
             found[name] = video_at(self._folders, folder, entry, name)
         return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
 
-    def may_have_video(self, unit: Unit) -> bool:
-        """Whether a unit has a video, or can't be listed; stops at the first, so that thousands are asked quickly."""
+    def presence(self, unit: Unit) -> Presence:
+        """What the dataset holds of a unit; stops at the first video, so that thousands are asked in a second."""
         if self._names_videos:
-            listing = self.listing(unit)
-            return bool(listing.videos or listing.problem)
+            return self.listing(unit).presence
         try:
-            return any(not problem_of(entry) for entry in self._folders.entries(self._folder(unit)))
+            return "empty" if all(map(problem_of, self._folders.entries(self._folder(unit)))) else "videos"
         except FileNotFoundError:
-            return False
+            return "absent"
         except OSError:
-            return True  # the task says why
+            return "unreadable"
 
     def digest(self, unit: Unit) -> str:
         """Nothing: what a unit holds is told by listing it."""
@@ -326,9 +325,14 @@ def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
     return LayoutSource(dataset, DiskFolders(dataset.root)).listing(unit)
 
 
+def presence(dataset: DatasetConfig, unit: Unit) -> Presence:
+    """See `LayoutSource.presence`."""
+    return LayoutSource(dataset, DiskFolders(dataset.root)).presence(unit)
+
+
 def may_have_video(dataset: DatasetConfig, unit: Unit) -> bool:
-    """See `LayoutSource.may_have_video`."""
-    return LayoutSource(dataset, DiskFolders(dataset.root)).may_have_video(unit)
+    """Whether a unit has a video, or can't be listed."""
+    return presence(dataset, unit) in ("videos", "unreadable")
 
 
 def check_root(dataset: DatasetConfig) -> None:

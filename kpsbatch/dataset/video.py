@@ -13,6 +13,9 @@ VIDEO_SUFFIXES = (
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
+Presence = Literal["videos", "absent", "empty", "unreadable"]
+"""What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
+
 
 class Segment(NamedTuple):
     """A part of a file: from `start` up to, and without, `end` (None: to the end of the file).
@@ -81,6 +84,13 @@ class Listing:
     videos: tuple[Video, ...] = ()
     odd: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+
+    @property
+    def presence(self) -> Presence:
+        """The same in one word."""
+        if self.problem:
+            return "unreadable"
+        return "videos" if self.videos else "empty" if self.exists else "absent"
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

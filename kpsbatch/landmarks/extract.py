@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import Frame
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.times import FrameLog
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.keypoints import frame_keypoints
 from kpsbatch.landmarks.landmarker import Landmarker
@@ -40,7 +41,7 @@ class VideoKeypoints:
 
     Attributes:
         keypoints: (T, 184, 4), rows of zeros for frames that could not be read.
-        summary: For the record: frames, bad frames with examples, in how many frames each part was found, seconds.
+        summary: For the record: frames, bad frames with examples, rate and times, in how many frames each part was found, seconds.
     """
 
     keypoints: NDArray[Any]
@@ -71,12 +72,14 @@ def extract(
     """
     rows: list[NDArray[np.float32]] = []
     bad: list[Frame] = []
+    log = FrameLog()
     sizes: dict[str, int] = {}
     in_landmarkers = in_decoding = 0.0
     started = asked = time.perf_counter()
     counts: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
     for frame in frames:
         in_decoding += time.perf_counter() - asked
+        log.add(frame)
         if frame.image is None:
             bad.append(frame)
             rows.append(np.zeros((Topology.POINTS, 4), np.float32))
@@ -116,6 +119,7 @@ def extract(
             "bad_frames": len(bad),
             "bad_examples": examples,
             "sizes": sizes,
+            **log.summary(),
             "found": {
                 name: int(np.count_nonzero(keypoints[:, part, 3].any(axis=1))) for name, part in Topology.PARTS.items()
             },

@@ -1,0 +1,54 @@
+"""Reading a video that is a folder of image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.images import decode_image
+from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
+from kpsbatch.dataset.storage import with_retries
+from kpsbatch.errors import DatasetError
+
+
+def list_frames(folder: Path) -> list[str]:
+    """Names of the frames in a folder, in natural order; other files are passed over.
+
+    Raises:
+        OSError: The folder can't be listed.
+    """
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name.lower().endswith(IMAGE_SUFFIXES) and not e.name.startswith(".")]
+    return sorted(names, key=natural_key)
+
+
+def read_frame_folder(folder: Path, *, frame_rate: float, max_pixels: int, reduced: bool = False) -> Iterator[Frame]:
+    """Read the frames of a folder in natural order of their names, decoding as it goes.
+
+    Args:
+        folder: The folder.
+        frame_rate: Its frames a second.
+        max_pixels: Larger frames are not decoded.
+        reduced: Decode large JPEG frames at a reduced scale (`decode_image`).
+
+    Raises:
+        DatasetError: The folder can't be listed or has no frame, or storage goes on failing.
+    """
+    try:
+        names = with_retries(folder, lambda: list_frames(folder))
+    except OSError as error:
+        raise DatasetError(f"{folder} can't be read: {error.strerror}. Correct its permissions.") from None
+    if not names:
+        raise DatasetError(
+            f"{folder} has no frame. Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
+        )
+    for index, name in enumerate(names):
+        time = index * 1000 / frame_rate
+        try:
+            data = with_retries(folder / name, (folder / name).read_bytes)
+            image, problem = decode_image(data, max_pixels, reduced=reduced)
+        except OSError as error:
+            image, problem = None, f"can't be read: {error.strerror}"
+        yield Frame(image, round(time), name, problem, time, frame_rate)

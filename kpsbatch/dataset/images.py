@@ -1,0 +1,79 @@
+"""Decoding image files."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from kpsbatch.dataset.frame import RGB
+
+REDUCED_SIDE = 480
+"""Shorter side, in pixels, that a reduced frame still has: the landmark networks see crops of 192 to 256 pixels."""
+
+_REDUCTIONS = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """The width and height that a JPEG, PNG, BMP, WebP, TIFF or GIF file declares; None for anything else.
+
+    Reads the header only. The kind is told by the content, never by the name.
+    """
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller has a limit of its own
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return image.size
+    except Exception:  # Pillow's readers raise many kinds for damaged files
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def decode_image(data: bytes, max_pixels: int, *, reduced: bool = False) -> tuple[RGB | None, str]:
+    """Decode an image file to 8-bit RGB, upright (EXIF orientation applied).
+
+    Args:
+        data: The file.
+        max_pixels: Larger images are not decoded.
+        reduced: Decode a large JPEG at 1/2, 1/4 or 1/8 of its size, its shorter side still at least 480 pixels; that
+            saves most of the decoding, since it leaves out the finer frequencies.
+
+    Returns:
+        The (H, W, 3) image and "", or None and why not: empty, truncated, too large, no image.
+    """
+    if not data:
+        return None, "an empty file"
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        return None, "a truncated JPEG"  # OpenCV would return it, grey from where the data ends
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
+        return None, "a truncated PNG"
+    size = image_size(data)
+    if size is None:
+        return None, "no readable image"
+    if size[0] * size[1] > max_pixels:  # before it is decoded
+        return None, f"{size[0]}x{size[1]} is larger than run.max_pixels ({max_pixels})"
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB | (_reduction(data, size) if reduced else 0))
+    except (cv2.error, MemoryError):
+        return None, "no readable image"
+    if image is None:
+        return None, "no readable image"
+    if image.shape[0] * image.shape[1] > max_pixels:
+        return None, f"{image.shape[1]}x{image.shape[0]} is larger than run.max_pixels ({max_pixels})"
+    return np.ascontiguousarray(image, dtype=np.uint8), ""
+
+
+def _reduction(data: bytes, size: tuple[int, int]) -> int:
+    """OpenCV's flag for the smallest decoding of a JPEG that is large enough; 0 for other images."""
+    if data.startswith(b"\xff\xd8"):
+        for factor, flag in _REDUCTIONS.items():
+            if min(size) // factor >= REDUCED_SIDE:
+                return flag
+    return 0

@@ -1,0 +1,364 @@
+"""Decoding video files with FFmpeg (PyAV), as FFmpeg presents them.
+
+What counts as a frame is what FFmpeg shows: frames that an edit list leaves out, hidden reference frames and pictures
+before the first key frame are not missing. What the file promises and does not hold is: frames of packets that are
+damaged or that the container's index lists beyond the end of the data.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Discard
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from kpsbatch.dataset.frame import RGB
+from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.errors import DatasetError
+
+DAMAGED = "damaged"
+MISSING = "missing from the file"
+
+_READ_SIZE = 1 << 18
+_INDEXED = "mov"  # the demuxer that lists every packet before it reads the first
+_COUNTED = "avi"  # the one whose header tells the number of packets
+_TIMED = ("matroska", "flv")  # those whose header tells the duration
+_SLACK = 0.5  # seconds that a header's number or duration may be off in a whole file
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says about itself.
+
+    Attributes:
+        width: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
+        height: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
+        average_rate: Frames a second on average; 0 where it is not known.
+        nominal_rate: The rate that FFmpeg takes the times to be multiples of; 0 where it is not known.
+        frames: How many frames its index lists, those that an edit list leaves out not counted; None without an index.
+        seconds: Its duration; None where it is not known.
+    """
+
+    width: int
+    height: int
+    average_rate: float
+    nominal_rate: float
+    frames: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame as FFmpeg presents it, not yet converted.
+
+    Attributes:
+        time: Seconds since the start of the file, as a player counts them.
+        picture: What FFmpeg decoded, or None.
+        problem: Why `picture` is None.
+    """
+
+    time: float
+    picture: av.VideoFrame | None
+    problem: str = ""
+
+
+class VideoFile:
+    """An open video file: its best video stream, decoded with one thread.
+
+    Args:
+        path: The file, for messages.
+        max_pixels: A file with larger frames is refused before anything is decoded.
+        stored: Where its bytes are, if not in the file at `path`.
+
+    Attributes:
+        rate: Frames a second on average, as the header says; 0 where it does not.
+        nominal_rate: The rate that FFmpeg takes the times to be multiples of, or `rate`.
+
+    Raises:
+        DatasetError: FFmpeg can't open it, it has no video, its frames are too large, or storage goes on failing.
+    """
+
+    _source: Iterator[Packet[VideoStream]]
+
+    def __init__(self, path: Path, *, max_pixels: int, stored: StoredFile | None = None) -> None:
+        self.path = path
+        self._max_pixels = max_pixels
+        self._limit = {"max_pixels": str(2 * max_pixels + (1 << 16)), "threads": "1"}  # of coded sides, rounded up
+        self._stored = stored or StoredFile(path)
+        self._reformatter = VideoReformatter()
+        try:
+            self._begin()
+        except BaseException:
+            self._stored.close()
+            raise
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+        self._stored.close()
+
+    def opened_again(self) -> VideoFile:
+        """The same file from its start, with a descriptor and a decoder of its own."""
+        return VideoFile(self.path, max_pixels=self._max_pixels, stored=self._stored.opened_again())
+
+    def info(self) -> VideoInfo:
+        """What the file says about itself; decodes its first frame, so ask before `shown`."""
+        listed: int | None = self._stream.frames or None
+        if self._demuxer == _INDEXED:
+            listed = sum(not entry.is_discard for entry in self._stream.index_entries) or None
+        seconds = self._container.duration / av.time_base if self._container.duration else None
+        first = next((shown.picture for shown in self.shown() if shown.picture is not None), None)
+        height, width = self.to_rgb(first).shape[:2] if first is not None else (0, 0)
+        return VideoInfo(width, height, self.rate, self.nominal_rate, listed, seconds)
+
+    def shown(self) -> Iterator[Shown]:
+        """The frames in the order of their times, damaged and missing ones in their places.
+
+        Begins at the first frame, or at the key frame that `seek` went to.
+
+        Raises:
+            DatasetError: A frame is too large, or storage goes on failing.
+        """
+        last = 0.0
+        for frame, time, problem in self._decoded():
+            time = last + 1 / (self.rate or 25) if time is None else time
+            while self._broken and self._broken[0] <= time:
+                broken = heapq.heappop(self._broken)
+                if broken < time:
+                    yield Shown(broken, None, DAMAGED)
+            self._check_size(frame.width, frame.height)
+            yield Shown(time, None if problem else frame, problem)
+            last = time
+        while self._broken:
+            last = heapq.heappop(self._broken)
+            yield Shown(last, None, DAMAGED)
+        for time in self._missing_times(last):
+            yield Shown(time, None, MISSING)
+
+    def seek(self, start: float) -> float:
+        """Go to a key frame that is shown at or before `start`, in seconds, and return its time.
+
+        Where the file can't be searched this is its first frame, at minus infinity.
+        """
+        back = 0.0
+        while start > back:
+            try:
+                self._container.seek(int((start - back + self._start) / self._base), stream=self._stream)
+            except (av.FFmpegError, OSError):
+                break
+            packets = self._packets()
+            first = next((packet for packet in packets if packet.is_keyframe), None)
+            time = self._seconds(first.pts if first is not None else None)
+            if first is not None and time is not None and time <= start:
+                self._source = chain([first], packets)
+                return time
+            back = 2 * back + 1  # there is no key frame at that place, or its picture comes later
+        self._container.close()
+        self._stored.seek(0)
+        self._begin()
+        return -math.inf
+
+    def to_rgb(self, picture: av.VideoFrame) -> RGB:
+        """(H, W, 3) uint8 RGB of a decoded frame, upright: the display matrix applied.
+
+        Colours are converted by FFmpeg's swscale with the matrix and the range that the frame names, bicubic, as the
+        `ffmpeg` command does it; without a name it takes BT.601.
+        """
+        image = self._reformatter.reformat(picture, format="rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
+        return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
+
+    def packet_times(self) -> list[float]:
+        """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
+        hidden = self._stream.codec_context.name in ("vp8", "libvpx")
+        times = []
+        for packet in self._source:
+            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
+            if packet.is_discard or time is None or (hidden and not bytes(packet)[0] & 0x10):
+                continue
+            times.append(time)
+        return sorted(times)
+
+    @property
+    def _demuxer(self) -> str:
+        return self._container.format.name.split(",")[0]
+
+    def _begin(self) -> None:
+        self._container = self._open()
+        self._stream = self._video_stream()
+        self._base = self._stream.time_base or Fraction(1, 90_000)
+        self._start = (self._container.start_time or 0) / av.time_base
+        rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        self.rate = rate if 0 < rate <= 1000 else 0.0
+        nominal = float(self._stream.guessed_rate or 0)
+        self.nominal_rate = nominal if 0 < nominal <= 1000 else self.rate
+        self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
+        self._broken: list[float] = []  # heap of times
+        self._last_dts: int | None = None
+        self._end = 0.0  # seconds at which the last packet of any stream ends
+        self._source = self._packets()
+
+    def _open(self) -> InputContainer:
+        options = {**self._limit, "protocol_whitelist": "none"}  # a playlist in the place of a video opens nothing
+        try:
+            return av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
+        except (av.FFmpegError, DatasetError, OSError, ValueError) as error:
+            self._raise_storage_error()
+            raise DatasetError(
+                f"{self.path} can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: copy it "
+                "again from its source, or remove it."
+            ) from None
+
+    def _video_stream(self) -> VideoStream:
+        stream = self._container.streams.best("video")
+        if not isinstance(stream, VideoStream) or stream.codec_context is None:
+            raise DatasetError(f"{self.path} has no video that FFmpeg can decode. Convert it to mp4, or remove it.")
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = self._limit
+        if self._demuxer not in _TIMED:
+            for other in self._container.streams:
+                if other is not stream:
+                    other.discard = Discard.all
+        return stream
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._max_pixels:
+            raise DatasetError(
+                f"{self.path} has frames of {width}x{height}, larger than run.max_pixels ({self._max_pixels}). Raise "
+                "run.max_pixels, or scale the video down."
+            )
+
+    def _raise_storage_error(self) -> None:
+        """FFmpeg takes an error of storage for the end of the video, so it is asked for here.
+
+        Raises:
+            DatasetError: Reading failed.
+        """
+        error = self._stored.error
+        if isinstance(error, OSError):
+            raise DatasetError(f"{self.path} can't be read: {error.strerror}. Correct its permissions.") from None
+        if error is not None:
+            raise error
+
+    def _seconds(self, pts: int | None) -> float | None:
+        return None if pts is None else float(pts * self._base) - self._start
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets of the video that hold data; ends where the data ends."""
+        packet: Packet[Any]
+        try:
+            for packet in self._container.demux():
+                if packet.dts is None and packet.pts is None and not packet.size:
+                    continue  # PyAV's own, to flush
+                moment = packet.pts if packet.pts is not None else packet.dts
+                if moment is not None and packet.time_base is not None:
+                    self._end = max(self._end, float((moment + (packet.duration or 0)) * packet.time_base))
+                if packet.stream is not self._stream:
+                    continue
+                self._last_dts = packet.dts if packet.dts is not None else self._last_dts
+                if packet.size:
+                    yield cast(Packet[VideoStream], packet)
+        except (av.FFmpegError, DatasetError, OSError):
+            pass  # the rest is missing, if the file promises one
+        self._raise_storage_error()
+
+    def _decoded(self) -> Iterator[tuple[av.VideoFrame, float | None, str]]:
+        """Every frame with its time and what is wrong with it; times of packets that fail go to `_broken`."""
+        incomplete: set[float | None] = set()
+        for packet in self._source:
+            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
+            if packet.is_corrupt:
+                incomplete.add(time)
+            for frame in self._decode(packet, None if packet.is_discard else time):
+                shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
+                yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
+        for frame in self._decode(None, None):
+            shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
+            yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
+
+    def _decode(self, packet: Packet[VideoStream] | None, time: float | None) -> list[av.VideoFrame]:
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            if time is not None:
+                heapq.heappush(self._broken, time)
+            return []
+
+    def _missing_times(self, last: float) -> list[float]:
+        """When the frames would be shown that the container promises beyond the end of its data."""
+        step = 1 / (self.rate or 25)
+        if self._demuxer == _INDEXED:
+            entries = self._stream.index_entries
+            at = len(entries)
+            while at and (self._last_dts is None or entries[at - 1].timestamp > self._last_dts):
+                at -= 1
+            number = sum(not entries[later].is_discard for later in range(at, len(entries)))
+        else:
+            lacking = self._declared_end() - last - step
+            number = round(lacking / step) if lacking > _SLACK else 0
+        return [last + step * (1 + later) for later in range(number)]
+
+    def _declared_end(self) -> float:
+        """Seconds at which the video ends, as its header says; 0 where that is not known or agrees with the data."""
+        if self._demuxer == _COUNTED:
+            return self._stream.frames / self.rate if self.rate else 0.0
+        seconds = (self._container.duration or 0) / av.time_base
+        if self._demuxer not in _TIMED or self._end - self._start > seconds - _SLACK:
+            return 0.0
+        return min(seconds, _tagged_seconds(self._stream.metadata.get("DURATION", "")) or seconds)
+
+
+def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
+    """Turn and mirror an image as its display matrix says.
+
+    Args:
+        image: (H, W, 3).
+        matrix: a, b, c, d of ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy. Only quarter turns and mirrors are
+            applied, by their signs.
+    """
+    a, b, c, d = matrix
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        turned = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    else:
+        turned = image.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
+    return np.ascontiguousarray(turned)
+
+
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c, d of the frame's display matrix."""
+    data = cast(Mapping[SideData, Any], picture.side_data).get(SideData.DISPLAYMATRIX)
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    return a, b, c, d
+
+
+def _tagged_seconds(text: str) -> float:
+    """Seconds of Matroska's tag DURATION, such as 00:00:04.003000000; 0 for anything else."""
+    match = re.fullmatch(r"([0-9]+):([0-9]{2}):([0-9]{2}(?:\.[0-9]+)?)", text)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
