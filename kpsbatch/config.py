@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -329,7 +329,8 @@ def explain(error: ValidationError, section: str = "") -> str:
 def _valid_keys(where: Sequence[str]) -> list[str]:
     model: Any = Config
     for name in where:
-        model = model.model_fields[name].annotation
+        annotation = model.model_fields[name].annotation
+        model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
     return list(model.model_fields)
 
 

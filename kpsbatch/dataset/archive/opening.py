@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import tempfile
 import weakref
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from tempfile import _TemporaryFileWrapper
+from typing import Any
 
 from kpsbatch.dataset.archive.index import DEFLATED, ArchiveFolders, ArchiveIndex, IndexWriter, Member
 from kpsbatch.dataset.archive.tar_headers import BLOCK, is_tar_header, scan_tar
@@ -23,7 +23,6 @@ _TAIL = 1 << 16
 _SLACK = 512
 """Bytes read besides a member's own, for its local header: its name and extra fields are rarely longer."""
 
-_IN_MEMORY = 1 << 28
 _PACK_AGAIN = "unpack it, or pack it again as a zip (zip -0 -r data.zip data) or as a tar without compression"
 _COMPRESSED = {
     b"\x1f\x8b": "gzip; gunzip it, or unpack it",
@@ -168,8 +167,11 @@ class Archive:
             raise _damaged(member, "its checksum differs")
         return data
 
-    def open(self, member: Member) -> BinaryIO:
-        """A member as a file that can be sought in; what is compressed is unpacked first.
+    @contextlib.contextmanager
+    def place(self, member: Member) -> Iterator[tuple[Path, int, int]]:
+        """Where a member's bytes lie, for as long as the context is open: a file, where they start, and how many.
+
+        That is in the archive itself; what is compressed is unpacked into a temporary file first.
 
         Raises:
             OSError: It can't be read, or is damaged.
@@ -177,19 +179,19 @@ class Archive:
         if member.problem:
             raise OSError(95, member.problem, member.name)
         if member.method == DEFLATED:
-            if member.full_size <= _IN_MEMORY:
-                return io.BytesIO(self.read(member))
-            return self._unpack(member)
-        start = member.offset
-        if self._zip:
-            start = data_start(os.pread(self._fd, LOCAL_SIZE, start), start, member.name)
-        return io.BufferedReader(_Range(self, self._fd, start, member.size), 1 << 16)
+            with self._unpack(member) as file:
+                yield Path(file.name), 0, member.full_size
+        else:
+            start = member.offset
+            if self._zip:
+                start = data_start(os.pread(self._fd, LOCAL_SIZE, start), start, member.name)
+            yield self.path, start, member.size
 
-    def _unpack(self, member: Member) -> BinaryIO:
-        """Unpack a large member into a file that vanishes when it is closed."""
+    def _unpack(self, member: Member) -> _TemporaryFileWrapper[bytes]:
+        """Unpack a member into a file that is removed when it is closed."""
         start = data_start(os.pread(self._fd, LOCAL_SIZE, member.offset), member.offset, member.name)
         unpack, crc, left = zlib.decompressobj(-zlib.MAX_WBITS), 0, member.size
-        file = tempfile.TemporaryFile()  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile(prefix="kpsbatch-")  # noqa: SIM115
         try:
             while left:
                 block = os.pread(self._fd, min(left, 1 << 20), start + member.size - left)
@@ -207,7 +209,7 @@ class Archive:
         except BaseException:
             file.close()
             raise
-        file.seek(0)
+        file.flush()
         return file
 
 
@@ -215,38 +217,6 @@ class Archive:
 def open_archive(index: Path) -> Archive:
     """An archive by its index; opened once in a process (workers are no forks: each has its own descriptor)."""
     return Archive(index)
-
-
-class _Range(io.RawIOBase):
-    """A part of a file as a file of its own."""
-
-    def __init__(self, archive: Archive, fd: int, start: int, size: int) -> None:
-        self._archive = archive  # keeps the descriptor open
-        self._fd, self._start, self._size, self._at = fd, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise OSError(22, os.strerror(22))
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), max(0, self._size - self._at))
-        data = os.pread(self._fd, wanted, self._start + self._at)
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _inflate(data: bytes, member: Member) -> bytes:
