@@ -188,6 +188,10 @@ class DatasetConfig(Section):
 
     def _check_fields(self) -> None:
         """Every signer, split and sign must have a place of its own by the layout."""
+        looked_for = not (self.signers and self.splits and self.signs)
+        touching = r"\}\{" if looked_for or "{video}" in self.layout else None
+        if touching and re.search(touching, self.layout):
+            raise ValueError(f"layout must have something between its fields, such as - or _ (got {self.layout!r})")
         for field, names in (("signer", self.signers), ("split", self.splits)):
             if len(names) == 1 or f"{{{field}}}" in self.layout:
                 continue
@@ -197,10 +201,6 @@ class DatasetConfig(Section):
                     f"(got {self.layout!r})"
                 )
             raise ValueError(f"layout must contain {{{field}}} when there are several (got {self.layout!r})")
-        looked_for = not (self.signers and self.splits and self.signs)
-        touching = r"\}\{" if looked_for or "{video}" in self.layout else None
-        if touching and re.search(touching, self.layout):
-            raise ValueError(f"layout must have something between its fields, such as - or _ (got {self.layout!r})")
         if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):
             self._compare_folders()  # two fields in one name can run into each other: 1, "11" and 11, "1"
 

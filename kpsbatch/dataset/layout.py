@@ -74,7 +74,7 @@ class LayoutSource:
         entries = groups.get(key, [])
         found: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
-            name = entry.name if name in found else name
+            name = name + os.path.splitext(entry.name)[1] if name in found else name
             found[name] = video_at(self._folders, folder, entry, name)
         return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
 
@@ -106,7 +106,7 @@ class LayoutSource:
         layout = self._dataset.layout
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
-            name = f"/{_fill(self._file_part, unit, '*')}" if self._names_videos else ""
+            name = _fill(self._file_part, unit, "*") if self._names_videos else ""
             there = what_is_there(self._folders, self._folder(unit), name)
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
@@ -236,7 +236,7 @@ def _named_listing(path: Path, found: dict[str, Video], odd: list[tuple[str, str
 
 def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
     """The path that was tried, and what the nearest folder above it that is there holds."""
-    tried, there = folders.root / f"{folder}{name}", folder
+    tried, there = folders.root / folder / name, folder
     while True:
         try:
             names = sorted((entry.name for entry in folders.entries(there)), key=natural_key)

@@ -126,7 +126,7 @@ def read_bytes(path: Path, setting: str) -> bytes:
     """
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{setting} must be a table: {path} does not exist; correct the path") from None
     except OSError as error:
         raise ConfigError(f"{setting} must be a readable table: {path}: {error.strerror}") from None

@@ -16,7 +16,7 @@ _FILES = (b"0", b"\0", b"7")
 
 def is_tar_header(block: bytes) -> bool:
     """Whether a block of 512 bytes is a tar header with the right checksum."""
-    if len(block) < BLOCK or block[0] == 0:
+    if len(block) < BLOCK:
         return False
     try:
         told = _number(block[148:156])
