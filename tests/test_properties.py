@@ -14,12 +14,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from kpsbatch.dataset.image_size import image_size
 from PIL import Image
 
 import kpsbatch.dataset.frames as frames_module
 from kpsbatch.config import Config, format_signs, load_config, parse_signs
 from kpsbatch.dataset.frames import decode_image, read_video
-from kpsbatch.dataset.image_size import image_size
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import ConfigError, DatasetError

@@ -449,7 +449,7 @@ class TestBadData:
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
         assert "1 frame of 1 video can't be read, their rows are zeros; most in 01-train/0001/file: 1" in done.stdout
-        assert "corrupt.mp4 can't be opened" in done.stdout
+        assert "corrupt.mp4: can't be opened" in done.stdout
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
         out = small.parent / "out"
@@ -463,7 +463,7 @@ class TestBadData:
         assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "no readable image"}]
         assert "3 of 6 are; the first: 2.jpg: a truncated JPEG" in record["videos"]["half"]["error"]
         assert "6 of 6 are; the first: 1.jpg: an empty file" in record["videos"]["zero bytes"]["error"]
-        assert "must hold frames" in record["videos"]["empty"]["error"]
+        assert "has no frame" in record["videos"]["empty"]["error"]
         assert {video["attempts"] for video in record["videos"].values()} == {1}
         assert records(out)["01-train/0002.failed.json"]["npz"] is None
 

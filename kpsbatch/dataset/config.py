@@ -133,6 +133,7 @@ class DatasetConfig(Section):
     signs: AllOrSigns = ()
     videos_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 100
     labels: AnyPath | None = None
+    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
 
     @validate_model(mode="before")
     @classmethod

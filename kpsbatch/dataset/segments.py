@@ -38,10 +38,10 @@ def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = 
             missing += shown.problem == MISSING
             yield clock.frame(shown)
     if not readable:
-        raise DatasetError(f"{path} holds no readable frame. Copy it again from its source, or remove it.")
+        raise DatasetError(f"{path}: holds no readable frame. Copy it again from its source, or remove it.")
     if missing > clock.frames / 2:
         raise DatasetError(
-            f"{path} is cut off: {missing} of its {clock.frames} frames are missing. Copy it again from its source, "
+            f"{path}: is cut off: {missing} of its {clock.frames} frames are missing. Copy it again from its source, "
             "or remove it."
         )
 

@@ -39,7 +39,7 @@ def with_retries(path: Path, read: Callable[[], Read]) -> Read:
                 raise
             if wait is None:
                 raise DatasetError(
-                    f"{path} can't be read: {error.strerror}, {len(WAITS) + 1} times. Check the storage, then run "
+                    f"{path}: can't be read: {error.strerror}, {len(WAITS) + 1} times. Check the storage, then run "
                     "again with --retry-failed."
                 ) from None
             time.sleep(wait)

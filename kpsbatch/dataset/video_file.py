@@ -20,11 +20,11 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.container import InputContainer
+from av.container import Flags, InputContainer
+from av.filter import Graph
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from kpsbatch.dataset.frame import RGB
@@ -38,7 +38,7 @@ _READ_SIZE = 1 << 18
 _INDEXED = "mov"  # the demuxer that lists every packet before it reads the first
 _COUNTED = "avi"  # the one whose header tells the number of packets
 _TIMED = ("matroska", "flv")  # those whose header tells the duration
-_SLACK = 0.5  # seconds that a header's number or duration may be off in a whole file
+_SLACK = 0.2  # seconds that a header's number or duration may be off in a whole file
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class VideoFile:
         self._max_pixels = max_pixels
         self._limit = {"max_pixels": str(2 * max_pixels + (1 << 16)), "threads": "1"}  # of coded sides, rounded up
         self._stored = stored or StoredFile(path)
-        self._reformatter = VideoReformatter()
+        self._converted_kind: tuple[object, ...] = ()
         try:
             self._begin()
         except BaseException:
@@ -143,16 +143,13 @@ class VideoFile:
         last = 0.0
         for frame, time, problem in self._decoded():
             time = last + 1 / (self.rate or 25) if time is None else time
-            while self._broken and self._broken[0] <= time:
-                broken = heapq.heappop(self._broken)
-                if broken < time:
-                    yield Shown(broken, None, DAMAGED)
+            yield from self._lost(time)
             self._check_size(frame.width, frame.height)
             yield Shown(time, None if problem else frame, problem)
             last = time
-        while self._broken:
-            last = heapq.heappop(self._broken)
-            yield Shown(last, None, DAMAGED)
+        for shown in self._lost(math.inf):
+            yield shown
+            last = shown.time
         for time in self._missing_times(last):
             yield Shown(time, None, MISSING)
 
@@ -169,7 +166,7 @@ class VideoFile:
                 break
             packets = self._packets()
             first = next((packet for packet in packets if packet.is_keyframe), None)
-            time = self._seconds(first.pts if first is not None else None)
+            time = None if first is None else self._seconds(first.pts if first.pts is not None else first.dts)
             if first is not None and time is not None and time <= start:
                 self._source = chain([first], packets)
                 return time
@@ -182,22 +179,30 @@ class VideoFile:
     def to_rgb(self, picture: av.VideoFrame) -> RGB:
         """(H, W, 3) uint8 RGB of a decoded frame, upright: the display matrix applied.
 
-        Colours are converted by FFmpeg's swscale with the matrix and the range that the frame names, bicubic, as the
-        `ffmpeg` command does it; without a name it takes BT.601.
+        Colours are converted as the `ffmpeg` command does it: with the matrix and the range that the frame names, or
+        BT.601 in the limited range where it names none.
         """
-        image = self._reformatter.reformat(picture, format="rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
+        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
+        if kind != self._converted_kind:
+            self._converter, self._converted_kind = _rgb_converter(picture, self._base), kind
+        self._converter.vpush(picture)
+        image = self._converter.vpull().to_ndarray()
         return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
 
     def packet_times(self) -> list[float]:
         """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
-        hidden = self._stream.codec_context.name in ("vp8", "libvpx")
-        times = []
+        shown: list[float | None] = []
+        decoded: list[float | None] = []
         for packet in self._source:
-            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
-            if packet.is_discard or time is None or (hidden and not bytes(packet)[0] & 0x10):
-                continue
-            times.append(time)
-        return sorted(times)
+            if not packet.is_discard and not self._is_hidden(packet):
+                shown.append(self._seconds(packet.pts))
+                decoded.append(self._seconds(packet.dts if packet.dts is not None else packet.pts))
+        if None not in shown:
+            return sorted(time for time in shown if time is not None)
+        times = sorted(time for time in decoded if time is not None)
+        with self.opened_again() as again:  # these are the times of decoding: the decoder's delay is added
+            first = next((frame.time for frame in again.shown()), 0.0)
+        return [time + first - times[0] for time in times]
 
     @property
     def _demuxer(self) -> str:
@@ -213,7 +218,8 @@ class VideoFile:
         nominal = float(self._stream.guessed_rate or 0)
         self.nominal_rate = nominal if 0 < nominal <= 1000 else self.rate
         self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
-        self._broken: list[float] = []  # heap of times
+        self._awaited: list[float] = []  # heap of the times of packets whose frames are still to come
+        self._is_damaged = False
         self._last_dts: int | None = None
         self._end = 0.0  # seconds at which the last packet of any stream ends
         self._source = self._packets()
@@ -221,18 +227,20 @@ class VideoFile:
     def _open(self) -> InputContainer:
         options = {**self._limit, "protocol_whitelist": "none"}  # a playlist in the place of a video opens nothing
         try:
-            return av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
+            container = av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
         except (av.FFmpegError, DatasetError, OSError, ValueError) as error:
             self._raise_storage_error()
             raise DatasetError(
-                f"{self.path} can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: copy it "
-                "again from its source, or remove it."
+                f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: "
+                "copy it again from its source, or remove it."
             ) from None
+        container.flags &= ~Flags.gen_pts.value  # PyAV's own wish; the times it makes up for AVI are out of order
+        return container
 
     def _video_stream(self) -> VideoStream:
         stream = self._container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
-            raise DatasetError(f"{self.path} has no video that FFmpeg can decode. Convert it to mp4, or remove it.")
+            raise DatasetError(f"{self.path}: has no video that FFmpeg can decode. Convert it to mp4, or remove it.")
         stream.codec_context.thread_count = 1
         stream.codec_context.options = self._limit
         if self._demuxer not in _TIMED:
@@ -244,7 +252,7 @@ class VideoFile:
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
             raise DatasetError(
-                f"{self.path} has frames of {width}x{height}, larger than run.max_pixels ({self._max_pixels}). Raise "
+                f"{self.path}: has frames of {width}x{height}, larger than run.max_pixels ({self._max_pixels}). Raise "
                 "run.max_pixels, or scale the video down."
             )
 
@@ -256,7 +264,7 @@ class VideoFile:
         """
         error = self._stored.error
         if isinstance(error, OSError):
-            raise DatasetError(f"{self.path} can't be read: {error.strerror}. Correct its permissions.") from None
+            raise DatasetError(f"{self.path}: can't be read: {error.strerror}. Correct its permissions.") from None
         if error is not None:
             raise error
 
@@ -277,32 +285,47 @@ class VideoFile:
                     continue
                 self._last_dts = packet.dts if packet.dts is not None else self._last_dts
                 if packet.size:
-                    yield cast(Packet[VideoStream], packet)
+                    yield cast("Packet[VideoStream]", packet)
         except (av.FFmpegError, DatasetError, OSError):
             pass  # the rest is missing, if the file promises one
         self._raise_storage_error()
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float | None, str]]:
-        """Every frame with its time and what is wrong with it; times of packets that fail go to `_broken`."""
+        """Every frame that the decoder gives, with its time and what is wrong with it."""
         incomplete: set[float | None] = set()
-        for packet in self._source:
-            time = self._seconds(packet.pts if packet.pts is not None else packet.dts)
-            if packet.is_corrupt:
-                incomplete.add(time)
-            for frame in self._decode(packet, None if packet.is_discard else time):
-                shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
-                yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
-        for frame in self._decode(None, None):
-            shown = self._seconds(frame.pts if frame.pts is not None else frame.dts)
-            yield frame, shown, DAMAGED if frame.is_corrupt or shown in incomplete else ""
+        for packet in chain(self._source, [None]):
+            if packet is not None and packet.is_corrupt:
+                incomplete.add(self._seconds(packet.pts))
+            for frame in self._decode(packet):
+                time = self._seconds(frame.pts if frame.pts is not None else frame.dts)
+                bad = frame.is_corrupt or time in incomplete
+                self._is_damaged |= bad
+                yield frame, time, DAMAGED if bad else ""
 
-    def _decode(self, packet: Packet[VideoStream] | None, time: float | None) -> list[av.VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        if packet is not None and packet.pts is not None and not packet.is_discard and not self._is_hidden(packet):
+            heapq.heappush(self._awaited, cast(float, self._seconds(packet.pts)))
         try:
             return self._stream.codec_context.decode(packet)
         except av.FFmpegError:
-            if time is not None:
-                heapq.heappush(self._broken, time)
+            self._is_damaged = True
+            if packet is not None and packet.pts is None and packet.dts is not None:
+                heapq.heappush(self._awaited, cast(float, self._seconds(packet.dts)))
             return []
+
+    def _lost(self, until: float) -> Iterator[Shown]:
+        """Frames before a time whose packets gave none, once there has been damage.
+
+        In a whole file such packets are none of its frames: pictures before the first key frame, for example.
+        """
+        while self._awaited and self._awaited[0] <= until:
+            time = heapq.heappop(self._awaited)
+            if self._is_damaged and time < until:
+                yield Shown(time, None, DAMAGED)
+
+    def _is_hidden(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet holds a picture that is only referred to, never shown: VP8 has them (RFC 6386, 9.1)."""
+        return self._stream.codec_context.name in ("vp8", "libvpx") and not bytes(packet)[0] & 0x10
 
     def _missing_times(self, last: float) -> list[float]:
         """When the frames would be shown that the container promises beyond the end of its data."""
@@ -344,9 +367,23 @@ def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
     return np.ascontiguousarray(turned)
 
 
+def _rgb_converter(picture: av.VideoFrame, base: Fraction) -> Graph:
+    """A filter that turns frames like this one into RGB, in this thread.
+
+    PyAV's own `reformat` gives other colours for interlaced frames and those of more than 8 bits.
+    """
+    graph = Graph()
+    graph.threads = 1
+    size = {"width": picture.width, "height": picture.height}
+    source = graph.add_buffer(**size, format=picture.format, time_base=base)
+    scale, rgb = graph.add("scale", "flags=bicubic"), graph.add("format", "rgb24")
+    graph.link_nodes(source, scale, rgb, graph.add("buffersink")).configure()
+    return graph
+
+
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
     """a, b, c, d of the frame's display matrix."""
-    data = cast(Mapping[SideData, Any], picture.side_data).get(SideData.DISPLAYMATRIX)
+    data = cast("Mapping[SideData, Any]", picture.side_data).get(SideData.DISPLAYMATRIX)
     if data is None:
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))

@@ -41,7 +41,8 @@ class VideoKeypoints:
 
     Attributes:
         keypoints: (T, 184, 4), rows of zeros for frames that could not be read.
-        summary: For the record: frames, bad frames with examples, rate and times, in how many frames each part was found, seconds.
+        summary: For the record: frames, bad frames with examples, rate, size, in how many frames each part was found,
+            seconds.
     """
 
     keypoints: NDArray[Any]

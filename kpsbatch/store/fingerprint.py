@@ -39,7 +39,9 @@ def installed_version(package: str) -> str:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """The part of the settings that the config alone tells: no models are looked for."""
+    rate = config.dataset.frame_rate_out
     return {
+        **({} if rate is None else {"dataset": {"frame_rate_out": rate}}),  # so that outputs of before stay ours
         "values_version": VALUES_VERSION,
         "landmarks": config.landmarks.model_dump(mode="json", exclude={"models"}),
         "output": {"dtype": config.output.dtype},

@@ -31,12 +31,14 @@ class VideoJob:
     dtype: str
     max_bad_frames: float
     max_pixels: int
+    frame_rate_out: float | None = None
 
     @classmethod
     def of(cls, config: Config, bundles: Mapping[str, Bundle]) -> VideoJob:
         """The job that a config asks for."""
         run = config.run
-        return cls(config.landmarks, bundles, config.output.dtype, run.max_bad_frames, run.max_pixels)
+        rate = config.dataset.frame_rate_out
+        return cls(config.landmarks, bundles, config.output.dtype, run.max_bad_frames, run.max_pixels, rate)
 
     def open(self) -> None:
         """Load the landmarkers.
@@ -65,6 +67,7 @@ class VideoJob:
             frame_rate=self.settings.frame_rate,
             max_pixels=self.max_pixels,
             reduced=self.settings.decode == "fast",
+            frame_rate_out=self.frame_rate_out,
         )
         try:
             return extract(

@@ -1,0 +1,387 @@
+"""A video file that is damaged or cut off is found; storage that fails is no end of a video; segments are sought."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from pictures import COLOURS, write_mp4
+from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
+
+from kpsbatch.dataset import storage
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.segments import read_segment, read_segments, read_video_file, segments_in_seconds
+from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.video_file import VideoFile
+from kpsbatch.errors import DatasetError
+
+MANY = 10**8
+with_ffmpeg = pytest.mark.skipif(not HAS_FFMPEG, reason=NO_FFMPEG)
+
+
+def read(path: Path, max_pixels: int = MANY) -> list[Frame]:
+    return list(read_video(path, frame_rate=99.0, max_pixels=max_pixels))
+
+
+def draw(path: Path, options: str, seconds: float, size: str = "64x48", sound: bool = False) -> Path:
+    """A video file of 25 frames a second, made with ffmpeg."""
+    drawn = f"testsrc2=size={size}:rate=25:duration={seconds},noise=alls=20:allf=t,format=yuv420p"  # no frame is short
+    picture = ["-f", "lavfi", "-i", drawn]
+    tone = ["-f", "lavfi", "-i", f"sine=duration={seconds}"] if sound else []
+    ffmpeg(*picture, *tone, "-threads", "1", *options.split(), path)
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep a share of the file's bytes."""
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * share)])
+    return path
+
+
+class TestFrames:
+    def test_frames_and_times(self, tmp_path):
+        """A video file gives its frames in order, in RGB, with its own times."""
+        frames = read(write_mp4(tmp_path / "a clip (1).mp4", COLOURS, rate=10.0))
+        assert [frame.timestamp for frame in frames] == [0, 100, 200, 300, 400]
+        assert [frame.name for frame in frames] == ["0", "1", "2", "3", "4"]
+        for frame, colour in zip(frames, COLOURS, strict=True):
+            assert (frame.image.shape, frame.image.dtype) == ((48, 64, 3), np.uint8)
+            assert frame.image.flags.c_contiguous
+            np.testing.assert_allclose(frame.image.reshape(-1, 3).mean(0), colour, atol=6)
+
+    def test_one_frame(self, tmp_path):
+        """A video file of one frame is a video."""
+        [frame] = read(write_mp4(tmp_path / "clip.mp4", COLOURS[:1]))
+        assert (frame.timestamp, frame.problem) == (0, "")
+
+    def test_rising_times(self, tmp_path):
+        """Timestamps rise strictly, whatever the file says."""
+        times = [frame.timestamp for frame in read(write_mp4(tmp_path / "clip.mp4", COLOURS * 6, rate=999.0))]
+        assert times == sorted(set(times))
+
+    @with_ffmpeg
+    @pytest.mark.parametrize(
+        "kind", [f"mp4 {X264} -bf 2", f"webm -c:v libvpx-vp9 {VPX}", "mkv -c:v libaom-av1 -cpu-used 8"]
+    )
+    def test_one_thread(self, tmp_path, kind):
+        """Decoding and converting stay in the worker's own thread: it owns one core."""
+        suffix, _, options = kind.partition(" ")
+        path = draw(tmp_path / f"clip.{suffix}", options, 0.4, "640x480")
+        before = len(os.listdir("/proc/self/task"))
+        threads = {len(os.listdir("/proc/self/task")) for _ in read_video_file(path, max_pixels=MANY)}
+        assert threads == {before}
+
+    @with_ffmpeg
+    def test_cover(self, tmp_path):
+        """A cover picture in the file is not the video."""
+        clip = draw(tmp_path / "clip.mp4", X264, 0.4)
+        picture = tmp_path / "cover.png"
+        ffmpeg("-f", "lavfi", "-i", "color=red:size=320x240", "-frames:v", "1", picture)
+        path = tmp_path / "covered.mp4"
+        maps = ["-map", "1", "-map", "0", "-c", "copy", "-disposition:v:0", "attached_pic"]
+        ffmpeg("-i", clip, "-i", picture, *maps, path)
+        assert [frame.image.shape for frame in read(path)] == [(48, 64, 3)] * 10
+
+
+class TestRefused:
+    @pytest.mark.parametrize("data", [b"", b"no video", bytes(10_000)])
+    def test_no_video(self, tmp_path, data):
+        """A file that FFmpeg can't open is refused by name, with the remedy."""
+        (tmp_path / "clip.mp4").write_bytes(data)
+        with pytest.raises(DatasetError, match=r"clip\.mp4: can't be opened by FFmpeg: .*copy it again"):
+            read(tmp_path / "clip.mp4")
+
+    @with_ffmpeg
+    def test_sound_only(self, tmp_path):
+        """So is one without a picture."""
+        ffmpeg("-f", "lavfi", "-i", "sine=duration=0.5", "-c:a", "aac", tmp_path / "clip.mp4")
+        with pytest.raises(DatasetError, match=r"clip\.mp4: has no video"):
+            read(tmp_path / "clip.mp4")
+
+    def test_missing(self, tmp_path):
+        """A file that is not there is named."""
+        with pytest.raises(DatasetError, match=r"nowhere\.mp4: can't be read: No such file"):
+            read(tmp_path / "nowhere.mp4")
+
+    def test_too_large(self, tmp_path, monkeypatch):
+        """A video file with frames above max_pixels is refused before anything is decoded."""
+        path = write_mp4(tmp_path / "clip.mp4", COLOURS)
+        assert len(read(path, max_pixels=64 * 48)) == len(COLOURS)
+        monkeypatch.setattr(VideoFile, "_decode", None)
+        with pytest.raises(DatasetError, match=r"has frames of 64x48, larger than run\.max_pixels \(3071\)"):
+            read(path, max_pixels=64 * 48 - 1)
+
+    @pytest.mark.parametrize("suffix", ["mp4", "ts", "mkv"])
+    def test_playlist(self, tmp_path, suffix):
+        """A playlist in the place of a video opens no other file."""
+        clip = write_mp4(tmp_path / "other.mp4", COLOURS)
+        path = tmp_path / f"clip.{suffix}"
+        for text in (
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{clip}\n#EXT-X-ENDLIST\n",
+            f"ffconcat version 1.0\nfile {clip.name}\n",
+        ):
+            path.write_text(text)
+            with pytest.raises(DatasetError, match=r"can't be opened|has no video|no readable frame"):
+                read(path)
+
+
+class TestCutOff:
+    def test_missing_index(self, tmp_path):
+        """An mp4 that was cut off before its index can't be opened."""
+        path = cut(write_mp4(tmp_path / "clip.mp4", COLOURS * 4), 0.5)
+        with pytest.raises(DatasetError, match="can't be opened"):
+            read(path)
+
+    @with_ffmpeg
+    @pytest.mark.parametrize(
+        ("name", "options", "sound"),
+        [
+            ("clip.mp4", f"{X264} -movflags +faststart", False),
+            ("clip.mov", f"{X264} -bf 0 -movflags +faststart -c:a aac", True),
+            ("clip.mkv", X264, False),
+            ("clip.webm", f"-c:v libvpx-vp9 {VPX} -c:a libopus", True),
+            ("clip.avi", "-c:v mpeg4", False),
+            ("clip.flv", "-c:v flv", False),
+        ],
+    )
+    def test_frames_at_the_end(self, tmp_path, name, options, sound):
+        """The frames that a cut-off file lacks are there as missing ones; of a whole file none is."""
+        path = draw(tmp_path / name, options, 4, sound=sound)
+        whole = read(path)
+        assert [frame.problem for frame in whole] == [""] * 100
+        frames = read(cut(path, 0.75))
+        assert len(frames) == pytest.approx(100, abs=4)  # the order of decoding hides some
+        missing = [frame for frame in frames if frame.problem == "missing from the file"]
+        assert 5 < len(missing) < 50
+        assert frames[-len(missing) :] == missing
+        assert frames[-1].time == pytest.approx(3960, abs=160)
+        for frame, same in zip(frames[:60], whole, strict=False):
+            if frame.image is not None:
+                np.testing.assert_array_equal(frame.image, same.image)
+
+    @with_ffmpeg
+    @pytest.mark.parametrize(("name", "options"), [("a.mp4", f"{X264} -movflags +faststart"), ("a.mkv", X264)])
+    def test_more_than_half(self, tmp_path, name, options):
+        """A file that lacks more than half of its frames is refused."""
+        path = cut(draw(tmp_path / name, options, 4), 0.4)
+        with pytest.raises(DatasetError, match=r"is cut off: [0-9]+ of its [0-9]+ frames are missing\. Copy it again"):
+            read(path)
+
+    @with_ffmpeg
+    def test_cut_by_an_edit_list(self, tmp_path):
+        """Frames that an edit list leaves out are not missing, also where the file is cut off as well."""
+        whole, path = draw(tmp_path / "whole.mp4", f"{X264} -bf 0", 2), tmp_path / "clip.mp4"
+        ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", "-movflags", "+faststart", path)
+        shown = 50 - 13  # from 0.52 s on
+        assert [frame.problem for frame in read(path)] == [""] * shown
+        frames = read(cut(path, 0.8))
+        assert len(frames) == shown
+        assert {frame.problem for frame in frames} - {"damaged"} == {"", "missing from the file"}
+
+
+class TestDamaged:
+    def test_all_media(self, tmp_path):
+        """An mp4 whose media data is zeroed never passes for a whole one."""
+        path = write_mp4(tmp_path / "clip.mp4", COLOURS * 4)
+        data = bytearray(path.read_bytes())
+        start = data.index(b"mdat") + 4
+        end = data.index(b"moov", start) - 4
+        data[start:end] = bytes(end - start)
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match=r"holds no readable frame|is cut off"):
+            read(path)
+
+    @with_ffmpeg
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            f"mp4 {X264} -bf 0 -g 5",
+            f"mkv {X264} -bf 2",
+            "mov -c:v mjpeg",
+            "avi -c:v mjpeg",
+            "mov -c:v prores_ks",
+            "mov -c:v png",
+        ],
+    )
+    def test_one_frame(self, tmp_path, kind):
+        """A frame whose data is damaged is bad in its place; the frames around it keep their times."""
+        suffix, _, options = kind.partition(" ")
+        path = draw(tmp_path / f"clip.{suffix}", options, 0.8)
+        whole = read(path)
+        with av.open(str(path)) as container:
+            packet = bytes(list(container.demux(video=0))[10])
+        path.write_bytes(path.read_bytes().replace(packet, bytes(len(packet))))
+        frames = read(path)
+        assert [frame.time for frame in frames] == pytest.approx([frame.time for frame in whole], abs=0.01)
+        bad = [number for number, frame in enumerate(frames) if frame.image is None]
+        assert bad
+        assert {frames[number].problem for number in bad} == {"damaged"}
+        assert min(bad) >= 8
+        np.testing.assert_array_equal(frames[7].image, whole[7].image)
+
+    @with_ffmpeg
+    def test_nothing_on_stderr(self, tmp_path, capfd):
+        """FFmpeg's own complaints about a damaged file don't reach the log."""
+        path = cut(draw(tmp_path / "clip.mkv", X264, 2), 0.7)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+        path.write_bytes(data)
+        with contextlib.suppress(DatasetError):
+            read(path)
+        assert capfd.readouterr() == ("", "")
+
+
+def flaky(failures: int, number: int, after: int = 0) -> Callable[..., Any]:
+    """`os.pread`, which fails some times for every place in the file beyond `after` bytes."""
+    real = os.pread
+    left = iter(range(failures))
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        if offset >= after and next(left, None) is not None:
+            raise OSError(number, os.strerror(number))
+        return real(descriptor, size, offset)
+
+    return pread
+
+
+class TestStorage:
+    @pytest.fixture(autouse=True)
+    def no_waits(self, monkeypatch):
+        monkeypatch.setattr(storage, "WAITS", (0.0, 0.0, 0.0))
+
+    @pytest.fixture
+    def clip(self, tmp_path):
+        path = write_mp4(tmp_path / "clip.mp4", COLOURS * 20)
+        path.write_bytes(path.read_bytes() + (8 + 2**20).to_bytes(4, "big") + b"free" + bytes(2**20))
+        return path
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+    @pytest.mark.parametrize("after", [0, 1])
+    def test_for_a_moment(self, clip, monkeypatch, number, after):
+        """An error of storage that passes is not seen in the result."""
+        monkeypatch.setattr(os, "pread", flaky(3, number, after))
+        assert [frame.problem for frame in read(clip)] == [""] * 100
+
+    def test_for_good(self, clip, monkeypatch):
+        """One that stays fails the video: FFmpeg would take it for the video's end."""
+        monkeypatch.setattr(os, "pread", flaky(99, errno.EIO))
+        with pytest.raises(DatasetError, match=r"clip\.mp4: can't be read: Input/output error, 4 times\. Check"):
+            read(clip)
+
+    @with_ffmpeg
+    def test_in_the_middle(self, tmp_path, monkeypatch):
+        """So does one that comes in the middle, in every container."""
+        for name, options in (("a.mkv", X264), ("a.ts", X264), ("a.avi", "-c:v mjpeg"), ("a.mp4", X264)):
+            path = draw(tmp_path / name, f"{options} -b:v 4M", 4, "320x240")
+            assert path.stat().st_size > 2**19
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "pread", flaky(10**6, errno.EIO, path.stat().st_size // 2))
+                with pytest.raises(DatasetError, match="Input/output error, 4 times"):
+                    read(path)
+
+    def test_other_errors(self, clip, monkeypatch):
+        """An error that waiting does not fix fails the video at once."""
+        monkeypatch.setattr(os, "pread", flaky(1, errno.EACCES))
+        with pytest.raises(DatasetError, match=r"clip\.mp4: can't be read: Permission denied"):
+            read(clip)
+
+    def test_part_of_a_file(self, clip, tmp_path):
+        """A video that lies uncompressed in an archive is read there."""
+        archive = tmp_path / "archive"
+        archive.write_bytes(b"before" * 99 + clip.read_bytes() + clip.read_bytes()[:5000])
+        member = StoredFile(archive, 6 * 99, clip.stat().st_size)
+        frames = list(read_video_file(archive / "clip.mp4", max_pixels=MANY, stored=member))
+        for frame, same in zip(frames, read(clip), strict=True):
+            np.testing.assert_array_equal(frame.image, same.image)
+
+
+LONG = [
+    ("long.mp4", f"{X264} -bf 2 -g 25"),
+    ("long.mkv", f"{X264} -bf 2 -g 25"),
+    ("long.ts", f"{X264} -bf 2 -g 25"),
+    ("long.webm", f"-c:v libvpx-vp9 {VPX} -g 25"),
+    ("long.avi", "-c:v mpeg4 -g 25"),
+    ("long.mpg", "-c:v mpeg2video -bf 2 -g 25"),
+    ("long.wmv", "-c:v wmv2 -g 25"),
+    ("long.mov", "-c:v mjpeg"),
+    ("one_key_frame.mp4", f"{X264} -g 10000"),
+]
+
+
+@pytest.fixture(scope="module", params=LONG, ids=[name for name, _ in LONG])
+def long(request, tmp_path_factory):
+    name, options = request.param
+    return draw(tmp_path_factory.mktemp("long") / name, options, 30, "32x32")
+
+
+@with_ffmpeg
+class TestLongFiles:
+    """Segments of a file of 750 frames."""
+
+    ASKED = ((20.0, 21.0), (2.02, 3.0), (10.0, 10.2), (10.12, 10.4), (29.5, 99.0), (50.0, 51.0))
+    NUMBERS = ((500, 525), (51, 75), (250, 255), (253, 260), (738, 750), (750, 750))
+
+    @pytest.fixture
+    def decoded(self, monkeypatch):
+        """Counts the packets that are decoded."""
+        real = VideoFile._decode
+        packets: list[object] = []
+
+        def count(video: VideoFile, packet: Any, *rest: Any) -> Any:
+            packets.append(packet)
+            return real(video, packet, *rest)
+
+        monkeypatch.setattr(VideoFile, "_decode", count)
+        return packets
+
+    def test_segments(self, long, decoded):
+        """Each holds its frames; the file is decoded around them only, where it has key frames to begin at."""
+        found: dict[int, list[Frame]] = {number: [] for number in range(len(self.ASKED))}
+        for number, frame in read_segments(long, self.ASKED, max_pixels=MANY):
+            found[number].append(frame)
+        packets = len(decoded)
+        whole = read(long)
+        assert len(whole) == 750
+        for number, (start, end) in enumerate(self.NUMBERS):
+            assert len(found[number]) == end - start
+            for frame, same in zip(found[number], whole[start:end], strict=True):
+                np.testing.assert_array_equal(frame.image, same.image)
+        if long.name == "one_key_frame.mp4":
+            assert 750 <= packets < 760  # all of it, but only once
+        else:
+            assert packets < 300
+
+    def test_one_segment(self, long, decoded):
+        """One segment far in the file is decoded from the key frame before it."""
+        frames = list(read_segment(long, 25.0, 25.4, max_pixels=MANY))
+        assert [frame.timestamp for frame in frames] == [40 * number for number in range(10)]
+        assert [frame.name for frame in frames] == [str(number) for number in range(10)]
+        assert len(decoded) < 100 or long.name == "one_key_frame.mp4"
+
+    def test_in_frames(self, long, decoded):
+        """Frame numbers become seconds without decoding more than a frame."""
+        asked = segments_in_seconds(long, self.NUMBERS[:2], max_pixels=MANY)
+        assert len(decoded) < 8
+        counts = [0, 0]
+        for number, _ in read_segments(long, asked, max_pixels=MANY):
+            counts[number] += 1
+        assert counts == [25, 24]
+
+    def test_cut_off(self, long, tmp_path):
+        """A segment that lies beyond the end of a cut-off file has no readable frame."""
+        path = tmp_path / long.name
+        path.write_bytes(long.read_bytes())
+        try:
+            frames = list(read_segment(cut(path, 0.5), 28.0, 29.0, max_pixels=MANY))
+        except DatasetError as error:
+            assert "can't be opened" in str(error)
+        else:
+            assert [frame.image for frame in frames] == [None] * len(frames)
