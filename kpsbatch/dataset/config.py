@@ -16,7 +16,7 @@ ALL = "all"
 LAYOUT_FIELDS = ("signer", "split", "sign", "video")
 DEFAULT_SPLITS = ("train", "test")
 
-Format = Literal["csv", "tsv", "psv", "json", "jsonl"]
+Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl"]
 Unit = Literal["s", "ms", "frames"]
 BoxOrder = Literal["xywh", "xyxy", "yxyx"]
 
@@ -84,7 +84,8 @@ class ManifestConfig(Section):
 
     Attributes:
         path: The table; or a table for each split, as {train: a.csv, test: b.csv}.
-        format: csv, tsv, psv (columns separated by |), json (a list of objects) or jsonl; default by name and content.
+        format: csv, tsv, psv (columns separated by |), ssv (by ;), json (a list of objects) or jsonl; default by its
+            name and first line.
         header: Names of the columns of a table that has no line of them.
         columns: Which column holds what.
         unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
@@ -122,7 +123,8 @@ class DatasetConfig(Section):
         manifest: A table of the videos, instead of a layout.
         signers, splits, signs: Which ones; `all` (kept as an empty tuple) finds them by looking.
         videos_per_unit: Rows in a unit of a manifest without numbered signs.
-        labels: A table with the names of the signs.
+        labels: A table with the names of the signs: columns id, arabic, english.
+        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
     """
 
     root: AnyPath

@@ -85,7 +85,7 @@ def read_sign(text: str) -> int:
     Raises:
         BadRow: It is none from 0 to 99999.
     """
-    match = re.fullmatch(r"\s*([0-9]{1,9})(?:\.0*)?\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,9})(?:[.,٫]0*)?\s*", text)  # \d: Arabic digits too
     if match is None or int(match[1]) > MAX_SIGN:
         raise BadRow(f"the sign must be a number from 0 to {MAX_SIGN} (got {text[:40]!r})")
     return int(match[1])

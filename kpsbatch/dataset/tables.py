@@ -15,7 +15,8 @@ from kpsbatch.errors import ConfigError
 Row = dict[str, Any]
 """Values by column: text from CSV, any JSON value from JSON."""
 
-SEPARATORS = {"csv": ",", "tsv": "\t", "psv": "|"}
+SEPARATORS = {"csv": ",", "tsv": "\t", "psv": "|", "ssv": ";"}
+"""ssv is what spreadsheets call CSV where the comma is for decimals."""
 _EXTRA = "\0extra"
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".psv": "psv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SAVE_AGAIN = 'save it as "CSV UTF-8 (comma delimited)"'
@@ -87,7 +88,7 @@ def read_rows(
 
     Args:
         text: The table.
-        form: csv, tsv, psv, json or jsonl.
+        form: csv, tsv, psv, ssv, json or jsonl.
         path: The table's path, for errors.
         setting: The setting that names it, for errors.
         header: Names of the columns where the table has no line of them.
@@ -141,7 +142,7 @@ def _read_separated(
         fieldnames=header,
         restkey=_EXTRA,
         delimiter=SEPARATORS[form],
-        quoting=csv.QUOTE_MINIMAL if form == "csv" else csv.QUOTE_NONE,
+        quoting=csv.QUOTE_MINIMAL if form in ("csv", "ssv") else csv.QUOTE_NONE,
     )
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
