@@ -15,6 +15,7 @@ from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
 
 Getter = Callable[[Row], str]
+NO_TIME = ("", "-1", "-1.0")
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
@@ -92,14 +93,14 @@ def read_sign(text: str) -> int:
 
 
 def read_segment(start: str, end: str, manifest: ManifestConfig) -> Segment | None:
-    """The part of a file that a row is, margins included; None for all of it. An end of -1, or none, is the file's.
+    """The part of a file that a row is, margins included; None for all of it. A time of -1, or none, is the file's.
 
     Raises:
         BadRow: No times, or an end before the start.
     """
-    first = _time(start, "start", manifest) if start.strip() else 0.0
-    last = None if end.strip() in ("", "-1", "-1.0") else _time(end, "end", manifest)
-    if manifest.unit == "frames" and start.strip():
+    first = 0.0 if start.strip() in NO_TIME else _time(start, "start", manifest)
+    last = None if end.strip() in NO_TIME else _time(end, "end", manifest)
+    if manifest.unit == "frames" and start.strip() not in NO_TIME:
         first -= manifest.first_frame
         if first < 0:
             raise BadRow(f"the start must be frame {manifest.first_frame} or later (got {start.strip()!r})")

@@ -22,6 +22,9 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence
 from kpsbatch.errors import DatasetError, OutputError
 
+INDEX_FOLDER = Path("_kpsbatch", "archives")
+"""Where indexes of archives are kept, below the output root."""
+
 
 class Source(Protocol):
     """A dataset: its units in order, and for each of them a listing of its videos. Listings only: no frame is read."""
