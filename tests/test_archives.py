@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive_folders
+from kpsbatch.dataset.archive.tar_headers import is_tar_header
 from kpsbatch.errors import DatasetError
 
 FILES = {
@@ -290,6 +291,15 @@ class TestTar:
             (tmp_path / "cut.tar").write_bytes(data[:length])
             with pytest.raises(DatasetError, match=what):
                 open_archive_folders(tmp_path / "cut.tar", tmp_path)
+
+    def test_signed_checksum(self):
+        """Checksums of old programs, which took bytes for signed numbers, are right too; any other is wrong."""
+        block = bytearray(tarfile.TarInfo("é").tobuf(tarfile.GNU_FORMAT, "utf-8"))
+        unsigned, signed = tarfile.calc_chksums(bytes(block))  # type: ignore[attr-defined]
+        assert unsigned != signed
+        for checksum, right in ((unsigned, True), (signed, True), (unsigned + 1, False), (signed - 1, False)):
+            block[148:156] = b"%06o\0 " % checksum
+            assert is_tar_header(bytes(block)) is right
 
     def test_large_size(self, tmp_path):
         """Sizes of 8 GB and more have a form of their own (the file is sparse: it takes no space)."""

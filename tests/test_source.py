@@ -15,7 +15,7 @@ import pytest
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.reading import listed_size, read_frames
+from kpsbatch.dataset.reading import listed_size, read_frames, read_together, together
 from kpsbatch.dataset.source import Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Segment, Video
@@ -256,6 +256,39 @@ class TestArchives:
                 first = round(segment.start * (25 if segment.unit == "s" else 1))
                 assert [frame[0] for frame in part] == [frame[0] for frame in whole[first : first + number]]
         assert not list(Path("/tmp").glob("kpsbatch-*"))
+
+    @needs_ffmpeg
+    @pytest.mark.parametrize("kind", ["", "zip"])
+    def test_segments_together(self, tmp_path, kind):
+        """Segments that are read in one pass give the frames that each gives by itself."""
+        pytest.importorskip("av")
+        (tmp_path / "tree/0001").mkdir(parents=True)
+        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=12", "-g", "25"]
+        subprocess.run([*command, tmp_path / "tree/0001/a.mp4"], check=True)
+        place = pack(tmp_path / "tree", kind) if kind else tmp_path / "tree"
+        [whole] = opened(place, layout="{sign:04d}", signers=["x"], splits=["all"]).listing(Unit("x", "all", 1)).videos
+        for unit, scale in (("s", 1), ("frames", 25)):
+            times = [(9.0, 11.0), (0.0, 1.0), (0.52, 2.0), (20.0, 21.0), (2.0, 2.4)]
+            videos = [
+                Video(**{**vars(whole), "name": f"{start}", "segment": Segment(start * scale, end * scale, unit)})
+                for start, end in times
+            ]
+            groups = together(videos, seconds=2.2)
+            assert [[video.name for video in group] for group in groups] == [
+                ["0.0", "0.52"],
+                ["2.0"],
+                ["9.0"],
+                ["20.0"],
+            ]
+            assert [[v.name for v in g] for g in together(videos)] == [["0.0", "0.52", "2.0"], ["9.0"], ["20.0"]]
+            found: dict[int, list[Any]] = {}
+            for number, frame in read_together(videos, max_pixels=10**6):
+                assert frame.image is not None
+                found.setdefault(number, []).append((frame.image.tobytes(), frame.timestamp, frame.name, ""))
+            assert {number: len(frames) for number, frames in found.items()} == {0: 50, 1: 25, 2: 37, 4: 10}
+            assert all(found[number] == frames_of(videos[number]) for number in found)
+            with pytest.raises(DatasetError, match=r"has no frame from 5?[02]0 to 5?2[15]? "):
+                frames_of(videos[3])
 
     def test_segments_of_frames(self, tree):
         """A folder of frames has segments as well, by its frame rate or by number."""

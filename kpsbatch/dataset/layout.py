@@ -31,7 +31,10 @@ class LayoutSource:
     names the videos themselves, and a folder that several units share is listed once.
     """
 
+    has_signs = True
+
     def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
+        self.root = folders.root
         self._dataset = dataset
         self._folders = folders
         self._names_videos = "{video}" in dataset.layout

@@ -58,7 +58,12 @@ class _UnitRows:
 
 
 class ManifestSource:
-    """The videos that a table names."""
+    """The videos that a table names.
+
+    Attributes:
+        problems: All rows that can't be used.
+        rows: How many rows the table has.
+    """
 
     def __init__(self, dataset: DatasetConfig, folders: Folders, read: Callable[[Path], bytes] | None = None) -> None:
         """Read the table and look for its files.
@@ -73,6 +78,8 @@ class ManifestSource:
         """
         assert dataset.manifest is not None
         self._dataset, self._manifest, self._folders = dataset, dataset.manifest, folders
+        self.root = folders.root
+        self.has_signs = dataset.manifest.columns.sign is not None
         self._read = read or (lambda path: read_bytes(path, SETTING))
         self._units: dict[Unit, _UnitRows] = {}
         self._listed: dict[str, _Folder] = {}

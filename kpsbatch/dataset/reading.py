@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.frame_folder import StoredFrames, list_frames, read_frame_folder
-from kpsbatch.dataset.segments import read_segment, read_video_file, segments_in_seconds
+from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile
 from kpsbatch.dataset.times import resample
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, Segment, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+NOMINAL_RATE = 25.0
+"""Frames a second where only a guess is needed."""
+
+_NEVER = 1 << 62
 
 
 def read_frames(
@@ -62,34 +67,33 @@ def listed_size(video: Video, frame_rate: float = 25.0) -> int:
 
 
 def _frames_of_file(video: Video, max_pixels: int) -> Iterator[Frame]:
+    if video.segment is None:
+        with _opened(video) as stored:
+            yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
+        return
+    frames = 0
+    for _, frame in read_together([video], max_pixels=max_pixels):
+        frames += 1
+        yield frame
+    if not frames:
+        raise DatasetError(
+            f"{video.path}: has no frame {_told(video.segment)}. Correct {video.source or 'its segment'}."
+        )
+
+
+@contextmanager
+def _opened(video: Video) -> Iterator[StoredFile | None]:
+    """Where the bytes of a video file in an archive are; None for a file on disk."""
     if video.index is None:
-        yield from _frames(video, max_pixels, None)
+        yield None
         return
     archive = open_archive(video.index)
     try:
         member = archive.index.member(_inside(archive, video.path))
         with archive.place(member) as place, closing(StoredFile(*place)) as stored:
-            yield from _frames(video, max_pixels, stored)
+            yield stored
     except OSError as error:
         raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
-
-
-def _frames(video: Video, max_pixels: int, stored: StoredFile | None) -> Iterator[Frame]:
-    segment = video.segment
-    if segment is None:
-        yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
-        return
-    start, end = segment.start, math.inf if segment.end is None else segment.end
-    if segment.unit == "frames":
-        last = int(min(end, 1 << 62))
-        again = stored and stored.opened_again()
-        [(start, end)] = segments_in_seconds(video.path, [(int(start), last)], max_pixels=max_pixels, stored=again)
-    frames = 0
-    for frame in read_segment(video.path, start, end, max_pixels=max_pixels, stored=stored):
-        frames += 1
-        yield frame
-    if not frames:
-        raise DatasetError(f"{video.path}: has no frame {_told(segment)}. Correct {video.source or 'its segment'}.")
 
 
 def _stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
@@ -128,3 +132,61 @@ def _inside(archive: Archive, path: Path) -> str:
 def _told(segment: Segment) -> str:
     end = "its end" if segment.end is None else f"{segment.end:g}"
     return f"from {segment.start:g} to {end} {segment.unit}"
+
+
+def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]]:
+    """Put segments of a file that follow each other closely, or overlap, into one task: each frame is decoded once.
+
+    Args:
+        videos: The videos of a unit.
+        seconds: How much of a file is in one task at most, so that many workers share a long file.
+
+    Returns:
+        All videos, in groups: a group is one video, or segments of one file by their start (`read_together`).
+    """
+    groups: list[list[Video]] = []
+    segments: dict[tuple[Path, str], list[tuple[float, float, Video]]] = {}
+    for video in videos:
+        if video.segment is None or video.segment.end is None or not video.is_file:
+            groups.append([video])
+        else:
+            rate = NOMINAL_RATE if video.segment.unit == "frames" else 1.0
+            start, end = video.segment.start / rate, video.segment.end / rate
+            segments.setdefault((video.path, video.segment.unit), []).append((start, end, video))
+    for members in segments.values():
+        first = last = -math.inf
+        for start, end, video in sorted(members, key=lambda member: member[:2]):
+            if start > last + JUMP or end - first > seconds:
+                groups.append([])
+                first, last = start, end
+            groups[-1].append(video)
+            last = max(last, end)
+    return groups
+
+
+def read_together(videos: Sequence[Video], *, max_pixels: int) -> Iterator[tuple[int, Frame]]:
+    """Read segments of one video file in one pass, each frame decoded once.
+
+    Args:
+        videos: Segments of the same file, in the same unit.
+        max_pixels: A file with larger frames is refused.
+
+    Returns:
+        The number of a segment in `videos` and a frame of it, in the order of their times. A segment beyond the end of
+        the file has none.
+
+    Raises:
+        DatasetError: The file can't be opened, or storage goes on failing.
+    """
+    with _opened(videos[0]) as stored:
+        path = videos[0].path
+        segments = [video.segment for video in videos if video.segment is not None]
+        pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
+        if segments[0].unit == "frames":
+            numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
+            again = stored and stored.opened_again()
+            pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=again)
+        there = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
+        frames = read_segments(path, [pairs[number] for number in there], max_pixels=max_pixels, stored=stored)
+        for number, frame in frames:
+            yield there[number], frame

@@ -30,6 +30,14 @@ class Source(Protocol):
     """A dataset: its units in order, and for each of them a listing of its videos. Listings only: no frame is read."""
 
     @property
+    def root(self) -> Path:
+        """The folder or archive of the videos."""
+
+    @property
+    def has_signs(self) -> bool:
+        """Whether the sign of a unit is a sign, and not the number of a bin of rows."""
+
+    @property
     def signers(self) -> tuple[str, ...]:
         """Signers of the units."""
 

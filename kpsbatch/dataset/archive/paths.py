@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+OUTSIDE = "its path leads out of the archive"
+
 
 def clean(path: bytes, *, backslashes: bool = False) -> bytes | None:
     """A member's path without `./`, double or leading slashes, and without a slash at its end.

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 
 from kpsbatch.dataset.archive.index import LINK, SPECIAL, IndexWriter
-from kpsbatch.dataset.archive.paths import clean
+from kpsbatch.dataset.archive.paths import OUTSIDE, clean
 from kpsbatch.errors import DatasetError
 
 _END = struct.Struct("<4s4H2LH")
@@ -84,7 +84,7 @@ def _add(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignore
         raise _split(name)
     path = clean(raw if raw.isascii() else _utf8(raw, flags, extra), backslashes=made_by >> 8 != 3)
     if path is None:
-        ignored["its path leads out of the archive"] = ignored.get("its path leads out of the archive", 0) + 1
+        ignored[OUTSIDE] = ignored.get(OUTSIDE, 0) + 1
         return at
     kind = attributes >> 28 if made_by >> 8 == 3 else 0  # the type bits of a Unix mode
     if raw.endswith((b"/", b"\\")) or kind == 4:
