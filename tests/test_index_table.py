@@ -27,7 +27,8 @@ def test_segments(tmp_path):
     row = rows_of(tmp_path, "How2Sign")[0]
     assert tuple(row) == COLUMNS
     assert row == {
-        "file": "all-train/0001.npz", "key": "--7E2sU6zP4_10-5-rgb_front", "signer": "all", "split": "train", "sign": "",
+        "file": "all-train/0001.npz", "key": "--7E2sU6zP4_10-5-rgb_front", "signer": "all", "split": "train",
+        "sign": "",
         "label": 'And I call them "decorative" elements, because', "view": "front",
         "video": "raw_videos/--7E2sU6zP4-5-rgb_front.mp4", "source": "how2sign_realigned_train.csv:2",
         "start": "12.36", "end": "17.56", "unit": "s", "frames": "50", "rate": "25.0", "width": "1280", "height": "720",
