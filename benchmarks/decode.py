@@ -1,6 +1,7 @@
 """What `landmarks.decode: fast` saves, and what it does to accuracy: the rendered signer at 1080 pixels.
 
     python benchmarks/decode.py [--size 1080] [--frames 8]
+    python benchmarks/decode.py --videos CLIP.mp4 ...   CPU time of reading video files, beside OpenCV's VideoCapture
 
 Errors are against the rendered joints: the median over a hand's joints in sizes (diagonals) of the hand.
 """
@@ -10,23 +11,60 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import decode_image
+from kpsbatch.dataset.frames import read_video, video_info
+from kpsbatch.dataset.images import decode_image
 from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.second_look import find_hands
 
 
+def compare_readers(paths: list[Path], rounds: int = 5) -> None:
+    """CPU time (all threads) for each frame of a video file: PyAV, as we read, and OpenCV; the least of some rounds."""
+
+    def ours(path: Path) -> int:
+        return sum(1 for _ in read_video(path, frame_rate=30, max_pixels=10**8))
+
+    def opencv(path: Path) -> int:
+        capture, count = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]), 0
+        while (read := capture.read())[0]:
+            cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+            count += 1
+        return count
+
+    print("| file | size | frames | ours ms | OpenCV ms | ratio |\n|---|---|---|---|---|---|")
+    for path in paths:
+        least = {}
+        for reader in (ours, opencv):
+            times = []
+            for _ in range(rounds):
+                started = time.process_time()
+                count = reader(path)
+                times.append(1000 * (time.process_time() - started) / count)
+            least[reader] = min(times)
+        info = video_info(path, frame_rate=30, max_pixels=10**8)
+        print(
+            f"| {path.name} | {info.width}x{info.height} | {ours(path)} | {least[ours]:.2f} | {least[opencv]:.2f} | "
+            f"{least[ours] / least[opencv]:.2f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=1080)
     parser.add_argument("--frames", type=int, default=8, help="of each of 4 signs")
+    parser.add_argument("--videos", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
+    if arguments.videos:
+        cv2.setNumThreads(1)
+        compare_readers(arguments.videos)
+        return
     settings = LandmarksConfig()
     errors: dict[bool, list[float]] = {False: [], True: []}
     seconds: Counter[tuple[bool, str]] = Counter()

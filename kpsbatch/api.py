@@ -22,6 +22,7 @@ def extract_video(
     dtype: str = "float32",
     max_bad_frames: float = 0.2,
     max_pixels: int = 50_000_000,
+    frame_rate_out: float | None = None,
     **landmarks: Any,
 ) -> NDArray[Any]:
     """Compute the keypoints of one video, in this process.
@@ -34,6 +35,7 @@ def extract_video(
         dtype: float32, float64 or float16.
         max_bad_frames: Share of unreadable frames above which it fails.
         max_pixels: Larger frames are not decoded.
+        frame_rate_out: Give the video as many frames a second first, each the nearest in time; None for its own.
         landmarks: The settings of the config's `landmarks` section, such as `running_mode`, `coordinates`, `parts`.
 
     Returns:
@@ -57,5 +59,11 @@ def extract_video(
         raise DatasetError(f"a video must be a directory of frames or a video file: {path} does not exist")
     with Landmarker(settings, find_bundles(settings.models)) as landmarker:
         reduced = settings.decode == "fast"
-        frames = read_video(path, frame_rate=settings.frame_rate, max_pixels=max_pixels, reduced=reduced)
+        frames = read_video(
+            path,
+            frame_rate=settings.frame_rate,
+            max_pixels=max_pixels,
+            reduced=reduced,
+            frame_rate_out=frame_rate_out,
+        )
         return extract(frames, landmarker, settings, dtype=dtype, max_bad_frames=max_bad_frames).keypoints

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what .ci/run needs besides Python, on Debian: a SLURM for tests/slurm to bring up, a browser
-# for the report's tests, and shellcheck.
+# for the report's tests, ffmpeg for those of video files, and shellcheck.
 set -euo pipefail
-packages=(slurmctld slurmd slurm-client munge shellcheck chromium)
+packages=(slurmctld slurmd slurm-client munge shellcheck chromium ffmpeg)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

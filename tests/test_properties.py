@@ -14,12 +14,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from kpsbatch.dataset.image_size import image_size
 from PIL import Image
 
-import kpsbatch.dataset.frames as frames_module
+import kpsbatch.dataset.images as images_module
 from kpsbatch.config import Config, format_signs, load_config, parse_signs
-from kpsbatch.dataset.frames import decode_image, read_video
+from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.images import decode_image, image_size
 from kpsbatch.dataset.layout import unit_folder
 from kpsbatch.dataset.units import units_of
 from kpsbatch.errors import ConfigError, DatasetError
@@ -298,7 +298,7 @@ class TestPictures:
             for tag in (256, 257):
                 place = data.index(tag.to_bytes(2, "little"), int.from_bytes(data[4:8], "little"))
                 data[place + 2 : place + 12] = b"\4\0\1\0\0\0" + side.to_bytes(4, "little")
-        monkeypatch.setattr(frames_module.cv2, "imdecode", None)
+        monkeypatch.setattr(images_module.cv2, "imdecode", None)
         assert decode_image(bytes(data), 50_000_000) == (
             None,
             f"{side}x{side} is larger than run.max_pixels (50000000)",

@@ -69,7 +69,7 @@ class TestFrames:
 
     @with_ffmpeg
     @pytest.mark.parametrize(
-        "kind", [f"mp4 {X264} -bf 2", f"webm -c:v libvpx-vp9 {VPX}", "mkv -c:v libaom-av1 -cpu-used 8"]
+        "kind", [f"mp4 {X264} -bf 2", f"webm -c:v libvpx-vp9 {VPX}", "mkv -c:v libaom-av1 -cpu-used 8 -usage realtime"]
     )
     def test_one_thread(self, tmp_path, kind):
         """Decoding and converting stay in the worker's own thread: it owns one core."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -98,7 +99,7 @@ def resample(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
     if before is None:
         return
     step = before.time / (count - 1) if count > 1 else 1000 / (before.rate or rate)
-    total = max(1, round((before.time + step) * rate / 1000))
+    total = max(math.floor(before.time * rate / 1000) + 1, math.floor((before.time + step) * rate / 1000 + 0.5))
     while number < total:
         yield _at_tick(before, number, rate)
         number += 1

@@ -10,8 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -19,15 +18,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
 from av.container import Flags, InputContainer
-from av.filter import Graph
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from kpsbatch.dataset.frame import RGB
+from kpsbatch.dataset.rgb import RgbConverter
 from kpsbatch.dataset.storage import StoredFile
 from kpsbatch.errors import DatasetError
 
@@ -35,6 +31,7 @@ DAMAGED = "damaged"
 MISSING = "missing from the file"
 
 _READ_SIZE = 1 << 18
+_MAKE_UP_TIMES = cast(int, Flags.gen_pts.value)  # PyAV sets it; the times that it gives to AVI are out of order
 _INDEXED = "mov"  # the demuxer that lists every packet before it reads the first
 _COUNTED = "avi"  # the one whose header tells the number of packets
 _TIMED = ("matroska", "flv")  # those whose header tells the duration
@@ -86,6 +83,7 @@ class VideoFile:
         stored: Where its bytes are, if not in the file at `path`.
 
     Attributes:
+        to_rgb: Converts the pictures of this file.
         rate: Frames a second on average, as the header says; 0 where it does not.
         nominal_rate: The rate that FFmpeg takes the times to be multiples of, or `rate`.
 
@@ -100,7 +98,7 @@ class VideoFile:
         self._max_pixels = max_pixels
         self._limit = {"max_pixels": str(2 * max_pixels + (1 << 16)), "threads": "1"}  # of coded sides, rounded up
         self._stored = stored or StoredFile(path)
-        self._converted_kind: tuple[object, ...] = ()
+        self.to_rgb = RgbConverter()
         try:
             self._begin()
         except BaseException:
@@ -176,19 +174,6 @@ class VideoFile:
         self._begin()
         return -math.inf
 
-    def to_rgb(self, picture: av.VideoFrame) -> RGB:
-        """(H, W, 3) uint8 RGB of a decoded frame, upright: the display matrix applied.
-
-        Colours are converted as the `ffmpeg` command does it: with the matrix and the range that the frame names, or
-        BT.601 in the limited range where it names none.
-        """
-        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
-        if kind != self._converted_kind:
-            self._converter, self._converted_kind = _rgb_converter(picture, self._base), kind
-        self._converter.vpush(picture)
-        image = self._converter.vpull().to_ndarray()
-        return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
-
     def packet_times(self) -> list[float]:
         """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
         shown: list[float | None] = []
@@ -234,7 +219,7 @@ class VideoFile:
                 f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: "
                 "copy it again from its source, or remove it."
             ) from None
-        container.flags &= ~Flags.gen_pts.value  # PyAV's own wish; the times it makes up for AVI are out of order
+        container.flags &= ~_MAKE_UP_TIMES
         return container
 
     def _video_stream(self) -> VideoStream:
@@ -349,45 +334,6 @@ class VideoFile:
         if self._demuxer not in _TIMED or self._end - self._start > seconds - _SLACK:
             return 0.0
         return min(seconds, _tagged_seconds(self._stream.metadata.get("DURATION", "")) or seconds)
-
-
-def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
-    """Turn and mirror an image as its display matrix says.
-
-    Args:
-        image: (H, W, 3).
-        matrix: a, b, c, d of ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy. Only quarter turns and mirrors are
-            applied, by their signs.
-    """
-    a, b, c, d = matrix
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        turned = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    else:
-        turned = image.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
-    return np.ascontiguousarray(turned)
-
-
-def _rgb_converter(picture: av.VideoFrame, base: Fraction) -> Graph:
-    """A filter that turns frames like this one into RGB, in this thread.
-
-    PyAV's own `reformat` gives other colours for interlaced frames and those of more than 8 bits.
-    """
-    graph = Graph()
-    graph.threads = 1
-    size = {"width": picture.width, "height": picture.height}
-    source = graph.add_buffer(**size, format=picture.format, time_base=base)
-    scale, rgb = graph.add("scale", "flags=bicubic"), graph.add("format", "rgb24")
-    graph.link_nodes(source, scale, rgb, graph.add("buffersink")).configure()
-    return graph
-
-
-def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
-    """a, b, c, d of the frame's display matrix."""
-    data = cast("Mapping[SideData, Any]", picture.side_data).get(SideData.DISPLAYMATRIX)
-    if data is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
-    return a, b, c, d
 
 
 def _tagged_seconds(text: str) -> float:

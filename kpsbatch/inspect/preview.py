@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.frames import read_video, video_info
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.layout import Video, list_unit
 from kpsbatch.dataset.units import Unit
@@ -65,6 +65,7 @@ class Clip:
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
+        frame_rate_out: The rate that the frames were given before the keypoints were computed; None for their own.
     """
 
     title: str
@@ -74,6 +75,7 @@ class Clip:
     aspect: float = 1.0
     frame_rate: float = 30.0
     max_pixels: int = 50_000_000
+    frame_rate_out: float | None = None
 
 
 class Drawn(NamedTuple):
@@ -165,6 +167,7 @@ def clip_of_unit(
         _aspect(record, name),
         config.landmarks.frame_rate,
         config.run.max_pixels,
+        config.dataset.frame_rate_out,
     )
 
 
@@ -285,7 +288,10 @@ def _images(clip: Clip) -> Iterator[tuple[RGB | None, int, str]]:
         for number in range(len(clip.keypoints)):
             yield None, round(number * 1000 / clip.frame_rate), ""
         return
-    for frame in read_video(clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels):
+    frames = read_video(
+        clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
+    )
+    for frame in frames:
         yield frame.image, frame.timestamp, frame.problem
 
 
@@ -360,14 +366,12 @@ def _write_mp4(clip: Clip, picture: Path) -> int:
 
 def _frame_rate(clip: Clip) -> float:
     """Frames a second, from a video file's own times; reads no frame of a directory."""
+    if clip.frame_rate_out is not None:
+        return clip.frame_rate_out
     if clip.frames is None or clip.frames.is_dir():
         return clip.frame_rate
-    capture = cv2.VideoCapture(str(clip.frames), cv2.CAP_FFMPEG)
-    try:
-        rate = float(capture.get(cv2.CAP_PROP_FPS))
-    finally:
-        capture.release()
-    return rate if 0 < rate <= 1000 else clip.frame_rate
+    info = video_info(clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels)
+    return info.average_rate or clip.frame_rate
 
 
 def _even(image: RGB) -> RGB:
