@@ -13,6 +13,7 @@ import typer
 
 import kpsbatch
 from kpsbatch.commands.demo import demo
+from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
 from kpsbatch.commands.models import models
@@ -34,7 +35,7 @@ TYPER_INTERRUPTED = 130
 """What Typer exits with after a KeyboardInterrupt, which it keeps to itself."""
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Prepare": {"demo": demo, "scan": scan, "plan": plan, "models": models},
+    "Prepare": {"demo": demo, "init": init, "scan": scan, "plan": plan, "models": models},
     "Run": {"run": run, "submit": submit},
     "Look": {"status": status, "logs": logs, "report": report, "preview": preview, "inspect": inspect_file},
     "Maintain": {"verify": verify},

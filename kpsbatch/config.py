@@ -5,139 +5,32 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from kpsbatch.config_types import MAX_SIGN, AnyPath, Section, format_signs, parse_signs, unique
+from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.errors import ConfigError
 
-MAX_SIGN = 99_999
-LAYOUT_FIELDS = ("signer", "split", "sign")
+__all__ = ["MAX_SIGN", "DatasetConfig", "format_signs", "parse_signs"]
+
+TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "view")
+"""Settings below `dataset` that can start with a brace."""
+
 PART_NAMES = ("pose", "face", "hands")
-MAX_NAME_BYTES = 100
 PATH_SETTINGS = (
     ("dataset", "root"),
     ("dataset", "labels"),
+    ("dataset", "manifest", "path"),
+    ("dataset", "manifest", "boxes"),
     ("output", "root"),
     ("landmarks", "models"),
     ("slurm", "container"),
 )
-
-
-def parse_signs(value: object) -> tuple[int, ...]:
-    """Read sign IDs such as `7`, `"1-502"`, `"1, 5, 7-9"` or `[1, 5, "7-9"]`.
-
-    Returns:
-        The IDs, sorted, each once.
-
-    Raises:
-        ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 1 to 99999.
-    """
-    if isinstance(value, bool) or value is None or isinstance(value, float):
-        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
-    if isinstance(value, int):
-        items: list[object] = [value]
-    elif isinstance(value, str):
-        items = [item for item in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", value.strip())) if item]
-    elif isinstance(value, (list, tuple)):
-        items = list(value)
-    else:
-        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
-    signs: set[int] = set()
-    for item in items:
-        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
-        if match is None or isinstance(item, (bool, float)):
-            raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {item!r})")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last:
-            raise ValueError(f"a range of signs must run upwards (got {item!r}; did you mean {last}-{first}?)")
-        if first < 1 or last > MAX_SIGN:
-            raise ValueError(f"signs must be from 1 to {MAX_SIGN} (got {item!r})")
-        signs.update(range(first, last + 1))
-    if not signs:
-        raise ValueError("signs must name at least one sign, such as 1-502 (got none)")
-    return tuple(sorted(signs))
-
-
-def format_signs(signs: Iterable[int]) -> str:
-    """Write sign IDs the way `parse_signs` reads them: `1-3,7`."""
-    ranges: list[list[int]] = []
-    for sign in sorted(set(signs)):
-        if ranges and sign == ranges[-1][1] + 1:
-            ranges[-1][1] = sign
-        else:
-            ranges.append([sign, sign])
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
-
-
-def _expand_path(value: object, info: ValidationInfo) -> Path:
-    """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
-    if not isinstance(value, (str, Path)) or not str(value).strip():
-        raise ValueError(f"must be a path (got {value!r})")
-    if not (info.context or {}).get("expand", True):
-        return Path(value)
-    for name in re.findall(r"\$\{?(\w+)", str(value)):
-        if os.environ.get(name) == "":
-            raise ValueError(f"names the environment variable ${name}, which is empty (got {str(value)!r}; set it)")
-    text = os.path.expandvars(str(value))
-    if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
-        raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
-    if "\0" in text:
-        raise ValueError("must not contain a zero byte")
-    base = (info.context or {}).get("base", Path.cwd())
-    try:
-        return Path(os.path.normpath(base / Path(text).expanduser()))
-    except RuntimeError:
-        raise ValueError(f"names a home directory that is not known here (got {str(value)!r})") from None
-
-
-def _check_name(name: str) -> str:
-    """Signer and split become parts of paths, so they must be plain names."""
-    if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
-        raise ValueError(f"must be a plain folder name (got {name!r})")
-    if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise ValueError(f"must not contain slashes or control characters (got {name!r})")
-    if len(os.fsencode(name)) > MAX_NAME_BYTES:
-        raise ValueError(f"must be at most {MAX_NAME_BYTES} bytes (got {len(os.fsencode(name))})")
-    return name
-
-
-def _as_names(value: object) -> object:
-    """Accept one name for a list of one; refuse numbers, since YAML reads 01 as 1."""
-    items = value if isinstance(value, (list, tuple)) else [value]
-    for item in items:
-        if not isinstance(item, str):
-            raise ValueError(
-                f'must be quoted names, such as ["01", "02"] (got {item!r}; YAML reads 01 as the number 1)'
-            )
-    return tuple(items)
-
-
-def _unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not names:
-        raise ValueError("must name at least one (got none)")
-    seen: dict[str, object] = {}
-    for name in names:
-        key = unicodedata.normalize("NFC", str(name)).casefold()
-        if key in seen:
-            raise ValueError(f"must differ from each other, case aside (got {seen[key]!r} and {name!r})")
-        seen[key] = name
-    return names
 
 
 def parse_time(value: object) -> int:
@@ -215,73 +108,7 @@ def _check_extra(extra: object) -> dict[str, bool | str]:
 Minutes = Annotated[int, BeforeValidator(parse_time)]
 Memory = Annotated[str, BeforeValidator(_check_memory)]
 SbatchValue = Annotated[str, BeforeValidator(_check_sbatch_value)]
-Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs)]
-AnyPath = Annotated[Path, BeforeValidator(_expand_path)]
-Name = Annotated[str, AfterValidator(_check_name)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(_unique)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class DatasetConfig(Section):
-    """Which videos to read."""
-
-    root: AnyPath
-    layout: str = "{signer}/{signer}/{split}/{sign:04d}"
-    signers: Names
-    splits: Names = ("train", "test")
-    signs: Signs
-    mirrored: bool = False
-    labels: AnyPath | None = None
-    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
-
-    @field_validator("layout")
-    @classmethod
-    def _check_layout(cls, layout: str) -> str:
-        try:
-            fields = [(name, spec) for _, name, spec, _ in Formatter().parse(layout) if name is not None]
-            for name, spec in fields:
-                if name not in LAYOUT_FIELDS:
-                    raise ValueError(f"knows only {{signer}}, {{split}} and {{sign}} (got {{{name}}})")
-                if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
-                    raise ValueError(f"takes {{sign}} or a width such as {{sign:04d}} (got {{sign:{spec}}})")
-                if name != "sign" and spec:
-                    raise ValueError(f"takes {{{name}}} without a format (got {{{name}:{spec}}})")
-            sample = layout.format(signer="s", split="t", sign=1)
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"must be a template such as {{signer}}/{{split}}/{{sign:04d}}: {error}") from None
-        if "sign" not in [name for name, _ in fields]:
-            raise ValueError(f"must contain {{sign}} (got {layout!r})")
-        if sample.startswith("/") or ".." in sample.split("/") or "\0" in sample:
-            raise ValueError(f"must be relative to dataset.root, without '..' (got {layout!r})")
-        return layout
-
-    @model_validator(mode="after")
-    def _one_folder_for_each_unit(self) -> DatasetConfig:
-        for field, names in (("signer", self.signers), ("split", self.splits)):
-            if len(names) > 1 and f"{{{field}}}" not in self.layout:
-                raise ValueError(f"layout must contain {{{field}}} when there are several (got {self.layout!r})")
-        folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
-        if len(set(folders)) < len(folders):
-            twice = next(folder for folder in folders if folders.count(folder) > 1)
-            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
-        if re.search(r"\}[^/]*\{", self.layout):  # two fields in one name can run into each other: 1, "11" and 11, "1"
-            units = ((signer, split, sign) for sign in self.signs for signer in self.signers for split in self.splits)
-            seen: set[str] = set()
-            for signer, split, sign in units:
-                folder = self.layout.format(signer=signer, split=split, sign=sign)
-                if folder in seen:
-                    raise ValueError(
-                        f"layout must give every signer, split and sign a folder of its own (got {self.layout!r}: "
-                        f"{folder!r} would belong to two); put something between its fields"
-                    )
-                seen.add(folder)
-        return self
 
 
 class ConfidenceConfig(Section):
@@ -309,7 +136,7 @@ class LandmarksConfig(Section):
     parts: Annotated[
         tuple[Literal["pose", "face", "hands"], ...],
         BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),
-        AfterValidator(_unique),
+        AfterValidator(unique),
         AfterValidator(lambda parts: tuple(sorted(parts, key=PART_NAMES.index))),
     ] = ("pose", "face", "hands")
     assign_hands: Literal["pose", "label"] = "pose"
@@ -365,7 +192,7 @@ class SlurmConfig(Section):
         tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
     ] = ()
     container: AnyPath | None = None
-    extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = {}
+    extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = Field(default_factory=dict)
 
 
 class Config(Section):
@@ -465,7 +292,8 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
     if not equals or not all(names):
         raise ConfigError(f"--set must be like landmarks.running_mode=video (got {override!r})")
     try:
-        braces = names == ["dataset", "layout"] and text.lstrip().startswith("{")  # a template, no YAML mapping
+        template = names[:1] == ["dataset"] and names[-1] in TEMPLATES
+        braces = template and text.lstrip().startswith("{")  # no YAML mapping
         value = text.strip() if braces else _read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: the value must be YAML (got {text!r}: {_one_line(error)})") from None
@@ -511,7 +339,8 @@ def explain(error: ValidationError, section: str = "") -> str:
 def _valid_keys(where: Sequence[str]) -> list[str]:
     model: Any = Config
     for name in where:
-        model = model.model_fields[name].annotation
+        annotation = model.model_fields[name].annotation
+        model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
     return list(model.model_fields)
 
 
@@ -527,9 +356,4 @@ def _one_line(error: object) -> str:
 
 def dump_config(config: Config) -> str:
     """Write a config as YAML that `load_config` reads back to the same settings."""
-    tree: Mapping[str, Any] = config.model_dump(mode="json")
-    return yaml.safe_dump(
-        {**tree, "dataset": {**tree["dataset"], "signs": format_signs(config.dataset.signs)}},
-        sort_keys=False,
-        allow_unicode=True,
-    )
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

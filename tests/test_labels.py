@@ -11,7 +11,7 @@ from kpsbatch.dataset.labels import Label, load_labels
 from kpsbatch.errors import ConfigError
 
 PEACE, HELLO = Label(7, "سلام", "peace"), Label(12, "مرحبا", "hello, you")
-PLAIN = '7,سلام,peace\n12,مرحبا,"hello, you"\n'
+PLAIN = 'id,arabic,english\n7,سلام,peace\n12,مرحبا,"hello, you"\n'
 
 
 def write(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -26,23 +26,18 @@ class TestForms:
         [
             PLAIN,
             PLAIN.replace("\n", "\r\n"),
-            "id,arabic,english\n" + PLAIN,
-            "SignID,Sign-Arabic,Sign-English\n" + PLAIN,
-            "الرقم,العربية,الإنجليزية\n" + PLAIN,
-            "whatever,a,b\n" + PLAIN,
-            "7;سلام;peace\n12;مرحبا;hello, you\n",
-            "sep=;\r\n7;سلام;peace\r\n12;مرحبا;hello, you\r\n",
-            "7\tسلام\tpeace\n12\tمرحبا\thello, you\n",
+            PLAIN.replace("id,arabic,english", "SignID,Sign-Arabic,Sign-English"),
+            "id;arabic;english\n7;سلام;peace\n12;مرحبا;hello, you\n",
+            "id\tarabic\tenglish\n7\tسلام\tpeace\n12\tمرحبا\thello, you\n",
             'English;ID;Arabic\npeace;0007;سلام\n"hello, you";0012;مرحبا\n',
-            '7,peace,سلام\n12,"hello, you",مرحبا\n',
-            "٧;سلام;peace\n١٢;مرحبا;hello, you\n",
-            "7.0;سلام;peace\n12,0;مرحبا;hello, you\n",
-            ',,\n7,سلام,peace,\n\n,,,\n12,  مرحبا ,"hello,\n you",\n\n',
+            "id;arabic;english\n٧;سلام;peace\n١٢;مرحبا;hello, you\n",
+            "id;arabic;english;more\n7.0;سلام;peace;x\n12,0;مرحبا;hello, you;y\n",
+            'id,arabic,english\n7,سلام,peace\n\n,,\n12,  مرحبا ,"hello,\n you"\n\n',
             PLAIN + "7,سلام,peace\n",
         ],
     )
     def test_text(self, tmp_path, text):
-        """Headings or none, any order with headings, three separators, Arabic digits, empty rows, line breaks."""
+        """Named columns in any order, three separators, Arabic digits, empty rows, line breaks."""
         assert load_labels(write(tmp_path, text)) == {7: PEACE, 12: HELLO}
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -53,20 +48,20 @@ class TestForms:
     @pytest.mark.parametrize(
         ("text", "label"),
         [
-            ("7,سلام\n", Label(7, "سلام", "")),
-            ("7,peace\n", Label(7, "", "peace")),
+            ("id,arabic\n7,سلام\n", Label(7, "سلام", "")),
             ("id,english\n7,peace\n", Label(7, "", "peace")),
-            ("7\n7,سلام,peace\n", None),
-            ("7,سلام,\n", Label(7, "سلام", "")),
+            ("class,gloss\n0,BOOK\n", Label(0, "", "BOOK")),
+            ("id,english,arabic\n7,,\n7,peace,سلام\n", None),
+            ("id,arabic,english\n7,سلام,\n", Label(7, "سلام", "")),
         ],
     )
     def test_one_name(self, tmp_path, text, label):
-        """A file may hold one of the names; which one, the letters say."""
+        """A file may hold one of the names."""
         if label is None:
             with pytest.raises(ConfigError, match="name a sign once"):
                 load_labels(write(tmp_path, text))
         else:
-            assert load_labels(write(tmp_path, text)) == {7: label}
+            assert load_labels(write(tmp_path, text)) == {label.id: label}
 
     def test_text_of_a_label(self):
         """Both names on a line; a missing one leaves no mark."""
@@ -79,16 +74,19 @@ class TestErrors:
         ("data", "said"),
         [
             (b"", "is empty"),
-            (b"\n,,\n", "is empty"),
-            (b"7\n8\n", "one column"),
-            (b"id,arabic,english\n", "no row below its headings"),
-            ("7,سلام,peace\nseven,x,y\n".encode(), "line 2: got 'seven'"),
-            ("7,سلام,peace\n100000,x,y\n".encode(), "from 1 to 99999.*line 2: got '100000'"),
-            ("7,سلام,peace\n0,x,y\n".encode(), "line 2: got '0'"),
-            ("7,سلام,peace\n8,x,y\n7,other,z\n".encode(), "lines 1 and 3 name sign 7 'peace · سلام' and 'z · other'"),
-            ("7,سلام,peace\n".encode("cp1256"), "neither; save it as"),
-            (b"7,????,peace\n", "lost its Arabic"),
-            (b"PK\x03\x04...", "is a workbook; open it and save"),
+            (b"id,english\n", "has none"),
+            (b"7,peace\n8,hello\n", "must have a first line that names the columns id and .*: .* has '7', 'peace'"),
+            (b"id,word\n7,peace\n", "must have a first line .* has 'id', 'word'"),
+            ("id,arabic,english\n7,سلام,peace\nseven,x,y\n".encode(), "line 3: the sign must be .*got 'seven'"),
+            (b"id,arabic,english\n100000,x,y\n", "from 0 to 99999 .*got '100000'"),
+            (b"id,english\n7,x,y\n", "line 2 has 3 cells instead of 2"),
+            (
+                "id,arabic,english\n7,سلام,peace\n8,x,y\n7,other,z\n".encode(),
+                "lines 2 and 4 name sign 7 'peace · سلام' and 'z · other'",
+            ),
+            ("id,arabic\n7,سلام\n".encode("cp1256"), "neither; save it as"),
+            (b"id,arabic\n7,????\n", "lost its Arabic"),
+            (b"PK\x03\x04...", "a workbook or an archive; open it and save"),
         ],
     )
     def test_one_line(self, tmp_path, data, said):
@@ -107,7 +105,7 @@ class TestErrors:
 
     def test_folder(self, tmp_path):
         """A folder is no file."""
-        with pytest.raises(ConfigError, match="readable CSV file"):
+        with pytest.raises(ConfigError, match="readable table"):
             load_labels(tmp_path)
 
 

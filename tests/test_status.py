@@ -54,7 +54,7 @@ def store(outputs: Outputs, units: Iterable[Unit], state: Any = "complete", **vi
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """Two signers, two splits, signs 1 to 6: sign 5 is absent everywhere, sign 6 holds no video."""
-    (tmp_path / "labels.csv").write_text("2,اثنان,two\n3,ثلاثة,three\n", encoding="utf-8")
+    (tmp_path / "labels.csv").write_text("id,arabic,english\n2,اثنان,two\n3,ثلاثة,three\n", encoding="utf-8")
     (tmp_path / "config.yaml").write_text(
         'dataset: {root: some data, signers: ["01", "02"], signs: 1-6, labels: labels.csv}\noutput: {root: out}\n'
     )

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.images import decode_image
 from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
 from kpsbatch.dataset.storage import with_retries
 from kpsbatch.errors import DatasetError
+
+
+class StoredFrames(NamedTuple):
+    """The frames of a folder that is no folder on disk: what lists their names, and what reads one."""
+
+    names: Callable[[], list[str]]
+    read: Callable[[str], bytes]
 
 
 def list_frames(folder: Path) -> list[str]:
@@ -24,7 +33,9 @@ def list_frames(folder: Path) -> list[str]:
     return sorted(names, key=natural_key)
 
 
-def read_frame_folder(folder: Path, *, frame_rate: float, max_pixels: int, reduced: bool = False) -> Iterator[Frame]:
+def read_frame_folder(
+    folder: Path, *, frame_rate: float, max_pixels: int, reduced: bool = False, stored: StoredFrames | None = None
+) -> Iterator[Frame]:
     """Read the frames of a folder in natural order of their names, decoding as it goes.
 
     Args:
@@ -32,12 +43,14 @@ def read_frame_folder(folder: Path, *, frame_rate: float, max_pixels: int, reduc
         frame_rate: Its frames a second.
         max_pixels: Larger frames are not decoded.
         reduced: Decode large JPEG frames at a reduced scale (`decode_image`).
+        stored: Where its frames are, if not in the folder at `folder`.
 
     Raises:
         DatasetError: The folder can't be listed or has no frame, or storage goes on failing.
     """
+    stored = stored or StoredFrames(lambda: list_frames(folder), lambda name: (folder / name).read_bytes())
     try:
-        names = with_retries(folder, lambda: list_frames(folder))
+        names = with_retries(folder, stored.names)
     except OSError as error:
         raise DatasetError(f"{folder}: can't be read: {error.strerror}. Correct its permissions.") from None
     if not names:
@@ -47,7 +60,7 @@ def read_frame_folder(folder: Path, *, frame_rate: float, max_pixels: int, reduc
     for index, name in enumerate(names):
         time = index * 1000 / frame_rate
         try:
-            data = with_retries(folder / name, (folder / name).read_bytes)
+            data = with_retries(folder / name, partial(stored.read, name))
             image, problem = decode_image(data, max_pixels, reduced=reduced)
         except OSError as error:
             image, problem = None, f"can't be read: {error.strerror}"

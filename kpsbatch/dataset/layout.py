@@ -1,138 +1,346 @@
-"""Where the videos of a unit are. Reads listings only, never a frame."""
+"""Datasets whose paths tell signer, split and sign. Reads listings only, never a frame."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from string import Formatter
 
-from kpsbatch.config import DatasetConfig
+from kpsbatch.config_types import MAX_SIGN, check_name
+from kpsbatch.dataset.config import DatasetConfig
+from kpsbatch.dataset.folders import DiskFolders, Entry, Folders, check_folder, problem_of, video_at
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
 from kpsbatch.errors import DatasetError
 
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".flv", ".gif"),
-)
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+__all__ = ["IMAGE_SUFFIXES", "LayoutSource", "Listing", "Presence", "Video", "list_unit", "natural_key", "presence"]
 
-Presence = Literal["videos", "absent", "empty", "unreadable"]
-"""What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
+NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
+
+Values = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Video:
-    """One video of a unit: a directory of frames or a video file."""
+class LayoutSource:
+    """The videos that a layout finds in a tree of folders.
 
-    name: str
-    path: Path
-    is_file: bool = False
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What the folder of a unit holds.
-
-    Attributes:
-        folder: The folder that the layout names for this unit.
-        exists: Whether it is there.
-        videos: Its videos in natural order of their names.
-        odd: Names of entries that are no videos, each with what is odd about it.
-        problem: Why the folder can't be listed, so that nobody knows what it holds.
+    Without {video} in the layout, a unit's folder holds one entry for each of its videos. With {video}, the layout
+    names the videos themselves, and a folder that several units share is listed once.
     """
 
-    folder: Path
-    exists: bool
-    videos: tuple[Video, ...] = ()
-    odd: tuple[tuple[str, str], ...] = ()
-    problem: str = ""
+    has_signs = True
+
+    def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
+        self.root = folders.root
+        self._dataset = dataset
+        self._folders = folders
+        self._names_videos = "{video}" in dataset.layout
+        self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
+        self._strays: dict[str, tuple[tuple[str, str], ...]] = {}
 
     @property
-    def presence(self) -> Presence:
-        """The same in one word."""
-        if self.problem:
+    def signers(self) -> tuple[str, ...]:
+        """The config's signers, or those that the folders show, in natural order."""
+        return self._dataset.signers or tuple(sorted(self._found["signer"], key=natural_key))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The config's splits, or those that the folders show, in natural order."""
+        return self._dataset.splits or tuple(sorted(self._found["split"], key=natural_key))
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The config's signs, or those that the folders show."""
+        return self._dataset.signs or tuple(sorted(int(sign) for sign in self._found["sign"]))
+
+    def units(self, signs: Iterable[int] | None = None) -> list[Unit]:
+        """All units of some signs (default: all), sign by sign; a unit may turn out to have no video."""
+        chosen = self.signs if signs is None else signs
+        return [Unit(signer, split, sign) for sign in chosen for signer in self.signers for split in self.splits]
+
+    def listing(self, unit: Unit) -> Listing:
+        """List the videos of a unit.
+
+        A video's name is what stands for {video}; else its directory's name, or its file's without the suffix (where
+        a directory and a file share a name, the file keeps its suffix).
+        """
+        folder = self._folder(unit)
+        if not self._names_videos:
+            return _list_folder(self._folders, folder)
+        groups = self._grouped(folder)
+        if isinstance(groups, Listing):
+            return groups
+        key = tuple(str(getattr(unit, name)) for name in self._key_fields)  # as `_match` returns them
+        entries = groups.get(key, [])
+        found: dict[str, Video] = {}
+        for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
+            name = name + os.path.splitext(entry.name)[1] if name in found else name
+            found[name] = video_at(self._folders, folder, entry, name)
+        return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
+
+    def presence(self, unit: Unit) -> Presence:
+        """What the dataset holds of a unit; stops at the first video, so that thousands are asked in a second."""
+        if self._names_videos:
+            return self.listing(unit).presence
+        try:
+            return "empty" if all(map(problem_of, self._folders.entries(self._folder(unit)))) else "videos"
+        except FileNotFoundError:
+            return "absent"
+        except OSError:
             return "unreadable"
-        return "videos" if self.videos else "empty" if self.exists else "absent"
+
+    def digest(self, unit: Unit) -> str:
+        """Nothing: what a unit holds is told by listing it."""
+        return ""
+
+    def strays(self) -> list[tuple[str, str]]:
+        """Entries of the shared folders listed so far that the layout does not fit, each with what it is."""
+        return [(f"{folder}/{name}".lstrip("/"), what) for folder, odd in self._strays.items() for name, what in odd]
+
+    def folder(self, unit: Unit) -> Path:
+        """The folder that holds a unit's videos."""
+        return self._folders.root / self._folder(unit)
+
+    def no_video(self) -> DatasetError:
+        """The error of a dataset without any video: what was tried, and what is there instead."""
+        layout = self._dataset.layout
+        if self.signers and self.splits and self.signs:
+            unit = Unit(self.signers[0], self.splits[0], self.signs[0])
+            name = _fill(self._file_part, unit, "*") if self._names_videos else ""
+            there = what_is_there(self._folders, self._folder(unit), name)
+        else:
+            missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
+            there = f"no {missing} found; {what_is_there(self._folders, '')}"
+        return DatasetError(f"there must be at least one video under dataset.layout ({layout}): {there}")
+
+    @property
+    def _file_part(self) -> str:
+        return self._dataset.layout.rpartition("/")[2] if self._names_videos else ""
+
+    @property
+    def _key_fields(self) -> list[str]:
+        return [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
+
+    def _folder(self, unit: Unit) -> str:
+        layout = self._dataset.layout
+        return _fill(layout.rpartition("/")[0] if self._names_videos else layout, unit)
+
+    def _grouped(self, folder: str) -> dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing:
+        """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
+        if folder not in self._listed:
+            try:
+                entries = sorted(self._folders.entries(folder), key=lambda entry: natural_key(entry.name))
+            except FileNotFoundError:
+                self._listed[folder] = Listing(self._folders.root / folder, exists=False)
+                return self._listed[folder]
+            except OSError as error:
+                problem = f"can't be listed: {error.strerror}"
+                self._listed[folder] = Listing(self._folders.root / folder, exists=True, problem=problem)
+                return self._listed[folder]
+            groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
+            strays: list[tuple[str, str]] = []
+            for entry in entries:
+                values = None if problem_of(entry) else self._match(entry)
+                if values is None:
+                    strays.append((entry.name, problem_of(entry) or "not named like dataset.layout"))
+                else:
+                    key = tuple(values[name] for name in self._key_fields)
+                    groups.setdefault(key, []).append((values["video"], entry))
+            self._listed[folder], self._strays[folder] = groups, tuple(strays)
+        return self._listed[folder]
+
+    def _match(self, entry: Entry) -> dict[str, str] | None:
+        stem, suffix = os.path.splitext(entry.name)
+        whole = self._file_part.lower().endswith(VIDEO_SUFFIXES)
+        if whole:
+            return _match(self._pattern, stem + suffix)
+        return _match(self._pattern, entry.name if entry.kind == "folder" else stem)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        stated = {"signer": self._dataset.signers, "split": self._dataset.splits}
+        return _pattern(self._file_part, {}, stated)
+
+    @cached_property
+    def _found(self) -> dict[str, set[str]]:
+        """Names of signers, splits and signs, found by listing the folders that the layout goes through."""
+        stated: dict[str, Sequence[str]] = {
+            "signer": self._dataset.signers,
+            "split": self._dataset.splits,
+            "sign": [str(sign) for sign in self._dataset.signs],
+        }
+        open_fields = {name for name, values in stated.items() if not values}
+        parts = self._dataset.layout.split("/")
+        last = max((i for i, part in enumerate(parts) if open_fields & _fields(part)), default=-1)
+        found: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
+        for values in self._walk("", parts[: last + 1], {}, stated):
+            for name in open_fields:
+                found[name].add(values[name])
+        return found
+
+    def _walk(
+        self, folder: str, parts: Sequence[str], values: Values, stated: Mapping[str, Sequence[str]]
+    ) -> Iterator[Values]:
+        """All combinations of field values along the parts of the layout that exist below a folder."""
+        if not parts:
+            yield values
+            return
+        part, rest = parts[0], parts[1:]
+        new = _fields(part) - values.keys()
+        if "video" not in new and all(stated.get(name) for name in new):
+            for chosen in product(*(stated[name] for name in sorted(new))):
+                known = {**values, **dict(zip(sorted(new), chosen, strict=True))}
+                yield from self._walk(_join(folder, _fill_values(part, known)), rest, known, stated)
+            return
+        pattern = _pattern(part, values, stated)
+        try:
+            entries = sorted(self._folders.entries(folder), key=lambda entry: natural_key(entry.name))
+        except OSError:
+            return
+        for entry in entries:
+            if entry.kind == "odd" or (rest and entry.kind != "folder"):
+                continue
+            matched = self._match(entry) if "video" in new else _match(pattern, entry.name)
+            if matched is not None and all(matched.get(name, value) == value for name, value in values.items()):
+                yield from self._walk(_join(folder, entry.name), rest, {**values, **matched}, stated)
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts frame2 before frame10; equal numbers fall back to the text (02 before 2)."""
-    parts = re.split(r"([0-9]+)", name)
-    return (*((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts), (2, 0, name))
+def _list_folder(folders: Folders, folder: str) -> Listing:
+    """List a folder that holds one entry for each video."""
+    path = folders.root / folder
+    try:
+        entries = sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
+    except FileNotFoundError:
+        return Listing(path, exists=False)
+    except OSError as error:
+        return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
+    found: dict[str, Video] = {}
+    odd = [(entry.name, problem) for entry in entries if (problem := problem_of(entry))]
+    for entry in entries:
+        if entry.kind == "folder":
+            found[entry.name] = video_at(folders, folder, entry, entry.name)
+    for entry in entries:
+        if entry.kind == "file" and not problem_of(entry):
+            stem = os.path.splitext(entry.name)[0]
+            name = entry.name if stem in found else stem
+            found[name] = video_at(folders, folder, entry, name)
+    return _named_listing(path, found, odd, exists=True)
+
+
+def _named_listing(path: Path, found: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
+    for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
+        odd.append((found.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
+    videos = tuple(found[name] for name in sorted(found, key=natural_key))
+    return Listing(path, exists=exists, videos=videos, odd=tuple(odd))
+
+
+def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
+    """The path that was tried, and what the nearest folder above it that is there holds."""
+    tried, there = folders.root / folder / name, folder
+    while True:
+        try:
+            names = sorted((entry.name for entry in folders.entries(there)), key=natural_key)
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            if not there:
+                return f"tried {tried}; {folders.root} is not there"
+            there = there.rpartition("/")[0]
+        except OSError as error:
+            return f"tried {tried}; {folders.root / there} can't be listed: {error.strerror}"
+    shown = ", ".join(repr(entry) for entry in names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"tried {tried}; {folders.root / there} holds {shown or 'nothing'}"
+
+
+def _fields(part: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(part) if name is not None}
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _fill(part: str, unit: Unit, video: str = "") -> str:
+    return part.format(signer=unit.signer, split=unit.split, sign=unit.sign, video=video)
+
+
+def _fill_values(part: str, values: Values) -> str:
+    return part.format(**{name: int(value) if name == "sign" else value for name, value in values.items()})
+
+
+def _pattern(part: str, values: Values, stated: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+    """A regular expression with a group for each field of a part of the layout."""
+    pattern, seen = "", set[str]()
+    for literal, name, spec, _ in Formatter().parse(part):
+        pattern += re.escape(literal)
+        if name is None:
+            continue
+        if name in values and name != "sign":
+            pattern += re.escape(values[name])
+        elif name in seen:
+            pattern += f"(?P={name})"
+        elif name == "sign":
+            pattern += f"(?P<sign>{_sign_pattern(spec or '')})"
+        elif name == "video":
+            pattern += "(?P<video>.+)"
+        elif names := stated.get(name):
+            pattern += f"(?P<{name}>{'|'.join(re.escape(n) for n in sorted(names, key=len, reverse=True))})"
+        else:
+            pattern += f"(?P<{name}>[^/]+?)"
+        seen.add(name)
+    return re.compile(pattern, re.DOTALL)
+
+
+def _sign_pattern(spec: str) -> str:
+    """What a sign looks like that is written with a width such as 04d: never more zeros than the width asks for."""
+    width = int(spec.rstrip("d") or 1)
+    if spec.startswith("0"):
+        return f"[0-9]{{{width}}}|[1-9][0-9]{{{width},}}"
+    return " *(?:0|[1-9][0-9]*)"
+
+
+def _match(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
+    """The values of the fields in a name, signs without leading zeros; None where it does not fit."""
+    if (match := pattern.fullmatch(text)) is None:
+        return None
+    values = match.groupdict()
+    if "sign" in values:
+        if int(values["sign"]) > MAX_SIGN:
+            return None
+        values["sign"] = str(int(values["sign"]))
+    for name in ("signer", "split"):
+        try:
+            check_name(values.get(name, "x"))
+        except ValueError:
+            return None
+    return values
 
 
 def unit_folder(dataset: DatasetConfig, unit: Unit) -> Path:
-    """The folder that holds one entry for each video of the unit."""
-    return dataset.root / dataset.layout.format(signer=unit.signer, split=unit.split, sign=unit.sign)
+    """The folder on disk that holds a unit's videos."""
+    return LayoutSource(dataset, DiskFolders(dataset.root)).folder(unit)
 
 
 def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
-    """List the videos of a unit.
-
-    A video's name is its directory's name, or its file's without the suffix; where a directory and a file share a
-    name, the file keeps its suffix.
-    """
-    folder = unit_folder(dataset, unit)
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name))
-    except FileNotFoundError:
-        return Listing(folder, exists=False)
-    except OSError as error:
-        return Listing(folder, exists=True, problem=f"can't be listed: {error.strerror}")
-    found: dict[str, Video] = {}
-    odd: list[tuple[str, str]] = []
-    files: list[os.DirEntry[str]] = []
-    for entry in entries:
-        if problem := _problem(entry):
-            odd.append((entry.name, problem))
-        elif entry.is_dir():
-            found[entry.name] = Video(entry.name, Path(entry.path))
-        else:
-            files.append(entry)
-    for entry in files:
-        stem = os.path.splitext(entry.name)[0]
-        name = entry.name if stem in found else stem
-        found[name] = Video(name, Path(entry.path), is_file=True)
-    for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
-        odd.append((found.pop(name).path.name, f"NumPy can't tell it from {name.removesuffix('.npy')!r}; rename it"))
-    videos = tuple(found[name] for name in sorted(found, key=natural_key))
-    return Listing(folder, exists=True, videos=videos, odd=tuple(odd))
+    """List the videos of a unit of a dataset on disk, see `LayoutSource.listing`."""
+    return LayoutSource(dataset, DiskFolders(dataset.root)).listing(unit)
 
 
 def presence(dataset: DatasetConfig, unit: Unit) -> Presence:
-    """What the dataset holds of a unit; stops at the first video, so that thousands are asked in a second."""
-    try:
-        with os.scandir(unit_folder(dataset, unit)) as entries:
-            return "videos" if any(_problem(entry) is None for entry in entries) else "empty"
-    except FileNotFoundError:
-        return "absent"
-    except OSError:
-        return "unreadable"
+    """See `LayoutSource.presence`."""
+    return LayoutSource(dataset, DiskFolders(dataset.root)).presence(unit)
 
 
-def _problem(entry: os.DirEntry[str]) -> str | None:
-    """Why an entry is no video, or None when it is one."""
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        return "its name is not valid UTF-8"
-    if entry.name.startswith("."):
-        return "hidden"
-    try:
-        if entry.is_dir():
-            return None
-        if entry.is_symlink() and not Path(entry.path).exists():
-            return "a broken link"
-        if not entry.is_file():
-            return "neither a directory nor a file"
-    except OSError as error:
-        return f"can't be read: {error.strerror}"
-    if entry.name.lower().endswith(VIDEO_SUFFIXES):
-        return None
-    if entry.name.lower().endswith(IMAGE_SUFFIXES):
-        return "a frame outside of a video's directory"
-    return "no video"
+def may_have_video(dataset: DatasetConfig, unit: Unit) -> bool:
+    """Whether a unit has a video, or can't be listed."""
+    return presence(dataset, unit) in ("videos", "unreadable")
+
+
+def check_root(dataset: DatasetConfig) -> None:
+    """See `check_folder`."""
+    check_folder(dataset.root)
 
 
 def listed_size(video: Video) -> int:
@@ -146,38 +354,9 @@ def listed_size(video: Video) -> int:
         return 0
 
 
-def check_root(dataset: DatasetConfig) -> None:
-    """Refuse a dataset root that is missing or can't be listed.
-
-    Raises:
-        DatasetError: Names the folder and the setting.
-    """
-    try:
-        with os.scandir(dataset.root):
-            pass
-    except FileNotFoundError:
-        raise DatasetError(
-            f"dataset.root must be the dataset's folder: {dataset.root} does not exist; mend dataset.root, or mount it"
-        ) from None
-    except OSError as error:
-        raise DatasetError(f"dataset.root must be a readable folder: {dataset.root}: {error.strerror}") from None
-
-
 def no_video(dataset: DatasetConfig, unit: Unit) -> DatasetError:
     """The error of a dataset without any video: which folder was tried for a unit, and what is there instead."""
-    return DatasetError(
-        f"there must be at least one video under dataset.layout ({dataset.layout}): {_what_is_there(dataset, unit)}"
+    there = what_is_there(
+        DiskFolders(dataset.root), dataset.layout.format(signer=unit.signer, split=unit.split, sign=unit.sign)
     )
-
-
-def _what_is_there(dataset: DatasetConfig, unit: Unit) -> str:
-    folder = unit_folder(dataset, unit)
-    there = folder
-    while not there.is_dir() and there != dataset.root:
-        there = there.parent
-    try:
-        names = sorted((entry.name for entry in os.scandir(there)), key=natural_key)
-    except OSError as error:
-        return f"tried {folder}; {there} can't be listed: {error.strerror}"
-    shown = ", ".join(repr(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"tried {folder}; {there} holds {shown or 'nothing'}"
+    return DatasetError(f"there must be at least one video under dataset.layout ({dataset.layout}): {there}")

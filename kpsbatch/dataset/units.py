@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kpsbatch.config import DatasetConfig
+from kpsbatch.dataset.config import DatasetConfig
 
 
 class Unit(NamedTuple):

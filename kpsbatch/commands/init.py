@@ -1,0 +1,32 @@
+"""`kpsbatch init`: a config for a dataset as it lies."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpsbatch.commands.options import Quiet
+from kpsbatch.errors import printable
+
+
+def init(
+    place: Annotated[Path, typer.Argument(metavar="FOLDER|ARCHIVE|TABLE", help="The videos, or a table beside them.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="The config to write.")] = Path("config.yaml"),
+    quiet: Quiet = False,
+) -> None:
+    """Look at a dataset and write a config for it; says what it is unsure of."""
+    from kpsbatch.dataset.guess import guess
+    from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
+    from kpsbatch.dataset.source import INDEX_FOLDER
+    from kpsbatch.progress import count_progress
+
+    with count_progress("members of the archive", quiet=quiet) as show:
+        guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
+    written = write_config(guessed, config)
+    print(f"found: {printable(guessed.found)}")
+    for note in guessed.notes:
+        print(f"unsure: {printable(note)}")
+    print(f"wrote {' and '.join(map(str, written))}; now look at it, then: kpsbatch scan {shlex.quote(str(config))}")

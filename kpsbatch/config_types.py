@@ -1,0 +1,128 @@
+"""Types of settings that several sections of the config share, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+MAX_SIGN = 99_999
+MAX_NAME_BYTES = 100
+
+
+def parse_signs(value: object) -> tuple[int, ...]:
+    """Read sign IDs such as `7`, `"1-502"`, `"1, 5, 7-9"` or `[1, 5, "7-9"]`.
+
+    Returns:
+        The IDs, sorted, each once.
+
+    Raises:
+        ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 0 to 99999.
+    """
+    if isinstance(value, bool) or value is None or isinstance(value, float):
+        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+    if isinstance(value, int):
+        items: list[object] = [value]
+    elif isinstance(value, str):
+        items = [item for item in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", value.strip())) if item]
+    elif isinstance(value, (list, tuple)):
+        items = list(value)
+    else:
+        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+    signs: set[int] = set()
+    for item in items:
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
+        if match is None or isinstance(item, (bool, float)):
+            raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {item!r})")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(f"a range of signs must run upwards (got {item!r}; did you mean {last}-{first}?)")
+        if last > MAX_SIGN:
+            raise ValueError(f"signs must be from 0 to {MAX_SIGN} (got {item!r})")
+        signs.update(range(first, last + 1))
+    if not signs:
+        raise ValueError("signs must name at least one sign, such as 1-502 (got none)")
+    return tuple(sorted(signs))
+
+
+def format_signs(signs: Iterable[int]) -> str:
+    """Write sign IDs the way `parse_signs` reads them: `1-3,7`."""
+    ranges: list[list[int]] = []
+    for sign in sorted(set(signs)):
+        if ranges and sign == ranges[-1][1] + 1:
+            ranges[-1][1] = sign
+        else:
+            ranges.append([sign, sign])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def expand_path(value: object, info: ValidationInfo) -> Path:
+    """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise ValueError(f"must be a path (got {value!r})")
+    if not (info.context or {}).get("expand", True):
+        return Path(value)
+    for name in re.findall(r"\$\{?(\w+)", str(value)):
+        if os.environ.get(name) == "":
+            raise ValueError(f"names the environment variable ${name}, which is empty (got {str(value)!r}; set it)")
+    text = os.path.expandvars(str(value))
+    if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
+        raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
+    if "\0" in text:
+        raise ValueError("must not contain a zero byte")
+    base = (info.context or {}).get("base", Path.cwd())
+    try:
+        return Path(os.path.normpath(base / Path(text).expanduser()))
+    except RuntimeError:
+        raise ValueError(f"names a home directory that is not known here (got {str(value)!r})") from None
+
+
+def check_name(name: str) -> str:
+    """Signer and split become parts of paths, so they must be plain names."""
+    if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
+        raise ValueError(f"must be a plain folder name (got {name!r})")
+    if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise ValueError(f"must not contain slashes or control characters (got {name!r})")
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise ValueError(f"must be at most {MAX_NAME_BYTES} bytes (got {len(os.fsencode(name))})")
+    return name
+
+
+def _as_names(value: object) -> object:
+    """Accept one name for a list of one; refuse numbers, since YAML reads 01 as 1."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(
+                f'must be quoted names, such as ["01", "02"] (got {item!r}; YAML reads 01 as the number 1)'
+            )
+    return tuple(items)
+
+
+def unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list that is empty, or names something twice, case aside."""
+    if not names:
+        raise ValueError("must name at least one (got none)")
+    seen: dict[str, object] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", str(name)).casefold()
+        if key in seen:
+            raise ValueError(f"must differ from each other, case aside (got {seen[key]!r} and {name!r})")
+        seen[key] = name
+    return names
+
+
+AnyPath = Annotated[Path, BeforeValidator(expand_path)]
+Name = Annotated[str, AfterValidator(check_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(unique)]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -1,0 +1,222 @@
+"""The `dataset` section of the config: where the videos are, and what tells their signer, split and sign."""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import model_validator as validate_model
+from pydantic.functional_validators import WrapValidator
+
+from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, parse_signs
+
+ALL = "all"
+LAYOUT_FIELDS = ("signer", "split", "sign", "video")
+DEFAULT_SPLITS = ("train", "test")
+
+Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl"]
+Unit = Literal["s", "ms", "frames"]
+BoxOrder = Literal["xywh", "xyxy", "yxyx"]
+
+
+def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
+    """Take `all` for the empty tuple: found by looking."""
+    return () if value in (ALL, ()) else read(value)
+
+
+AllOrNames = Annotated[Names, WrapValidator(_all_or)]
+AllOrSigns = Annotated[tuple[int, ...], BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v))]
+
+
+def _check_template(text: str) -> str:
+    """A column's name, or a text with columns in braces: `raw/{NAME}.mp4`, `{path:^(P\\d+)-}`."""
+    if not text.strip():
+        raise ValueError("must name a column (got nothing)")
+    if "{" not in text:
+        return text
+    try:
+        fields = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"must be a column or a template such as raw/{{NAME}}.mp4 (got {text!r}: {error})") from None
+    for name, pattern in fields:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{{{name}:...}} must hold a regular expression (got {pattern!r}: {error})") from None
+        if pattern and groups != 1:
+            raise ValueError(f"{{{name}:...}} must hold one group in parentheses (got {pattern!r})")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_check_template)]
+
+
+class Columns(Section):
+    """Which column holds what; `{a}_{b}` joins columns, `{a:regex}` takes the regular expression's one group of it.
+
+    Attributes:
+        video: The file, or directory of frames, below `dataset.root`; its suffix may be left out.
+        id: The key in the npz; default the file's name without suffix, made unique.
+        signer, split: As in the output's path.
+        sign: A number from 0 on. Without it, rows are put together in order, see `videos_per_unit`.
+        label: Any text; told in index.csv.
+        start, end: When a segment starts and ends in the file, in `unit`.
+        box: Where the person is: one column with four numbers, or four columns.
+        view: The camera; told in index.csv.
+    """
+
+    video: Template
+    id: Template | None = None
+    signer: Template | None = None
+    split: Template | None = None
+    sign: Template | None = None
+    label: Template | None = None
+    start: Template | None = None
+    end: Template | None = None
+    box: Template | Annotated[tuple[Template, ...], Field(min_length=4, max_length=4)] | None = None
+    view: Template | None = None
+
+
+class ManifestConfig(Section):
+    """A table with a row for each output video.
+
+    Attributes:
+        path: The table; or a table for each split, as {train: a.csv, test: b.csv}.
+        format: csv, tsv, psv (columns separated by |), ssv (by ;), json (a list of objects) or jsonl; default by its
+            name and first line.
+        header: Names of the columns of a table that has no line of them.
+        columns: Which column holds what.
+        unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
+            (where frames count from 1, the last one inside).
+        margin: How much earlier and later than start and end, in the same unit.
+        box_order: What the four numbers of a box are.
+        box_unit: Pixels, or shares of the frame's width and height; default shares if no number is above 1.
+        boxes: A JSON file of boxes by key; `columns.box` then names the column of the key.
+    """
+
+    path: AnyPath | Annotated[dict[Name, AnyPath], Field(min_length=1)]
+    format: Format | None = None
+    header: tuple[str, ...] | None = None
+    columns: Columns
+    unit: Unit = "s"
+    first_frame: Literal[0, 1] = 0
+    margin: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.0, 0.0)
+    box_order: BoxOrder = "xywh"
+    box_unit: Literal["pixels", "shares"] | None = None
+    boxes: AnyPath | None = None
+
+    @validate_model(mode="after")
+    def _complete(self) -> ManifestConfig:
+        if self.boxes is not None and not isinstance(self.columns.box, str):
+            raise ValueError("columns.box must name the column of the key when boxes is given")
+        return self
+
+
+class DatasetConfig(Section):
+    """Which videos to read.
+
+    Attributes:
+        root: The folder of the dataset, or a zip or tar archive of it.
+        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not looked at with a manifest.
+        manifest: A table of the videos, instead of a layout.
+        signers, splits, signs: Which ones; `all` (kept as an empty tuple) finds them by looking.
+        videos_per_unit: Rows in a unit of a manifest without numbered signs.
+        labels: A table with the names of the signs: columns id, arabic, english.
+        mirrored: The pictures are mirror images: right is the signer's own right all the same.
+        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+    """
+
+    root: AnyPath
+    layout: str = "{signer}/{signer}/{split}/{sign:04d}"
+    manifest: ManifestConfig | None = None
+    signers: AllOrNames = ()
+    splits: AllOrNames = DEFAULT_SPLITS
+    signs: AllOrSigns = ()
+    videos_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    labels: AnyPath | None = None
+    mirrored: bool = False
+    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+    @validate_model(mode="before")
+    @classmethod
+    def _splits_of_a_table(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and tree.get("manifest") is not None and "splits" not in tree:
+            return {**tree, "splits": ALL}
+        return tree
+
+    @field_serializer("signers", "splits", when_used="json")
+    def _write_names(self, names: tuple[str, ...]) -> list[str] | str:
+        return list(names) or ALL
+
+    @field_serializer("signs", when_used="json")
+    def _write_signs(self, signs: tuple[int, ...]) -> str:
+        return format_signs(signs) or ALL
+
+    @field_validator("layout")
+    @classmethod
+    def _check_layout(cls, layout: str) -> str:
+        try:
+            parts = list(Formatter().parse(layout))
+            fields = [(name, spec) for _, name, spec, _ in parts if name is not None]
+            for name, spec in fields:
+                if name not in LAYOUT_FIELDS:
+                    raise ValueError(f"knows only {{signer}}, {{split}}, {{sign}} and {{video}} (got {{{name}}})")
+                if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
+                    raise ValueError(f"takes {{sign}} or a width such as {{sign:04d}} (got {{sign:{spec}}})")
+                if name != "sign" and spec:
+                    raise ValueError(f"takes {{{name}}} without a format (got {{{name}:{spec}}})")
+            sample = layout.format(signer="s", split="t", sign=1, video="v")
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ValueError(f"must be a template such as {{signer}}/{{split}}/{{sign:04d}}: {error}") from None
+        names = [name for name, _ in fields]
+        if "sign" not in names:
+            raise ValueError(f"must contain {{sign}} (got {layout!r}); where a table tells the sign, set manifest")
+        if names.count("video") > 1 or "{video}" in layout.rpartition("/")[0]:
+            raise ValueError(f"must hold {{video}} once, in the last part of the path (got {layout!r})")
+        if sample.startswith("/") or ".." in sample.split("/") or "\0" in sample:
+            raise ValueError(f"must be relative to dataset.root, without '..' (got {layout!r})")
+        return layout
+
+    @validate_model(mode="after")
+    def _one_place_for_each_unit(self) -> DatasetConfig:
+        folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
+        if len(set(folders)) < len(folders):
+            twice = next(folder for folder in folders if folders.count(folder) > 1)
+            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
+        if self.manifest is None:
+            self._check_fields()
+        elif self.manifest.columns.sign is None and self.signers:
+            raise ValueError("signers must be all where the manifest has no column of numbered signs; leave it out")
+        return self
+
+    def _check_fields(self) -> None:
+        """Every signer, split and sign must have a place of its own by the layout."""
+        looked_for = not (self.signers and self.splits and self.signs)
+        touching = r"\}\{" if looked_for or "{video}" in self.layout else None
+        if touching and re.search(touching, self.layout):
+            raise ValueError(f"layout must have something between its fields, such as - or _ (got {self.layout!r})")
+        for field, names in (("signer", self.signers), ("split", self.splits)):
+            if len(names) == 1 or f"{{{field}}}" in self.layout:
+                continue
+            if not names:
+                raise ValueError(
+                    f"{field}s must state one name, such as [unknown], when layout has no {{{field}}} "
+                    f"(got {self.layout!r})"
+                )
+            raise ValueError(f"layout must contain {{{field}}} when there are several (got {self.layout!r})")
+        if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):
+            self._compare_folders()  # two fields in one name can run into each other: 1, "11" and 11, "1"
+
+    def _compare_folders(self) -> None:
+        units = ((signer, split, sign) for sign in self.signs for signer in self.signers for split in self.splits)
+        seen: set[str] = set()
+        for signer, split, sign in units:
+            folder = self.layout.format(signer=signer, split=split, sign=sign)
+            if folder in seen:
+                raise ValueError(
+                    f"layout must give every signer, split and sign a folder of its own (got {self.layout!r}: "
+                    f"{folder!r} would belong to two); put something between its fields"
+                )
+            seen.add(folder)

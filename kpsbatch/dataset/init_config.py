@@ -1,0 +1,117 @@
+"""Writing the config that `kpsbatch init` guessed, with comments."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kpsbatch.config import load_config
+from kpsbatch.dataset.guess import Guess
+from kpsbatch.errors import ConfigError
+
+OUTPUT_ROOT = "kps"
+"""Where the outputs go, beside the config."""
+
+COMMENTS = {
+    "root": "the folder of the videos, or a zip or tar archive of it",
+    "layout": "the path of a unit's folder, or of every video; see docs/datasets.md",
+    "signers": "or a list, quoted: YAML reads 01 as the number 1",
+    "splits": "or a list",
+    "signs": "or like 1-100, or [1, 5, 7-9]",
+    "path": "a row for each output video",
+    "video": "below root; the suffix may be left out",
+    "id": "the key in the npz",
+    "signer": "who signs",
+    "split": "becomes a part of the output's path",
+    "sign": "a number: the rows of a sign are one output file",
+    "label": "any text; told in index.csv",
+    "start": "of the segment in the file",
+    "box": "of the person in the picture",
+}
+
+
+def config_text(guess: Guess, output_root: str) -> str:
+    """The YAML of a guessed config: what was found, what is unsure, the dataset, and where the outputs go."""
+    lines = [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
+    lines += (
+        ["#", "# Look at this before you run it:", *(f"#   - {_line(note)}" for note in guess.notes)]
+        if guess.notes
+        else []
+    )
+    lines += ["#", "# `kpsbatch scan` with this file shows what is there.", "", "dataset:"]
+    lines += _yaml(guess.dataset, "  ")
+    lines += ["", "output:", f"  root: {_scalar(output_root)}{' ' * 4}# keypoints, and records below _kpsbatch/", ""]
+    return "\n".join(lines)
+
+
+def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT) -> list[Path]:
+    """Write a guessed config, and the table that it needs, if any; relative paths where that is possible.
+
+    Returns:
+        The files that were written, the config first.
+
+    Raises:
+        ConfigError: A file is there already, or can't be written.
+    """
+    folder = Path(os.path.abspath(path)).parent
+    dataset = _relative(guess.dataset, folder)
+    files = {path: ""}
+    if guess.table:
+        table = folder / f"{path.stem}-videos.csv"
+        dataset["manifest"]["path"] = table.name
+        files[table] = guess.table
+    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output_root)
+    if there := next((file for file in files if file.exists()), None):
+        raise ConfigError(f"{there} is there already; choose another name, or remove it")
+    try:
+        for file, text in files.items():
+            with file.open("x", encoding="utf-8") as opened:
+                opened.write(text)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}; choose another folder") from None
+    load_config(path)
+    return list(files)
+
+
+def _relative(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same settings, with paths relative to the config's folder where they lie below it."""
+    changed: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key == "path" and isinstance(value, dict):
+            changed[key] = {split: _short(one, folder) for split, one in value.items()}
+        elif isinstance(value, dict):
+            changed[key] = _relative(value, folder)
+        else:
+            changed[key] = _short(value, folder) if key in ("root", "path", "boxes") else value
+    return changed
+
+
+def _short(path: str, folder: Path) -> str:
+    return os.path.relpath(path, folder) if Path(path).is_relative_to(folder) else path
+
+
+def _yaml(tree: dict[str, Any], indent: str) -> list[str]:
+    lines = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{_scalar(key)}:", *_yaml(value, indent + "  ")]
+        else:
+            line = f"{indent}{_scalar(key)}: {_scalar(value)}"
+            lines.append(f"{line:<44}  # {COMMENTS[key]}" if key in COMMENTS else line)
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value, ensure_ascii=False)
+    text = yaml.safe_dump(value, width=100_000, allow_unicode=True, default_flow_style=True).strip()
+    return text.removesuffix("...").strip()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

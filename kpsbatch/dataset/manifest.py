@@ -1,0 +1,393 @@
+"""Datasets that a table describes: a row for each output video.
+
+Units: the rows of a (signer, split, sign) where the table has a column of numbered signs. Else the rows of a split, in
+order, `dataset.videos_per_unit` at a time: unit 1, 2, 3 and so on of the signer "all", so that rows that are appended
+touch the last unit of their split only. A row that can't be used keeps its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kpsbatch.config_types import check_name
+from kpsbatch.dataset.config import DatasetConfig, ManifestConfig
+from kpsbatch.dataset.folders import Entry, Folders
+from kpsbatch.dataset.rows import BadRow, Getter, box_reader, compile_template, read_segment, read_sign
+from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, read_bytes, read_rows, table_name
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Box, Listing, Presence, Segment, Video, natural_key
+from kpsbatch.errors import ConfigError, DatasetError
+
+ALL_SIGNERS = "all"
+"""The signer in the path of a unit whose rows are of any signer."""
+
+UNKNOWN = "unknown"
+"""The signer in the path where the table names none."""
+
+NO_SPLIT = "all"
+"""The split in the path where the table names none."""
+
+SETTING = "dataset.manifest.path"
+SHOWN = 10
+
+LOOKED_AT = 1000
+"""Rows of a JSON table that tell its columns."""
+
+
+class Problem(NamedTuple):
+    """A row that can't be used: where it is, such as train.csv:17, and why."""
+
+    source: str
+    text: str
+
+
+@dataclass
+class _UnitRows:
+    """The rows of a unit."""
+
+    videos: list[Video] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class ManifestSource:
+    """The videos that a table names.
+
+    Attributes:
+        problems: All rows that can't be used.
+        rows: How many rows the table has.
+    """
+
+    def __init__(self, dataset: DatasetConfig, folders: Folders, read: Callable[[Path], bytes] | None = None) -> None:
+        """Read the table and look for its files.
+
+        Args:
+            dataset: The `dataset` section, with a manifest.
+            folders: Where its videos are.
+            read: Reads a table's bytes.
+
+        Raises:
+            ConfigError: The table can't be read, or lacks a column.
+        """
+        assert dataset.manifest is not None
+        self._dataset, self._manifest, self._folders = dataset, dataset.manifest, folders
+        self.root = folders.root
+        self.has_signs = dataset.manifest.columns.sign is not None
+        self._read = read or (lambda path: read_bytes(path, SETTING))
+        self._units: dict[Unit, _UnitRows] = {}
+        self._listed: dict[str, _Folder] = {}
+        self._names: dict[tuple[str, str, int], _Names] = {}
+        self._counts: dict[str, int] = {}
+        self.problems: list[Problem] = []
+        self.rows = 0
+        boxes = _read_boxes(self._manifest, self._read)
+        for split, path in _tables(self._manifest):
+            self._read_table(split, path, boxes)
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """The signers in the paths of the units, in natural order."""
+        return tuple(sorted({unit.signer for unit in self._units}, key=natural_key))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits, in the order of the table."""
+        return tuple(dict.fromkeys(unit.split for unit in self._units))
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The signs, or the numbers of the units of rows."""
+        return tuple(sorted({unit.sign for unit in self._units}))
+
+    def units(self, signs: Iterable[int] | None = None) -> list[Unit]:
+        """All units of some signs (default: all), sign by sign; each has a row."""
+        splits = {split: number for number, split in enumerate(self.splits)}
+        chosen = None if signs is None else set(signs)
+        units = [unit for unit in self._units if chosen is None or unit.sign in chosen]
+        return sorted(units, key=lambda unit: (unit.sign, natural_key(unit.signer), splits[unit.split]))
+
+    def listing(self, unit: Unit) -> Listing:
+        """The videos of a unit, in the order of the table; rows that can't be used are its odd entries."""
+        rows = self._units.get(unit)
+        if rows is None:
+            return Listing(self._folders.root, exists=False)
+        odd = tuple((problem.source, problem.text) for problem in rows.problems)
+        return Listing(self._folders.root, exists=True, videos=tuple(rows.videos), odd=odd)
+
+    def presence(self, unit: Unit) -> Presence:
+        """What the table holds of a unit."""
+        return self.listing(unit).presence
+
+    def digest(self, unit: Unit) -> str:
+        """Changes when what a unit's keypoints are made from changes: its videos' names, files, segments or boxes."""
+        rows = self._units.get(unit)
+        root = str(self._folders.root)
+        told = [
+            (video.name, str(video.path).removeprefix(root), video.segment, video.box)
+            for video in (rows.videos if rows else ())
+        ]
+        return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()[:16]
+
+    def strays(self) -> list[tuple[str, str]]:
+        """Rows that can't be used and belong to no unit."""
+        placed = {problem for rows in self._units.values() for problem in rows.problems}
+        return [(problem.source, problem.text) for problem in self.problems if problem not in placed]
+
+    def folder(self, unit: Unit) -> Path:
+        """Where a unit's videos lie: below the dataset's root."""
+        return self._folders.root
+
+    def no_video(self) -> DatasetError:
+        """The error of a table of which no row can be used."""
+        shown = "; ".join(f"{problem.source}: {problem.text}" for problem in self.problems[:SHOWN])
+        tables = ", ".join(str(path) for _, path in _tables(self._manifest))
+        return DatasetError(
+            f"there must be at least one video that the table names: {tables} has {self.rows} rows, none of which can "
+            f"be used: {shown or 'they are of other splits or signs'}"
+        )
+
+    def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
+        manifest = self._manifest
+        text = decode_table(self._read(path), SETTING, path)
+        form = manifest.format or guess_format(path, text)
+        rows = read_rows(text, form, path, SETTING, manifest.header)
+        first = list(islice(rows, LOOKED_AT))
+        columns = columns_of(first)
+        if split is not None and "split" not in columns:
+            columns.append("split")
+        table = table_name(path)
+        parse = _RowParser(self._dataset, columns, table, boxes, split)
+        for line, row in chain(first, rows):
+            self.rows += 1
+            source = f"{table}:{line}"
+            if isinstance(row, str):
+                self.problems.append(Problem(source, row))
+                continue
+            if split is not None:
+                row.setdefault("split", split)
+            try:
+                unit, scope = self._place(parse, row)
+            except BadRow as error:
+                self.problems.append(Problem(source, str(error)))
+                continue
+            if unit is None:
+                continue
+            place = self._units.setdefault(unit, _UnitRows())
+            try:
+                place.videos.append(self._video(parse, row, scope, source))
+            except BadRow as error:
+                problem = Problem(source, str(error))
+                place.problems.append(problem)
+                self.problems.append(problem)
+
+    def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
+        """The unit of a row, None if the config leaves it out; and where its key must be unique."""
+        dataset, split = self._dataset, parse.split(row)
+        if dataset.splits and split not in dataset.splits:
+            return None, ("", split, 0)
+        if parse.sign is None:
+            count = self._counts[split] = self._counts.get(split, 0) + 1
+            number = (count - 1) // dataset.videos_per_unit + 1
+            wanted = not dataset.signs or number in dataset.signs
+            return Unit(ALL_SIGNERS, split, number) if wanted else None, (ALL_SIGNERS, split, 0)
+        unit = Unit(parse.signer_in_path(row), split, read_sign(parse.sign(row)))
+        wanted = (not dataset.signers or unit.signer in dataset.signers) and (
+            not dataset.signs or unit.sign in dataset.signs
+        )
+        return unit if wanted else None, unit
+
+    def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
+        path = _relative(parse.video(row), self._folders.root)
+        names = self._names.setdefault(scope, _Names())
+        name = names.given(parse.id(row).strip(), source) if parse.id else names.made(path)
+        segment = parse.segment(row)
+        box = parse.box(row)
+        place, entry = self._find(path)
+        return Video(
+            name,
+            place / entry.name,
+            entry.kind == "file",
+            self._folders.index,
+            segment,
+            box,
+            parse.label(row),
+            parse.signer(row),
+            parse.view(row),
+            source,
+        )
+
+    def _find(self, path: str) -> tuple[Path, Entry]:
+        """The folder in which a row's file or folder lies, and its entry, its suffix added if it was left out."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._listed:
+            self._listed[folder] = _Folder.list(self._folders, folder)
+        return self._listed[folder].path, self._listed[folder].find(name, path)
+
+
+class _RowParser:
+    """Takes from a row what the manifest's columns say."""
+
+    def __init__(
+        self, dataset: DatasetConfig, columns: Sequence[str], table: str, boxes: Mapping[str, Any], split: str | None
+    ) -> None:
+        manifest = dataset.manifest
+        assert manifest is not None
+        self._manifest = manifest
+
+        def getter(name: str, default: str = "") -> Getter:
+            template = getattr(manifest.columns, name)
+            if template is None:
+                return lambda row: default
+            return compile_template(template, columns, f"dataset.manifest.columns.{name}", table)
+
+        wanted = manifest.columns
+        stated = split or (dataset.splits[0] if len(dataset.splits) == 1 else NO_SPLIT)
+        self.video = getter("video")
+        self.id = getter("id") if wanted.id is not None else None
+        self.sign = getter("sign") if wanted.sign is not None else None
+        self.label, self.view, self.signer = getter("label"), getter("view"), getter("signer")
+        self.box: Callable[[Row], Box | None] = box_reader(manifest, columns, table, boxes)
+        self._split = getter("split", stated)
+        self._start, self._end = getter("start"), getter("end")
+        self._whole = wanted.start is None and wanted.end is None
+
+    def split(self, row: Row) -> str:
+        return _name(self._split(row).strip() or NO_SPLIT, "split")
+
+    def signer_in_path(self, row: Row) -> str:
+        return _name(self.signer(row).strip() or UNKNOWN, "signer")
+
+    def segment(self, row: Row) -> Segment | None:
+        return None if self._whole else read_segment(self._start(row), self._end(row), self._manifest)
+
+
+class _Names:
+    """Keys of the npz: as given, or made from the file's name, each once."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+        self._next: dict[str, int] = {}
+
+    def given(self, name: str, source: str) -> str:
+        """A key that the table names.
+
+        Raises:
+            BadRow: It can't be a key, or an earlier row has it.
+        """
+        if not name or name.endswith(".npy") or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+            raise BadRow(f"the id can't be a key of an npz file (got {name[:60]!r})")
+        if name in self._taken:
+            raise BadRow(f"the id {name[:60]!r} is there already ({self._taken[name]})")
+        self._taken[name] = source
+        return name
+
+    def made(self, path: str) -> str:
+        """The file's name without suffix; if another file has it, with its folder's; then with 2, 3 and so on."""
+        folder, _, file = path.rpartition("/")
+        stem, suffix = os.path.splitext(file)
+        stem = stem if suffix.lower() in VIDEO_SUFFIXES else file
+        parent = folder.rpartition("/")[2]
+        name = stem.removesuffix(".npy") or stem
+        if parent and self._taken.get(name, path) != path:
+            name = f"{parent}_{name}"
+        if name in self._taken:
+            base, number = name, self._next.get(name, 2)
+            while (name := f"{base}_{number}") in self._taken:
+                number += 1
+            self._next[base] = number + 1
+        self._taken[name] = path
+        return name
+
+
+@dataclass
+class _Folder:
+    """A listed folder: its entries by name, and names of its videos by what they are without suffix."""
+
+    path: Path
+    entries: dict[str, Entry]
+    stems: dict[str, list[str]]
+    problem: str = ""
+
+    @classmethod
+    def list(cls, folders: Folders, folder: str) -> _Folder:
+        path = folders.root / folder
+        try:
+            entries = {entry.name: entry for entry in folders.entries(folder)}
+        except FileNotFoundError:
+            return cls(path, {}, {}, f"there is no folder {folder!r}")
+        except OSError as error:
+            return cls(path, {}, {}, f"the folder {folder!r} can't be listed: {error.strerror}")
+        stems: dict[str, list[str]] = {}
+        for name, entry in entries.items():
+            stem, suffix = os.path.splitext(name)
+            if entry.kind == "file" and suffix.lower() in VIDEO_SUFFIXES:
+                stems.setdefault(stem, []).append(name)
+        return cls(path, entries, stems)
+
+    def find(self, name: str, path: str) -> Entry:
+        """An entry by its name, with or without suffix.
+
+        Raises:
+            BadRow: It is not there, or no video.
+        """
+        if self.problem:
+            raise BadRow(self.problem)
+        entry = self.entries.get(name)
+        if entry is None:
+            found = self.stems.get(name, [])
+            if len(found) > 1:
+                raise BadRow(f"{path!r} can be any of {', '.join(sorted(found))}")
+            if not found:
+                raise BadRow(f"there is no {path!r}")
+            entry = self.entries[found[0]]
+        if entry.kind == "odd":
+            raise BadRow(f"{path!r} is no video: {entry.problem}")
+        if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
+            raise BadRow(f"{path!r} is no video but a frame; name its folder")
+        return entry
+
+
+def _relative(text: str, root: Path) -> str:
+    """A path below the root, with /."""
+    path = text.strip().replace("\\", "/")
+    if path.startswith("/"):
+        try:
+            path = Path(path).relative_to(root).as_posix()
+        except ValueError:
+            raise BadRow(f"{text.strip()!r} is not below dataset.root") from None
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or "\0" in path:
+        raise BadRow(f"the video must be a path below dataset.root (got {text.strip()[:80]!r})")
+    return "/".join(parts)
+
+
+@lru_cache(maxsize=1000)
+def _name(text: str, what: str) -> str:
+    try:
+        return check_name(text)
+    except ValueError as error:
+        raise BadRow(f"the {what} becomes a folder's name, and {error}") from None
+
+
+def _tables(manifest: ManifestConfig) -> list[tuple[str | None, Path]]:
+    return list(manifest.path.items()) if isinstance(manifest.path, dict) else [(None, manifest.path)]
+
+
+def _read_boxes(manifest: ManifestConfig, read: Callable[[Path], bytes]) -> Mapping[str, Any]:
+    if manifest.boxes is None:
+        return {}
+    setting = "dataset.manifest.boxes"
+    try:
+        boxes = json.loads(decode_table(read(manifest.boxes), setting, manifest.boxes))
+    except ValueError as error:
+        raise ConfigError(f"{setting} must be JSON: {manifest.boxes}: {error}") from None
+    if not isinstance(boxes, dict):
+        raise ConfigError(f"{setting} must be a JSON object of boxes by key: {manifest.boxes} is none")
+    return boxes

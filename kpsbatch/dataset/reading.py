@@ -1,0 +1,192 @@
+"""Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from kpsbatch.dataset.archive.opening import Archive, open_archive
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.frame_folder import StoredFrames, list_frames, read_frame_folder
+from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
+from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.times import resample
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, Segment, Video, natural_key
+from kpsbatch.errors import DatasetError
+
+NOMINAL_RATE = 25.0
+"""Frames a second where only a guess is needed."""
+
+_NEVER = 1 << 62
+
+
+def read_frames(
+    video: Video, *, frame_rate: float, max_pixels: int, reduced: bool = False, frame_rate_out: float | None = None
+) -> Iterator[Frame]:
+    """Read the frames of a video of the dataset, decoding as it goes.
+
+    Args:
+        video: The video.
+        frame_rate: Frames a second of a folder of frames (a video file brings its own times).
+        max_pixels: Larger frames are not decoded; a video file with larger frames is refused.
+        reduced: Decode large JPEG frames at a reduced scale.
+        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+
+    Raises:
+        DatasetError: There is no frame at all, a video file can't be opened, or storage goes on failing.
+    """
+    if video.is_file:
+        frames = _frames_of_file(video, max_pixels)
+    else:
+        stored = _stored_frames(video, frame_rate)
+        frames = read_frame_folder(
+            video.path, frame_rate=frame_rate, max_pixels=max_pixels, reduced=reduced, stored=stored
+        )
+    return frames if frame_rate_out is None else resample(frames, frame_rate_out)
+
+
+def listed_size(video: Video, frame_rate: float = 25.0) -> int:
+    """How many frames a video has, roughly and without reading it; 10 kB of a file count as a frame."""
+    segment = video.segment
+    if segment is not None and segment.end is not None:
+        return round((segment.end - segment.start) * (frame_rate if segment.unit == "s" else 1))
+    try:
+        if video.index is not None:
+            archive = open_archive(video.index)
+            path = _inside(archive, video.path)
+            if video.is_file:
+                return archive.index.member(path).full_size // 10_000
+            return archive.index.count(archive.index.folder(path))
+        if video.is_file:
+            return video.path.stat().st_size // 10_000
+        return len(list_frames(video.path))
+    except OSError:
+        return 0
+
+
+def _frames_of_file(video: Video, max_pixels: int) -> Iterator[Frame]:
+    if video.segment is None:
+        with _opened(video) as stored:
+            yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
+        return
+    frames = 0
+    for _, frame in read_together([video], max_pixels=max_pixels):
+        frames += 1
+        yield frame
+    if not frames:
+        raise DatasetError(
+            f"{video.path}: has no frame {_told(video.segment)}. Correct {video.source or 'its segment'}."
+        )
+
+
+@contextmanager
+def _opened(video: Video) -> Iterator[StoredFile | None]:
+    """Where the bytes of a video file in an archive are; None for a file on disk."""
+    if video.index is None:
+        yield None
+        return
+    archive = open_archive(video.index)
+    try:
+        member = archive.index.member(_inside(archive, video.path))
+        with archive.place(member) as place, closing(StoredFile(*place)) as stored:
+            yield stored
+    except OSError as error:
+        raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
+
+
+def _stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
+    """What lists and reads a folder of frames that is in an archive, or of which a segment is taken."""
+    if video.index is not None:
+        frames = _archived_frames(open_archive(video.index), video.path)
+    elif video.segment is None:
+        return None
+    else:
+        frames = StoredFrames(lambda: list_frames(video.path), lambda name: (video.path / name).read_bytes())
+    segment = video.segment
+    if segment is None:
+        return frames
+    rate = frame_rate if segment.unit == "s" else 1
+    first = math.ceil(segment.start * rate - 0.01)
+    last = None if segment.end is None else math.ceil(segment.end * rate - 0.01)
+    return frames._replace(names=lambda: frames.names()[first:last])
+
+
+def _archived_frames(archive: Archive, path: Path) -> StoredFrames:
+    folder = archive.index.folder(_inside(archive, path))
+    members = {member.name: member for member in archive.index.members(folder)}
+
+    def names() -> list[str]:
+        found = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
+        return sorted(found, key=natural_key)
+
+    return StoredFrames(names, lambda name: archive.read(members[name]))
+
+
+def _inside(archive: Archive, path: Path) -> str:
+    """A path in an archive."""
+    return path.relative_to(archive.path).as_posix()
+
+
+def _told(segment: Segment) -> str:
+    end = "its end" if segment.end is None else f"{segment.end:g}"
+    return f"from {segment.start:g} to {end} {segment.unit}"
+
+
+def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]]:
+    """Put segments of a file that follow each other closely, or overlap, into one task: each frame is decoded once.
+
+    Args:
+        videos: The videos of a unit.
+        seconds: How much of a file is in one task at most, so that many workers share a long file.
+
+    Returns:
+        All videos, in groups: a group is one video, or segments of one file by their start (`read_together`).
+    """
+    groups: list[list[Video]] = []
+    segments: dict[tuple[Path, str], list[tuple[float, float, Video]]] = {}
+    for video in videos:
+        if video.segment is None or video.segment.end is None or not video.is_file:
+            groups.append([video])
+        else:
+            rate = NOMINAL_RATE if video.segment.unit == "frames" else 1.0
+            start, end = video.segment.start / rate, video.segment.end / rate
+            segments.setdefault((video.path, video.segment.unit), []).append((start, end, video))
+    for members in segments.values():
+        first = last = -math.inf
+        for start, end, video in sorted(members, key=lambda member: member[:2]):
+            if start > last + JUMP or end - first > seconds:
+                groups.append([])
+                first, last = start, end
+            groups[-1].append(video)
+            last = max(last, end)
+    return groups
+
+
+def read_together(videos: Sequence[Video], *, max_pixels: int) -> Iterator[tuple[int, Frame]]:
+    """Read segments of one video file in one pass, each frame decoded once.
+
+    Args:
+        videos: Segments of the same file, in the same unit.
+        max_pixels: A file with larger frames is refused.
+
+    Returns:
+        The number of a segment in `videos` and a frame of it, in the order of their times. A segment beyond the end of
+        the file has none.
+
+    Raises:
+        DatasetError: The file can't be opened, or storage goes on failing.
+    """
+    with _opened(videos[0]) as stored:
+        path = videos[0].path
+        segments = [video.segment for video in videos if video.segment is not None]
+        pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
+        if segments[0].unit == "frames":
+            numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
+            again = stored and stored.opened_again()
+            pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=again)
+        there = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
+        frames = read_segments(path, [pairs[number] for number in there], max_pixels=max_pixels, stored=stored)
+        for number, frame in frames:
+            yield there[number], frame

@@ -1,0 +1,99 @@
+"""What a dataset is made of, whatever it lies in: videos, and the listing of a unit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"),
+    *(".3gp", ".ts", ".mts", ".m2ts", ".flv", ".ogv", ".mxf", ".gif"),
+)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+Presence = Literal["videos", "absent", "empty", "unreadable"]
+"""What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
+
+
+class Segment(NamedTuple):
+    """A part of a file: from `start` up to, and without, `end` (None: to the end of the file).
+
+    In seconds, or in frames counted from 0.
+    """
+
+    start: float
+    end: float | None
+    unit: Literal["s", "frames"]
+
+
+class Box(NamedTuple):
+    """Where the person is: left, top, width and height, in pixels or in shares of the frame's width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    unit: Literal["pixels", "shares"]
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of a unit: a directory of frames, a video file, or a segment of one.
+
+    Attributes:
+        name: Its key in the npz.
+        path: Where it lies. In an archive: the archive's path, and the path inside it.
+        is_file: Whether it is a file (else a directory of frames).
+        index: The index of the archive that it lies in, if any.
+        segment: The part of the file that it is, if not all of it.
+        box: The person's box, if known.
+        label: The text of a manifest's row.
+        signer: The signer that a manifest's row names.
+        view: The camera that a manifest's row names.
+        source: Where the manifest names it, such as train.csv:17.
+    """
+
+    name: str
+    path: Path
+    is_file: bool = False
+    index: Path | None = None
+    segment: Segment | None = None
+    box: Box | None = None
+    label: str = ""
+    signer: str = ""
+    view: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a unit holds.
+
+    Attributes:
+        folder: Where the unit lies: the folder that the layout names, or the dataset's root.
+        exists: Whether it is there.
+        videos: Its videos: in natural order of their names, or in the order of the manifest.
+        odd: Names of entries that are no videos, each with what is odd about it.
+        problem: Why the folder can't be listed, so that nobody knows what it holds.
+    """
+
+    folder: Path
+    exists: bool
+    videos: tuple[Video, ...] = ()
+    odd: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+
+    @property
+    def presence(self) -> Presence:
+        """The same in one word."""
+        if self.problem:
+            return "unreadable"
+        return "videos" if self.videos else "empty" if self.exists else "absent"
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts frame2 before frame10; equal numbers fall back to the text (02 before 2)."""
+    parts = re.split(r"([0-9]+)", name)
+    return (*((1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts), (2, 0, name))

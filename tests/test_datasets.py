@@ -1,0 +1,207 @@
+"""The configs of docs/datasets.md work on trees of the shape of the fourteen datasets."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dataset_trees import TREES
+
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.source import Source, open_source
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Box, Segment, Video
+
+PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
+
+
+def recipe(name: str) -> tuple[str, str]:
+    """The YAML and the Python of a set's section of the page; "" where there is none."""
+    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
+    [text] = [part for part in section if part.startswith(f"{name}\n")]
+    blocks = {"yaml": "", "python": ""}
+    blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))
+    return blocks["yaml"], blocks["python"]
+
+
+def opened(place: Path, name: str, root: str = "") -> tuple[Source, Config]:
+    """The dataset as the page's config finds it in a tree of its shape."""
+    TREES[name](place)
+    yaml, python = recipe(name)
+    if python:
+        subprocess.run([sys.executable, "-c", python], cwd=place, check=True)
+    (place / "config.yaml").write_text(yaml, encoding="utf-8")
+    config = load_config(place / "config.yaml", [f"dataset.root={place / root}"] if root else [])
+    return open_source(config.dataset, place / "kps" / "_kpsbatch" / "archives"), config
+
+
+def held(source: Source) -> dict[str, list[str]]:
+    units = {unit: source.listing(unit).videos for unit in source.units()}
+    return {unit.name: [video.name for video in videos] for unit, videos in units.items() if videos}
+
+
+def videos_of(source: Source) -> list[Video]:
+    return [video for unit in source.units() for video in source.listing(unit).videos]
+
+
+UNITS: dict[str, dict[str, Any]] = {
+    "KArSL": {
+        "01-train/0001": ["03_01_0001_(12_10_16_14_05_36)_c"],
+        "01-test/0001": ["03_01_0001_(12_10_16_14_06_01)_c"],
+        "03-train/0502": ["03_03_0502_(01_11_16_10_00_00)_c"],
+    },
+    "Bosphorus22k": {"2-all/0000": ["001", "002"], "4-all/0000": ["001"], "7-all/0743": ["001"]},
+    "WLASL": {"all-train/0001": ["69241", "07069"], "all-val/0001": ["65225"]},
+    "MS-ASL": {
+        "all-train/0001": ["C37R_Ix4-qs", "C37R_Ix4-qs_2"],
+        "all-val/0001": ["PIsUJl8BN_I"],
+        "all-test/0001": ["PIsUJl8BN_I"],
+    },
+    "AUTSL": {
+        "0-train/0000": ["signer0_sample1000_color"],
+        "6-test/0000": ["signer6_sample57_color"],
+        "0-train/0041": ["signer0_sample1_color"],
+        "1-val/0225": ["signer1_sample2_color"],
+    },
+    "LSA64": {f"{w}-all/{s:04}": ["001", "005"] for s in (1, 2, 3, 64) for w in ("001", "009", "010")},
+    "INCLUDE": {"all-train/0001": ["MVI_9568", "3. happy_MVI_9568"], "all-test/0001": ["MVI_3906"]},
+    "ASL Citizen": {
+        "all-train/0001": ["15890366051589533-APPLE", "4.729912950-seedREMEMBER"],
+        "all-val/0001": ["11562742429028061-30_MINUTE "],
+        "all-test/0001": ["07079-$BILL,1"],
+    },
+    "Phoenix-2014T": {
+        "all-train/0001": ["11August_2010_Wednesday_tagesschau-1"],
+        "all-dev/0001": ["11August_2010_Wednesday_tagesschau-2"],
+        "all-test/0001": ["25October_2010_Monday_tagesschau-17"],
+    },
+    "CSL-Daily": {
+        "all-train/0001": ["S000000_P0000_T00", "S000007_P0004_T00"],
+        "all-dev/0001": ["S000007_P0003_T00"],
+    },
+    "How2Sign": {
+        "all-train/0001": ["--7E2sU6zP4_10-5-rgb_front", "--7E2sU6zP4_11-5-rgb_front"],
+        "all-val/0001": ["-d5dN54tH2E_0-8-rgb_front"],
+        "all-test/0001": ["-fZc293MpJk_3-1-rgb_front"],
+    },
+    "BOBSL": {
+        "all-train/0001": ["5085344787448740525", "5085344787448740525_2"],
+        "all-public_test/0001": ["6257689846446789226"],
+    },
+    "YouTube-ASL": {"all-all/0001": ["-00KrbZTy64-0", "-00KrbZTy64-1", "zzUHySE9Nbg-0"]},
+    "OpenASL": {
+        "all-train/0001": ["0EoTv4EtT2g-00:00:05.380-00:00:09.100"],
+        "all-test/0001": ["0EoTv4EtT2g-00:01:00.000-00:01:02.000"],
+    },
+}
+
+LABELS = {
+    "WLASL": ["book", "thank you", "book"],
+    "MS-ASL": ["match", "fail", "hello", "now"],
+    "INCLUDE": ["4. sad", "3. happy", "61. Father"],
+    "ASL Citizen": ["APPLE", "REMEMBER2", "30MINUTE ", "#$BILL, 1"],
+    "Phoenix-2014T": ['JETZT WETTER MORGEN "DONNERSTAG', "TIEF LUFT", "REGEN"],
+    "CSL-Daily": ["他 谁", "他 谁", "他 谁"],
+    "How2Sign": ['And I call them "decorative" elements, because', "So they don't", "Hi!", "The aileron"],
+    "BOBSL": ["happy", "happy", "hello"],
+    "YouTube-ASL": ["Hello.", "Again", "Third"],
+    "OpenASL": ["Hi, all", "Bye"],
+}
+
+SIGNERS = {
+    "WLASL": ["118"] * 3,
+    "MS-ASL": ["0"] * 4,
+    "ASL Citizen": ["P52", "P6", "P10", "P46"],
+    "Phoenix-2014T": ["Signer08", "Signer08", "Signer01"],
+    "CSL-Daily": ["0", "4", "3"],
+}
+
+SEGMENTS = {
+    "WLASL": [None, Segment(0, 30, "frames"), Segment(11, 60, "frames")],
+    "MS-ASL": [Segment(0, 2.767, "s"), Segment(14, 15.5, "s"), Segment(1, 2, "s"), Segment(3, 4, "s")],
+    "How2Sign": [Segment(12.36, 17.56, "s"), Segment(17.2, 20.01, "s"), Segment(0, 2.5, "s"), Segment(3.5, 5, "s")],
+    "BOBSL": [Segment(12.18, 13.18, "s"), Segment(998.7, 999.7, "s"), Segment(0, 0.8, "s")],
+    "YouTube-ASL": [Segment(1.2, 3.4, "s"), Segment(3.4, 9, "s"), Segment(0, 2, "s")],
+    "OpenASL": [Segment(5.38, 9.1, "s"), Segment(60, 62, "s")],
+}
+
+BAD_ROWS = {"WLASL": ["WLASL_v0.3.json:4"], "MS-ASL": ["MSASL_val.json:2"]}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_recipe(tmp_path, name):
+    """Units, keys, labels, signers, segments and bad rows are those that the set's own files tell."""
+    source, _ = opened(tmp_path, name)
+    assert held(source) == UNITS[name]
+    videos = videos_of(source)
+    assert [video.label for video in videos] == LABELS.get(name, [""] * len(videos))
+    assert [video.segment for video in videos] == SEGMENTS.get(name, [None] * len(videos))
+    if name in SIGNERS:
+        assert [video.signer for video in videos] == SIGNERS[name]
+    problems = source.problems if isinstance(source, ManifestSource) else []
+    assert [problem.source for problem in problems] == BAD_ROWS.get(name, [])
+
+
+def test_every_set_has_a_recipe():
+    """The page has a section for each of the fourteen sets, and no other."""
+    told = re.findall(r"(?m)^### (.+)$", PAGE.read_text(encoding="utf-8"))
+    assert told == list(TREES) == list(UNITS)
+    assert len(told) == 14
+
+
+def test_boxes(tmp_path):
+    """Boxes come as left, top, width and height, whatever order and unit the set has."""
+    expected = {
+        "WLASL": Box(385, 37, 500, 683, "pixels"),
+        "MS-ASL": Box(0.2176, 0.0575, 0.5159, 0.9425, "shares"),
+        "OpenASL": Box(0.1, 0, 0.5, 1, "shares"),
+    }
+    for name, box in expected.items():
+        (tmp_path / name).mkdir()
+        found = videos_of(opened(tmp_path / name, name)[0])[0].box
+        assert found is not None
+        assert (*(round(value, 6) for value in found[:4]), found.unit) == tuple(box)
+
+
+def test_views(tmp_path):
+    """How2Sign's rows say which camera they are of."""
+    assert {video.view for video in videos_of(opened(tmp_path, "How2Sign")[0])} == {"front"}
+
+
+@pytest.mark.parametrize("name", ["KArSL", "Phoenix-2014T"])
+def test_frames(tmp_path, name):
+    """Folders of frames are read in natural order, at the set's frame rate."""
+    source, config = opened(tmp_path, name)
+    video = videos_of(source)[0]
+    rate = config.landmarks.frame_rate
+    read = list(read_frames(video, frame_rate=rate, max_pixels=10**6))
+    assert [frame.problem for frame in read] == [""] * 3
+    assert [frame.timestamp for frame in read] == [round(i * 1000 / rate) for i in range(3)]
+    greys = [int(frame.image.mean().round()) for frame in read if frame.image is not None]
+    assert greys == pytest.approx([0, 10, 20], abs=2)
+
+
+@pytest.mark.parametrize("name", ["KArSL", "LSA64", "Bosphorus22k", "AUTSL", "Phoenix-2014T", "OpenASL"])
+def test_zip(tmp_path, name):
+    """A zip of the set's folder gives the same as the folder."""
+    source, config = opened(tmp_path, name)
+    tree = config.dataset.root
+    subprocess.run(
+        [sys.executable, "-m", "zipfile", "-c", tmp_path / "packed.zip", *sorted(tree.iterdir())], check=True
+    )
+    dataset = config.dataset.model_copy(update={"root": tmp_path / "packed.zip"})
+    packed = open_source(dataset, tmp_path / "index")
+    assert held(packed) == held(source)
+    assert [packed.digest(unit) for unit in packed.units()] == [source.digest(unit) for unit in source.units()]
+
+
+def test_odd_entries(tmp_path):
+    """Stray files of KArSL are told, not taken."""
+    source, _ = opened(tmp_path, "KArSL")
+    assert source.listing(Unit("01", "train", 1)).odd == (("Thumbs.db", "no video"),)

@@ -1,0 +1,144 @@
+"""`kpsbatch init` finds what is there, writes a config that works, and says what it is unsure of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dataset_trees import TREES, frames, table, touch
+from test_datasets import UNITS, held, opened
+
+from kpsbatch.cli import main
+from kpsbatch.config import load_config
+from kpsbatch.dataset.explore import spread
+from kpsbatch.dataset.guess import Guess, guess
+from kpsbatch.dataset.init_config import write_config
+from kpsbatch.dataset.source import open_source
+from kpsbatch.errors import ConfigError, DatasetError
+
+
+def found_by(place: Path, config: Path) -> tuple[Guess, dict[str, list[str]]]:
+    """The guess of a place, and the units of the config that is written of it."""
+    guessed = guess(place, config.parent / "index")
+    write_config(guessed, config)
+    return guessed, held(open_source(load_config(config).dataset, config.parent / "index"))
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name not in ("BOBSL", "AUTSL")])
+def test_fourteen_sets(tmp_path, name):
+    """In a tree of a set's shape, the units are found that the set's own recipe gives."""
+    _, config = opened(tmp_path, name)
+    _, units = found_by(config.dataset.root, tmp_path / "guessed.yaml")
+    assert units == UNITS[name]
+
+
+def test_table_without_names(tmp_path):
+    """AUTSL's tables have no line of names: columns get numbers, the signer comes from the file's name."""
+    TREES["AUTSL"](tmp_path)
+    guessed, units = found_by(tmp_path / "AUTSL", tmp_path / "c.yaml")
+    assert guessed.dataset["manifest"]["header"] == ["column1", "column2"]
+    assert guessed.dataset["manifest"]["columns"]["video"] == "{split}/{column1}_color"
+    assert list(units) == ["all-train/0001", "all-val/0001", "all-test/0001"]
+    assert any("`sign: column2` makes an output file" in note for note in guessed.notes)
+
+
+@pytest.mark.parametrize("table_name", ["how2sign_realigned_train.csv", "how2sign_realigned_val.csv"])
+def test_table(tmp_path, table_name):
+    """A table that is named is taken, with its sisters for the other splits."""
+    TREES["How2Sign"](tmp_path)
+    guessed, units = found_by(tmp_path / "How2Sign" / table_name, tmp_path / "c.yaml")
+    assert units == UNITS["How2Sign"]
+    assert "it takes start and end as seconds" in guessed.notes
+
+
+def test_archive(tmp_path):
+    """An archive is looked at like the tree that it holds."""
+    TREES["LSA64"](tmp_path)
+    files = sorted((tmp_path / "lsa64_raw").iterdir())
+    subprocess.run([sys.executable, "-m", "zipfile", "-c", tmp_path / "lsa.zip", *files], check=True)
+    assert found_by(tmp_path / "lsa.zip", tmp_path / "c.yaml")[1] == UNITS["LSA64"]
+
+
+def test_words_as_folders(tmp_path):
+    """Where no number tells the sign, a table of the videos is written that can be corrected."""
+    touch(tmp_path / "d", "train/HELLO, you/a.mp4", "train/$BILL/b.mp4", "test/HELLO, you/c.mp4")
+    guessed, units = found_by(tmp_path / "d", tmp_path / "my set.yaml")
+    assert units == {"all-train/0001": ["b", "a"], "all-test/0001": ["c"]}
+    assert (tmp_path / "my set-videos.csv").read_text().splitlines() == [
+        "video,split,label",
+        '"test/HELLO, you/c.mp4",test,"HELLO, you"',
+        "train/$BILL/b.mp4,train,$BILL",
+        '"train/HELLO, you/a.mp4",train,"HELLO, you"',
+    ]
+    assert "no number in the paths tells the sign" in guessed.notes[0]
+
+
+def test_a_part_of_a_set(tmp_path):
+    """A tree of one signer and one split is taken for what it is."""
+    for sign in ("0071", "0072"):
+        frames(tmp_path / "k/02/02/train" / sign / "v", ["1.jpg"])
+    guessed, units = found_by(tmp_path / "k", tmp_path / "c.yaml")
+    assert guessed.dataset["layout"] == "{signer}/{signer}/{split}/{sign:04d}"
+    assert list(units) == ["02-train/0071", "02-train/0072"]
+
+
+def test_milliseconds(tmp_path):
+    """Times that are hundreds apart are milliseconds."""
+    touch(tmp_path / "d", "clips/one.mp4")
+    table(tmp_path / "d/t.csv", [["name", "start", "end"], ["one", 1000, 2500], ["one", 2500, 4100]])
+    assert found_by(tmp_path / "d", tmp_path / "c.yaml")[0].dataset["manifest"]["unit"] == "ms"
+
+
+def test_nothing_there(tmp_path):
+    """A folder without videos, and a table that fits none, are told."""
+    touch(tmp_path / "d", "notes.txt")
+    with pytest.raises(DatasetError, match="there is no video below"):
+        guess(tmp_path / "d", tmp_path / "index")
+    touch(tmp_path / "e", "a.mp4")
+    (tmp_path / "e/t.csv").write_text("file\nother\n")
+    with pytest.raises(ConfigError, match=r"no column of .* names the videos that lie below .*, such as 'a\.mp4'"):
+        guess(tmp_path / "e/t.csv", tmp_path / "index")
+
+
+def test_never_overwrites(tmp_path):
+    """A config, or a table, that is there stays."""
+    touch(tmp_path / "d", "x/a.mp4")
+    guessed = guess(tmp_path / "d", tmp_path / "index")
+    for there in ("c.yaml", "c-videos.csv"):
+        (tmp_path / there).write_text("mine")
+        with pytest.raises(ConfigError, match="is there already"):
+            write_config(guessed, tmp_path / "c.yaml")
+        assert (tmp_path / there).read_text() == "mine"
+        (tmp_path / there).unlink()
+    assert sorted(path.name for path in write_config(guessed, tmp_path / "c.yaml")) == ["c-videos.csv", "c.yaml"]
+
+
+def test_config_elsewhere(tmp_path):
+    """A config in another folder names the dataset by its full path."""
+    TREES["LSA64"](tmp_path)
+    (tmp_path / "configs").mkdir()
+    assert found_by(tmp_path / "lsa64_raw", tmp_path / "configs" / "c.yaml")[1] == UNITS["LSA64"]
+    assert str(tmp_path / "lsa64_raw") in (tmp_path / "configs" / "c.yaml").read_text()
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    """The command writes the config, says what it found and is unsure of, and what to type next."""
+    TREES["WLASL"](tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for status, said in ((0, "found: 3 videos of 4 rows"), (2, "kpsbatch: wlasl.yaml is there already")):
+        with pytest.raises(SystemExit) as ended:
+            main(["init", "WLASL", "--config", "wlasl.yaml", "-q"])
+        assert ended.value.code == status
+        shown = capsys.readouterr()
+        assert (shown.out or shown.err).startswith(said)
+        if status == 0:
+            assert "unsure: it takes start and end as numbers of frames" in shown.out
+            assert shown.out.endswith("wrote wlasl.yaml; now look at it, then: kpsbatch scan wlasl.yaml\n")
+
+
+def test_spread():
+    """Some of many are taken from all over, the first and the last among them."""
+    assert spread(list("abc"), 3) == list("abc")
+    assert spread([str(i) for i in range(101)], 3) == ["0", "50", "100"]

@@ -1,0 +1,360 @@
+"""A table says what the videos are; bad rows are all named, and the others are done."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kpsbatch.config import DatasetConfig, load_config
+from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.source import open_source
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Box, Segment
+from kpsbatch.errors import ConfigError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "videos").mkdir(parents=True)
+    for name in ("a.mp4", "b.mkv", "c.webm"):
+        (folder / "videos" / name).touch()
+    return folder
+
+
+def opened(root: Path, text: str, columns: dict[str, Any], name: str = "t.csv", manifest: Any = None, **dataset: Any):
+    (root / name).write_text(text, encoding="utf-8")
+    tree = {"path": str(root / name), "columns": columns, **(manifest or {})}
+    config = DatasetConfig.model_validate({"root": str(root), "manifest": tree, **dataset})
+    source = open_source(config, root / "index")
+    assert isinstance(source, ManifestSource)
+    return source
+
+
+def held(source: ManifestSource) -> dict[str, list[str]]:
+    return {unit.name: [video.name for video in source.listing(unit).videos] for unit in source.units()}
+
+
+class TestUnits:
+    def test_numbered_signs(self, root):
+        """Rows of a signer, split and sign are a unit, signs from 0 on, in order."""
+        text = "file,who,set,class\na.mp4,P1,train,0\nb.mkv,P2,train,12\nc.webm,P1,train,0\na.mp4,,test,7.0\n"
+        source = opened(root, text, {"video": "videos/{file}", "signer": "who", "split": "set", "sign": "class"})
+        assert held(source) == {
+            "P1-train/0000": ["a", "c"],
+            "unknown-test/0007": ["a"],
+            "P2-train/0012": ["b"],
+        }
+        assert (source.signers, source.splits, source.signs) == (("P1", "P2", "unknown"), ("train", "test"), (0, 7, 12))
+        assert source.units([7]) == [Unit("unknown", "test", 7)]
+
+    def test_bins(self, root):
+        """Without numbered signs, rows are put together in order, for each split by itself."""
+        text = "file,set,gloss\n" + "".join(f"a.mp4,{'train' if i % 3 else 'dev'},g{i}\n" for i in range(9))
+        source = opened(root, text, {"video": "videos/{file}", "split": "set", "label": "gloss"}, videos_per_unit=4)
+        assert held(source) == {
+            "all-dev/0001": ["a", "a_2", "a_3"],
+            "all-train/0001": ["a", "a_2", "a_3", "a_4"],
+            "all-train/0002": ["a_5", "a_6"],
+        }
+        assert [v.label for v in source.listing(Unit("all", "train", 2)).videos] == ["g7", "g8"]
+
+    @pytest.mark.parametrize("rows", [1, 4, 5, 8, 9])
+    def test_appending(self, root, rows):
+        """Rows that are appended change the last unit only."""
+        text = "file\n" + "a.mp4\nb.mkv\n" * 10
+        columns = {"video": "videos/{file}"}
+        before = opened(root, "\n".join(text.split("\n")[: rows + 1]) + "\n", columns, videos_per_unit=4)
+        old = {unit: before.digest(unit) for unit in before.units()}
+        after = opened(root, text, columns, videos_per_unit=4)
+        changed = [unit.sign for unit in old if after.digest(unit) != old[unit]]
+        assert changed == ([] if rows % 4 == 0 else [rows // 4 + 1])
+
+    def test_digest(self, root):
+        """What keypoints are made from counts: the file, times, box and key; a label or a signer does not."""
+
+        def digest(row: str) -> str:
+            text = f"file,start,end,x,y,w,h,id,gloss\n{row}\n"
+            columns = {
+                "video": "videos/{file}", "start": "start", "end": "end", "box": ["x", "y", "w", "h"],
+                "id": "id", "label": "gloss",
+            }  # fmt: skip
+            source = opened(root, text, columns)
+            return source.digest(source.units()[0])
+
+        base = digest("a.mp4,1,2,0,0,10,10,k,hello")
+        assert digest("a.mp4,1.0,2,0,0,10,10,k,other") == base
+        different = [
+            "b.mkv,1,2,0,0,10,10,k,hello",
+            "a.mp4,1.5,2,0,0,10,10,k,hello",
+            "a.mp4,1,,0,0,10,10,k,hello",
+            "a.mp4,1,2,0,0,10,11,k,hello",
+            "a.mp4,1,2,0,0,10,10,l,hello",
+        ]
+        assert len({digest(row) for row in different} | {base}) == len(different) + 1
+
+    def test_a_file_that_comes_later(self, root):
+        """A row without its file keeps its place and its key, so that only its unit changes when the file comes."""
+        text = "file\na.mp4\nlate\nb.mkv\nc.webm\n"
+        before = opened(root, text, {"video": "videos/{file}"}, videos_per_unit=2)
+        assert held(before) == {"all-all/0001": ["a"], "all-all/0002": ["b", "c"]}
+        old = {unit: before.digest(unit) for unit in before.units()}
+        (root / "videos" / "late.mp4").touch()
+        after = opened(root, text, {"video": "videos/{file}"}, videos_per_unit=2)
+        assert held(after) == {"all-all/0001": ["a", "late"], "all-all/0002": ["b", "c"]}
+        assert [after.digest(unit) == old[unit] for unit in after.units()] == [False, True]
+
+    def test_selected(self, root):
+        """Signers, splits and signs of the config choose rows; units keep their numbers."""
+        text = "file,who,set,class\na,1,train,1\na,2,train,2\na,1,val,1\n"
+        columns = {"video": "videos/{file}", "signer": "who", "split": "set", "sign": "class"}
+        assert held(opened(root, text, columns, signers=["1"])) == {"1-train/0001": ["a"], "1-val/0001": ["a"]}
+        assert held(opened(root, text, columns, splits=["val"])) == {"1-val/0001": ["a"]}
+        assert held(opened(root, text, columns, signs=2)) == {"2-train/0002": ["a"]}
+
+    def test_stated_split(self, root):
+        """A table without splits is of the one that the config states; a table for each split says so by its name."""
+        assert list(held(opened(root, "file\na\n", {"video": "videos/{file}"}, splits=["val"]))) == ["all-val/0001"]
+        (root / "dev.csv").write_text("file\nb\n")
+        paths = {"train": str(root / "t.csv"), "dev": str(root / "dev.csv")}
+        columns = {"video": "videos/{file}", "label": "{split}"}
+        source = opened(root, "file\na\n", columns, manifest={"path": paths})
+        assert held(source) == {"all-train/0001": ["a"], "all-dev/0001": ["b"]}
+        assert [source.listing(unit).videos[0].label for unit in source.units()] == ["train", "dev"]
+
+
+class TestKeys:
+    def test_made(self, root):
+        """A file's name; with its folder's where another file has it; with a number where the file is there again."""
+        for folder in ("x", "y"):
+            (root / folder).mkdir()
+            (root / folder / "MVI_1.MOV").touch()
+        text = "file\nx/MVI_1.MOV\ny/MVI_1.MOV\nx/MVI_1.MOV\ny/MVI_1.MOV\nx/MVI_1.MOV\n"
+        source = opened(root, text, {"video": "file"})
+        assert held(source)["all-all/0001"] == ["MVI_1", "y_MVI_1", "MVI_1_2", "y_MVI_1_2", "MVI_1_3"]
+
+    def test_given(self, root):
+        """A column of ids gives the keys; one that is there already, or can't be a key, is a bad row."""
+        text = "file,id\na,one\nb,one\nb,\nb,x.npy\nb,../x\nc,two\n"
+        source = opened(root, text, {"video": "videos/{file}", "id": "id"})
+        assert held(source)["all-all/0001"] == ["one", "two"]
+        assert source.problems == [
+            ("t.csv:3", "the id 'one' is there already (t.csv:2)"),
+            ("t.csv:4", "the id can't be a key of an npz file (got '')"),
+            ("t.csv:5", "the id can't be a key of an npz file (got 'x.npy')"),
+            ("t.csv:6", "the id can't be a key of an npz file (got '../x')"),
+        ]
+
+    def test_id_of_another_unit(self, root):
+        """The same id may be in two units of numbered signs."""
+        text = "file,id,class\na,1,5\nb,1,6\n"
+        source = opened(root, text, {"video": "videos/{file}", "id": "id", "sign": "class"})
+        assert held(source) == {"unknown-all/0005": ["1"], "unknown-all/0006": ["1"]}
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+    @given(files=st.lists(st.sampled_from(["a", "b", "c", "x/a", "x/b", "x/a_2", "y/a"]), min_size=1, max_size=30))
+    def test_unique_and_stable(self, root, files):
+        """Made keys are unique in a split, and rows that are appended change none."""
+        for name in ("a", "b", "c", "x/a", "x/b", "x/a_2", "y/a"):
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / f"{name}.mp4").touch()
+
+        def keys(rows: list[str]) -> list[str]:
+            source = opened(root, "file\n" + "".join(f"{row}\n" for row in rows), {"video": "file"}, videos_per_unit=3)
+            return [name for names in held(source).values() for name in names]
+
+        whole = keys(files)
+        assert len(set(whole)) == len(files)
+        assert keys(files[: len(files) // 2] or files[:1]) == whole[: max(1, len(files) // 2)]
+
+
+class TestTimesAndBoxes:
+    @pytest.mark.parametrize(
+        ("start", "end", "manifest", "segment"),
+        [
+            ("1.5", "2.25", {}, Segment(1.5, 2.25, "s")),
+            ("0:01:02.500", "00:01:05,75", {}, Segment(62.5, 65.75, "s")),
+            ("1500", "2250", {"unit": "ms"}, Segment(1.5, 2.25, "s")),
+            ("10", "20", {"unit": "frames"}, Segment(10, 20, "frames")),
+            ("1", "20", {"unit": "frames", "first_frame": 1}, Segment(0, 20, "frames")),
+            ("1", "-1", {"unit": "frames", "first_frame": 1}, None),
+            ("", "", {}, None),
+            ("3", "", {}, Segment(3, None, "s")),
+            ("10", "10", {"margin": [0.5, 0.75]}, Segment(9.5, 10.75, "s")),
+            ("100", "200", {"unit": "ms", "margin": [200, 100]}, Segment(0, 0.3, "s")),
+        ],
+    )
+    def test_segments(self, root, start, end, manifest, segment):
+        """Seconds, clock times, milliseconds, frames from 0 or 1; an end of -1, or none, is the file's; margins."""
+        text = f'file,start,end\na,"{start}","{end}"\n'
+        columns = {"video": "videos/{file}", "start": "start", "end": "end"}
+        source = opened(root, text, columns, manifest=manifest)
+        assert [video.segment for video in source.listing(source.units()[0]).videos] == [segment]
+
+    @pytest.mark.parametrize(
+        ("value", "manifest", "box"),
+        [
+            ([385, 37, 885, 720], {"box_order": "xyxy"}, Box(385, 37, 500, 683, "pixels")),
+            ("[0.25, 0.5, 1.0, 0.75]", {"box_order": "yxyx"}, Box(0.5, 0.25, 0.25, 0.75, "shares")),
+            ("10 20 30 40", {}, Box(10, 20, 30, 40, "pixels")),
+            ([0, 0, 1, 1], {"box_unit": "pixels"}, Box(0, 0, 1, 1, "pixels")),
+            (None, {}, None),
+            ("", {}, None),
+        ],
+    )
+    def test_boxes(self, root, value, manifest, box):
+        """Four numbers as a list or a text, in three orders; shares where none is above 1, or as stated."""
+        text = json.dumps({"file": "a", "box": value}) + "\n"
+        source = opened(root, text, {"video": "videos/{file}", "box": "box"}, "t.jsonl", manifest)
+        assert [video.box for video in source.listing(source.units()[0]).videos] == [box]
+
+    def test_boxes_of_a_file(self, root):
+        """Boxes can be in a JSON file of their own, by a key."""
+        (root / "boxes.json").write_text('{"k1": [0.1, 0.1, 0.6, 1.0]}')
+        manifest = {"boxes": str(root / "boxes.json"), "box_order": "xyxy"}
+        source = opened(root, "file,vid\na,k1\nb,k2\n", {"video": "videos/{file}", "box": "vid"}, manifest=manifest)
+        one, two = source.listing(source.units()[0]).videos
+        assert one.box is not None and one.box.unit == "shares"
+        assert (round(one.box.width, 6), two.box) == (0.5, None)
+
+
+class TestBadRows:
+    def test_all_at_once(self, root):
+        """Every bad row is named with its line, all at once; the others are done."""
+        (root / "videos" / "d.mp4").touch()
+        (root / "videos" / "d.mkv").touch()
+        (root / "videos" / "notes.jpg").touch()
+        rows = [
+            "file,start,end,set", "a,0,1,train", "gone,0,1,train", "a,5,4,train", "a,x,4,train", "a,1,1,train",
+            "/etc/passwd,0,1,train", "../../x,0,1,train", "d,0,1,train", "b,0,1", "b,0,1,train,more", "b,0,1,a/b",
+            "notes.jpg,0,1,train", "c,0,1,train",
+        ]  # fmt: skip
+        columns = {"video": "videos/{file}", "start": "start", "end": "end", "split": "set"}
+        source = opened(root, "\n".join(rows) + "\n", columns)
+        assert held(source) == {"all-train/0001": ["a", "c"]}
+        assert [f"{problem.source}: {problem.text}" for problem in source.problems] == [
+            "t.csv:3: there is no 'videos/gone'",
+            "t.csv:4: it ends (4) before it starts (5)",
+            "t.csv:5: the start must be a time in s, or like 1:02:03.5 (got 'x')",
+            "t.csv:6: it ends (1) where it starts",
+            "t.csv:7: there is no folder 'videos/etc'",
+            "t.csv:8: the video must be a path below dataset.root (got 'videos/../../x')",
+            "t.csv:9: 'videos/d' can be any of d.mkv, d.mp4",
+            "t.csv:10: has 3 cells instead of 4",
+            "t.csv:11: has 5 cells instead of 4",
+            "t.csv:12: the split becomes a folder's name, and must not contain slashes or control characters "
+            "(got 'a/b')",
+            "t.csv:13: 'videos/notes.jpg' is no video but a frame; name its folder",
+        ]
+        [unit] = source.units()
+        assert len(source.listing(unit).odd) + len(source.strays()) == len(source.problems)
+
+    def test_none_is_good(self, root):
+        """Where no row can be used, the error names the table and the first reasons."""
+        source = opened(root, "file\ngone\n", {"video": "videos/{file}"})
+        assert str(source.no_video()).endswith("1 rows, none of which can be used: t.csv:2: there is no 'videos/gone'")
+        assert [source.presence(unit) for unit in source.units()] == ["empty"]
+
+    def test_no_such_column(self, root):
+        """A column that is not there is one line with what is there, or what is near."""
+        with pytest.raises(ConfigError, match=r"columns\.video must name a column .*: t\.csv has no column 'fil'; did"):
+            opened(root, "file\na\n", {"video": "videos/{fil}"})
+        with pytest.raises(ConfigError, match=r"columns\.split .* it has: 'file', 'set'"):
+            opened(root, "file,set\na,x\n", {"video": "file", "split": "xyz"})
+
+
+class TestFormats:
+    ROWS = ({"file": "a", "gloss": 'say "hi", $5 #1 '}, {"file": "b", "gloss": "مرحبا"})
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("t.csv", 'file,gloss\na,"say ""hi"", $5 #1 "\nb,مرحبا\n'),
+            ("t.tsv", 'file\tgloss\na\tsay "hi", $5 #1 \nb\tمرحبا\n'),
+            ("t.csv", 'file\tgloss\r\na\tsay "hi", $5 #1 \r\nb\tمرحبا\r\n'),
+            ("t.csv", 'file|gloss\na|say "hi", $5 #1 \nb|مرحبا\n'),
+            ("t.jsonl", "".join(json.dumps(row) + "\n" for row in ROWS)),
+            ("t.json", json.dumps(ROWS)),
+            ("t.json", json.dumps({row["file"]: {"gloss": row["gloss"], "file": row["file"]} for row in ROWS})),
+            ("t.json", json.dumps([{"gloss": r["gloss"], "instances": [{"file": r["file"]}]} for r in ROWS])),
+            ("t.csv", '\ufefffile,gloss\na,"say ""hi"", $5 #1 "\n\nb,مرحبا\n'),
+        ],
+    )
+    def test_forms(self, root, name, text):
+        """CSV, TSV, |, JSON lines, JSON; labels are kept as they are, with commas, quotes, blanks, any script."""
+        source = opened(root, text, {"video": "videos/{file}", "label": "gloss"}, name)
+        [unit] = source.units()
+        assert [(v.name, v.label) for v in source.listing(unit).videos] == [(r["file"], r["gloss"]) for r in self.ROWS]
+
+    def test_header(self, root):
+        """A table without a line of names gets them from the config."""
+        manifest = {"header": ["file", "class"]}
+        source = opened(root, "a,3\nb,4\n", {"video": "videos/{file}", "sign": "class"}, manifest=manifest)
+        assert held(source) == {"unknown-all/0003": ["a"], "unknown-all/0004": ["b"]}
+
+    @pytest.mark.parametrize(
+        ("name", "data", "says"),
+        [
+            ("t.pkl", pickle.dumps([1]), r"is a pickle, which can run any code .* write it as JSON first \(python -c"),
+            ("t.csv", pickle.dumps([1]), "is a pickle"),
+            ("t.xlsx", b"PK\3\4...", "a workbook"),
+            ("t.parquet", b"PAR1...", "is Parquet; write it as CSV"),
+            ("t.csv.gz", b"\x1f\x8b...", "is gzip; gunzip it"),
+            ("t.csv", b"", "is empty"),
+            ("t.csv", b"a,b,a\n", "two columns 'a'"),
+            ("t.csv", b"caf\xe9\n", "neither; save it"),
+            ("t.json", b"{", "must be JSON"),
+            ("t.json", b"[1, 2]", "there must be at least one|must name a column"),
+            ("t.json", b"3", "must be a list of objects"),
+        ],
+    )
+    def test_refused(self, root, name, data, says):
+        """What is no table is refused in one line with the remedy; a pickle is never opened."""
+        (root / name).write_bytes(data)
+        tree = {"root": str(root), "manifest": {"path": str(root / name), "columns": {"video": "file"}}}
+        with pytest.raises(ConfigError, match=says) as error:
+            open_source(DatasetConfig.model_validate(tree), root / "index")
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("template", "value", "file"),
+        [
+            (r"videos/{url:v=([\w-]+)}", "www.youtube.com/watch?v=a&t=3", "a"),
+            ("{url}", "videos/b", "b"),
+            (r"{url:^(.*)/\*\.png$}", "videos/a.mp4/*.png", "a"),
+        ],
+    )
+    def test_templates(self, root, template, value, file):
+        """A template joins columns with text, and takes a part of a column by a regular expression."""
+        source = opened(root, json.dumps({"url": value}), {"video": template}, "t.jsonl")
+        assert held(source) == {"all-all/0001": [file]}
+
+    @pytest.mark.parametrize(
+        ("columns", "says"),
+        [
+            ({}, "columns.video must be set"),
+            ({"video": ""}, "must name a column"),
+            ({"video": "{a"}, "must be a column or a template"),
+            ({"video": "{a:(}"}, "must hold a regular expression"),
+            ({"video": "{a:x}"}, "must hold one group"),
+            ({"video": "a", "gloss": "b"}, "columns.gloss is not a setting"),
+            ({"video": "a", "box": ["x", "y"]}, "box"),
+        ],
+    )
+    def test_config(self, tmp_path, columns, says):
+        """Mistakes in the map of columns are told like all others."""
+        path = tmp_path / "c.yaml"
+        path.write_text(
+            json.dumps(
+                {"dataset": {"root": "d", "manifest": {"path": "t.csv", "columns": columns}}, "output": {"root": "o"}}
+            )
+        )
+        with pytest.raises(ConfigError, match=says) as error:
+            load_config(path)
+        assert "\n" not in str(error.value)
