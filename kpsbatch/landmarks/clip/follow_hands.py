@@ -10,9 +10,9 @@ import numpy as np
 
 from kpsbatch.config import ConfidenceConfig
 from kpsbatch.landmarks.clip.hand_looks import (
+    check_at_edge,
     hand_square,
     look_and_confirm,
-    not_of_the_border,
     palm_squares,
     same_hand,
     wrist_distance,
@@ -113,16 +113,16 @@ def followed(
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
     stats["followed"] += 1
     square = moved(hand_square(last.points), by)
-    return look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
+    look = look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
+    return look and check_at_edge(look, last, moment, networks, sure.hand_presence)
 
 
 def searched(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Look | None:
     """A hand at the pose's wrist: by the pose's knuckles, then by the palm detector; two looks must agree."""
     for square, how in places(moment, side, networks, sure):
         look = look_and_confirm(moment, side, square, networks, how, sure.hand_presence, sure=False)
-        if look and belongs(look, side, moment) and not_of_the_border(look, moment, networks, sure.hand_presence):
-            stats[how] += 1
-            return look
+        if look and belongs(look, side, moment):
+            return check_at_edge(look, None, moment, networks, sure.hand_presence)
     return None
 
 
