@@ -55,7 +55,7 @@ def a_hand(x: float, y: float, presence: float = 0.9) -> Look:
     for finger in range(5):
         for joint in range(4):
             points[1 + 4 * finger + joint, :2] = (-16 + 8 * finger, -16 - 8 * joint)
-    return a_look(points + (x, y, 0), presence)
+    return a_look(points + np.array([x, y, 0]), presence)
 
 
 def a_moment(pose: np.ndarray | None = None, size: int = SIZE) -> Moment:
@@ -230,7 +230,7 @@ class TestGaps:
     def test_gaps_are_the_runs_of_unknown_frames(self) -> None:
         """From the first new frame on."""
         known = [False, True, False, False, True, False]
-        assert gaps(known, 0) == [range(0, 1), range(2, 4), range(5, 6)]
+        assert gaps(known, 0) == [range(1), range(2, 4), range(5, 6)]
         assert gaps(known, 3) == [range(3, 4), range(5, 6)]
 
     def test_searched_frames_are_spread_evenly(self) -> None:
