@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from kpsbatch.config import ConfidenceConfig
 from kpsbatch.landmarks.clip.hand_looks import (
+    check_at_edge,
     hand_square,
     look_and_confirm,
-    not_of_the_border,
     palm_squares,
     same_hand,
     wrist_distance,
@@ -33,8 +32,6 @@ LONGEST_WAIT = 8
 
 MOVED = 0.25
 """Units of the body that a wrist must have moved since a search for the next one to follow at once."""
-
-stats: Counter[str] = Counter()
 
 
 @dataclass
@@ -80,7 +77,6 @@ def follow_frame(
             continue
         wrist, unit = wrist_of(moment, side), body_unit(moment.pose.points)  # type: ignore[union-attr]
         if can_be_seen(moment, side) and searches[side].is_due(frame, wrist, unit):
-            stats["searches"] += 1
             look = searched(moment, side, networks, sure)
             if look is None:
                 searches[side].failed(frame, wrist)
@@ -97,7 +93,6 @@ def follow_back(moments: Sequence[Moment], frame: int, networks: Networks, sure:
             continue
         look = followed(moments, frame, 1, side, networks, sure)
         if look is not None and not any(same_hand(look, other) for other in moment.hands.values()):
-            stats["back"] += 1
             moment.hands[side] = look
 
 
@@ -111,18 +106,17 @@ def followed(
         return None
     last = neighbour.hands[side]
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
-    stats["followed"] += 1
     square = moved(hand_square(last.points), by)
-    return look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
+    look = look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
+    return look and check_at_edge(look, last, moment, networks, sure.hand_presence)
 
 
 def searched(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Look | None:
     """A hand at the pose's wrist: by the pose's knuckles, then by the palm detector; two looks must agree."""
     for square, how in places(moment, side, networks, sure):
         look = look_and_confirm(moment, side, square, networks, how, sure.hand_presence, sure=False)
-        if look and belongs(look, side, moment) and not_of_the_border(look, moment, networks, sure.hand_presence):
-            stats[how] += 1
-            return look
+        if look and belongs(look, side, moment):
+            return check_at_edge(look, None, moment, networks, sure.hand_presence)
     return None
 
 

@@ -26,6 +26,7 @@ class Look:
         presence: How sure it is that the part is there, 0 to 1.
         how: How the square was found.
         right: Of a hand: how much it looks like a right one, 0 to 1.
+        checked: Of a hand at the frame's edge: its points when it was last looked at with more room around it.
     """
 
     points: Pixels
@@ -33,6 +34,7 @@ class Look:
     presence: float
     how: Letter
     right: float = 0.5
+    checked: Pixels | None = None
 
 
 @dataclass

@@ -102,10 +102,10 @@ def matrix(square: Region, pixels: int) -> NDArray[np.float64]:
     return np.column_stack([linear, square.centre - linear @ [pixels / 2, pixels / 2]])
 
 
-def cut(image: RGB, square: Region, pixels: int, *, edge: int = cv2.BORDER_CONSTANT) -> RGB:
-    """The (pixels, pixels, 3) picture of a square; black beyond the frame's edge, or what `edge` says."""
+def cut(image: RGB, square: Region, pixels: int) -> RGB:
+    """The (pixels, pixels, 3) picture of a square; black beyond the frame's edge."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(image, matrix(square, pixels), (pixels, pixels), flags=flags, borderMode=edge)
+    picture = cv2.warpAffine(image, matrix(square, pixels), (pixels, pixels), flags=flags)
     return np.asarray(picture, np.uint8)
 
 

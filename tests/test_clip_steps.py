@@ -1,0 +1,374 @@
+"""The steps of clip mode by themselves: squares, detections, the signer among people, gaps, smoothing, hands."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from kpsbatch.landmarks.clip import hand_looks, people, smooth
+from kpsbatch.landmarks.clip.clip import STRETCH_BYTES, stretch
+from kpsbatch.landmarks.clip.detectors import Found, decode, intersection_over_union, make_anchors, merge
+from kpsbatch.landmarks.clip.follow_face import head_in_frame, is_own
+from kpsbatch.landmarks.clip.follow_hands import Search, belongs, can_be_seen, place
+from kpsbatch.landmarks.clip.follow_pose import gaps, recognise, spread
+from kpsbatch.landmarks.clip.moments import Look, Moment, body_unit
+from kpsbatch.landmarks.clip.networks import read_pose
+from kpsbatch.landmarks.clip.signer import Track, choose, link, wrist_movement
+from kpsbatch.landmarks.clip.squares import (
+    circle_square,
+    cut,
+    far_apart,
+    matrix,
+    mesh_square,
+    moved,
+    palm_square,
+    resized,
+    to_pixels,
+    turned_square,
+    upright_square,
+)
+
+SIZE = 200
+RIGHT, LEFT = (60.0, 120.0), (140.0, 120.0)
+
+
+def a_pose(x: float = 100.0, right: tuple[float, float] = RIGHT, left: tuple[float, float] = LEFT, unit: float = 80.0):
+    """(39, 4) pixels: shoulders `unit` apart around x, ears half of that, knuckles 20 pixels above the wrists."""
+    pose = np.zeros((39, 4))
+    pose[:, :2] = (x, 40)
+    pose[7, :2], pose[8, :2] = (x + unit / 8, 30), (x - unit / 8, 30)
+    pose[11, :2], pose[12, :2] = (x + unit / 2, 70), (x - unit / 2, 70)
+    for wrist, index, pinky, at in ((16, 20, 18, right), (15, 19, 17, left)):
+        pose[wrist, :2] = at
+        pose[index, :2] = pose[pinky, :2] = (at[0], at[1] - 20)
+    return pose
+
+
+def a_look(points: np.ndarray, presence: float = 0.9) -> Look:
+    return Look(points, upright_square(np.array([100.0, 100.0]), 100.0), presence, "t")
+
+
+def a_hand(x: float, y: float, presence: float = 0.9) -> Look:
+    """A hand with its wrist at (x, y): fingers up, 40 pixels long."""
+    points = np.zeros((21, 3))
+    for finger in range(5):
+        for joint in range(4):
+            points[1 + 4 * finger + joint, :2] = (-16 + 8 * finger, -16 - 8 * joint)
+    return a_look(points + np.array([x, y, 0]), presence)
+
+
+def a_moment(pose: np.ndarray | None = None, size: int = SIZE) -> Moment:
+    return Moment(np.zeros((size, size, 3), np.uint8), a_look(a_pose() if pose is None else pose))
+
+
+class TestSquares:
+    def test_pixels_go_there_and_back(self) -> None:
+        """What is drawn at a place of the frame is found at the same place after a cut and back."""
+        image = np.zeros((SIZE, SIZE, 3), np.uint8)
+        cv2.circle(image, (130, 90), 3, (255, 255, 255), -1)
+        square = turned_square(np.array([120.0, 100.0]), 70.0, np.array([0.6, -0.8]))
+        picture = cut(image, square, 140)
+        bright = np.argwhere(picture[..., 0] > 128)[:, ::-1].mean(axis=0)
+        assert to_pixels(bright[None] / 140, square)[0] == pytest.approx([130, 90], abs=0.5)
+
+    def test_depth_is_scaled_with_the_square(self) -> None:
+        """A z of half a picture's side is half the square's side in pixels."""
+        points = to_pixels(np.array([[0.5, 0.5, 0.5]]), upright_square(np.array([10.0, 20.0]), 60.0))
+        assert points[0] == pytest.approx([10, 20, 30])
+
+    def test_a_square_of_the_networks_size_is_cut_out_unchanged(self) -> None:
+        """Nothing is resampled where the square has as many pixels as the picture."""
+        image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
+        picture = cut(image, upright_square(np.array([100.0, 90.0]), 64.0), 64)
+        np.testing.assert_array_equal(picture, image[58:122, 68:132])
+
+    def test_beyond_the_frame_is_black(self) -> None:
+        """Nothing of the frame shows where there is no frame."""
+        picture = cut(np.full((SIZE, SIZE, 3), 200, np.uint8), upright_square(np.array([0.0, 100.0]), 64.0), 64)
+        assert not picture[:, :31].any()
+        assert (picture[:, 33:] == 200).all()
+
+    def test_a_persons_square_stands_as_the_person_does(self) -> None:
+        """1.25 times the circle, its up from the hips to the point above."""
+        square = circle_square(np.array([100.0, 100.0]), np.array([140.0, 100.0]))
+        assert square.side == pytest.approx(100)
+        assert square.up == pytest.approx([1, 0])
+
+    def test_a_mesh_that_is_upside_down_gives_a_square_that_is(self) -> None:
+        """The eyes decide about a face's turn."""
+        mesh = np.zeros((478, 3))
+        mesh[33, :2], mesh[263, :2], mesh[152, :2] = (120, 100), (80, 100), (100, 40)
+        square = mesh_square(mesh)
+        assert square.up == pytest.approx([0, 1])
+        assert square.side == pytest.approx(1.5 * 120)
+
+    def test_a_palms_square_is_enlarged_towards_the_fingers(self) -> None:
+        """2.6 boxes, half a box up."""
+        square = palm_square(np.array([90.0, 90, 110, 110]), np.array([[100.0, 110], [0, 0], [100, 90]]))
+        assert square.centre == pytest.approx([100, 90])
+        assert square.side == pytest.approx(52)
+
+    def test_far_apart_counts_shift_growth_and_turn(self) -> None:
+        """Each by itself is enough, and none where all are within bounds."""
+        square = upright_square(np.array([50.0, 50.0]), 100.0)
+        bounds = (0.1, 1.2, 10.0)
+        assert not far_apart(square, moved(resized(square, 1.1), np.array([5.0, 5.0])), *bounds)
+        assert far_apart(square, moved(square, np.array([11.0, 0.0])), *bounds)
+        assert far_apart(square, resized(square, 0.8), *bounds)
+        assert far_apart(square, turned_square(square.centre, 100.0, np.array([0.2, -1.0])), *bounds)
+
+    def test_a_square_without_a_direction_stands_upright(self) -> None:
+        """Points that coincide give no turn, and no square of no size."""
+        square = circle_square(np.array([5.0, 5.0]), np.array([5.0, 5.0]))
+        assert np.isfinite(matrix(square, 10)).all()
+        assert square.up == pytest.approx([0, -1])
+
+
+class TestDetectors:
+    def test_anchors_are_as_many_as_the_networks_have(self) -> None:
+        """2254, 896 and 2016, the first at the middle of the first cell."""
+        assert len(make_anchors(224, [(8, 2), (16, 2), (32, 6)])) == 2254
+        assert len(make_anchors(128, [(8, 2), (16, 6)])) == 896
+        assert make_anchors(192, [(8, 2), (16, 6)])[0] == pytest.approx([0.5 / 24, 0.5 / 24])
+
+    def test_decoding_adds_the_anchor_and_drops_the_unsure(self) -> None:
+        """A box in pixels relative to its anchor becomes corners in sides of the picture."""
+        raw = np.array([[10.0, 0, 20, 40, 5, 5], [0, 0, 1, 1, 0, 0]], np.float32)
+        found = decode(np.array([3.0, -3.0], np.float32), raw, np.full((2, 2), 0.5, np.float32), 100, 0.5)
+        assert len(found) == 1
+        assert found[0].box == pytest.approx([0.5, 0.3, 0.7, 0.7])
+        assert found[0].points[0] == pytest.approx([0.55, 0.55])
+
+    def test_overlapping_boxes_become_their_weighted_mean(self) -> None:
+        """Two detections of one thing are one, nearer to the surer; another thing stays."""
+        boxes = [(0.9, [0, 0, 0.2, 0.2]), (0.3, [0.04, 0, 0.24, 0.2]), (0.8, [0.6, 0.6, 0.8, 0.8])]
+        found = [Found(s, np.array(b, np.float32), np.zeros((1, 2), np.float32)) for s, b in boxes]
+        merged = merge(sorted(found, key=lambda one: -one.score))
+        assert [round(one.score, 1) for one in merged] == [0.9, 0.8]
+        assert merged[0].box[0] == pytest.approx(0.01)
+        assert intersection_over_union(merged[0].box, merged[1].box) == 0
+
+    def test_the_heatmap_refines_a_sure_landmark_and_no_other(self) -> None:
+        """Above a confidence of 0.5 the weighted mean of the cells counts, else the landmark itself."""
+        raw = np.zeros((39, 5), np.float32)
+        raw[:, :2] = 128
+        sums = np.zeros((4, 39), np.float32)
+        sums[:, 0], sums[:, 1] = (2, 80, 60, 0.9), (2, 80, 60, 0.4)
+        points = read_pose(raw.ravel(), sums, 256)
+        assert points[0, :2] == pytest.approx([40 / 64, 30 / 64])
+        assert points[1, :2] == pytest.approx([0.5, 0.5])
+
+
+class TestSearchingPeople:
+    def test_a_frame_that_is_nearly_square_is_searched_as_a_whole_first(self) -> None:
+        """Windows come where it shows nobody, the smallest last; a wide frame is searched in windows at once."""
+        sides = [[square.side for square in group] for group in people.search_squares(640, 480)]
+        assert sides[0] == [640]
+        assert set(sides[1]) == {480}
+        assert set(sides[2]) == {240}
+        assert {square.side for square in people.search_squares(1920, 400)[0]} == {1920, 400}
+
+    @pytest.mark.parametrize(("width", "height"), [(640, 480), (1920, 400), (256, 256), (400, 1600)])
+    def test_windows_cover_the_frame_and_overlap_by_half(self, width: int, height: int) -> None:
+        """Every pixel is in a window, and whatever is half as large as one is in one as a whole."""
+        side = min(width, height) / 2
+        squares = people.windows(width, height, side)
+        for x in np.linspace(side / 4, width - side / 4, 23):
+            for y in np.linspace(side / 4, height - side / 4, 23):
+                assert min(np.abs(square.centre - (x, y)).max() for square in squares) <= side / 4 + 1e-6
+
+    def test_a_known_signer_is_not_searched_among_the_small(self) -> None:
+        """Somebody who fills the frame is not looked for in small windows of it."""
+        assert len(people.search_squares(640, 480, 400)) == 1
+        assert len(people.search_squares(1280, 720, 100)) == 2
+
+
+class TestSigner:
+    def poses(self, x: float, move: float, unit: float = 80.0, count: int = 4) -> dict[int, Look]:
+        return {10 * t: a_look(a_pose(x, right=(x - 40, 120 - move * (t % 2)), unit=unit)) for t in range(count)}
+
+    def test_people_are_linked_by_place_whatever_their_order(self) -> None:
+        """Each person is one track, though the detector names them in another order."""
+        one, two = self.poses(60, 0), self.poses(300, 0)
+        frames = {t: [one[t], two[t]] if t % 20 else [two[t], one[t]] for t in one}
+        tracks = link(frames)
+        assert [len(track.looks) for track in tracks] == [4, 4]
+        assert {round(float(look.points[11, 0])) for look in tracks[0].looks.values()} == {340}
+
+    def test_somebody_of_another_size_is_somebody_else(self) -> None:
+        """A child at the same place is not the signer."""
+        assert len(link({0: [a_look(a_pose(100))], 1: [a_look(a_pose(100, unit=40))]})) == 2
+
+    def test_who_moves_the_hands_is_chosen_over_who_stands_by(self) -> None:
+        """Of two people of one size."""
+        still, signing = Track(self.poses(60, 0)), Track(self.poses(340, 60))
+        assert choose([still, signing], (400, 200)) is signing
+        assert wrist_movement([look.points for look in still.looks.values()]) == pytest.approx(0, abs=1e-9)
+
+    def test_who_is_large_in_the_middle_and_there_for_long_is_chosen(self) -> None:
+        """Each alone decides between people who do not differ otherwise."""
+        base = Track(self.poses(200, 20))
+        assert choose([Track(self.poses(200, 20, unit=50)), base], (400, 200)) is base
+        assert choose([Track(self.poses(40, 20)), base], (400, 200)) is base
+        assert choose([Track(self.poses(200, 20, count=2)), base], (400, 200)) is base
+
+    def test_nobody_gives_no_signer(self) -> None:
+        """A clip of an empty room."""
+        assert choose(link({0: [], 5: []}), (400, 200)) is None
+
+    def test_another_person_is_never_recognised_as_the_signer(self) -> None:
+        """Where the signer has gone, the other one is left alone; where both are there, the signer is found."""
+        other, known = a_look(a_pose(300)), a_look(a_pose(100))
+        others = [Track({0: a_look(a_pose(310))})]
+        assert recognise([other], known, others) is None
+        back = a_look(a_pose(120))
+        assert recognise([other, back], known, others) is back
+
+
+class TestGaps:
+    def test_gaps_are_the_runs_of_unknown_frames(self) -> None:
+        """From the first new frame on."""
+        known = [False, True, False, False, True, False]
+        assert gaps(known, 0) == [range(1), range(2, 4), range(5, 6)]
+        assert gaps(known, 3) == [range(3, 4), range(5, 6)]
+
+    def test_searched_frames_are_spread_evenly(self) -> None:
+        """In the middle of equal shares, never more than there are."""
+        assert spread(0, 100, 4) == [12, 37, 62, 87]
+        assert spread(7, 9, 5) == [7, 8]
+        assert spread(3, 3, 2) == []
+
+    def test_a_search_in_vain_is_not_repeated_at_once(self) -> None:
+        """After 1, 2, 4 and at most 8 frames, and at once when the wrist has moved."""
+        search, wrist = Search(), np.array([10.0, 10.0])
+        searched = []
+        for frame in range(30):
+            if search.is_due(frame, wrist, 100.0):
+                searched.append(frame)
+                search.failed(frame, wrist)
+        assert searched == [0, 1, 3, 7, 15, 23]
+        assert search.is_due(24, wrist + 30, 100.0)
+
+    def test_a_stretch_holds_a_bounded_number_of_bytes(self) -> None:
+        """However large frames are, down to 16 of them."""
+        for height, width in ((256, 256), (480, 640), (720, 1280)):
+            assert stretch(3 * height * width) * 3 * height * width <= STRETCH_BYTES
+        assert stretch(3 * 2160 * 3840) == 16
+
+
+class TestSmoothing:
+    unit = 100.0
+
+    def smoothed(self, track: np.ndarray) -> np.ndarray:
+        return smooth.smooth(track[:, None], np.full(len(track), self.unit))[:, 0]
+
+    def test_there_is_no_lag(self) -> None:
+        """A steady movement comes out as it went in, and time reversed gives the result reversed."""
+        steady = np.arange(30.0)[:, None] * (0.7, -0.4)
+        np.testing.assert_allclose(self.smoothed(steady)[4:-4], steady[4:-4], atol=1e-9)
+        track = np.cumsum(np.random.default_rng(0).normal(size=(40, 2)), axis=0)
+        np.testing.assert_allclose(self.smoothed(track[::-1])[::-1], self.smoothed(track), atol=1e-9)
+
+    def test_a_point_at_rest_is_still(self) -> None:
+        """Noise of half a percent of the body becomes less than half of that."""
+        noise = np.random.default_rng(0).normal(0, 0.5, (200, 2))
+        assert self.smoothed(noise)[5:-5].std() < 0.5 * noise.std()
+
+    def test_fast_movement_is_left_alone(self) -> None:
+        """A wrist that turns round within a frame keeps its extreme place within half a percent of the body."""
+        track = np.zeros((21, 2))
+        track[:, 0] = 15 * (10 - np.abs(np.arange(21.0) - 10))
+        assert self.smoothed(track)[10, 0] == pytest.approx(150, abs=0.5)
+
+    def test_unknown_frames_stay_unknown_and_spoil_no_other(self) -> None:
+        """NaN gives NaN there, numbers beside it."""
+        track = np.ones((9, 2))
+        track[4] = np.nan
+        result = self.smoothed(track)
+        assert np.isnan(result[4]).all()
+        assert (np.delete(result, 4, axis=0) == 1).all()
+
+
+class TestFaces:
+    def face(self, x: float, y: float, presence: float = 0.9) -> Look:
+        return a_look(np.full((478, 3), (x, y, 0.0)), presence)
+
+    def test_a_face_is_the_signers_where_the_pose_has_its_nose(self) -> None:
+        """Within 0.3 units of the body, and only if the network sees one."""
+        pose = a_pose()
+        assert is_own(self.face(100, 40 + 23), pose, 0.5)
+        assert not is_own(self.face(100, 40 + 25), pose, 0.5)
+        assert not is_own(self.face(100, 40, 0.4), pose, 0.5)
+
+    def test_side_on_the_ears_give_the_unit(self) -> None:
+        """Shoulders one behind the other do not make the body small."""
+        pose = a_pose(unit=4)
+        pose[7, 0], pose[8, 0] = 115, 85
+        assert body_unit(pose) == pytest.approx(60)
+
+    def test_a_head_above_the_frame_is_not_searched(self) -> None:
+        """Nothing is to be seen there."""
+        pose = a_pose()
+        assert head_in_frame(pose, (SIZE, SIZE))
+        pose[[0, 7, 8], 1] = -5
+        assert not head_in_frame(pose, (SIZE, SIZE))
+
+
+class TestHands:
+    def test_a_hand_mostly_outside_is_refused(self) -> None:
+        """However sure the network is."""
+        moment = a_moment(a_pose(right=(10.0, 120.0)))
+        assert hand_looks.is_hand_of(a_hand(10, 120), "right", moment, 0.5)
+        moment = a_moment(a_pose(right=(-10.0, 120.0)))
+        assert not hand_looks.is_hand_of(a_hand(-10, 120), "right", moment, 0.5)
+
+    def test_a_hand_far_from_the_wrist_is_another_persons(self) -> None:
+        """Farther than what is allowed, in units of the body."""
+        moment = a_moment()
+        assert hand_looks.is_hand_of(a_hand(RIGHT[0] + 39, RIGHT[1]), "right", moment, 0.5)
+        assert not hand_looks.is_hand_of(a_hand(RIGHT[0] + 41, RIGHT[1]), "right", moment, 0.5)
+
+    def test_a_forearm_is_no_hand(self) -> None:
+        """A palm as thin as a line is refused."""
+        points = a_hand(60, 120).points
+        assert not hand_looks.is_line(points)
+        points[:, 0] = 60 + 0.05 * (points[:, 0] - 60)
+        assert hand_looks.is_line(points)
+
+    def test_one_hand_takes_one_slot_that_of_the_nearer_wrist(self) -> None:
+        """Where both sides were followed to one hand, no second copy stays."""
+        moment = a_moment(a_pose(right=(90.0, 120.0), left=(110.0, 120.0)))
+        place(moment, {"right": a_hand(106, 120), "left": a_hand(107, 121)})
+        assert set(moment.hands) == {"left"}
+
+    def test_crossed_hands_stay_with_their_wrists(self) -> None:
+        """Two hands side by side are two."""
+        moment = a_moment(a_pose(right=(130.0, 120.0), left=(70.0, 120.0)))
+        place(moment, {"right": a_hand(130, 120), "left": a_hand(70, 120)})
+        assert set(moment.hands) == {"right", "left"}
+
+    def test_a_searched_hand_must_belong_to_its_wrist(self) -> None:
+        """Nearer to the other wrist, which has none, it is that one's; the one that is placed is not placed twice."""
+        moment = a_moment(a_pose(right=(90.0, 120.0), left=(120.0, 120.0)))
+        assert belongs(a_hand(95, 120), "right", moment)
+        assert not belongs(a_hand(115, 120), "right", moment)
+        moment.hands["left"] = a_hand(120, 120)
+        assert belongs(a_hand(95, 120), "right", moment)
+        assert not belongs(a_hand(119, 120), "right", moment)
+
+    def test_a_hand_below_the_edge_is_not_searched(self) -> None:
+        """The wrist is in the frame, the knuckles are not: it costs nothing."""
+        pose = a_pose(right=(60.0, 190.0))
+        assert can_be_seen(a_moment(pose), "right")
+        pose[[18, 20], 1] = 205
+        assert not can_be_seen(a_moment(pose), "right")
+
+    def test_two_looks_agree_about_what_is_in_the_frame(self) -> None:
+        """Joints beyond the edge are no evidence; too few within it are none either."""
+        one, other = a_hand(60, 120), a_hand(60, 120)
+        assert hand_looks.agree(one, other, (SIZE, SIZE))
+        other.points[:3, :2] = (-500, -500)
+        assert hand_looks.agree(one, other, (SIZE, SIZE))
+        other.points[:11, :2] = (-500, -500)
+        assert not hand_looks.agree(one, other, (SIZE, SIZE))
