@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from dataset_trees import TREES
 
-from kpsbatch.config import Config, load_config
+from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.source import Source, open_source
+from kpsbatch.dataset.source import Source, open_source, resolved
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 
@@ -199,6 +199,18 @@ def test_zip(tmp_path, name):
     packed = open_source(dataset, tmp_path / "index")
     assert held(packed) == held(source)
     assert [packed.digest(unit) for unit in packed.units()] == [source.digest(unit) for unit in source.units()]
+
+
+@pytest.mark.parametrize("name", ["KArSL", "AUTSL", "How2Sign", "LSA64"])
+def test_resolved(tmp_path, name):
+    """A config with what was found in the place of `all` is valid, and finds the same."""
+    source, config = opened(tmp_path, name)
+    named = config.model_copy(update={"dataset": resolved(config.dataset, source)})
+    assert (named.dataset.signers, named.dataset.signs) == (source.signers, source.signs)
+    (tmp_path / "frozen.yaml").write_text(dump_config(named))
+    again = load_frozen_config(tmp_path / "frozen.yaml")
+    assert again == named
+    assert held(open_source(again.dataset, tmp_path / "index")) == held(source)
 
 
 def test_odd_entries(tmp_path):

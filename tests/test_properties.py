@@ -113,7 +113,7 @@ class TestSigns:
             assert "sign" in str(error)
         else:
             assert signs == tuple(sorted(set(signs)))
-            assert 1 <= signs[0] <= signs[-1] <= 99_999
+            assert 0 <= signs[0] <= signs[-1] <= 99_999
 
     @many
     @given(st.lists(st.tuples(st.integers(1, 600), st.integers(0, 30)), min_size=1, max_size=8))

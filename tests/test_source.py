@@ -12,6 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.layout import LayoutSource
@@ -149,6 +151,29 @@ class TestVideosThatTheLayoutNames:
         """Layouts that leave open what belongs where are refused."""
         with pytest.raises(ValueError, match=says.replace("{", r"\{").replace("[", r"\[").replace("(", r"\(")):
             config(tmp_path, layout=layout, splits=["all"])
+
+
+words = st.text("abcXYZ01 -.é(", min_size=1, max_size=6).filter(lambda w: w.strip() == w and w[0] not in "._-")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    files=st.sets(st.tuples(st.integers(0, 99_999), words, words), min_size=1, max_size=8),
+    layout=st.sampled_from(
+        ["{sign:03d}_{signer}_{video}.mp4", "{signer}/{sign}_{video}", "{sign:05d}/x{signer}_{video}.MOV"]
+    ),
+)
+def test_any_names(files, layout, tmp_path_factory):
+    """Whatever signs, signers and videos a layout is filled with, they are found again, and nothing else."""
+    root = tmp_path_factory.mktemp("names") / "d"
+    expected: dict[str, set[str]] = {}
+    for sign, signer, video in files:
+        name = layout.format(sign=sign, signer=signer, video=video)
+        touch(root, name if "." in layout else f"{name}.mp4")
+        expected.setdefault(f"{signer}-all/{sign:04}", set()).add(video)
+    source = opened(root, layout=layout, splits=["all"])
+    assert {unit: set(names) for unit, names in held(source).items()} == expected
+    assert source.strays() == []
 
 
 class TestFoundByLooking:

@@ -187,7 +187,7 @@ class DatasetConfig(Section):
             raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
         if self.manifest is None:
             self._check_fields()
-        elif self.manifest.columns.sign is None and self.signers:
+        elif self.manifest.columns.sign is None and self.signers not in ((), (ALL,)):
             raise ValueError("signers must be all where the manifest has no column of numbered signs; leave it out")
         return self
 

@@ -79,6 +79,7 @@ class LayoutSource:
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
             name = name + os.path.splitext(entry.name)[1] if name in found else name
             found[name] = video_at(self._folders, folder, entry, name)
+        found = {name: found[name] for name in sorted(found, key=natural_key)}
         return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
@@ -217,24 +218,28 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
         return Listing(path, exists=False)
     except OSError as error:
         return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
-    found: dict[str, Video] = {}
-    odd = [(entry.name, problem) for entry in entries if (problem := problem_of(entry))]
+    found = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
+    odd: list[tuple[str, str]] = []
+    with_files = False
     for entry in entries:
         if entry.kind == "folder":
-            found[entry.name] = video_at(folders, folder, entry, entry.name)
-    for entry in entries:
-        if entry.kind == "file" and not problem_of(entry):
-            stem = os.path.splitext(entry.name)[0]
-            name = entry.name if stem in found else stem
-            found[name] = video_at(folders, folder, entry, name)
+            continue
+        if problem := problem_of(entry):
+            odd.append((entry.name, problem))
+            continue
+        with_files = True
+        stem = os.path.splitext(entry.name)[0]
+        name = entry.name if stem in found else stem
+        found[name] = video_at(folders, folder, entry, name)
+    if with_files:  # folders are in order already
+        found = {name: found[name] for name in sorted(found, key=natural_key)}
     return _named_listing(path, found, odd, exists=True)
 
 
 def _named_listing(path: Path, found: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
     for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
         odd.append((found.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
-    videos = tuple(found[name] for name in sorted(found, key=natural_key))
-    return Listing(path, exists=exists, videos=videos, odd=tuple(odd))
+    return Listing(path, exists=exists, videos=tuple(found.values()), odd=tuple(odd))
 
 
 def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
