@@ -23,6 +23,7 @@ OWN_FACE = 0.3  # units: a face farther than this from the pose's is another per
 NEAR_WRIST = 0.5  # units: a hand farther than this from the pose's wrist is not that wrist's
 RAISED = 0.85  # of the frame's height: a wrist above it is raised
 SEEN_VISIBILITY = 0.5  # of the reference's wrist
+SEEN_REACH = 1.5  # times the way from wrist to knuckles
 SAME_HAND = 0.25  # sizes of the hand: joints closer than this on average are one hand
 MEMORY = 3  # frames for which a switch of hands is looked back
 
@@ -68,14 +69,14 @@ def faces(keypoints: np.ndarray, poses: np.ndarray, size: tuple[int, int]) -> Co
 def can_be_seen(poses: np.ndarray, side: str) -> np.ndarray:
     """(T,): whether a hand is in the picture, by the reference pose.
 
-    The wrist is in the picture and visible to the pose network, and so is more than half of the hand: the line from
-    the wrist through the middle of the knuckles of index and pinky, twice as long (knuckles are half-way).
+    The wrist is in the picture and visible to the pose network, and so is half of the hand: the line from the wrist
+    through the middle of the knuckles of index and pinky is in the picture over SEEN_REACH times that distance. There
+    it has passed half of the 21 joints: so measured on hands that the lower edge cuts off, see docs/quality.md.
     """
     _, wrist, index, pinky = SIDES[side]
     start = poses[:, wrist, :2]
     reach = (poses[:, index, :2] + poses[:, pinky, :2]) / 2 - start
-    line = start[:, None] + np.linspace(0, 2, 9)[:, None] * reach[:, None]
-    return inside(start) & (poses[:, wrist, 3] >= SEEN_VISIBILITY) & (inside(line).mean(axis=1) > 0.5)
+    return inside(start) & inside(start + SEEN_REACH * reach) & (poses[:, wrist, 3] >= SEEN_VISIBILITY)
 
 
 def recall(keypoints: np.ndarray, poses: np.ndarray, size: tuple[int, int]) -> Counter:

@@ -139,7 +139,7 @@ class Reference:
         return [self._in_picture(frame.image) or self._in_windows(frame.image) for frame in clip.frames]
 
     def _in_picture(self, image: np.ndarray) -> list[np.ndarray]:
-        picture = self._mp.Image(self._mp.ImageFormat.SRGB, np.ascontiguousarray(image))
+        picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         poses = self._people.detect(picture).pose_landmarks
         return [np.array([(p.x, p.y, p.z, p.visibility) for p in pose]) for pose in poses]
 

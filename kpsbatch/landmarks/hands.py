@@ -28,8 +28,9 @@ MAX_WRIST_DISTANCE = 0.5
 SAME_HAND_DISTANCE = 0.25
 """Two detections whose joints lie closer than this on average, in hand sizes, are one hand."""
 
-HAND_SAMPLES = 9
-"""Points along a hand that are tested for being inside the frame."""
+HALF_HAND = 1.5
+"""From the wrist, in lengths of wrist to knuckles of the pose: where half of a hand's joints have been passed (measured
+on hands that the frame's lower edge cuts off, see docs/quality.md)."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +119,23 @@ def drop_repeated(hands: Sequence[Hand], width: int, height: int) -> list[Hand]:
 
 
 def sides_to_look_again(placement: Placement, pose: Points) -> list[Side]:
-    """Sides that got no hand although the frame must show one."""
-    return [side for side in SIDES if side not in placement.slots and hand_can_be_seen(pose, side)]
+    """Sides that got no hand although wrist and knuckles are inside the frame: the pose may be off by the rest."""
+    return [side for side in SIDES if side not in placement.slots and hand_can_be_seen(pose, side, 1.0)]
 
 
-def hand_can_be_seen(pose: Points, side: Side) -> bool:
-    """Whether a hand is inside the frame by the pose (33, 4): its wrist is, and more than half of its length.
+def hand_can_be_seen(pose: Points, side: Side, part: float = HALF_HAND) -> bool:
+    """Whether half of a hand is inside the frame by the pose (33, 2 or more).
 
-    The hand reaches from the wrist through the knuckles of index and pinky, which are half-way. A resting hand of which
-    only the forearm is in the picture can't be seen.
+    A resting hand of which only the forearm is in the picture can't be seen.
+
+    Args:
+        pose: The signer's.
+        side: The hand's.
+        part: How much of it must be inside, in lengths of wrist to knuckles (the middle of index and pinky).
     """
     wrist = pose[POSE_WRIST[side], :2]
     knuckles = (pose[POSE_INDEX[side], :2] + pose[POSE_PINKY[side], :2]) / 2
-    along = np.linspace(0, 2, HAND_SAMPLES, dtype=np.float32)[:, None]
-    shown = in_frame(wrist + along * (knuckles - wrist))
-    return bool(shown[0] and 2 * np.count_nonzero(shown) > HAND_SAMPLES)
+    return bool(in_frame(np.stack([wrist, wrist + np.float32(part) * (knuckles - wrist)])).all())
 
 
 def fits(hand: Hand, side: Side, slots: dict[Side, Hand], pose: Points, width: int, height: int) -> bool:
