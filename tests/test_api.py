@@ -84,7 +84,7 @@ class TestExtractVideo:
         ("settings", "says"),
         [
             ({"runing_mode": "video"}, "landmarks.runing_mode is not a setting; did you mean 'running_mode'"),
-            ({"running_mode": "film"}, "landmarks.running_mode must be 'image', 'video' or 'clip'"),
+            ({"running_mode": "film"}, "landmarks.running_mode must be 'clip', 'image' or 'video'"),
             ({"dtype": "int8"}, "dtype must be 'float32', 'float64' or 'float16' (got 'int8')"),
         ],
     )
