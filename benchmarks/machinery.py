@@ -44,6 +44,9 @@ class StubJob:
                 rows = np.concatenate([stored[name] for name in stored.files])
             self.keypoints = np.resize(rows, self.keypoints.shape).astype(np.float32)
 
+    def close(self) -> None:
+        pass
+
     def do(self, task: VideoTask, heartbeat: Callable[[], None]) -> VideoKeypoints:
         started = time.perf_counter()
         for _ in range(self.frames):

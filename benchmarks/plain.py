@@ -10,6 +10,7 @@ Holistic solution instead, which mediapipe 0.10.21 is the last to have: run that
 from __future__ import annotations
 
 import argparse
+import atexit
 import multiprocessing
 import os
 from pathlib import Path
@@ -66,6 +67,9 @@ def open_landmarkers(holistic: bool) -> None:
     hands = vision.HandLandmarker.create_from_options(
         vision.HandLandmarkerOptions(base(model_asset_buffer=found["hand"].read()), num_hands=2)
     )
+
+    for landmarker in (pose, face, hands):
+        atexit.register(landmarker.close)  # left to the interpreter's end it fails
 
     def detect(image):
         picture = mp.Image(mp.ImageFormat.SRGB, image)

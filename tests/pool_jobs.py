@@ -19,6 +19,9 @@ from kpsbatch.work import worker
 class Play:
     """Does what the task says: (what, argument)."""
 
+    def close(self) -> None:
+        """Nothing to free."""
+
     def open(self) -> None:
         self.tasks = 0
 

@@ -203,7 +203,7 @@ def test_the_networks_are_read_as_mediapipe_reads_them(signing: tuple[np.ndarray
     with Landmarker(LandmarksConfig(running_mode="clip"), find_bundles()) as landmarker:
         assert landmarker.networks is not None
         (look,) = find_people(frame, landmarker.networks, 0.5, 0.5)
-    with Landmarker(LandmarksConfig(), find_bundles()) as landmarker:
+    with Landmarker(LandmarksConfig(running_mode="image"), find_bundles()) as landmarker:
         pose = landmarker.detect(frame, 0).pose
     assert pose is not None
     inside = [point for point in range(17) if 0 < pose[point, 1] < 1]

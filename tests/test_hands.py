@@ -106,7 +106,7 @@ class Finder:
 class TestSecondLook:
     def find(self, pose: np.ndarray, finder, *hands: Hand, recover: bool = True):
         counts: Counter[str] = Counter()
-        settings = LandmarksConfig(recover_hands=recover)
+        settings = LandmarksConfig(running_mode="image", recover_hands=recover)
         image = np.zeros((SIZE, SIZE, 3), np.uint8)
         return find_hands(image, Detection(pose, None, list(hands)), finder, settings, counts), counts
 
@@ -175,7 +175,7 @@ def test_counts_add_up_over_a_video() -> None:
     """both + one + none is the number of frames, and every detected hand is placed, dropped or a repetition."""
     counts: Counter[str] = Counter()
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
-    settings = LandmarksConfig(recover_hands=False)
+    settings = LandmarksConfig(running_mode="image", recover_hands=False)
     frames = [[], [a_hand(*RIGHT)], [a_hand(*RIGHT), a_hand(*LEFT, seed=1)], [a_hand(0.5, 0.99), a_hand(*LEFT)]]
     for hands in frames:
         find_hands(image, Detection(a_pose(), None, hands), Finder(), settings, counts)
@@ -217,7 +217,7 @@ def test_recall_on_a_real_signer(clip: list[np.ndarray], mode: str) -> None:
 
 def test_a_hidden_region_gives_no_hand(clip: list[np.ndarray]) -> None:
     """Regions without a hand (the signer's face and chest, plain background) are not taken for one."""
-    with Landmarker(LandmarksConfig(), find_bundles()) as landmarker:
+    with Landmarker(LandmarksConfig(running_mode="image"), find_bundles()) as landmarker:
         for centre in ((128.0, 45.0), (128.0, 130.0), (30.0, 40.0), (225.0, 30.0)):
             region = Region(np.array(centre), 60.0, np.array([0.0, -1.0]))
             assert landmarker.hand_in(cut_out(clip[60], region)) is None

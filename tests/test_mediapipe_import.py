@@ -47,7 +47,7 @@ def test_landmarks_without_opengl() -> None:
         from kpsbatch.demo.signer import render_video
         from kpsbatch.landmarks.bundles import find_bundles
         from kpsbatch.landmarks.landmarker import Landmarker
-        with Landmarker(LandmarksConfig(parts=("pose",)), find_bundles()) as landmarker:
+        with Landmarker(LandmarksConfig(running_mode="image", parts=("pose",)), find_bundles()) as landmarker:
             found = landmarker.detect(render_video(2, 1, 1, 2)[0][0], 0).pose
         libraries = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if "/" in line}
         opengl = [name for name in libraries if "libEGL" in name or "libGLES" in name]

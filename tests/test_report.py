@@ -83,10 +83,11 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
     state = "failed" if failed == len(videos) else "partial" if failed else "complete"
     path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = "image" if digest == DIGEST else "video"
+    mode: Any = "clip" if digest == DIGEST else "video"
     settings = {
         "models": {"pose": "9264f0aa"},
         "values_version": VALUES_VERSION,
+        "dataset": {"mirrored": False, "frame_rate_out": None},
         "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models"}),
         "output": {"dtype": "float32"},
     }

@@ -34,7 +34,8 @@ class InProcess(Generic[TaskT, ResultT]):
         return future
 
     def close(self) -> None:
-        """Set the environment back."""
+        """Close the job and set the environment back."""
+        self._job.close()
         os.environ.clear()
         os.environ.update(self._environment_before)
 

@@ -24,6 +24,9 @@ class Job(Protocol[TaskT_contra, ResultT_co]):
     def open(self) -> None:
         """Load what all tasks need; called before the first task."""
 
+    def close(self) -> None:
+        """Free what `open` loaded; not called in a worker, whose end frees everything."""
+
     def do(self, task: TaskT_contra, heartbeat: Callable[[], None]) -> ResultT_co:
         """Do one task and return its picklable result; call `heartbeat` after each step (frame)."""
 

@@ -92,6 +92,10 @@ class VideoJob:
             self.open()
             raise
 
+    def close(self) -> None:
+        """Close the landmarkers: MediaPipe's hang when they are left to the garbage collector."""
+        self._landmarker.close()
+
     def environment(self) -> dict[str, str]:
         """Environment of the workers: one thread each, no GPU unless asked for, no chatter, bounded images."""
         one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
