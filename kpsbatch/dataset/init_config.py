@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from kpsbatch.config import load_config
 from kpsbatch.dataset.guess import Guess
 from kpsbatch.errors import ConfigError
 
@@ -73,7 +72,6 @@ def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT) -> li
                 opened.write(text)
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}; choose another folder") from None
-    load_config(path)
     return list(files)
 
 
