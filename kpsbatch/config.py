@@ -1,4 +1,4 @@
-"""The YAML config: loaded, completed with what the command line says, validated, frozen."""
+"""The YAML config: loaded, changed by `--set`, validated, frozen."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ConfidenceConfig(Section):
     """MediaPipe's thresholds, 0 to 1; tracking counts in video mode only.
 
-    The face landmarker of the Tasks API takes no notice of its presence threshold, so it is not offered.
+    The face landmarker of the Tasks API ignores its presence threshold, so there is no such setting.
     """
 
     pose_detection: Share = 0.5
@@ -178,7 +178,7 @@ class RunConfig(Section):
 
 
 class SlurmConfig(Section):
-    """Where it runs: job arrays. What is None is not sent, so that the cluster's own default counts."""
+    """SLURM's job arrays. A setting that is None is left out of the batch script: the cluster's default applies."""
 
     time: Minutes = 240
     cpus_per_task: Annotated[int, Field(ge=1)] = 8

@@ -29,9 +29,9 @@ Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def networks_are_there() -> None:
+def models_in_cache() -> None:
     """Where `make setup` has put them; not so where the bundles are older than the setup."""
-    if not networks.networks_are_there(CACHE):
+    if not networks.has_networks(CACHE):
         networks.fetch_networks(CACHE)
 
 
@@ -302,7 +302,7 @@ class TestObtain:
         """A wheel that was brought by hand is enough, and the networks are kept for the next build."""
         found = bundles.obtain_bundles(wheel=wheel)
         assert {part: bundle.sha256 for part, bundle in found.items()} == bundles.EXPECTED_SHA256
-        assert networks.networks_are_there(empty)
+        assert networks.has_networks(empty)
         assert sum(path.is_file() for path in empty.rglob("*")) == len(networks.NETWORK_SHA256) + len(bundles.PARTS)
 
     def test_from_another_machine(self, empty: Path, built: dict[str, bundles.Bundle]) -> None:

@@ -1,4 +1,4 @@
-"""Which shard a process is, as the batch system that started it says in environment variables."""
+"""Which shard this process does, read from the environment variables of the batch system that started it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SHARD, SHARDS, FIRST = "KPSBATCH_SHARD", "KPSBATCH_SHARDS", "KPSBATCH_FIRST"
 
 @dataclass(frozen=True)
 class ArrayVariables:
-    """The variables in which a batch system tells a task of a job array its place.
+    """The environment variables by which a batch system numbers the tasks of a job array.
 
     Attributes:
         system: The batch system.
         index: The task's index.
-        first, last, step: The range of the indexes; "" where the system does not tell it.
-        count: The number of tasks; "" where the system does not tell it.
-        lowest: The index of the first task where neither `first` nor KPSBATCH_FIRST tells it.
+        first, last, step: The range of the indexes; "" where the system sets no such variable.
+        count: The number of tasks; "" where the system sets no such variable.
+        lowest: The index of the first task where neither `first` nor KPSBATCH_FIRST is set.
     """
 
     system: str
@@ -65,8 +65,8 @@ SYSTEMS = (
 def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """The shard (from 0) that this process is, and the number of shards.
 
-    The index is the batch system's. So is the number of shards, unless KPSBATCH_SHARDS tells it, which it must where
-    the system does not (PBS, Torque, Kubernetes). With KPSBATCH_SHARDS some tasks of an array can be run again alone;
+    The index comes from the batch system. So does the number of shards, unless KPSBATCH_SHARDS is set, which is needed
+    where the system has no such variable (PBS, Torque, Kubernetes). With it some tasks of an array can be run again;
     indexes then count from KPSBATCH_FIRST, which is 1 for LSF and Grid Engine and else 0 unless it is set.
 
     Raises:
@@ -109,7 +109,7 @@ def _place(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> 
 
 
 def _condor_attributes(environment: Mapping[str, str]) -> dict[str, str]:
-    """The numbers in the description of this job that HTCondor puts beside it; {} where there is none."""
+    """The numbers in HTCondor's description of this job; {} where there is none."""
     try:
         text = Path(environment["_CONDOR_JOB_AD"]).read_text(encoding="utf-8", errors="replace")
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""The `dataset` section of the config: where the videos are, and what tells their signer, split and sign."""
+"""The `dataset` section of the config: where the videos are, and how their signer, split and sign are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BoxOrder = Literal["xywh", "xyxy", "yxyx"]
 
 
 def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
-    """Take `all` for the empty tuple: found by looking."""
+    """Read `all` as the empty tuple, which stands for all that are found."""
     return () if value in (ALL, ()) else read(value)
 
 
@@ -61,10 +61,10 @@ class Columns(Section):
         id: The key in the npz; default the file's name without suffix, made unique.
         signer, split: As in the output's path.
         sign: A number from 0 on. Without it, rows are put together in order, see `videos_per_unit`.
-        label: Any text; told in index.csv.
+        label: Any text; copied to index.csv.
         start, end: When a segment starts and ends in the file, in `unit`.
         box: Where the person is: one column with four numbers, or four columns.
-        view: The camera; told in index.csv.
+        view: The camera; copied to index.csv.
     """
 
     video: Template
@@ -119,9 +119,9 @@ class DatasetConfig(Section):
 
     Attributes:
         root: The folder of the dataset, or a zip or tar archive of it.
-        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not looked at with a manifest.
+        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not used with a manifest.
         manifest: A table of the videos, instead of a layout.
-        signers, splits, signs: Which ones; `all` (kept as an empty tuple) finds them by looking.
+        signers, splits, signs: Which ones; `all` (kept as an empty tuple) takes those that are found.
         videos_per_unit: Rows in a unit of a manifest without numbered signs.
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.

@@ -206,7 +206,7 @@ class ManifestSource:
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self._folders.root)
         names = self._names.setdefault(scope, _Names())
-        name = names.given(parse.id(row).strip(), source) if parse.id else names.made(path)
+        name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = parse.segment(row)
         box = parse.box(row)
         place, entry = self._find(path)
@@ -232,7 +232,7 @@ class ManifestSource:
 
 
 class _RowParser:
-    """Takes from a row what the manifest's columns say."""
+    """Reads the values of a row, by the columns that the manifest names."""
 
     def __init__(
         self, dataset: DatasetConfig, columns: Sequence[str], table: str, boxes: Mapping[str, Any], split: str | None
@@ -275,7 +275,7 @@ class _Names:
         self._taken: dict[str, str] = {}
         self._next: dict[str, int] = {}
 
-    def given(self, name: str, source: str) -> str:
+    def from_table(self, name: str, source: str) -> str:
         """A key that the table names.
 
         Raises:
@@ -288,7 +288,7 @@ class _Names:
         self._taken[name] = source
         return name
 
-    def made(self, path: str) -> str:
+    def from_file_name(self, path: str) -> str:
         """The file's name without suffix; if another file has it, with its folder's; then with 2, 3 and so on."""
         folder, _, file = path.rpartition("/")
         stem, suffix = os.path.splitext(file)

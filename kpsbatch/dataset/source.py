@@ -1,4 +1,4 @@
-"""What a dataset holds, asked by everybody in the same way, whether it is a tree, an archive or a table.
+"""The one interface to a dataset, whether it is a tree of folders, an archive or a table.
 
 source = open_source(config.dataset, index_folder)
 for unit in source.units():

@@ -23,8 +23,8 @@ from kpsbatch.landmarks.graph_edits import face_landmark_network, fixed_palm_det
 from kpsbatch.landmarks.networks import (
     NETWORKS_VERSION,
     fetch_networks,
-    holds,
-    networks_are_there,
+    has_networks,
+    has_sha256,
     read_network,
     write_atomically,
 )
@@ -166,7 +166,7 @@ def find_bundles(models: Path | None = None) -> dict[str, Bundle]:
 def obtain_bundles(
     *, wheel: Path | None = None, copy_from: Path | None = None, rebuild: bool = False
 ) -> dict[str, Bundle]:
-    """Put the bundles into the cache, with what a package index has for it if need be.
+    """Put the bundles into the cache, from a package index if need be.
 
     Args:
         wheel: Take the networks from this mediapipe wheel, and not from the package index.
@@ -185,7 +185,7 @@ def obtain_bundles(
                 _expect(part, data, f"{copy_from / bundle_name(part)}", "copy what `models --export` wrote")
                 write_atomically(directory / bundle_name(part), data, EXPECTED_SHA256[part])
         elif rebuild or wheel is not None or not _are_built(directory):
-            if rebuild or wheel is not None or not networks_are_there(cache):
+            if rebuild or wheel is not None or not has_networks(cache):
                 fetch_networks(cache, wheel)
             return build_bundles(directory)
         return find_bundles()
@@ -241,7 +241,7 @@ def whole_picture_hand_bundle(bundle: bytes) -> bytes:
 
 
 def _are_built(directory: Path) -> bool:
-    return all(holds(directory / bundle_name(part), EXPECTED_SHA256[part]) for part in PARTS)
+    return all(has_sha256(directory / bundle_name(part), EXPECTED_SHA256[part]) for part in PARTS)
 
 
 def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
@@ -249,7 +249,7 @@ def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
     found = {}
     for part in PARTS:
         path = directory / bundle_name(part)
-        if holds(path, EXPECTED_SHA256[part]):
+        if has_sha256(path, EXPECTED_SHA256[part]):
             found[part] = Bundle(part, path, EXPECTED_SHA256[part])
         else:
             found[part] = _build(part, directory, cache)
@@ -300,7 +300,7 @@ def _zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def _inspect(part: str, path: Path) -> Bundle:
-    """Check a bundle that the user brought."""
+    """Check a bundle in a folder of the user."""
     networks = [entry.name for entry in _CONTENTS[part]]
     try:
         data = path.read_bytes()
@@ -328,7 +328,7 @@ def _fallback_cache() -> Path:
     """Return a folder below the temporary one that belongs to this user alone, making it if need be.
 
     Raises:
-        ModelError: Somebody else owns the name, so that the models there can't be trusted.
+        ModelError: Another user owns the folder of that name, so that the models there could be anything.
     """
     path = Path(tempfile.gettempdir()) / f"kpsbatch-{os.getuid()}"
     try:

@@ -1,4 +1,4 @@
-"""What keeps an output folder usable: errors of storage with their remedy, and no link that leads out of it."""
+"""Checks of an output folder: errors of storage get a remedy, links that lead out of it are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _explain(root: Path, error: OSError) -> NoReturn:
         errno.EACCES: "make it writable, or choose another folder",
         errno.ENOTDIR: "choose another folder",
         errno.ENAMETOOLONG: "choose shorter names",
-    }.get(error.errno or 0, "mend it, or choose another folder")
+    }.get(error.errno or 0, "correct that, or choose another folder")
     raise OutputError(
         f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command "
         "again"

@@ -36,7 +36,7 @@ def is_tar_header(block: bytes) -> bool:
 def scan_tar(
     fd: int, name: str, size: int, index: IndexWriter, on_progress: Callable[[int, int], None]
 ) -> dict[str, int]:
-    """Add all members of a tar archive to an index; see `scan_zip`. Progress is told in bytes.
+    """Add all members of a tar archive to an index; see `scan_zip`. Progress counts bytes.
 
     Raises:
         DatasetError: It is split, cut off or damaged.
@@ -109,7 +109,7 @@ def _next(start: int, length: int) -> int:
 
 
 def _extended(fd: int, name: str, kind: bytes, start: int, length: int) -> dict[str, bytes]:
-    """What a header tells about the next one: GNU long names, or pax records "length key=value"."""
+    """What an extended header says about the member after it: GNU long names, or pax records "length key=value"."""
     if length > _MAX_EXTENDED:
         raise _damaged(name, f"a header of {length} bytes is too long")
     data = os.pread(fd, length, start)
