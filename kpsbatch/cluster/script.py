@@ -27,13 +27,10 @@ def refuse_unusable(config: Config) -> None:
     """
     if bad := re.search(r"[%\\]|[^\S ]", str(config.output.root)):
         raise SubmitError(
-            f"output.root must not contain {bad[0]!r} for SLURM (got {str(config.output.root)!r}); choose another"
+            f"output.root: {str(config.output.root)!r} contains {bad[0]!r}, which SLURM expands. Choose another folder."
         )
     if config.slurm.container is not None and not config.slurm.container.exists():
-        raise SubmitError(
-            f"slurm.container must be an Apptainer image: {config.slurm.container} does not exist; build it, or "
-            "fix slurm.container"
-        )
+        raise SubmitError(f"slurm.container: {config.slurm.container} does not exist. Build it, or correct the path.")
 
 
 def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> dict[str, Any]:

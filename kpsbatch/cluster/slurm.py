@@ -44,7 +44,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
     refuse_unusable(config)
     sizes = array_sizes(len(plan.shards))
     if shutil.which("srun") is None:
-        raise SubmitError("sbatch and srun must be on the PATH (srun is not); log in to the cluster")
+        raise SubmitError("srun is not on the PATH. Log in to the cluster.")
     folder = write_plan(config, plan)
     logs = folder / "logs"
     name = job_name(config.output.root)
@@ -61,7 +61,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
                 shutil.rmtree(folder, ignore_errors=True)
             reason = " ".join(str(error).split()) or type(error).__name__
             raise SubmitError(
-                f"sbatch must accept the job{before}: {reason}; fix the slurm section, submit again"
+                f"sbatch refused the job{before}: {reason}. Correct the slurm section, then submit again."
             ) from None
         jobs += [job.job_id for job in accepted]
         arrays.append(jobs[-1].partition("_")[0])
@@ -92,8 +92,8 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
                 job = _submit_array(config, logs, name, tasks, after)[0]
             except (RuntimeError, OSError) as error:
                 raise SubmitError(
-                    f"programs must be allowed to run in {tempfile.gettempdir()} for --dry-run: {error}; set TMPDIR to "
-                    "a folder where they are"
+                    f"--dry-run: no program can run in {tempfile.gettempdir()}: {error}. Set TMPDIR to a folder where "
+                    "that is allowed."
                 ) from None
             scripts.append(job.paths.submission_file.read_text(encoding="utf-8").replace(below, ""))
             shutil.rmtree(below)
@@ -231,4 +231,4 @@ def _run(*command: str) -> str:
         reason = str(error)
     else:
         return done.stdout
-    raise SubmitError(f"SLURM must answer {command[0]} (got {reason}); try again later")
+    raise SubmitError(f"{command[0]} failed: {reason}. Try again later.")

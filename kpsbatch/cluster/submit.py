@@ -20,10 +20,7 @@ def choose_cluster(name: str | None) -> str:
         SubmitError: No name was given and there is no sbatch.
     """
     if name is None and shutil.which("sbatch") is None:
-        raise SubmitError(
-            "sbatch must be on the PATH to submit to SLURM (it is not); log in to the cluster, or take this machine: "
-            "--cluster local"
-        )
+        raise SubmitError("sbatch is not on the PATH. Log in to the cluster, or take this machine: --cluster local.")
     return name or "slurm"
 
 
@@ -43,6 +40,5 @@ def refuse_live(root: Path, cluster: str) -> None:
     live += [f"process {run.pid}" for run in runs if not run.job and run.is_alive_here]
     if live:
         raise SubmitError(
-            f"nothing else may work on the same output: {'; '.join(live)} on {root}; wait, cancel (scancel, kill), "
-            "or --force"
+            f"{root}: {'; '.join(live)} already at work on these outputs. Wait, cancel (scancel, kill), or --force."
         )

@@ -89,8 +89,8 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
             at_limit = time.monotonic() - started > limit - signal_delay(config.slurm.time) - SIGNAL_EARLY_SECONDS
             if stop.reason == "SIGUSR2" and at_limit and not units_done and last_start and not last_start.units_done:
                 raise KpsbatchError(
-                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in two starts; "
-                    "raise slurm.time or slurm.cpus_per_task, then submit again"
+                    f"no unit was finished within slurm.time ({config.slurm.time} minutes) in two starts. "
+                    "Raise slurm.time or slurm.cpus_per_task, then submit again."
                 ) from error
             raise
     print_summary(config, summary)

@@ -66,8 +66,8 @@ def guess(place: Path, index_folder: Path, on_progress: Callable[[int, int], Non
         found = _from_table(folders, sample, place.name)
         if found is None:
             raise ConfigError(
-                f"no column of {place} names the videos that lie below {place.parent}, such as {sample.videos[0]!r}; "
-                "put the table above the videos, or write dataset.manifest by hand"
+                f"no column of {place} names the videos that lie below {place.parent}, such as {sample.videos[0]!r}. "
+                "Put the table above the videos, or write dataset.manifest by hand."
             )
         return found
     folders = open_folders(place, index_folder, on_progress)

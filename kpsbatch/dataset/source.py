@@ -113,7 +113,8 @@ def open_folders(
         return open_archive_folders(root, index_folder, on_progress)
     except OSError as error:
         raise OutputError(
-            f"the index of an archive must be kept: {index_folder}: {error.strerror}; make it writable, or free space"
+            f"the index of the archive can't be written to {index_folder}: {error.strerror}. Make it writable, or "
+            "free space."
         ) from None
 
 

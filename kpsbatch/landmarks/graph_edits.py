@@ -346,7 +346,7 @@ def _schema(name: str) -> ModuleType:
     path = mediapipe_directory() / "tasks" / "metadata" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(own_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ModelError(f"the installed mediapipe must hold {path} (got no such file); run `make setup`")
+        raise ModelError(f"the installed mediapipe has no {path}. Run `make setup`.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[own_name] = module
     spec.loader.exec_module(module)

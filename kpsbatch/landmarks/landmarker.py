@@ -83,10 +83,10 @@ class Landmarker:
             reason = " ".join(str(error).split())[:200]
             if gpu:
                 raise ModelError(
-                    f"landmarks.delegate: gpu needs a GPU that MediaPipe can use (got: {reason}); use delegate: cpu"
+                    f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu."
                 ) from None
             raise ModelError(
-                f"the model bundles must work with MediaPipe (got: {reason}); check landmarks.models"
+                f"the model bundles do not work with MediaPipe: {reason}. Check landmarks.models."
             ) from None
         except BaseException:
             self.close()

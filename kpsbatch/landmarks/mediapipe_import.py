@@ -37,7 +37,7 @@ def import_mediapipe() -> Any:
             _replace_missing_opengl(library)
             ctypes.CDLL(str(library))  # a library that is missing is reported here
     except (ImportError, OSError) as error:
-        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} must be importable (got: {error}); run `make setup`") from None
+        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} can't be imported: {error}. Run `make setup`.") from None
     return mediapipe
 
 
@@ -49,7 +49,7 @@ def mediapipe_directory() -> Path:
     """
     spec = find_spec("mediapipe")
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError("mediapipe must be installed (got none in this Python environment); run `make setup`")
+        raise ModelError("mediapipe is not installed in this Python environment. Run `make setup`.")
     return Path(spec.submodule_search_locations[0])
 
 

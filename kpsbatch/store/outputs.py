@@ -171,8 +171,7 @@ class Outputs:
             if (theirs := settings_of_record(record)) is not None:
                 why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
         return OutputError(
-            f"outputs must come from one set of settings: {name}.npz in {self.root} was made with others: {why}; "
-            "choose another output.root, or --overwrite"
+            f"{self.root}: {name}.npz was made with other settings: {why}. Choose another output.root, or --overwrite."
         )
 
     def store(

@@ -146,8 +146,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
         else:
             remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}; try `python -m kpsbatch models`"
         raise ModelError(
-            f"worker processes must start: {MAX_DEATHS_AT_START} in a row were lost while loading the models, the last "
-            f"since {worker.problem}; {remedy}"
+            f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
+            f"because {worker.problem}; {remedy}"
         )
 
     def _count_steps(self, count: int) -> None:

@@ -46,14 +46,12 @@ def archive_kind(fd: int, path: Path) -> str:
     start = os.pread(fd, BLOCK, 0)
     for magic, what in _COMPRESSED.items():
         if start.startswith(magic):
-            raise DatasetError(f"dataset.root must be a folder, or a zip or tar archive: {path} is {what}")
+            raise DatasetError(f"dataset.root: {path} can't be read: it is {what}.")
     if is_tar_header(start):
         return "tar"
     if start.startswith((b"PK\3\4", b"PK\5\6")) or path.suffix.lower() == ".zip":
         return "zip"
-    raise DatasetError(
-        f"dataset.root must be a folder, or a zip or tar archive: {path} is none of them; correct dataset.root"
-    )
+    raise DatasetError(f"dataset.root: {path} is neither a folder nor a zip or tar archive. Correct dataset.root.")
 
 
 def open_archive_folders(
@@ -73,7 +71,9 @@ def open_archive_folders(
     try:
         fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DatasetError(f"dataset.root must be a readable archive: {archive}: {error.strerror}") from None
+        raise DatasetError(
+            f"dataset.root: {archive} can't be read: {error.strerror}. Correct the path or its permissions."
+        ) from None
     try:
         state = _state(fd, archive)
         name = f"{archive.name[:60]}-{hashlib.sha256(os.fsencode(archive)).hexdigest()[:12]}.index"
@@ -136,9 +136,7 @@ class Archive:
         weakref.finalize(self, os.close, self._fd)
         stat = os.fstat(self._fd)
         if (stat.st_size, stat.st_mtime_ns) != (self.index.header["size"], self.index.header["mtime"]):
-            raise DatasetError(
-                f"dataset.root must not change during a run: {self.path} did; run the same command again"
-            )
+            raise DatasetError(f"dataset.root: {self.path} has changed during the run. Run the same command again.")
         self._zip = self.index.header["kind"] == "zip"
 
     def read(self, member: Member) -> bytes:

@@ -62,7 +62,7 @@ def scan_tar(
             continue
         if kind in (b"M", b"V", b"N"):
             if kind == b"M":
-                raise DatasetError(f"dataset.root must be one archive: {name} is a part of a split one; join the parts")
+                raise DatasetError(f"dataset.root: {name} is a part of a split archive. Join the parts.")
             position, extended = _next(start, length), {}
             continue
         fields = {**always, **extended} if always or extended else _NOTHING
@@ -155,4 +155,4 @@ def _sparse_blocks(fd: int, block: bytes, start: int) -> int:
 
 
 def _damaged(name: str, what: str) -> DatasetError:
-    return DatasetError(f"dataset.root must be a whole archive: {name}: {what}; copy it again (tar -tf tests it)")
+    return DatasetError(f"dataset.root: {name} is damaged: {what}. Copy it again (tar -tf tests it).")
