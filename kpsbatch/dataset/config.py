@@ -210,8 +210,8 @@ class DatasetConfig(Section):
                 continue
             if not names:
                 raise ValueError(
-                    f"layout: {self.layout!r} has no {{{field}}}, so that {field}s can't be found. Add it, or write one "
-                    f"name, such as {field}s: [unknown]."
+                    f"layout: {self.layout!r} has no {{{field}}}, so that {field}s can't be found. Add it, or write "
+                    f"one name, such as {field}s: [unknown]."
                 )
             raise ValueError(f"layout: {self.layout!r} has no {{{field}}}, but there are several. Add it.")
         if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):

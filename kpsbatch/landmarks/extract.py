@@ -228,7 +228,7 @@ def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None
     """
     if len(bad) < frames and len(bad) <= max_bad_frames * frames:
         return
-    first = f"; first: {bad[0].name}: {bad[0].problem}" if bad else ""
+    first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
     raise DatasetError(
         f"{len(bad)} of {frames} frames are unreadable (limit {max_bad_frames:.0%}, run.max_bad_frames){first}"
     )
