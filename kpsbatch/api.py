@@ -28,7 +28,7 @@ def extract_video(
 ) -> NDArray[Any]:
     """Compute the keypoints of one video, in this process.
 
-        keypoints = kpsbatch.extract_video("clip.mp4", running_mode="video")
+        keypoints = kpsbatch.extract_video("clip.mp4")
         keypoints.shape  # (T, 184, 4)
 
     Args:

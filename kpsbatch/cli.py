@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(
             f"kpsbatch: OpenCV can't be imported ({_one_line(error)}). On a machine without a desktop, run "
-            "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless`.",
+            "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless==4.11.0.86`.",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -132,7 +132,7 @@ class LandmarksConfig(Section):
     """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash)."""
 
     models: AnyPath | None = None
-    running_mode: Literal["image", "video", "clip"] = "image"
+    running_mode: Literal["clip", "image", "video"] = "clip"
     coordinates: Literal["image", "adjusted"] = "image"
     parts: Annotated[
         tuple[Literal["pose", "face", "hands"], ...],

@@ -39,9 +39,10 @@ fi
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
 # the models are what a run would miss on a machine without a package index
 "$venv/bin/python" -m kpsbatch models >/dev/null
-# everything loads here, and what is imported is compiled, for where the environment can't be written
+# everything loads here, and what workers import is compiled, for where the environment can't be written
 PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c '
-import importlib, pkgutil, kpsbatch
-from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+import compileall, importlib, pkgutil, kpsbatch
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe, mediapipe_directory
 import_mediapipe()
+compileall.compile_dir(mediapipe_directory() / "tasks" / "metadata", quiet=1)
 for module in pkgutil.walk_packages(kpsbatch.__path__, "kpsbatch."): importlib.import_module(module.name)'

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=(tests/test_api.py tests/test_bundles.py tests/test_cli.py tests/test_config.py tests/test_frames.py
-  tests/test_mediapipe_import.py  tests/test_reading.py tests/test_reading_landmarks.py tests/test_store.py tests/test_topology.py)
+  tests/test_mediapipe_import.py tests/test_reading.py tests/test_reading_landmarks.py tests/test_store.py tests/test_topology.py)
 
 find_python() { # MINOR
   local python

@@ -101,7 +101,7 @@ def load(demo: DemoDataset, out: Path, *overrides: str) -> Config:
 @pytest.fixture(scope="module")
 def image(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The undisturbed run in image mode."""
-    config = load(demo, tmp_path_factory.mktemp("image") / "out")
+    config = load(demo, tmp_path_factory.mktemp("image") / "out", "landmarks.running_mode=image")
     return Done(config, run(config), read_outputs(config.output.root))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-WORKER_BYTES = 400 << 20
+WORKER_BYTES = 500 << 20
 """Room for one worker: it peaks at about 350 MB."""
 
 PARENT_BYTES = 300 << 20

@@ -236,8 +236,8 @@ class TestInterruption:
         with cluster.without_scheduler():
             os.kill(run["pid"], signal.SIGUSR2)
             wait_until("the stop", lambda: project.runs()[0]["state"] == "interrupted", 10)
-            time.sleep(4)
-        project.finish(job)
+            time.sleep(15)  # squeue itself waits for ten seconds (MessageTimeout)
+        project.finish(job, 150)  # slurmstepd reports the end of a step once a minute
         [run] = project.runs()
         assert (run["state"], run["restarts"]) == ("finished", 1)
         assert project.units() == all_units(1)

@@ -99,7 +99,7 @@ def follow_back(moments: Sequence[Moment], frame: int, networks: Networks, sure:
 def followed(
     moments: Sequence[Moment], frame: int, step: int, side: Side, networks: Networks, sure: ConfidenceConfig
 ) -> Look | None:
-    """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist and the hand itself have."""
+    """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist has."""
     neighbour = moments[frame + step] if 0 <= frame + step < len(moments) else None
     moment = moments[frame]
     if neighbour is None or side not in neighbour.hands or neighbour.pose is None:

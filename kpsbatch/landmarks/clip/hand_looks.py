@@ -50,9 +50,11 @@ STEADY = 0.25
 EDGE_MARGIN = 0.15
 """A hand nearer than this to the frame's edge, in hand sizes, can be one that lies beyond it."""
 
-ROOM, ROOM_AGREES, ROOM_INSIDE = 1.5, 0.1, 0.45
-"""How much larger the square of the look with more room is; how near that look must be, in hand sizes; share of its
-joints that must be in the frame."""
+ROOM = 1.5
+"""How much larger the square of the look with more room is."""
+
+CUT_OFF, WHOLE = (0.45, 0.1), (0.6, 0.25)
+"""Share of that look's joints that must be in the frame, and how near it must be, in hand sizes: either is enough."""
 
 STILL = 0.1
 """Hand sizes that a hand may move before it is looked at with more room again."""
@@ -198,8 +200,7 @@ def check_at_edge(look: Look, before: Look | None, moment: Moment, networks: Net
     """A hand at the frame's edge, if it still is in the frame where the network has more room to put it.
 
     In a square that ends near the frame's edge the network presses a hand into the frame of which only the wrist is to
-    be seen. In one that is `ROOM` times as large it does not, or elsewhere: none of 102 looks at rendered hands with
-    4 to 9 of 21 joints in the frame passes this, each of 120 with 11 and more does. A hand that has hardly moved since
+    be seen. In one that is `ROOM` times as large it does not, or puts it elsewhere. A hand that has hardly moved since
     is not looked at again.
 
     Args:
@@ -215,11 +216,9 @@ def check_at_edge(look: Look, before: Look | None, moment: Moment, networks: Net
     if before is not None and before.checked is not None and apart(look.points, before.checked) <= STILL * size:
         return replace(look, checked=before.checked)
     wide = look_at_hand(moment.image, resized(hand_square(look.points), ROOM), networks, look.how)
-    good = (
-        wide.presence >= AGREED_PRESENCE * presence
-        and share_inside(wide.points, moment.size) >= ROOM_INSIDE
-        and apart(look.points, wide.points) <= ROOM_AGREES * size
-    )
+    inside, off = share_inside(wide.points, moment.size), apart(look.points, wide.points) / size
+    good = any(inside >= least and off <= most for least, most in (CUT_OFF, WHOLE))
+    good = good and wide.presence >= AGREED_PRESENCE * presence
     return replace(look, checked=look.points) if good else None
 
 

@@ -30,11 +30,11 @@ def smooth(tracks: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np
         there = slice(max(0, shift), min(count, count + shift))
         if here.start >= here.stop:
             continue
-        back = tracks[max(0, shift) : min(count, count + shift)]
-        off = np.linalg.norm((back - tracks[here])[..., :2], axis=-1, keepdims=True) / (NOISE * unit[here, None, None])
+        off = np.linalg.norm((tracks[there] - tracks[here])[..., :2], axis=-1, keepdims=True) / (
+            NOISE * unit[here, None, None]
+        )
         weight = np.exp(-0.5 * off**2 - 0.5 * (2 * shift / REACH) ** 2)
         known = np.isfinite(weight)
-        total[here] += np.where(known, weight * back, 0)
+        total[here] += np.where(known, weight * tracks[there], 0)
         weights[here] += np.where(known, weight, 0)
-        del there
     return np.where(weights > 0, total / np.maximum(weights, 1e-12), tracks)

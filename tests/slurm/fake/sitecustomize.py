@@ -1,10 +1,25 @@
 """Replaces MediaPipe by a pause and made-up points, in every process that a test of the cluster starts.
 
 FAKE_SECONDS: how long a video takes. FAKE_LOG: a line is added for every video that was begun.
+FAKE_IMAGE: a file in an image of which a page is needed now and then, as of the program itself.
 """
 
 import os
 import time
+
+if "FAKE_IMAGE" in os.environ:
+    import mmap
+    import threading
+
+    def _need_pages():
+        with open(os.environ["FAKE_IMAGE"], "rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        pages.madvise(mmap.MADV_RANDOM)  # nothing is read ahead
+        for offset in range(0, len(pages), mmap.PAGESIZE):
+            pages[offset]
+            time.sleep(0.02)
+
+    threading.Thread(target=_need_pages, daemon=True).start()
 
 if "FAKE_SECONDS" in os.environ:
     from types import SimpleNamespace
