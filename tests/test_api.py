@@ -84,7 +84,7 @@ class TestExtractVideo:
         ("settings", "says"),
         [
             ({"runing_mode": "video"}, "landmarks.runing_mode is not a setting. Did you mean 'running_mode'"),
-            ({"running_mode": "film"}, "landmarks.running_mode: 'film' is not valid. Choose 'clip', 'image' or 'video'"),
+            ({"running_mode": "film"}, "running_mode: 'film' is not valid. Choose 'clip', 'image' or 'video'"),
             ({"dtype": "int8"}, "dtype: 'int8' is not valid. Choose 'float32', 'float64' or 'float16'."),
         ],
     )

@@ -348,7 +348,9 @@ class TestCommandLine:
             [sys.executable, "-m", "kpsbatch", "scan", str(path)], cwd=REPOSITORY, capture_output=True, text=True
         )
         assert done.returncode == 2
-        assert re.fullmatch(r"kpsbatch: .*config\.yaml (does not exist|holds nothing|is not valid YAML|can't be read).*\n", done.stderr)
+        assert re.fullmatch(
+            r"kpsbatch: .*\.yaml (does not exist|holds nothing|is not valid YAML|can't be read).*\n", done.stderr
+        )
 
 
 def test_a_key_that_is_there_twice(tmp_path):
