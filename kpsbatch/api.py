@@ -58,7 +58,7 @@ def extract_video(
         raise ConfigError(explain(error)) from None
     path = Path(path)
     if not path.exists():
-        raise DatasetError(f"a video must be a directory of frames or a video file: {path} does not exist")
+        raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
     with Landmarker(settings, find_bundles(settings.models)) as landmarker:
         reduced = settings.decode == "fast"
         frames = read_video(

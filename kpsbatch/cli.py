@@ -1,4 +1,4 @@
-"""The front door of the command line: commands, errors, exit statuses."""
+"""The `kpsbatch` command: its subcommands, how errors are shown, exit statuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
 
 TYPER_INTERRUPTED = 130
-"""What Typer exits with after a KeyboardInterrupt, which it keeps to itself."""
+"""Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare": {"demo": demo, "init": init, "scan": scan, "plan": plan, "models": models},

@@ -1,16 +1,17 @@
-"""The YAML config: loaded, completed with what the command line says, validated, frozen."""
+"""The YAML config: loaded, changed by `--set`, validated, frozen."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from kpsbatch.config_types import MAX_SIGN, AnyPath, Section, format_signs, parse_signs, unique
 from kpsbatch.dataset.config import DatasetConfig
@@ -45,28 +46,28 @@ def parse_time(value: object) -> int:
     text = str(value).strip()
     match = re.fullmatch(r"(?:([0-9]{1,4})-)?([0-9]{1,6})(?::([0-9]{1,6}))?(?::([0-9]{1,6}))?", text)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or match is None:
-        raise ValueError(f"must be minutes, or like 04:00:00 or 1-12:00:00 (got {value!r})")
+        raise ValueError(f"{value!r} is no time limit. Write minutes, or like 04:00:00 or 1-12:00:00.")
     days, first, second, third = (int(part) if part else 0 for part in match.groups())
     if match[1] or match[4]:
         seconds = ((days * 24 + first) * 60 + second) * 60 + third
     else:
         seconds = first * 60 + second
     if seconds < 60:
-        raise ValueError(f"must be at least one minute (got {value!r})")
+        raise ValueError(f"{value!r} is less than one minute. Write more.")
     return -(-seconds // 60)
 
 
 def _check_memory(value: object) -> str:
     if isinstance(value, bool) or not re.fullmatch(r"0|[1-9][0-9]*[KMGT]B?", str(value).strip(), re.IGNORECASE):
-        raise ValueError(f"must be a size with its unit, such as 16G or 4000M (got {value!r})")
+        raise ValueError(f"{value!r} is no size of memory. Write it with its unit, such as 16G or 4000M.")
     return str(value).strip().upper()
 
 
 def _check_sbatch_value(value: object) -> str:
     if isinstance(value, (bool, float)) or not isinstance(value, (int, str)):
-        raise ValueError(f"must be text (got {value!r})")
+        raise ValueError(f"{value!r} is no text. Put it in quotes.")
     if not str(value).strip() or not str(value).isprintable():
-        raise ValueError(f"must be one line of text (got {value!r})")
+        raise ValueError(f"{value!r} is not one line of text. Write one line without control characters.")
     return str(value).strip()
 
 
@@ -89,19 +90,19 @@ MANAGED_PARAMETERS = {
 def _check_extra(extra: object) -> dict[str, bool | str]:
     """Further sbatch parameters: long names, none of them managed here; true sets a flag, false leaves it out."""
     if not isinstance(extra, Mapping):
-        raise ValueError(f"must be sbatch parameters such as {{mail-type: END}} (got {extra!r})")
+        raise ValueError(f"{extra!r} is no map of sbatch parameters. Write it like {{mail-type: END}}.")
     checked: dict[str, bool | str] = {}
     for key, value in extra.items():
         name = str(key).strip().removeprefix("--").replace("_", "-")
         if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
-            raise ValueError(f"must hold long names of sbatch parameters, such as mail-type (got {key!r})")
+            raise ValueError(f"{key!r} is no long name of an sbatch parameter. Write a name such as mail-type.")
         if name in MANAGED_PARAMETERS:
-            raise ValueError(f"must not hold {key!r}: {MANAGED_PARAMETERS[name]}")
+            raise ValueError(f"{key!r} is not allowed here: {MANAGED_PARAMETERS[name]}.")
         try:
             checked[name] = True if value is True else _check_sbatch_value(value)
         except ValueError as error:
             if value is not False:
-                raise ValueError(f"{key} {error}") from None
+                raise ValueError(f"{key}: {error}") from None
     return checked
 
 
@@ -114,7 +115,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ConfidenceConfig(Section):
     """MediaPipe's thresholds, 0 to 1; tracking counts in video mode only.
 
-    The face landmarker of the Tasks API takes no notice of its presence threshold, so it is not offered.
+    The face landmarker of the Tasks API ignores its presence threshold, so there is no such setting.
     """
 
     pose_detection: Share = 0.5
@@ -151,8 +152,8 @@ class LandmarksConfig(Section):
         if self.running_mode == "clip" and (self.assign_hands == "label" or not self.recover_hands):
             setting = "assign_hands: label" if self.assign_hands == "label" else "recover_hands: false"
             raise ValueError(
-                f"running_mode: clip follows hands by the pose and always looks again (got {setting}); "
-                "leave that out, or choose running_mode: image or video"
+                f"{setting} does not work with running_mode: clip, which places hands by the pose and looks again. "
+                "Remove that setting, or choose running_mode: image or video."
             )
         return self
 
@@ -178,7 +179,7 @@ class RunConfig(Section):
 
 
 class SlurmConfig(Section):
-    """Where it runs: job arrays. What is None is not sent, so that the cluster's own default counts."""
+    """SLURM's job arrays. A setting that is None is left out of the batch script: the cluster's default applies."""
 
     time: Minutes = 240
     cpus_per_task: Annotated[int, Field(ge=1)] = 8
@@ -208,7 +209,7 @@ class Config(Section):
     def _output_outside_dataset(self) -> Config:
         if self.output.root == self.dataset.root or self.output.root in self.dataset.root.parents:
             raise ValueError(
-                f"output.root must not be the dataset's own folder or above it (got {self.output.root}); choose another"
+                f"output.root: {self.output.root} is the dataset's own folder or above it. Choose another folder."
             )
         return self
 
@@ -222,27 +223,26 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
             in them are relative to the current directory.
 
     Raises:
-        ConfigError: One line that names the key, what must be and what was got.
+        ConfigError: One line with every mistake: the key, what is wrong, and the remedy.
     """
     path = Path(path)
     try:
         tree = _read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"config must be a YAML file: {path} does not exist (try: python -m kpsbatch demo demo)"
-        ) from None
+        raise ConfigError(f"{path} does not exist. {_advice(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config must be a readable YAML file: {path}: {_one_line(error)}") from None
+        raise ConfigError(f"{path} can't be read: {_one_line(error)}. Name a YAML file in UTF-8.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"config must be YAML: {path}: {_one_line(error)}") from None
+        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}. Correct that place.") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"config must hold sections such as dataset and output: {path} holds {_kind(tree)}")
+        raise ConfigError(f"{path} holds {_kind(tree)} and no sections. Add the sections dataset and output.")
     for override in overrides:
         _apply_override(tree, override)
     try:
         return Config.model_validate(tree, context={"base": Path(os.path.abspath(path)).parent})
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
+        changed = {override.partition("=")[0].strip() for override in overrides}
+        raise ConfigError(f"{path}: {explain(error, changed=changed)}") from None
 
 
 def load_frozen_config(path: Path) -> Config:
@@ -254,9 +254,7 @@ def load_frozen_config(path: Path) -> Config:
     try:
         return Config.model_validate(_read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"the submission's config must be readable: {path}: {_one_line(error)}; submit again"
-        ) from None
+        raise ConfigError(f"the submission's config {path} can't be read: {_one_line(error)}. Submit again.") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -290,13 +288,13 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
-        raise ConfigError(f"--set must be like landmarks.running_mode=video (got {override!r})")
+        raise ConfigError(f"--set {override!r} has no key or no value. Write it like landmarks.running_mode=video.")
     try:
         template = names[:1] == ["dataset"] and names[-1] in TEMPLATES
         braces = template and text.lstrip().startswith("{")  # no YAML mapping
         value = text.strip() if braces else _read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--set {key}: the value must be YAML (got {text!r}: {_one_line(error)})") from None
+        raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {_one_line(error)}. Put it in quotes.") from None
     if tuple(names) in PATH_SETTINGS and isinstance(value, str):
         value = value if value.startswith(("~", "$")) else os.path.abspath(value)
     for name in names[:-1]:
@@ -304,36 +302,62 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         if child is None:
             child = tree[name] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {key}: {name} must be a section (got {child!r})")
+            raise ConfigError(f"--set {key}: {name} is no section but {child!r}. Correct the key.")
         tree = child
     tree[names[-1]] = value
 
 
-def explain(error: ValidationError, section: str = "") -> str:
-    """Turn pydantic's first finding into one line: the key, what must be, what was got."""
-    errors = error.errors(include_url=False)
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a typo explains a missing key
-    where = [section] if section else []
-    for item in map(str, first["loc"]):
-        if not item.startswith(("literal[", "constrained-", "function-")) and item not in ("int", "float"):
-            where.append(item)
-    key = ".".join(where)
-    got = first.get("input")
-    if first["type"] == "extra_forbidden":
-        valid = _valid_keys(where[:-1])
-        near = difflib.get_close_matches(where[-1], valid, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"valid here: {', '.join(valid)}"
-        return f"{key} is not a setting; {hint}"
-    if first["type"] == "missing":
-        return f"{key} must be set (got nothing)"
-    if first["type"] == "literal_error":
-        return f"{key} must be {first['ctx']['expected']} (got {got!r})"
-    if first["type"] in ("value_error", "assertion_error"):
-        return f"{key}: {first['ctx']['error']}".removeprefix(": ")
-    if first["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{key} must be a section of settings (got {_kind(got)})"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{key}: {_one_line(message)} (got {str(got)[:80]!r})"
+def explain(error: ValidationError, section: str = "", changed: Collection[str] = ()) -> str:
+    """Turn pydantic's findings into one line, each with the key, what is wrong and the remedy.
+
+    Args:
+        error: What pydantic found.
+        section: The section that was validated; "" for a whole config.
+        changed: The keys that `--set` has changed.
+    """
+    found: dict[str, str] = {}
+    misspelt: set[str] = set()
+    for finding in sorted(error.errors(include_url=False), key=lambda finding: finding["type"] != "extra_forbidden"):
+        where = [section] if section else []
+        for item in map(str, finding["loc"]):
+            if not item.startswith(("literal[", "constrained-", "function-")) and item not in ("int", "float"):
+                where.append(item)
+        key = ".".join(where)
+        if finding["type"] == "extra_forbidden":
+            valid = _valid_keys(where[:-1])
+            near = difflib.get_close_matches(where[-1], valid, n=1, cutoff=0.5)
+            misspelt.update(".".join([*where[:-1], name]) for name in near)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(valid)}."
+            found[key] = f"{key} is not a setting. {hint}"
+        elif not (finding["type"] == "missing" and key in misspelt):
+            found.setdefault(key, _explain_value(key, finding))
+    texts = [f"--set {text}" if key in changed else text for key, text in found.items()]
+    if len(texts) == 1:
+        return texts[0]
+    return " ".join([f"{len(texts)} mistakes.", *(f"({number}) {text}" for number, text in enumerate(texts, 1))])
+
+
+def _explain_value(key: str, finding: ErrorDetails) -> str:
+    """What is wrong with the value of a setting."""
+    got = finding.get("input")
+    if finding["type"] == "missing":
+        return f"{key} is not set. Add it."
+    if finding["type"] == "literal_error":
+        return f"{key}: {got!r} is not valid. Choose {finding['ctx']['expected']}."
+    if finding["type"] in ("value_error", "assertion_error"):
+        return f"{key}: {finding['ctx']['error']}".removeprefix(": ")
+    if finding["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} holds {_kind(got)} and no settings. Write its settings below it, indented."
+    message = finding["msg"][0].lower() + finding["msg"][1:]
+    return f"{key}: {str(got)[:80]!r} is not valid: {_one_line(message)}."
+
+
+def _advice(path: Path) -> str:
+    """What to do about a config that does not exist."""
+    there = [file.name for file in path.parent.glob("*.y*ml")]
+    if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
+        return f"Did you mean {path.with_name(near[0])}?"
+    return "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
 
 
 def _valid_keys(where: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ def parse_signs(value: object) -> tuple[int, ...]:
         ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 0 to 99999.
     """
     if isinstance(value, bool) or value is None or isinstance(value, float):
-        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+        raise ValueError(f"{value!r} is no list of signs. Write 1-502 or [1, 5, 7-9].")
     if isinstance(value, int):
         items: list[object] = [value]
     elif isinstance(value, str):
@@ -33,20 +33,20 @@ def parse_signs(value: object) -> tuple[int, ...]:
     elif isinstance(value, (list, tuple)):
         items = list(value)
     else:
-        raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {value!r})")
+        raise ValueError(f"{value!r} is no list of signs. Write 1-502 or [1, 5, 7-9].")
     signs: set[int] = set()
     for item in items:
         match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
         if match is None or isinstance(item, (bool, float)):
-            raise ValueError(f"signs must be like 1-502 or [1, 5, 7-9] (got {item!r})")
+            raise ValueError(f"{item!r} is no sign. Write 1-502 or [1, 5, 7-9].")
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
-            raise ValueError(f"a range of signs must run upwards (got {item!r}; did you mean {last}-{first}?)")
+            raise ValueError(f"the range {item!r} runs downwards. Did you mean {last}-{first}?")
         if last > MAX_SIGN:
-            raise ValueError(f"signs must be from 0 to {MAX_SIGN} (got {item!r})")
+            raise ValueError(f"{item!r} is not from 0 to {MAX_SIGN}. Correct the sign.")
         signs.update(range(first, last + 1))
     if not signs:
-        raise ValueError("signs must name at least one sign, such as 1-502 (got none)")
+        raise ValueError("it names no sign. Write at least one, such as 1-502.")
     return tuple(sorted(signs))
 
 
@@ -64,32 +64,34 @@ def format_signs(signs: Iterable[int]) -> str:
 def expand_path(value: object, info: ValidationInfo) -> Path:
     """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
     if not isinstance(value, (str, Path)) or not str(value).strip():
-        raise ValueError(f"must be a path (got {value!r})")
+        raise ValueError(f"{value!r} is no path. Put it in quotes.")
     if not (info.context or {}).get("expand", True):
         return Path(value)
     for name in re.findall(r"\$\{?(\w+)", str(value)):
         if os.environ.get(name) == "":
-            raise ValueError(f"names the environment variable ${name}, which is empty (got {str(value)!r}; set it)")
+            raise ValueError(f"the environment variable ${name} in {str(value)!r} is empty. Set it.")
     text = os.path.expandvars(str(value))
     if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
-        raise ValueError(f"names the environment variable {missing[0]}, which is not set (got {str(value)!r}; set it)")
+        raise ValueError(f"the environment variable {missing[0]} in {str(value)!r} is not set. Set it.")
     if "\0" in text:
-        raise ValueError("must not contain a zero byte")
+        raise ValueError("it contains a zero byte. Remove it.")
     base = (info.context or {}).get("base", Path.cwd())
     try:
         return Path(os.path.normpath(base / Path(text).expanduser()))
     except RuntimeError:
-        raise ValueError(f"names a home directory that is not known here (got {str(value)!r})") from None
+        raise ValueError(f"the home directory in {str(value)!r} is not known here. Write the whole path.") from None
 
 
 def check_name(name: str) -> str:
     """Signer and split become parts of paths, so they must be plain names."""
     if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
-        raise ValueError(f"must be a plain folder name (got {name!r})")
+        raise ValueError(f"{name!r} is no folder name. Choose another name.")
     if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise ValueError(f"must not contain slashes or control characters (got {name!r})")
+        raise ValueError(f"{name!r} contains a slash or a control character. Remove it.")
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
-        raise ValueError(f"must be at most {MAX_NAME_BYTES} bytes (got {len(os.fsencode(name))})")
+        raise ValueError(
+            f"{name[:20]!r}... has {len(os.fsencode(name))} bytes, more than {MAX_NAME_BYTES}. Shorten it."
+        )
     return name
 
 
@@ -99,7 +101,7 @@ def _as_names(value: object) -> object:
     for item in items:
         if not isinstance(item, str):
             raise ValueError(
-                f'must be quoted names, such as ["01", "02"] (got {item!r}; YAML reads 01 as the number 1)'
+                f'{item!r} is no text (YAML reads 01 as the number 1). Put names in quotes, such as ["01", "02"].'
             )
     return tuple(items)
 
@@ -107,12 +109,12 @@ def _as_names(value: object) -> object:
 def unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse a list that is empty, or names something twice, case aside."""
     if not names:
-        raise ValueError("must name at least one (got none)")
+        raise ValueError("it is empty. Name at least one.")
     seen: dict[str, object] = {}
     for name in names:
         key = unicodedata.normalize("NFC", str(name)).casefold()
         if key in seen:
-            raise ValueError(f"must differ from each other, case aside (got {seen[key]!r} and {name!r})")
+            raise ValueError(f"{seen[key]!r} and {name!r} are the same, case aside. Remove or rename one.")
         seen[key] = name
     return names
 

@@ -8,14 +8,15 @@ KpsbatchError            the root; `exit_status` is what the command line exits 
 ├── SubmitError          the scheduler can't be used, or the work is submitted already
 └── InterruptedRun       a signal ended the run; what is finished is kept
 
-Every message is one line: what must be, what was got, what to do.
+Every message is one line: first what is wrong, then what to do, such as "dataset.root: /nope does not exist. Correct
+the path or mount the drive."
 """
 
 from __future__ import annotations
 
 
 class KpsbatchError(Exception):
-    """Root of all errors that a user can mend; shown as one line, without a traceback."""
+    """Root of all errors that a user can fix; shown as one line, without a traceback."""
 
     exit_status = 2
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and JSON files that are read without trusting them."""
+"""Files that appear whole or not at all, and JSON files that may be damaged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HOST = _process_space()
 
 
 def temporary_path(path: Path) -> Path:
-    """A hidden name beside `path` that tells which process on which host writes it."""
+    """A hidden name beside `path` that contains the host and the process that writes it."""
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
 
 
@@ -112,7 +112,7 @@ def sync_directory(directory: Path) -> None:
 def is_stale(entry: os.DirEntry[str]) -> bool:
     """Whether a temporary file's writer is gone: its process has ended on this host, or it is an hour old elsewhere.
 
-    On this host the clock doesn't count, which can jump.
+    On this host the age does not count, since clocks can jump.
     """
     if not (entry.name.startswith(".") and entry.name.endswith(_MARK)):
         return False

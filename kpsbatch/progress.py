@@ -67,7 +67,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
 def _lines() -> Callable[[Progress], None]:
     started = time.monotonic()
-    every = _Every(LINE_SECONDS)
+    every = _Interval(LINE_SECONDS)
 
     def show(progress: Progress) -> None:
         if every.is_due():
@@ -82,8 +82,8 @@ def _lines() -> Callable[[Progress], None]:
     return show
 
 
-class _Every:
-    """Says yes at most once in a number of seconds, the first time after that many."""
+class _Interval:
+    """`is_due` is true at most once in a number of seconds, for the first time after that many."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -140,7 +140,7 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
             if is_shown:
                 bar.stop()
     else:
-        every = _Every(LINE_SECONDS)
+        every = _Interval(LINE_SECONDS)
 
         def show(done: int, total: int) -> None:
             if every.is_due():

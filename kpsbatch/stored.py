@@ -1,4 +1,4 @@
-"""What all JSON files below `_kpsbatch/` have in common: a format number, and readers that trust nothing."""
+"""What all JSON files below `_kpsbatch/` have in common: a format number, and readers that accept damaged files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Text = Annotated[str, BeforeValidator(_escape)]
 """A text with names from a file system in it: bytes that are no UTF-8 become escapes."""
 
 
-def _or_zero(value: Any, check: Callable[[Any], int]) -> int:
+def _valid_or_zero(value: Any, check: Callable[[Any], int]) -> int:
     try:
         return check(value)
     except ValueError:
         return 0
 
 
-Count = Annotated[int, WrapValidator(_or_zero)]
-"""A number that only informs: what is none counts as 0."""
+Count = Annotated[int, WrapValidator(_valid_or_zero)]
+"""A number for information only: anything else counts as 0."""
 
 
 class Stored(BaseModel):

@@ -11,7 +11,7 @@ from kpsbatch.work.run import Summary
 
 
 def print_summary(config: Config, summary: Summary) -> None:
-    """Say what a run did, what failed and why, and where the outputs are."""
+    """Print what a run did, what failed and why, and where the outputs are."""
     done = summary.progress
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
     if summary.stored or done.videos_done:

@@ -171,7 +171,7 @@ def csl_daily(place: Path) -> None:
 def how2sign(place: Path) -> None:
     root = place / "How2Sign"
     head = ["VIDEO_ID", "VIDEO_NAME", "SENTENCE_ID", "SENTENCE_NAME", "START_REALIGNED", "END_REALIGNED", "SENTENCE"]
-    rows = {
+    rows: dict[str, list[tuple[Any, ...]]] = {
         "train": [("--7E2sU6zP4", 5, 10, 12.36, 17.56, 'And I call them "decorative" elements, because'),
                   ("--7E2sU6zP4", 5, 11, 17.2, 20.01, "So they don't")],
         "val": [("-d5dN54tH2E", 8, 0, 0.0, 2.5, "Hi!")],

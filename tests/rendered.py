@@ -13,7 +13,9 @@ from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.landmarker import Landmarker
 
 
-def keypoints_of(frames: Any, mode: str, *, mirrored: bool = False, **settings: Any) -> tuple[np.ndarray, dict]:
+def keypoints_of(
+    frames: Any, mode: str, *, mirrored: bool = False, **settings: Any
+) -> tuple[np.ndarray, dict[str, Any]]:
     """(T, 184, 4) and the summary of frames (T, H, W, 3); None stands for a frame that can't be read."""
     landmarks = LandmarksConfig.model_validate({"running_mode": mode, **settings})
     pictures = [None if frame is None else np.ascontiguousarray(frame) for frame in frames]

@@ -72,7 +72,7 @@ class TestExtractVideo:
 
     def test_too_many_bad_frames(self, video):
         """Too many bad frames are an error that names the first."""
-        with pytest.raises(DatasetError, match=r"1 of 3 are; the first: 1\.png: an empty file"):
+        with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; the first: 1\.png: an empty file"):
             kpsbatch.extract_video(video)
 
     def test_missing(self, tmp_path):
@@ -83,9 +83,9 @@ class TestExtractVideo:
     @pytest.mark.parametrize(
         ("settings", "says"),
         [
-            ({"runing_mode": "video"}, "landmarks.runing_mode is not a setting; did you mean 'running_mode'"),
-            ({"running_mode": "film"}, "landmarks.running_mode must be 'clip', 'image' or 'video'"),
-            ({"dtype": "int8"}, "dtype must be 'float32', 'float64' or 'float16' (got 'int8')"),
+            ({"runing_mode": "video"}, "landmarks.runing_mode is not a setting. Did you mean 'running_mode'"),
+            ({"running_mode": "film"}, "running_mode: 'film' is not valid. Choose 'clip', 'image' or 'video'"),
+            ({"dtype": "int8"}, "dtype: 'int8' is not valid. Choose 'float32', 'float64' or 'float16'."),
         ],
     )
     def test_bad_settings(self, video, settings, says):

@@ -392,9 +392,9 @@ class TestRefused:
             (b"Rar!\x1a\x07", "is RAR; unpack it"),
             (b"hsqs", "is SquashFS; mount it"),
             (b"PK\7\x08", "is a split zip; join its parts first"),
-            (b"hello", "is none of them"),
-            (b"", "is none of them"),
-            (b"PK\3\4" + bytes(600), "has no directory at its end; copy it again, or join its parts"),
+            (b"hello", "neither a folder nor a zip or tar archive"),
+            (b"", "neither a folder nor a zip or tar archive"),
+            (b"PK\3\4" + bytes(600), "has no directory at its end. Copy it again, or join its parts"),
         ],
     )
     def test_kind(self, tmp_path, start, says):
@@ -410,7 +410,7 @@ class TestRefused:
         """An archive with a password is refused, not tried."""
         (tmp_path / "f.jpg").write_bytes(b"x")
         subprocess.run(["zip", "-q", "-P", "secret", "d.zip", "f.jpg"], cwd=tmp_path, check=True)
-        with pytest.raises(DatasetError, match=r"must not be encrypted: .*'f\.jpg'; unpack it"):
+        with pytest.raises(DatasetError, match=r"is encrypted: .*'f\.jpg'. Unpack it"):
             open_archive_folders(tmp_path / "d.zip", tmp_path / "index")
 
     @needs_zip
@@ -419,7 +419,7 @@ class TestRefused:
         files = {f"{number}.jpg": os.urandom(40_000) for number in range(6)}
         write_tree(tmp_path, files)
         subprocess.run(["zip", "-q", "-s", "64k", "d.zip", *files], cwd=tmp_path, check=True)
-        with pytest.raises(DatasetError, match="split into several files; join them first"):
+        with pytest.raises(DatasetError, match=r"split into several files\. Join them first"):
             open_archive_folders(tmp_path / "d.zip", tmp_path / "index")
         subprocess.run(["zip", "-q", "-s", "0", "d.zip", "--out", "whole.zip"], cwd=tmp_path, check=True)
         assert contents(tmp_path / "whole.zip", tmp_path / "index") == files
@@ -467,7 +467,7 @@ class TestIndex:
         self.write(tmp_path / "d.zip", b"x")
         folders = open_archive_folders(tmp_path / "d.zip", tmp_path / "i")
         self.write(tmp_path / "d.zip", b"another")
-        with pytest.raises(DatasetError, match="must not change during a run"):
+        with pytest.raises(DatasetError, match="has changed during the run"):
             Archive(folders.index)
 
     def test_where_folders_are_asked_for(self, tmp_path):

@@ -29,9 +29,9 @@ Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def networks_are_there() -> None:
+def models_in_cache() -> None:
     """Where `make setup` has put them; not so where the bundles are older than the setup."""
-    if not networks.networks_are_there(CACHE):
+    if not networks.has_networks(CACHE):
         networks.fetch_networks(CACHE)
 
 
@@ -171,7 +171,7 @@ class TestBuild:
         """A run that lacks the models says in one line where they must be, and what to run on which machine."""
         monkeypatch.setenv("KPSBATCH_CACHE", str(tmp_path / "empty"))
         with pytest.raises(
-            ModelError, match=r"not in .*empty; run `python -m kpsbatch models` once.*login node"
+            ModelError, match=r"not in .*empty. Run `python -m kpsbatch models` once.*login node"
         ) as raised:
             bundles.find_bundles()
         assert "\n" not in str(raised.value)
@@ -195,7 +195,7 @@ class TestBuild:
     def test_export_to_a_file_is_an_error(self, tmp_path: Path) -> None:
         """A destination that can't be a folder is named."""
         (tmp_path / "file").touch()
-        with pytest.raises(ModelError, match=r"file must be a folder"):
+        with pytest.raises(ModelError, match=r"file can't be written"):
             bundles.export_bundles(tmp_path / "file")
 
 
@@ -232,10 +232,10 @@ class TestCache:
         """A file that changed since it was found is not handed to MediaPipe."""
         path = tmp_path / "hand_landmarker.task"
         bundle = bundles.Bundle("hand", path, built["hand"].sha256)
-        with pytest.raises(ModelError, match=r"must be readable \(got No such file.*models --rebuild"):
+        with pytest.raises(ModelError, match=r"can't be read: No such file.*models --rebuild"):
             bundle.read()
         path.write_bytes(b"else")
-        with pytest.raises(ModelError, match=rf"{bundle.sha256} \(got .*models --rebuild") as raised:
+        with pytest.raises(ModelError, match=rf"not {bundle.sha256}. .*models --rebuild") as raised:
             bundle.read()
         assert str(path) in str(raised.value)
 
@@ -302,7 +302,7 @@ class TestObtain:
         """A wheel that was brought by hand is enough, and the networks are kept for the next build."""
         found = bundles.obtain_bundles(wheel=wheel)
         assert {part: bundle.sha256 for part, bundle in found.items()} == bundles.EXPECTED_SHA256
-        assert networks.networks_are_there(empty)
+        assert networks.has_networks(empty)
         assert sum(path.is_file() for path in empty.rglob("*")) == len(networks.NETWORK_SHA256) + len(bundles.PARTS)
 
     def test_from_another_machine(self, empty: Path, built: dict[str, bundles.Bundle]) -> None:
@@ -313,9 +313,7 @@ class TestObtain:
 
     def test_without_an_index(self, empty: Path) -> None:
         """Where no installer reaches an index, one line says why, and every other way."""
-        with pytest.raises(
-            ModelError, match=r"can't be had here \(got: .*--wheel FILE.*--export DIR.*--from DIR"
-        ) as raised:
+        with pytest.raises(ModelError, match=r"can't be had here: .*--wheel FILE.*--export DIR.*--from DIR") as raised:
             bundles.obtain_bundles()
         assert "\n" not in str(raised.value)
         assert not empty.exists()
@@ -323,7 +321,7 @@ class TestObtain:
     @pytest.mark.parametrize(
         ("damage", "problem"),
         [
-            ("other bytes", "must have SHA-256"),
+            ("other bytes", "is another network: its SHA-256"),
             ("no network", "no item named"),
             ("no zip", "not a zip"),
             ("none", "No such"),
@@ -347,7 +345,7 @@ class TestObtain:
         """Bundles of another machine that are not the built ones are refused."""
         folder = Path(shutil.copytree(built["pose"].path.parent, tmp_path / "theirs"))
         (folder / "pose_landmarker.task").write_bytes(b"other")
-        with pytest.raises(ModelError, match=r"theirs.*pose_landmarker\.task must have SHA-256.*models --export"):
+        with pytest.raises(ModelError, match=r"theirs.*pose_landmarker\.task is wrong: its SHA-256.*models --export"):
             bundles.obtain_bundles(copy_from=folder)
         assert not empty.exists()
 
@@ -370,7 +368,7 @@ class TestUnwritableCache:
         """Somebody else can't make this user load models by laying a link in the temporary folder."""
         (tmp_path / "trap").mkdir()
         (tmp_path / f"kpsbatch-{os.getuid()}").symlink_to(tmp_path / "trap")
-        with pytest.raises(ModelError, match=r"must be a folder of this user.*KPSBATCH_CACHE"):
+        with pytest.raises(ModelError, match=r"is a folder of another user.*KPSBATCH_CACHE"):
             bundles.find_bundles()
 
     def test_nowhere_to_write(self, tmp_path: Path) -> None:
@@ -422,5 +420,5 @@ class TestOwnModels:
     def test_missing_file_is_an_error(self, folder: Path) -> None:
         """All three files must be there."""
         (folder / "pose_landmarker.task").unlink()
-        with pytest.raises(ModelError, match=r"pose_landmarker\.task must be .* No such file"):
+        with pytest.raises(ModelError, match=r"pose_landmarker\.task is no .* No such file"):
             bundles.find_bundles(folder)

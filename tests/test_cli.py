@@ -210,7 +210,7 @@ class TestScan:
         monkeypatch.chdir(config.parent)
         status, out, error = call(capsys, "scan", config, "--set", f"dataset.root={root}")
         assert (status, out) == (2, "")
-        assert re.fullmatch(r"kpsbatch: dataset\.root must be .*\n", error)
+        assert re.fullmatch(r"kpsbatch: dataset\.root: .* (does not exist|can't be listed: .*)\. .*\n", error)
 
     def test_no_video(self, config, capsys):
         """No video at all is one line: what was tried and what is there."""
@@ -256,7 +256,7 @@ class TestErrors:
         command = ("run", config, "--signs", "9-3")
         plain, debug = kpsbatch(*command), kpsbatch(*command, "--debug")
         assert plain.returncode == 2
-        assert plain.stderr == "kpsbatch: --signs: a range of signs must run upwards (got '9-3'; did you mean 3-9?)\n"
+        assert plain.stderr == "kpsbatch: --signs: the range '9-3' runs downwards. Did you mean 3-9?\n"
         assert debug.returncode != 0
         assert "Traceback" in debug.stderr
         assert "ConfigError: --signs" in debug.stderr

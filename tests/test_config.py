@@ -68,24 +68,24 @@ class TestSigns:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            (1_000_000_000_000, "like 1-502"),
-            ("0-100000", "from 0 to 99999 (got '0-100000')"),
-            (100_000, "from 0 to 99999 (got 100000)"),
-            ("9-3", "did you mean 3-9?"),
-            ("one", "like 1-502"),
-            ("1-", "like 1-502"),
-            ("-1", "like 1-502"),
-            (-1, "like 1-502"),
-            (1.5, "like 1-502"),
-            (True, "like 1-502"),
-            ([True], "like 1-502"),
-            ([1.0], "like 1-502"),
-            ([[1, 2]], "like 1-502"),
-            (None, "like 1-502"),
-            ({"a": 1}, "like 1-502"),
+            (1_000_000_000_000, "Write 1-502"),
+            ("0-100000", "'0-100000' is not from 0 to 99999"),
+            (100_000, "100000 is not from 0 to 99999"),
+            ("9-3", "Did you mean 3-9?"),
+            ("one", "Write 1-502"),
+            ("1-", "Write 1-502"),
+            ("-1", "Write 1-502"),
+            (-1, "Write 1-502"),
+            (1.5, "Write 1-502"),
+            (True, "Write 1-502"),
+            ([True], "Write 1-502"),
+            ([1.0], "Write 1-502"),
+            ([[1, 2]], "Write 1-502"),
+            (None, "Write 1-502"),
+            ({"a": 1}, "Write 1-502"),
             ("", "at least one"),
             ([], "at least one"),
-            ("٣", "like 1-502"),
+            ("٣", "Write 1-502"),
         ],
     )
     def test_bad(self, text, says):
@@ -122,17 +122,21 @@ class TestPaths:
 
     def test_unset_variable(self, config):
         """A variable that is not set is named."""
-        assert "$NOT_SET_AT_ALL, which is not set" in complaint(config, "dataset.root=$NOT_SET_AT_ALL/x")
+        assert "the environment variable $NOT_SET_AT_ALL in '$NOT_SET_AT_ALL/x' is not set. Set it." in complaint(
+            config, "dataset.root=$NOT_SET_AT_ALL/x"
+        )
 
     def test_unknown_home(self, config):
         """The home of a user that is not known is refused."""
-        assert "dataset.root: names a home directory" in complaint(config, "dataset.root=~no-such-user/x")
+        assert "dataset.root: the home directory in '~no-such-user/x' is not known here." in complaint(
+            config, "dataset.root=~no-such-user/x"
+        )
 
     @pytest.mark.parametrize("root", [".", "data", "data/../data"])
     def test_output_over_the_dataset(self, config, root):
         """Outputs never go into the dataset's own folder or above it."""
         rewrite(config, output={"root": root})
-        assert "output.root must not be the dataset's own folder" in complaint(config)
+        assert "is the dataset's own folder or above it. Choose another folder." in complaint(config)
 
 
 class TestOverrides:
@@ -158,29 +162,31 @@ class TestOverrides:
     @pytest.mark.parametrize("text", ["run.workers", "=3", "run.=3", ".workers=3"])
     def test_bad_form(self, config, text):
         """What is not KEY=VALUE is refused with an example."""
-        assert f"--set must be like landmarks.running_mode=video (got {text!r})" in complaint(config, text)
+        assert f"--set {text!r} has no key or no value. Write it like landmarks.running_mode=video." in complaint(
+            config, text
+        )
 
     def test_below_a_value(self, config):
         """A key below something that is no section is refused."""
-        assert "--set dataset.root.x: root must be a section" in complaint(config, "dataset.root.x=1")
+        assert "--set dataset.root.x: root is no section" in complaint(config, "dataset.root.x=1")
 
     def test_bad_yaml(self, config):
         """A value that is not YAML is refused."""
-        assert "--set run.workers: the value must be YAML (got '[1'" in complaint(config, "run.workers=[1")
+        assert "--set run.workers: '[1' is not valid YAML" in complaint(config, "run.workers=[1")
 
 
 class TestUnknownKeys:
     @pytest.mark.parametrize(
         ("override", "says"),
         [
-            ("landmarks.runing_mode=video", "landmarks.runing_mode is not a setting; did you mean 'running_mode'?"),
-            ("landmark.running_mode=video", "landmark is not a setting; did you mean 'landmarks'?"),
-            ("run.worker=2", "run.worker is not a setting; did you mean 'workers'?"),
+            ("landmarks.runing_mode=video", "landmarks.runing_mode is not a setting. Did you mean 'running_mode'?"),
+            ("landmark.running_mode=video", "landmark is not a setting. Did you mean 'landmarks'?"),
+            ("run.worker=2", "run.worker is not a setting. Did you mean 'workers'?"),
             (
                 "landmarks.confidence.pose_detect=1",
-                "landmarks.confidence.pose_detect is not a setting; did you mean 'pose_detection'?",
+                "landmarks.confidence.pose_detect is not a setting. Did you mean 'pose_detection'?",
             ),
-            ("run.zzz=1", "run.zzz is not a setting; valid here: workers, chunk_size, "),
+            ("run.zzz=1", "run.zzz is not a setting. Choose among workers, chunk_size, "),
         ],
     )
     def test_nearest_is_named(self, config, override, says):
@@ -191,7 +197,16 @@ class TestUnknownKeys:
         """`datset:` is called a typo, not a missing `dataset`."""
         tree = {"datset": MINIMAL["dataset"], "output": MINIMAL["output"]}
         config.write_text(yaml.safe_dump(tree), encoding="utf-8")
-        assert "datset is not a setting; did you mean 'dataset'?" in complaint(config)
+        assert "datset is not a setting. Did you mean 'dataset'?" in complaint(config)
+
+
+def test_all_mistakes_at_once(config):
+    """Every mistake of a config is told in one line, those of --set with its name."""
+    rewrite(config, landmarks={"runing_mode": "video"}, run={"workers": "many", "chunk_size": 0})
+    text = complaint(config, "landmarks.parts=[ears]")
+    assert "4 mistakes. (1) landmarks.runing_mode is not a setting. Did you mean 'running_mode'? (2) " in text
+    for part in ("run.workers: 'many' is not valid", "run.chunk_size: '0' is not valid", "landmarks.parts.0: 'ears'"):
+        assert text.count(part) == 1
 
 
 BAD_VALUES = [
@@ -201,27 +216,27 @@ BAD_VALUES = [
     ("run.video_timeout=-1", "run.video_timeout: "),
     ("run.video_timeout=.nan", "run.video_timeout: "),
     ("run.max_bad_frames=2", "run.max_bad_frames: "),
-    ("dataset.signs=100000", "signs must be from 0"),
-    ("dataset.signs=9-3", "did you mean 3-9?"),
-    ("dataset.signs=", "signs must be like"),
+    ("dataset.signs=100000", "dataset.signs: 100000 is not from 0 to 99999"),
+    ("dataset.signs=9-3", "Did you mean 3-9?"),
+    ("dataset.signs=", "is no list of signs. Write 1-502"),
     ("dataset.signers=01", "YAML reads 01 as the number 1"),
-    ("dataset.signers=[]", "must name at least one"),
-    ("dataset.signers=['01', '01']", "must differ from each other"),
-    ("dataset.signers=['a/b']", "must not contain slashes"),
-    ("dataset.signers=['..']", "must be a plain folder name"),
-    ("dataset.layout=x", "must contain {sign}"),
-    ("dataset.layout={sign:x}", "takes {sign} or a width"),
-    ("dataset.layout={word}/{sign}", "knows only {signer}, {split}, {sign} and {video}"),
-    ("dataset.layout={sign", "must be a template"),
+    ("dataset.signers=[]", "dataset.signers: it is empty. Name at least one."),
+    ("dataset.signers=['01', '01']", "'01' and '01' are the same, case aside"),
+    ("dataset.signers=['a/b']", "'a/b' contains a slash"),
+    ("dataset.signers=['..']", "is no folder name"),
+    ("dataset.layout=x", "'x' has no {sign}. Add it"),
+    ("dataset.layout={sign:x}", "Write {sign}, or a width"),
+    ("dataset.layout={word}/{sign}", "{word} is no field. Use {signer}, {split}, {sign} and {video}."),
+    ("dataset.layout={sign", "it is no template"),
     ("dataset.layout=../{sign}", "without '..'"),
-    ("dataset.layout={split}/{sign}", "layout must contain {signer} when there are several"),
-    ("dataset.root=3", "dataset.root: must be a path (got 3)"),
-    ("landmarks=3", "landmarks must be a section of settings (got '3')"),
-    ("landmarks.running_mode=film", "must be 'clip', 'image' or 'video' (got 'film')"),
-    ("landmarks.parts=[pose, ears]", "must be 'pose', 'face' or 'hands' (got 'ears')"),
+    ("dataset.layout={split}/{sign}", "has no {signer}, but there are several"),
+    ("dataset.root=3", "dataset.root: 3 is no path"),
+    ("landmarks=3", "landmarks holds '3' and no settings"),
+    ("landmarks.running_mode=film", "'film' is not valid. Choose 'clip', 'image' or 'video'"),
+    ("landmarks.parts=[pose, ears]", "'ears' is not valid. Choose 'pose', 'face' or 'hands'."),
     ("landmarks.confidence.hand_presence=1.1", "landmarks.confidence.hand_presence: "),
     ("landmarks.recover_hands=perhaps", "landmarks.recover_hands: "),
-    ("output.dtype=int8", "must be 'float32', 'float64' or 'float16' (got 'int8')"),
+    ("output.dtype=int8", "'int8' is not valid. Choose 'float32', 'float64' or 'float16'."),
 ]
 
 
@@ -241,16 +256,16 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            (b"", "config must hold sections such as dataset and output"),
+            (b"", "and no sections. Add the sections dataset and output."),
             (b"- 1\n- 2\n", "holds a list"),
             (b"just words", "holds 'just words'"),
-            (b"a: [1, 2", "config must be YAML"),
-            (b"a:\tb: c", "config must be YAML"),
-            (b"a: !!python/object:os.system x", "config must be YAML"),
-            (b"\xff\xfe\x00", "config must be a readable YAML file"),
-            (b"[" * 5000, "config must be YAML"),
-            (b"output: {root: out}", "dataset must be set"),
-            (b"dataset: 3", "dataset must be a section of settings (got '3')"),
+            (b"a: [1, 2", "is not valid YAML"),
+            (b"a:\tb: c", "is not valid YAML"),
+            (b"a: !!python/object:os.system x", "is not valid YAML"),
+            (b"\xff\xfe\x00", "can't be read"),
+            (b"[" * 5000, "is not valid YAML"),
+            (b"output: {root: out}", "dataset is not set. Add it."),
+            (b"dataset: 3", "dataset holds '3' and no settings"),
             (b"3: 4", "3: "),
         ],
     )
@@ -263,11 +278,15 @@ class TestFile:
 
     def test_missing(self, tmp_path):
         """A config that is not there is named, with a way to get one."""
-        assert re.search(r"no\.yaml does not exist \(try: .*demo", complaint(tmp_path / "no.yaml"))
+        assert re.search(r"no\.yaml does not exist\. Correct the path, .*demo", complaint(tmp_path / "no.yaml"))
+
+    def test_misspelt_file(self, config):
+        """Where a config of a similar name is in the same folder, it is named."""
+        assert complaint(config.with_name("confg.yaml")).endswith(f"Did you mean {config}?")
 
     def test_directory(self, tmp_path):
         """A directory is no config."""
-        assert "config must be a readable YAML file" in complaint(tmp_path)
+        assert "can't be read" in complaint(tmp_path)
 
     def test_round_trip(self, config):
         """What dump_config writes loads to the same settings."""
@@ -329,7 +348,9 @@ class TestCommandLine:
             [sys.executable, "-m", "kpsbatch", "scan", str(path)], cwd=REPOSITORY, capture_output=True, text=True
         )
         assert done.returncode == 2
-        assert re.fullmatch(r"kpsbatch: config must .*\n", done.stderr)
+        assert re.fullmatch(
+            r"kpsbatch: .*\.yaml (does not exist|holds nothing|is not valid YAML|can't be read).*\n", done.stderr
+        )
 
 
 def test_a_key_that_is_there_twice(tmp_path):
@@ -345,5 +366,5 @@ def test_an_empty_environment_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("NOTHING", "")
     path = tmp_path / "c.yaml"
     path.write_text('dataset: {root: "${NOTHING}", signers: ["01"], signs: 1}\noutput: {root: out}\n')
-    with pytest.raises(ConfigError, match=r"environment variable \$NOTHING, which is empty"):
+    with pytest.raises(ConfigError, match=r"environment variable \$NOTHING in '.*' is empty"):
         load_config(path)

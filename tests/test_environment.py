@@ -77,15 +77,15 @@ def test_some_tasks_again(environment, shard):
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({}, "must run in a task of a job array"),
-        ({"LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0"}, "must run in a task of a job array"),
-        ({"SGE_TASK_ID": "undefined"}, "must run in a task of a job array"),
-        ({"_CONDOR_JOB_AD": "/nope"}, "must run in a task of a job array"),
-        ({"PBS_ARRAY_INDEX": "3"}, "set KPSBATCH_SHARDS"),
-        ({"JOB_COMPLETION_INDEX": "3", "KPSBATCH_SHARDS": "many"}, "set KPSBATCH_SHARDS"),
+        ({}, "this is no task of a job array"),
+        ({"LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0"}, "this is no task of a job array"),
+        ({"SGE_TASK_ID": "undefined"}, "this is no task of a job array"),
+        ({"_CONDOR_JOB_AD": "/nope"}, "this is no task of a job array"),
+        ({"PBS_ARRAY_INDEX": "3"}, "[Ss]et KPSBATCH_SHARDS"),
+        ({"JOB_COMPLETION_INDEX": "3", "KPSBATCH_SHARDS": "many"}, "[Ss]et KPSBATCH_SHARDS"),
         ({"PBS_ARRAY_INDEX": "50", "KPSBATCH_SHARDS": "50"}, "set KPSBATCH_SHARDS .* KPSBATCH_FIRST"),
-        (slurm(7, 3, 7, count=2), "set KPSBATCH_SHARDS"),
-        (slurm(3, 3, 9, 3, count=2), "set KPSBATCH_SHARDS"),
+        (slurm(7, 3, 7, count=2), "[Ss]et KPSBATCH_SHARDS"),
+        (slurm(3, 3, 9, 3, count=2), "[Ss]et KPSBATCH_SHARDS"),
     ],
 )
 def test_no_shard(environment, said):

@@ -108,7 +108,7 @@ def test_never_overwrites(tmp_path):
     guessed = guess(tmp_path / "d", tmp_path / "index")
     for there in ("c.yaml", "c-videos.csv"):
         (tmp_path / there).write_text("mine")
-        with pytest.raises(ConfigError, match="is there already"):
+        with pytest.raises(ConfigError, match="exists already"):
             write_config(guessed, tmp_path / "c.yaml")
         assert (tmp_path / there).read_text() == "mine"
         (tmp_path / there).unlink()
@@ -127,7 +127,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     """The command writes the config, says what it found and is unsure of, and what to type next."""
     TREES["WLASL"](tmp_path)
     monkeypatch.chdir(tmp_path)
-    for status, said in ((0, "found: 3 videos of 4 rows"), (2, "kpsbatch: wlasl.yaml is there already")):
+    for status, said in ((0, "found: 3 videos of 4 rows"), (2, "kpsbatch: wlasl.yaml exists already")):
         with pytest.raises(SystemExit) as ended:
             main(["init", "WLASL", "--config", "wlasl.yaml", "-q"])
         assert ended.value.code == status

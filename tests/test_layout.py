@@ -195,7 +195,7 @@ class TestListing:
 class TestWhatToSay:
     def test_missing_root(self, dataset):
         """A missing root is named, with the setting."""
-        with pytest.raises(DatasetError, match=r"dataset\.root must be .*a root \(1\) does not exist"):
+        with pytest.raises(DatasetError, match=r"dataset\.root: .*a root \(1\) does not exist"):
             check_root(dataset)
 
     def test_root_is_a_file(self, dataset):

@@ -85,7 +85,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         try: import_mediapipe()
         except ModelError as error: print(error)
     """
-    assert python(code, tmp_path) == "mediapipe 1.2.3 must be importable (got: broken here); run `make setup`\n"
+    assert python(code, tmp_path) == "mediapipe 1.2.3 can't be imported: broken here. Run `make setup`.\n"
 
 
 def test_undefined_functions() -> None:

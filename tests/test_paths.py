@@ -145,7 +145,7 @@ def test_layouts(dataset, tmp_path, layout):
     """So is a layout that leads out of the dataset."""
     status, _, error = run(tmp_path / "config.yaml", "--set", f"dataset.layout={layout}")
     assert status == 2
-    assert "must be relative to dataset.root, without '..'" in error
+    assert "is not a path below dataset.root. Write it without '..'" in error
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_links_out_of_the_outputs(dataset, tmp_path, place, there):
     assert error.startswith("kpsbatch: ")
     assert error.count("\n") == 1
     if not place.endswith(".lock"):
-        assert f"everything below output.root must lie in it: {link} is a link to {outside};" in error
+        assert f"output.root: {link} is a link to {outside}, outside of it." in error
     assert outside.exists() == (there and not place.endswith(".lock"))
     assert below(outside) == set()
 

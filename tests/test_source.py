@@ -141,10 +141,10 @@ class TestVideosThatTheLayoutNames:
     @pytest.mark.parametrize(
         ("layout", "says"),
         [
-            ("{video}/{sign}", "must hold {video} once, in the last part"),
-            ("{sign}{video}", "something between its fields"),
-            ("{video}.mp4", "must contain {sign}"),
-            ("{sign}_{video}.mp4", "signers must state one name, such as [unknown]"),
+            ("{video}/{sign}", "is not once in the last part"),
+            ("{sign}{video}", "fields without anything between them"),
+            ("{video}.mp4", "has no {sign}"),
+            ("{sign}_{video}.mp4", "signers: [unknown]"),
         ],
     )
     def test_refused(self, tmp_path, layout, says):
@@ -355,12 +355,12 @@ class TestArchives:
         open_source(config(path), tree.parent / "deep" / "index")
         assert [file.suffix for file in (tree.parent / "deep" / "index").iterdir()] == [".index"]
         (tree.parent / "file").touch()
-        with pytest.raises(OutputError, match="the index of an archive must be kept"):
+        with pytest.raises(OutputError, match="the index of the archive can't be written"):
             open_source(config(path), tree.parent / "file" / "index")
 
     def test_missing_root(self, tmp_path):
         """A root that is not there is told as before."""
-        with pytest.raises(DatasetError, match=r"dataset\.root must be .* does not exist"):
+        with pytest.raises(DatasetError, match=r"dataset\.root: .* does not exist"):
             opened(tmp_path / "nowhere")
 
     @pytest.mark.skipif(not SHARED.is_dir(), reason="the real KArSL videos are not here")

@@ -228,10 +228,10 @@ class TestStore:
     @pytest.mark.parametrize(
         ("number", "remedy"),
         [
-            (errno.ENOSPC, "free space"),
+            (errno.ENOSPC, "Free space"),
             (errno.EDQUOT, "quota"),
-            (errno.EACCES, "make it writable"),
-            (errno.EIO, "mend"),
+            (errno.EACCES, "Make it writable"),
+            (errno.EIO, "Correct that"),
         ],
     )
     def test_errors_have_a_remedy(self, outputs, monkeypatch, number, remedy):
@@ -244,7 +244,7 @@ class TestStore:
         with pytest.raises(OutputError) as caught:
             outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
         text = str(caught.value)
-        assert text.startswith(f"the output folder must be writable: {outputs.root}: {os.strerror(number)}; ")
+        assert text.startswith(f"output.root: {outputs.root} can't be written: {os.strerror(number)}. ")
         assert remedy in text
         assert "\n" not in text
         assert files(outputs) == set()
@@ -331,8 +331,8 @@ class TestForeign:
         with pytest.raises(OutputError) as caught:
             outputs.refuse_foreign(states)
         assert str(caught.value) == (
-            f"outputs must come from one set of settings: 01-train/0007.npz in {outputs.root} was made with others: "
-            "landmarks.running_mode is 'video' there, 'image' here; choose another output.root, or --overwrite"
+            f"{outputs.root}: 01-train/0007.npz was made with other settings: "
+            "landmarks.running_mode is 'video' there, 'image' here. Choose another output.root, or --overwrite."
         )
 
     def test_no_record(self, outputs):
@@ -360,7 +360,7 @@ class TestRoot:
     def test_file_in_the_way(self, tmp_path):
         """A file where the output folder should be is refused."""
         (tmp_path / "out").touch()
-        with pytest.raises(OutputError, match=r"the output folder must be writable: .*out"):
+        with pytest.raises(OutputError, match=r"out can't be written"):
             Outputs(tmp_path / "out", IMAGE).prepare()
 
     def test_file_in_the_way_of_a_unit(self, outputs):
@@ -368,7 +368,7 @@ class TestRoot:
         (outputs.root / "01-train").touch()
         with pytest.raises(OutputError, match="Not a directory"):
             outputs.states([UNIT])
-        with pytest.raises(OutputError, match="the output folder must be writable"):
+        with pytest.raises(OutputError, match="can't be written"):
             outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
 
     def test_settings_are_noted(self, outputs):

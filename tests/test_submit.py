@@ -319,7 +319,7 @@ class TestSubmission:
         """SLURM expands some characters in the names of logs, so they are refused."""
         done = kpsbatch("submit", project, "--set", f"output.root={json.dumps(str(project.parent / name))}")
         assert done.returncode == 2
-        assert "output.root must not contain" in done.stderr
+        assert "which SLURM expands. Choose another folder." in done.stderr
 
 
 class TestLocal:
@@ -562,7 +562,7 @@ class TestSlurmConfig:
             ("extra={cpus_per_task: 3}", "slurm.cpus_per_task"),
             ("extra={--partition: x}", "slurm.partition"),
             ("extra={p: x}", "long names"),
-            ("extra={comment: [1]}", "must be text"),
+            ("extra={comment: [1]}", "is no text"),
             ("mem=16", "16G or 4000M"),
             ("partition=''", "one line of text"),
             ("foo=1", "valid here: time, cpus_per_task"),

@@ -1,4 +1,4 @@
-"""The interpreter of a task: this one, or one in an Apptainer image that sees what the task needs."""
+"""The interpreter of a task: this one, or one in an Apptainer image, with the paths that the task needs mounted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kpsbatch.config import Config
 
 
 def interpreter(config: Config, apptainer: str = "") -> str:
-    """Shell words that start Python; in a container it sees the dataset, the outputs and the models.
+    """Shell words that start Python; in a container with the dataset, the outputs and the models mounted.
 
     Args:
         config: The config.
@@ -38,7 +38,7 @@ def package_parent() -> str:
 
 
 def _mount(path: Path, read_only: bool) -> str:
-    """A path at its own place in a container, as a line of CSV, which is how Apptainer reads it."""
+    """The value of Apptainer's --mount (a line of CSV) that shows a path at the same place in the container."""
     line = io.StringIO()
     fields = ["type=bind", f"source={path}", f"destination={path}", *(["ro"] if read_only else [])]
     csv.writer(line, lineterminator="").writerow(fields)

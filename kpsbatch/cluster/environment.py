@@ -1,4 +1,4 @@
-"""Which shard a process is, as the batch system that started it says in environment variables."""
+"""Which shard this process does, read from the environment variables of the batch system that started it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SHARD, SHARDS, FIRST = "KPSBATCH_SHARD", "KPSBATCH_SHARDS", "KPSBATCH_FIRST"
 
 @dataclass(frozen=True)
 class ArrayVariables:
-    """The variables in which a batch system tells a task of a job array its place.
+    """The environment variables by which a batch system numbers the tasks of a job array.
 
     Attributes:
         system: The batch system.
         index: The task's index.
-        first, last, step: The range of the indexes; "" where the system does not tell it.
-        count: The number of tasks; "" where the system does not tell it.
-        lowest: The index of the first task where neither `first` nor KPSBATCH_FIRST tells it.
+        first, last, step: The range of the indexes; "" where the system sets no such variable.
+        count: The number of tasks; "" where the system sets no such variable.
+        lowest: The index of the first task where neither `first` nor KPSBATCH_FIRST is set.
     """
 
     system: str
@@ -65,8 +65,8 @@ SYSTEMS = (
 def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """The shard (from 0) that this process is, and the number of shards.
 
-    The index is the batch system's. So is the number of shards, unless KPSBATCH_SHARDS tells it, which it must where
-    the system does not (PBS, Torque, Kubernetes). With KPSBATCH_SHARDS some tasks of an array can be run again alone;
+    The index comes from the batch system. So does the number of shards, unless KPSBATCH_SHARDS is set, which is needed
+    where the system has no such variable (PBS, Torque, Kubernetes). With it some tasks of an array can be run again;
     indexes then count from KPSBATCH_FIRST, which is 1 for LSF and Grid Engine and else 0 unless it is set.
 
     Raises:
@@ -78,8 +78,8 @@ def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[i
         if index is not None and not (system.system == "LSF" and index == 0):  # 0: a job that is no array
             return _place(system, index, variables)
     raise ConfigError(
-        f"--shard auto must run in a task of a job array (no variable of a batch system says so); give I/N, or set "
-        f"{SHARD} and {SHARDS}"
+        "--shard auto: this is no task of a job array: no variable of a batch system is set. Give I/N, or set "
+        f"{SHARD} and {SHARDS}."
     )
 
 
@@ -97,19 +97,19 @@ def _place(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> 
     if shards is None:
         shards = count if count is not None or last is None else (last - first) // step + 1
     if shards is None:
-        raise ConfigError(f"{system.system} does not tell a task how many there are; set {SHARDS} to their number")
+        raise ConfigError(f"{system.system} sets no variable with the number of tasks. Set {SHARDS} to it.")
     number, rest = divmod(index - first, step)
     irregular = told is None and None not in (last, count) and (last or 0) - first != ((count or 0) - 1) * step
     if rest or irregular or not 0 <= number < shards:
         raise ConfigError(
-            f"{system.index} must be one of {shards} indexes from {first} on (got {index}); submit a range such as "
-            f"0-50, or set {SHARDS} to the number of all shards (and {FIRST} to the first index, if that is not 0)"
+            f"{system.index} is {index}, which is none of the {shards} indexes from {first} on. Submit a range such as "
+            f"0-50, or set {SHARDS} to the number of all shards (and {FIRST} to the first index, if that is not 0)."
         )
     return number, shards
 
 
 def _condor_attributes(environment: Mapping[str, str]) -> dict[str, str]:
-    """The numbers in the description of this job that HTCondor puts beside it; {} where there is none."""
+    """The numbers in HTCondor's description of this job; {} where there is none."""
     try:
         text = Path(environment["_CONDOR_JOB_AD"]).read_text(encoding="utf-8", errors="replace")
     except (KeyError, OSError):

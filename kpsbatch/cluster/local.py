@@ -39,10 +39,10 @@ def submit(
     Args:
         config: The config.
         plan: What to do.
-        on_start: Told the folder of the plan.
-        on_wait: Told a few times a second which shard is running.
-        on_end: Told a shard and its exit status.
-        stop: Asked for a reason to stop.
+        on_start: Called with the folder of the plan.
+        on_wait: Called a few times a second with the number of the running shard.
+        on_end: Called with the number of a shard and its exit status.
+        stop: Called for the reason to stop; "" means to go on.
 
     Returns:
         The exit status: 0, 1 when videos failed, 2 when a shard could not work at all, 3 when interrupted.
@@ -79,28 +79,28 @@ def _variables() -> list[str]:
 
 
 def _wait(job: submitit.Job[None], on_wait: Callable[[], None], stop: StopRequest) -> None:
-    """Wait for a shard's process, and stop it when asked."""
+    """Wait for a shard's process; pass on a request to stop."""
     ask_again = 0.0
     try:
         while not job.done():
             if stop() and time.monotonic() > ask_again:
-                _ask_to_stop(job)
+                _request_stop(job)
                 ask_again = time.monotonic() + 2
             on_wait()
             time.sleep(POLL_SECONDS)
     except BaseException:
         if not job.done():
-            _ask_to_stop(job)
+            _request_stop(job)
         raise
 
 
-def _ask_to_stop(job: submitit.Job[None]) -> None:
+def _request_stop(job: submitit.Job[None]) -> None:
     """Send SIGTERM to the process that submitit starts for a local job, whose ID is the job's; it passes it on."""
     os.kill(int(job.job_id), signal.SIGTERM)
 
 
 def _exit_status(config: Config, plan: Plan, number: int, job: submitit.Job[None]) -> int:
-    """How a local shard ended, from its files: submitit doesn't tell."""
+    """The exit status of a local shard, read from its files: submitit does not report it."""
     if job.paths.result_pickle.exists():
         return 0
     run = read_run(config.output.root, Origin(plan.id, number))

@@ -1,4 +1,4 @@
-"""What a batch script holds: sbatch's parameters, the shell lines around the task, the command. Nothing is asked."""
+"""What a batch script contains: sbatch's parameters, the shell lines around the task, the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH_SHELL = Path(__file__).with_name("batch.sh")
 """The shell functions around a task, which slurm/array.sh uses too."""
 
 SUBMITIT_VARIABLES = {"SUBMITIT_LOG_LEVEL": "WARNING", "SUBMITIT_PREEMPT_SIGNAL": "USR1"}
-"""For tasks: little in their logs, and no answer to USR2, which is the business of the task itself."""
+"""For tasks: submitit logs warnings only, and leaves the signal USR2 to the task."""
 
 
 def refuse_unusable(config: Config) -> None:
@@ -27,13 +27,10 @@ def refuse_unusable(config: Config) -> None:
     """
     if bad := re.search(r"[%\\]|[^\S ]", str(config.output.root)):
         raise SubmitError(
-            f"output.root must not contain {bad[0]!r} for SLURM (got {str(config.output.root)!r}); choose another"
+            f"output.root: {str(config.output.root)!r} contains {bad[0]!r}, which SLURM expands. Choose another folder."
         )
     if config.slurm.container is not None and not config.slurm.container.exists():
-        raise SubmitError(
-            f"slurm.container must be an Apptainer image: {config.slurm.container} does not exist; build it, or "
-            "fix slurm.container"
-        )
+        raise SubmitError(f"slurm.container: {config.slurm.container} does not exist. Build it, or correct the path.")
 
 
 def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> dict[str, Any]:
@@ -69,7 +66,7 @@ def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> di
 
 
 def step_command(config: Config) -> str:
-    """The shell words that start the interpreter in a step of the job, with what belongs around it."""
+    """The shell words that start the interpreter in a step of the job."""
     python = interpreter(config, apptainer='"$apptainer"')
     return f"run_task srun --ntasks=1 --cpus-per-task={config.slurm.cpus_per_task} {python}"
 

@@ -1,4 +1,4 @@
-"""SLURM: a plan handed over as job arrays, through submitit, and what the scheduler knows of an output folder."""
+"""SLURM: submits a plan as job arrays, through submitit, and lists the live jobs of an output folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
     refuse_unusable(config)
     sizes = array_sizes(len(plan.shards))
     if shutil.which("srun") is None:
-        raise SubmitError("sbatch and srun must be on the PATH (srun is not); log in to the cluster")
+        raise SubmitError("srun is not on the PATH. Log in to the cluster.")
     folder = write_plan(config, plan)
     logs = folder / "logs"
     name = job_name(config.output.root)
@@ -54,14 +54,14 @@ def submit(config: Config, plan: Plan) -> Submitted:
         tasks = [Task(str(folder), number) for number in range(len(jobs), len(jobs) + size)]
         try:
             with _outside_of_jobs():
-                accepted = _hand_over(config, logs, name, tasks, after=arrays[-1] if arrays else "")
+                accepted = _submit_array(config, logs, name, tasks, after=arrays[-1] if arrays else "")
         except (RuntimeError, OSError) as error:
             before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
             if not arrays:
                 shutil.rmtree(folder, ignore_errors=True)
-            said = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise SubmitError(
-                f"sbatch must accept the job{before}: {said}; fix the slurm section, submit again"
+                f"sbatch refused the job{before}: {reason}. Correct the slurm section, then submit again."
             ) from None
         jobs += [job.job_id for job in accepted]
         arrays.append(jobs[-1].partition("_")[0])
@@ -89,11 +89,11 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
             tasks = [Task("", task) for task in range(size)]
             after = f"<job {number}>" if number else ""
             try:
-                job = _hand_over(config, logs, name, tasks, after)[0]
+                job = _submit_array(config, logs, name, tasks, after)[0]
             except (RuntimeError, OSError) as error:
                 raise SubmitError(
-                    f"programs must be allowed to run in {tempfile.gettempdir()} for --dry-run: {error}; set TMPDIR to "
-                    "a folder where they are"
+                    f"--dry-run: no program can run in {tempfile.gettempdir()}: {error}. Set TMPDIR to a folder where "
+                    "that is allowed."
                 ) from None
             scripts.append(job.paths.submission_file.read_text(encoding="utf-8").replace(below, ""))
             shutil.rmtree(below)
@@ -101,16 +101,16 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
 
 
 def live(root: Path, known: Collection[str]) -> list[str]:
-    """Jobs for an output folder that SLURM knows: by the name that `submit` gives, or `array.sh` and a known ID.
+    """Live jobs of an output folder: by the name that `submit` gives, or `array.sh` and a known ID.
 
     Raises:
-        SubmitError: squeue is there and doesn't answer.
+        SubmitError: squeue is installed and fails.
     """
     if shutil.which("squeue") is None:
         return []
     own = job_name(root)
     jobs: dict[str, Counter[str]] = {}
-    for line in _ask("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j").splitlines():
+    for line in _run("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j").splitlines():
         job, state, name = [*line.split(maxsplit=2), "", ""][:3]
         if name.strip() == own or job in known:
             jobs.setdefault(job, Counter())[state.lower()] += 1
@@ -120,15 +120,15 @@ def live(root: Path, known: Collection[str]) -> list[str]:
     ]
 
 
-def doubts(config: Config) -> list[str]:
-    """Why the jobs of this config might wait for ever: a time or a number of cores that no node of the partition gives.
+def limit_warnings(config: Config) -> list[str]:
+    """Why the jobs of this config might wait for ever: more time or cores than the partition allows.
 
-    Asks sinfo once, where it is; no answer means no doubt.
+    Calls sinfo once, where it is installed; there are no warnings where it fails.
     """
     slurm = config.slurm
     wanted = f"--partition={slurm.partition}" if slurm.partition else ""
     try:
-        answer = _ask("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *([wanted] if wanted else []))
+        answer = _run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *([wanted] if wanted else []))
     except SubmitError:
         return []
     rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
@@ -158,20 +158,20 @@ def job_name(root: Path) -> str:
 
 
 def array_sizes(shards: int) -> list[int]:
-    """Cut a number of shards into arrays that the cluster accepts; asks scontrol once, when there are several."""
+    """Cut a number of shards into arrays that the cluster accepts; calls scontrol once, when there are several."""
     if shards < 2:
         return [1] * shards
     match = None
     if shutil.which("scontrol"):
-        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _ask("scontrol", "show", "config"), re.MULTILINE)
+        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _run("scontrol", "show", "config"), re.MULTILINE)
     most = max(1, int(match[1])) if match else 1001
     return [min(most, shards - start) for start in range(0, shards, most)]
 
 
-def _hand_over(
+def _submit_array(
     config: Config, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
 ) -> list[submitit.Job[None]]:
-    """Submit one array; raises RuntimeError with what sbatch says."""
+    """Submit one array; raises RuntimeError with the error text of sbatch."""
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(logs, python=step_command(config))
         executor.update_parameters(**parameters(config, logs, name, after))
@@ -215,20 +215,20 @@ def _minutes(limit: str) -> int | None:
         return None
 
 
-def _ask(*command: str) -> str:
-    """Run a command of SLURM and return what it says.
+def _run(*command: str) -> str:
+    """Run a command of SLURM and return its output.
 
     Raises:
-        SubmitError: It fails, or doesn't answer.
+        SubmitError: It fails, or takes too long.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
     except subprocess.TimeoutExpired:
-        said = f"nothing within {COMMAND_SECONDS} s"
+        reason = f"nothing within {COMMAND_SECONDS} s"
     except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.split()) or f"exit status {error.returncode}"
+        reason = " ".join(error.stderr.split()) or f"exit status {error.returncode}"
     except OSError as error:
-        said = str(error)
+        reason = str(error)
     else:
         return done.stdout
-    raise SubmitError(f"SLURM must answer {command[0]} (got {said}); try again later")
+    raise SubmitError(f"{command[0]} failed: {reason}. Try again later.")

@@ -1,6 +1,6 @@
 """What comes before a submission: which cluster, and that nothing works on the same outputs already.
 
-How a plan is handed over is the matter of one module for each cluster: `slurm` and `local`.
+The modules `slurm` and `local` then submit the plan, each to its cluster.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ from kpsbatch.errors import SubmitError
 from kpsbatch.store.run_state import read_runs
 
 
-def choose_cluster(asked: str | None) -> str:
-    """`slurm` or `local`: as asked, else slurm where sbatch is.
+def choose_cluster(name: str | None) -> str:
+    """`slurm` or `local`: `name` if it is given, else slurm where sbatch is installed.
 
     Raises:
-        SubmitError: Nothing was asked for and there is no sbatch.
+        SubmitError: No name was given and there is no sbatch.
     """
-    if asked is None and shutil.which("sbatch") is None:
-        raise SubmitError(
-            "sbatch must be on the PATH to submit to SLURM (it is not); log in to the cluster, or take this machine: "
-            "--cluster local"
-        )
-    return asked or "slurm"
+    if name is None and shutil.which("sbatch") is None:
+        raise SubmitError("sbatch is not on the PATH. Log in to the cluster, or take this machine: --cluster local.")
+    return name or "slurm"
 
 
 def refuse_live(root: Path, cluster: str) -> None:
-    """Refuse to submit while something works on the same output; asks squeue once, where it is.
+    """Refuse to submit while something works on the same output; calls squeue once, where it is installed.
 
     Raises:
-        SubmitError: Names the jobs or processes; or SLURM is to be used and doesn't answer.
+        SubmitError: Names the jobs or processes; or squeue fails.
     """
     runs = read_runs(root)
     live: list[str] = []
@@ -43,6 +40,5 @@ def refuse_live(root: Path, cluster: str) -> None:
     live += [f"process {run.pid}" for run in runs if not run.job and run.is_alive_here]
     if live:
         raise SubmitError(
-            f"nothing else may work on the same output: {'; '.join(live)} on {root}; wait, cancel (scancel, kill), "
-            "or --force"
+            f"{root}: {'; '.join(live)} already at work on these outputs. Wait, cancel (scancel, kill), or --force."
         )

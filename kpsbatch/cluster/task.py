@@ -13,7 +13,7 @@ from kpsbatch.work.signals import StopRequest, stop_on_signals
 
 SIGNAL_DELAY_SECONDS = 90
 SIGNAL_EARLY_SECONDS = 75
-"""SLURM may send the signal a minute early; the rest is for the interpreter's start."""
+"""SLURM may send the signal a minute early; the remaining time is for the interpreter's start."""
 
 
 class Task:
@@ -29,7 +29,7 @@ class Task:
 
 
 def signal_delay(minutes: int) -> int:
-    """Seconds before the time limit at which SLURM is asked for a signal: 90, less for limits of a few minutes."""
+    """Seconds before the time limit at which SLURM sends a signal: 90, less for limits of a few minutes."""
     return min(SIGNAL_DELAY_SECONDS, minutes * 15)
 
 
@@ -69,7 +69,7 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
     units_done = 0
     with run_progress(quiet=False) as show:
 
-        def tell(progress: Progress) -> None:
+        def count_and_show(progress: Progress) -> None:
             nonlocal units_done
             units_done = progress.units_done
             show(progress)
@@ -80,7 +80,7 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
                 shard.signs,
                 overwrite=plan.overwrite,
                 retry_failed=plan.retry_failed,
-                on_progress=tell,
+                on_progress=count_and_show,
                 stop_reason=stop,
                 origin=origin,
             )
@@ -89,8 +89,8 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
             at_limit = time.monotonic() - started > limit - signal_delay(config.slurm.time) - SIGNAL_EARLY_SECONDS
             if stop.reason == "SIGUSR2" and at_limit and not units_done and last_start and not last_start.units_done:
                 raise KpsbatchError(
-                    f"a unit must fit into slurm.time ({config.slurm.time} minutes): none was finished in two starts; "
-                    "raise slurm.time or slurm.cpus_per_task, then submit again"
+                    f"no unit was finished within slurm.time ({config.slurm.time} minutes) in two starts. "
+                    "Raise slurm.time or slurm.cpus_per_task, then submit again."
                 ) from error
             raise
     print_summary(config, summary)

@@ -18,6 +18,7 @@ def init(
     quiet: Quiet = False,
 ) -> None:
     """Look at a dataset and write a config for it; says what it is unsure of."""
+    from kpsbatch.config import load_config
     from kpsbatch.dataset.guess import guess
     from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
     from kpsbatch.dataset.source import INDEX_FOLDER
@@ -26,6 +27,7 @@ def init(
     with count_progress("members of the archive", quiet=quiet) as show:
         guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
     written = write_config(guessed, config)
+    load_config(config)  # it must be one that every other command accepts
     print(f"found: {printable(guessed.found)}")
     for note in guessed.notes:
         print(f"unsure: {printable(note)}")

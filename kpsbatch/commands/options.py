@@ -1,4 +1,4 @@
-"""How options are declared: once each, and turned into a command's parameters."""
+"""Options that several commands share, each declared once, and how they become a command's parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a function into one that Typer can read.
+    """Turn a function into one from which Typer can make a command.
 
     A parameter whose type is a dataclass is replaced by the options that are the dataclass's fields, and the function
     gets an instance of it. `--debug` is added, which `main` looks for.

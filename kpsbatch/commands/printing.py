@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def print_estimate(config: Config, found: Estimate) -> None:
-    """Say what was measured, what the dataset takes, and which settings follow."""
+    """Print what was measured, the cost of the whole dataset, and the settings that follow from it."""
     hours, minutes = divmod(found.time_minutes, 60)
     at_once = min(found.tasks, config.slurm.array_parallelism)
     print(
@@ -39,7 +39,7 @@ def print_estimate(config: Config, found: Estimate) -> None:
 
 
 def print_plan(config: Config, plan: Plan) -> None:
-    """Say how much a submission does, and what is finished or can't be done."""
+    """Print how much a submission does, and what is finished or can't be done."""
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if plan.shards:
         shards = counted(len(plan.shards), "shard")
@@ -51,7 +51,7 @@ def print_plan(config: Config, plan: Plan) -> None:
 
 
 def print_scripts(config: Config, plan: Plan) -> None:
-    """Print what sbatch would get, array by array."""
+    """Print the batch scripts, array by array."""
     from kpsbatch.cluster.slurm import batch_scripts
 
     scripts = batch_scripts(config, plan)
@@ -62,7 +62,7 @@ def print_scripts(config: Config, plan: Plan) -> None:
 
 
 def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: float) -> None:
-    """Say how a shard that ran here ended."""
+    """Print how a shard that ran here ended."""
     how = {0: "finished", 1: "finished, some videos failed", 3: "interrupted"}.get(status, "failed")
     name = f"shard {number} of {len(plan.shards)}"
     print(f"{name}: {how}, {counted(units, 'unit')}, {show_duration(seconds)}", flush=True)
@@ -122,7 +122,7 @@ def _scan_table(title: str, found: Scan, frames: bool) -> Table:
 
 
 def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
-    """Say what is wrong with which output, and what to do; `again` is the command that does what is left."""
+    """Print what is wrong with which output, and what to do; `again` is the command that does what is left."""
     for problem in verdict.problems:
         print(printable(f"{problem.place}: {problem.what}"))
     units = {problem.unit for problem in verdict.problems}

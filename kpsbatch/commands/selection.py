@@ -1,4 +1,4 @@
-"""Which config a command works on, what the command line changes in it, and which units it selects."""
+"""The config of a command, the settings changed on the command line, and the selected units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Overrides = Annotated[
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config, and what the command line changes in it."""
+    """A config, and the settings changed on the command line."""
 
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML config.")]
     overrides: Overrides = None
@@ -49,7 +49,7 @@ class ConfigFile:
         return load_config(self.config, [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())])
 
     def command(self, name: str, *options: str) -> str:
-        """Another command with the same choices, as to be typed: started in the way this one was."""
+        """The command line of another command, with the same config, settings and selection."""
         program = ["kpsbatch"] if Path(sys.argv[0]).name == "kpsbatch" else ["python", "-m", "kpsbatch"]
         return shlex.join([*program, name, str(self.config), *self._choices(), *options])
 

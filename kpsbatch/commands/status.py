@@ -11,7 +11,7 @@ from kpsbatch.commands.selection import Selection
 def status(
     selection: Selection,
     watch: Annotated[bool, flag("--watch", "-w", help="A live screen; Ctrl-C ends it.")] = False,
-    as_json: Annotated[bool, flag("--json", help="JSON for scripts (docs/status.md).")] = False,
+    as_json: Annotated[bool, flag("--json", help="JSON for scripts (docs/looking.md).")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""

@@ -49,8 +49,8 @@ def submit(
             print("would run here, one shard after another")
             return
         raise typer.Exit(_run_here(selection, config, plan, quiet))
-    for doubt in slurm.doubts(config):
-        print(f"kpsbatch: {doubt}", file=sys.stderr)
+    for warning in slurm.limit_warnings(config):
+        print(f"kpsbatch: {warning}", file=sys.stderr)
     if dry_run:
         print_scripts(config, plan)
         return

@@ -1,4 +1,4 @@
-"""The `dataset` section of the config: where the videos are, and what tells their signer, split and sign."""
+"""The `dataset` section of the config: where the videos are, and how their signer, split and sign are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BoxOrder = Literal["xywh", "xyxy", "yxyx"]
 
 
 def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
-    """Take `all` for the empty tuple: found by looking."""
+    """Read `all` as the empty tuple, which stands for all that are found."""
     return () if value in (ALL, ()) else read(value)
 
 
@@ -33,20 +33,22 @@ AllOrSigns = Annotated[tuple[int, ...], BeforeValidator(lambda v: () if v in (AL
 def _check_template(text: str) -> str:
     """A column's name, or a text with columns in braces: `raw/{NAME}.mp4`, `{path:^(P\\d+)-}`."""
     if not text.strip():
-        raise ValueError("must name a column (got nothing)")
+        raise ValueError("it is empty. Name a column.")
     if "{" not in text:
         return text
     try:
         fields = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
-        raise ValueError(f"must be a column or a template such as raw/{{NAME}}.mp4 (got {text!r}: {error})") from None
+        raise ValueError(
+            f"{text!r} is no template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
+        ) from None
     for name, pattern in fields:
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
-            raise ValueError(f"{{{name}:...}} must hold a regular expression (got {pattern!r}: {error})") from None
+            raise ValueError(f"{pattern!r} in {{{name}:...}} is no regular expression: {error}. Correct it.") from None
         if pattern and groups != 1:
-            raise ValueError(f"{{{name}:...}} must hold one group in parentheses (got {pattern!r})")
+            raise ValueError(f"{pattern!r} in {{{name}:...}} has not one group. Put what to take in parentheses.")
     return text
 
 
@@ -61,10 +63,10 @@ class Columns(Section):
         id: The key in the npz; default the file's name without suffix, made unique.
         signer, split: As in the output's path.
         sign: A number from 0 on. Without it, rows are put together in order, see `videos_per_unit`.
-        label: Any text; told in index.csv.
+        label: Any text; copied to index.csv.
         start, end: When a segment starts and ends in the file, in `unit`.
         box: Where the person is: one column with four numbers, or four columns.
-        view: The camera; told in index.csv.
+        view: The camera; copied to index.csv.
     """
 
     video: Template
@@ -110,7 +112,7 @@ class ManifestConfig(Section):
     @validate_model(mode="after")
     def _complete(self) -> ManifestConfig:
         if self.boxes is not None and not isinstance(self.columns.box, str):
-            raise ValueError("columns.box must name the column of the key when boxes is given")
+            raise ValueError("columns.box is not set, but boxes is. Name the column of the key in columns.box.")
         return self
 
 
@@ -119,9 +121,9 @@ class DatasetConfig(Section):
 
     Attributes:
         root: The folder of the dataset, or a zip or tar archive of it.
-        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not looked at with a manifest.
+        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not used with a manifest.
         manifest: A table of the videos, instead of a layout.
-        signers, splits, signs: Which ones; `all` (kept as an empty tuple) finds them by looking.
+        signers, splits, signs: Which ones; `all` (kept as an empty tuple) takes those that are found.
         videos_per_unit: Rows in a unit of a manifest without numbered signs.
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
@@ -162,21 +164,25 @@ class DatasetConfig(Section):
             fields = [(name, spec) for _, name, spec, _ in parts if name is not None]
             for name, spec in fields:
                 if name not in LAYOUT_FIELDS:
-                    raise ValueError(f"knows only {{signer}}, {{split}}, {{sign}} and {{video}} (got {{{name}}})")
+                    raise ValueError(f"{{{name}}} is no field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
                 if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
-                    raise ValueError(f"takes {{sign}} or a width such as {{sign:04d}} (got {{sign:{spec}}})")
+                    raise ValueError(
+                        f"{{sign:{spec}}} has no valid width. Write {{sign}}, or a width such as {{sign:04d}}."
+                    )
                 if name != "sign" and spec:
-                    raise ValueError(f"takes {{{name}}} without a format (got {{{name}:{spec}}})")
+                    raise ValueError(f"{{{name}:{spec}}} has a format. Write {{{name}}}.")
             sample = layout.format(signer="s", split="t", sign=1, video="v")
         except (ValueError, KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"must be a template such as {{signer}}/{{split}}/{{sign:04d}}: {error}") from None
+            raise ValueError(f"it is no template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}.") from None
         names = [name for name, _ in fields]
         if "sign" not in names:
-            raise ValueError(f"must contain {{sign}} (got {layout!r}); where a table tells the sign, set manifest")
+            raise ValueError(f"{layout!r} has no {{sign}}. Add it; where a table has the signs, set manifest.")
         if names.count("video") > 1 or "{video}" in layout.rpartition("/")[0]:
-            raise ValueError(f"must hold {{video}} once, in the last part of the path (got {layout!r})")
+            raise ValueError(f"{{video}} in {layout!r} is not once in the last part of the path. Move it there.")
         if sample.startswith("/") or ".." in sample.split("/") or "\0" in sample:
-            raise ValueError(f"must be relative to dataset.root, without '..' (got {layout!r})")
+            raise ValueError(
+                f"{layout!r} is not a path below dataset.root. Write it without '..' and without a slash at its start."
+            )
         return layout
 
     @validate_model(mode="after")
@@ -184,11 +190,13 @@ class DatasetConfig(Section):
         folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
         if len(set(folders)) < len(folders):
             twice = next(folder for folder in folders if folders.count(folder) > 1)
-            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}; rename one")
+            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}. Rename one.")
         if self.manifest is None:
             self._check_fields()
         elif self.manifest.columns.sign is None and self.signers not in ((), (ALL,)):
-            raise ValueError("signers must be all where the manifest has no column of numbered signs; leave it out")
+            raise ValueError(
+                "signers can't be chosen where the manifest has no column of numbered signs. Remove signers."
+            )
         return self
 
     def _check_fields(self) -> None:
@@ -196,16 +204,16 @@ class DatasetConfig(Section):
         looked_for = not (self.signers and self.splits and self.signs)
         touching = r"\}\{" if looked_for or "{video}" in self.layout else None
         if touching and re.search(touching, self.layout):
-            raise ValueError(f"layout must have something between its fields, such as - or _ (got {self.layout!r})")
+            raise ValueError(f"layout: {self.layout!r} has fields without anything between them. Put - or _ there.")
         for field, names in (("signer", self.signers), ("split", self.splits)):
             if len(names) == 1 or f"{{{field}}}" in self.layout:
                 continue
             if not names:
                 raise ValueError(
-                    f"{field}s must state one name, such as [unknown], when layout has no {{{field}}} "
-                    f"(got {self.layout!r})"
+                    f"layout: {self.layout!r} has no {{{field}}}, so that {field}s can't be found. Add it, or write "
+                    f"one name, such as {field}s: [unknown]."
                 )
-            raise ValueError(f"layout must contain {{{field}}} when there are several (got {self.layout!r})")
+            raise ValueError(f"layout: {self.layout!r} has no {{{field}}}, but there are several. Add it.")
         if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):
             self._compare_folders()  # two fields in one name can run into each other: 1, "11" and 11, "1"
 
@@ -216,7 +224,7 @@ class DatasetConfig(Section):
             folder = self.layout.format(signer=signer, split=split, sign=sign)
             if folder in seen:
                 raise ValueError(
-                    f"layout must give every signer, split and sign a folder of its own (got {self.layout!r}: "
-                    f"{folder!r} would belong to two); put something between its fields"
+                    f"layout: by {self.layout!r} the folder {folder!r} belongs to two units. Put something between "
+                    "its fields."
                 )
             seen.add(folder)

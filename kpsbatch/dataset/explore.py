@@ -1,4 +1,4 @@
-"""Looking around in a dataset: which videos and tables lie where, told from a sample of its folders."""
+"""Which videos and tables a dataset contains, and where, from a sample of its folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".psv", ".json", ".jsonl", ".pkl", ".pickle", 
 
 @dataclass
 class Sample:
-    """What was seen.
+    """What the sample contains.
 
     Attributes:
         videos: Paths of video files and of folders of frames, with /.

@@ -117,8 +117,8 @@ def check_folder(root: Path) -> None:
         with os.scandir(root):
             pass
     except FileNotFoundError:
-        raise DatasetError(
-            f"dataset.root must be the dataset's folder: {root} does not exist; correct dataset.root, or mount it"
-        ) from None
+        raise DatasetError(f"dataset.root: {root} does not exist. Correct the path or mount the drive.") from None
     except OSError as error:
-        raise DatasetError(f"dataset.root must be a readable folder: {root}: {error.strerror}") from None
+        raise DatasetError(
+            f"dataset.root: {root} can't be listed: {error.strerror}. Correct the path or its permissions."
+        ) from None

@@ -38,7 +38,7 @@ class Guess:
         dataset: The `dataset` section that was guessed.
         found: What it finds, in a line.
         notes: What is unsure, or left out, a line each.
-        table: The text of a table to be written beside the config, where the names alone tell no sign.
+        table: The text of a table to be written beside the config, where no name contains a sign's number.
     """
 
     dataset: dict[str, Any]
@@ -66,8 +66,8 @@ def guess(place: Path, index_folder: Path, on_progress: Callable[[int, int], Non
         found = _from_table(folders, sample, place.name)
         if found is None:
             raise ConfigError(
-                f"no column of {place} names the videos that lie below {place.parent}, such as {sample.videos[0]!r}; "
-                "put the table above the videos, or write dataset.manifest by hand"
+                f"no column of {place} names the videos that lie below {place.parent}, such as {sample.videos[0]!r}. "
+                "Put the table above the videos, or write dataset.manifest by hand."
             )
         return found
     folders = open_folders(place, index_folder, on_progress)
@@ -111,8 +111,8 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
     if videos is None:
         return None
     found = (
-        f"{len(source.signs)} signs ({source.signs[0]} to {source.signs[-1]}), {_told(source.signers, 'signer')}, "
-        f"{_told(source.splits, 'split')}"
+        f"{len(source.signs)} signs ({source.signs[0]} to {source.signs[-1]}), "
+        f"{_count_names(source.signers, 'signer')}, {_count_names(source.splits, 'split')}"
     )
     strays = (
         []
@@ -122,13 +122,13 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
     return Guess(tree, found, made.notes + strays)
 
 
-def _told(names: Sequence[str], what: str) -> str:
+def _count_names(names: Sequence[str], what: str) -> str:
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     return f"{len(names)} {what}{'s' if len(names) != 1 else ''} ({shown})"
 
 
 def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
-    """What a table below the root tells, None where it fits no video."""
+    """The guess from a table below the root; None where it fits no video."""
     rows, form, header = _first_rows(folders, name)
     columns = columns_of([(0, row) for row in rows])
     video = guess_video(rows, columns, sample) if rows else None
@@ -171,7 +171,7 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
     if source.problems:
         told = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
         notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {told}")
-    found = f"{videos} videos of {source.rows} rows, {len(units)} units, {_told(source.splits, 'split')}"
+    found = f"{videos} videos of {source.rows} rows, {len(units)} units, {_count_names(source.splits, 'split')}"
     return Guess(tree, found, notes)
 
 
@@ -221,7 +221,7 @@ def _table_bytes(folders: Folders, path: Path) -> bytes:
 
 
 def _from_names(folders: Folders, sample: Sample) -> Guess:
-    """A table of all videos, the folder of each as its label: what is left where no number tells the sign."""
+    """A table of all videos, the folder of each as its label: for a dataset whose paths contain no number of a sign."""
     videos = sample.videos if sample.whole else _all_videos(folders)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

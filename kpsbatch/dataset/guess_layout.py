@@ -25,7 +25,7 @@ class LayoutGuess(NamedTuple):
 
 
 def guess_layout(sample: Sample) -> LayoutGuess | None:
-    """The layout of a tree whose paths tell the sign; None where no number does."""
+    """The layout of a tree whose paths contain the number of the sign; None where they do not."""
     if not sample.videos:
         return None
     depths = [path.count("/") for path in sample.videos]

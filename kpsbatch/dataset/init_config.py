@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from kpsbatch.config import load_config
 from kpsbatch.dataset.guess import Guess
 from kpsbatch.errors import ConfigError
 
@@ -66,14 +65,13 @@ def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT) -> li
         files[table] = guess.table
     files[path] = config_text(Guess(dataset, guess.found, guess.notes), output_root)
     if there := next((file for file in files if file.exists()), None):
-        raise ConfigError(f"{there} is there already; choose another name, or remove it")
+        raise ConfigError(f"{there} exists already. Choose another name, or remove it.")
     try:
         for file, text in files.items():
             with file.open("x", encoding="utf-8") as opened:
                 opened.write(text)
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}; choose another folder") from None
-    load_config(path)
+        raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another folder.") from None
     return list(files)
 
 

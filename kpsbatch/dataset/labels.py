@@ -53,7 +53,7 @@ def load_labels(path: Path | str) -> dict[int, Label]:
     text = decode_table(read_bytes(path, SETTING), SETTING, path)
     rows = list(read_rows(text, guess_format(path, text), path, SETTING))
     if bad := next((f"{path}, line {line} {row}" for line, row in rows if isinstance(row, str)), None):
-        raise ConfigError(f"{SETTING} must have the same columns in every row: {bad}")
+        raise ConfigError(f"{SETTING}: {bad}. Give every row the same columns.")
     columns = _columns(columns_of(rows), path)
     labels: dict[int, Label] = {}
     lines: dict[int, int] = {}
@@ -64,12 +64,12 @@ def load_labels(path: Path | str) -> dict[int, Label]:
         label = _label(row, columns, where)
         if re.fullmatch(r"[?\s]*\?[?\s]*", label.arabic):
             raise ConfigError(
-                f'{SETTING} lost its Arabic when it was saved: {where}; save it as "CSV UTF-8 (comma delimited)"'
+                f'{SETTING}: {where}: the Arabic was lost when it was saved. Save it as "CSV UTF-8 (comma delimited)".'
             )
         if labels.setdefault(label.id, label) != label:
             raise ConfigError(
-                f"{SETTING} must name a sign once: {path}, lines {lines[label.id]} and {line} name sign {label.id} "
-                f"{labels[label.id].text!r} and {label.text!r}"
+                f"{SETTING}: {path}, lines {lines[label.id]} and {line} both name sign {label.id}: "
+                f"{labels[label.id].text!r} and {label.text!r}. Remove one."
             )
         lines.setdefault(label.id, line)
     return labels
@@ -84,11 +84,11 @@ def _columns(names: list[str], path: Path) -> dict[str, str]:
         if what is not None:
             found.setdefault(what, name)
     if not names:
-        raise ConfigError(f"{SETTING} must hold rows such as 7,سلام,peace: {path} has none")
+        raise ConfigError(f"{SETTING}: {path} has no rows. Add rows such as 7,سلام,peace.")
     if "id" not in found or len(found) < 2:
         raise ConfigError(
-            f"{SETTING} must have a first line that names the columns id and arabic, english or both: {path} has "
-            f"{', '.join(map(repr, names))}"
+            f"{SETTING}: {path} has the columns {', '.join(map(repr, names))}. Name the columns id and "
+            "arabic, english or both in its first line."
         )
     return found
 

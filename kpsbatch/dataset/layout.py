@@ -1,4 +1,4 @@
-"""Datasets whose paths tell signer, split and sign. Reads listings only, never a frame."""
+"""Datasets whose paths contain signer, split and sign. Lists folders only, reads no frame."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LayoutSource:
         return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
-        """What the dataset holds of a unit; stops at the first video, so that thousands are asked in a second."""
+        """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
         if self._names_videos:
             return self.listing(unit).presence
         try:
@@ -94,7 +94,7 @@ class LayoutSource:
             return "unreadable"
 
     def digest(self, unit: Unit) -> str:
-        """Nothing: what a unit holds is told by listing it."""
+        """ "": only the listing of a folder says what a unit holds."""
         return ""
 
     def strays(self) -> list[tuple[str, str]]:

@@ -206,7 +206,7 @@ class ManifestSource:
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self._folders.root)
         names = self._names.setdefault(scope, _Names())
-        name = names.given(parse.id(row).strip(), source) if parse.id else names.made(path)
+        name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = parse.segment(row)
         box = parse.box(row)
         place, entry = self._find(path)
@@ -232,7 +232,7 @@ class ManifestSource:
 
 
 class _RowParser:
-    """Takes from a row what the manifest's columns say."""
+    """Reads the values of a row, by the columns that the manifest names."""
 
     def __init__(
         self, dataset: DatasetConfig, columns: Sequence[str], table: str, boxes: Mapping[str, Any], split: str | None
@@ -275,20 +275,20 @@ class _Names:
         self._taken: dict[str, str] = {}
         self._next: dict[str, int] = {}
 
-    def given(self, name: str, source: str) -> str:
+    def from_table(self, name: str, source: str) -> str:
         """A key that the table names.
 
         Raises:
             BadRow: It can't be a key, or an earlier row has it.
         """
         if not name or name.endswith(".npy") or "\0" in name or name.startswith("/") or ".." in name.split("/"):
-            raise BadRow(f"the id can't be a key of an npz file (got {name[:60]!r})")
+            raise BadRow(f"the id {name[:60]!r} can't be a key of an npz file")
         if name in self._taken:
-            raise BadRow(f"the id {name[:60]!r} is there already ({self._taken[name]})")
+            raise BadRow(f"the id {name[:60]!r} is used already ({self._taken[name]})")
         self._taken[name] = source
         return name
 
-    def made(self, path: str) -> str:
+    def from_file_name(self, path: str) -> str:
         """The file's name without suffix; if another file has it, with its folder's; then with 2, 3 and so on."""
         folder, _, file = path.rpartition("/")
         stem, suffix = os.path.splitext(file)
@@ -364,7 +364,7 @@ def _relative(text: str, root: Path) -> str:
             raise BadRow(f"{text.strip()!r} is not below dataset.root") from None
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in path:
-        raise BadRow(f"the video must be a path below dataset.root (got {text.strip()[:80]!r})")
+        raise BadRow(f"{text.strip()[:80]!r} is no path below dataset.root")
     return "/".join(parts)
 
 
@@ -373,7 +373,7 @@ def _name(text: str, what: str) -> str:
     try:
         return check_name(text)
     except ValueError as error:
-        raise BadRow(f"the {what} becomes a folder's name, and {error}") from None
+        raise BadRow(f"the {what} becomes a folder's name: {error}") from None
 
 
 def _tables(manifest: ManifestConfig) -> list[tuple[str | None, Path]]:
@@ -387,7 +387,7 @@ def _read_boxes(manifest: ManifestConfig, read: Callable[[Path], bytes]) -> Mapp
     try:
         boxes = json.loads(decode_table(read(manifest.boxes), setting, manifest.boxes))
     except ValueError as error:
-        raise ConfigError(f"{setting} must be JSON: {manifest.boxes}: {error}") from None
+        raise ConfigError(f"{setting}: {manifest.boxes} is not valid JSON: {error}. Correct it.") from None
     if not isinstance(boxes, dict):
-        raise ConfigError(f"{setting} must be a JSON object of boxes by key: {manifest.boxes} is none")
+        raise ConfigError(f"{setting}: {manifest.boxes} is no JSON object. Write the boxes by key.")
     return boxes

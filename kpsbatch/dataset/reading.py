@@ -77,7 +77,7 @@ def _frames_of_file(video: Video, max_pixels: int) -> Iterator[Frame]:
         yield frame
     if not frames:
         raise DatasetError(
-            f"{video.path}: has no frame {_told(video.segment)}. Correct {video.source or 'its segment'}."
+            f"{video.path}: has no frame {_describe(video.segment)}. Correct {video.source or 'its segment'}."
         )
 
 
@@ -129,7 +129,7 @@ def _inside(archive: Archive, path: Path) -> str:
     return path.relative_to(archive.path).as_posix()
 
 
-def _told(segment: Segment) -> str:
+def _describe(segment: Segment) -> str:
     end = "its end" if segment.end is None else f"{segment.end:g}"
     return f"from {segment.start:g} to {end} {segment.unit}"
 

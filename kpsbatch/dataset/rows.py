@@ -55,8 +55,8 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
 def _column(name: str, columns: Sequence[str], setting: str, table: str) -> Getter:
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(map(repr, columns[:30]))}"
-        raise ConfigError(f"{setting} must name a column of the table: {table} has no column {name!r}; {hint}")
+        hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(map(repr, columns[:30]))}."
+        raise ConfigError(f"{setting}: {table} has no column {name!r}. {hint}")
     return lambda row: _text(row.get(name))
 
 
@@ -88,7 +88,7 @@ def read_sign(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d{1,9})(?:[.,٫]0*)?\s*", text)  # \d: Arabic digits too
     if match is None or int(match[1]) > MAX_SIGN:
-        raise BadRow(f"the sign must be a number from 0 to {MAX_SIGN} (got {text[:40]!r})")
+        raise BadRow(f"the sign {text[:40]!r} is no number from 0 to {MAX_SIGN}")
     return int(match[1])
 
 
@@ -103,7 +103,7 @@ def read_segment(start: str, end: str, manifest: ManifestConfig) -> Segment | No
     if manifest.unit == "frames" and start.strip() not in NO_TIME:
         first -= manifest.first_frame
         if first < 0:
-            raise BadRow(f"the start must be frame {manifest.first_frame} or later (got {start.strip()!r})")
+            raise BadRow(f"the start {start.strip()!r} is before the first frame, {manifest.first_frame}")
     before, after = (margin / 1000 if manifest.unit == "ms" else margin for margin in manifest.margin)
     if last is not None and last < first:
         raise BadRow(f"it ends ({end.strip()}) before it starts ({start.strip() or '0'})")
@@ -119,12 +119,12 @@ def _time(text: str, name: str, manifest: ManifestConfig) -> float:
     text = text.strip()
     if manifest.unit == "frames":
         if not re.fullmatch(r"[0-9]+(?:\.0*)?", text):
-            raise BadRow(f"the {name} must be a frame's number (got {text[:40]!r})")
+            raise BadRow(f"the {name} {text[:40]!r} is no number of a frame")
         return float(text)
     if (match := _TIME.fullmatch(text)) is None:
         if re.fullmatch(_NUMBER, text) and float(text) >= 0:
             return float(text) / (1000 if manifest.unit == "ms" else 1)
-        raise BadRow(f"the {name} must be a time in {manifest.unit}, or like 1:02:03.5 (got {text[:40]!r})")
+        raise BadRow(f"the {name} {text[:40]!r} is no time in {manifest.unit}, and not like 1:02:03.5")
     hours, minutes, seconds = int(match[1] or 0), int(match[2] or 0), float(match[3].replace(",", "."))
     if match[2] is not None:
         return hours * 3600 + minutes * 60 + seconds
@@ -145,13 +145,13 @@ def read_box(value: Any, order: BoxOrder, unit: str | None) -> Box | None:
     try:
         a, b, c, d = (float(text) for text in texts)
     except (ValueError, TypeError):
-        raise BadRow(f"the box must be four numbers (got {str(value)[:60]!r})") from None
+        raise BadRow(f"the box {str(value)[:60]!r} is not four numbers") from None
     if order == "yxyx":
         a, b, c, d = b, a, d, c
     if order != "xywh":
         c, d = c - a, d - b
     if not (c > 0 and d > 0):
-        raise BadRow(f"the box must have a width and a height ({order}: got {str(value)[:60]!r})")
+        raise BadRow(f"the box {str(value)[:60]!r} ({order}) has no width or no height")
     shares = unit == "shares" or (unit is None and max(a + c, b + d) <= 1.001)
     return Box(a, b, c, d, "shares" if shares else "pixels")
 

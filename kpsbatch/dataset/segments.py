@@ -31,17 +31,17 @@ def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = 
             storage goes on failing.
     """
     with VideoFile(path, max_pixels=max_pixels, stored=stored) as video:
-        clock = _Clock(video)
+        maker = _FrameMaker(video)
         readable = missing = 0
         for shown in video.shown():
             readable += shown.picture is not None
             missing += shown.problem == MISSING
-            yield clock.frame(shown)
+            yield maker.frame(shown)
     if not readable:
         raise DatasetError(f"{path}: holds no readable frame. Copy it again from its source, or remove it.")
-    if missing > clock.frames / 2:
+    if missing > maker.frames / 2:
         raise DatasetError(
-            f"{path}: is cut off: {missing} of its {clock.frames} frames are missing. Copy it again from its source, "
+            f"{path}: is cut off: {missing} of its {maker.frames} frames are missing. Copy it again from its source, "
             "or remove it."
         )
 
@@ -80,14 +80,14 @@ def read_segments(
         DatasetError: As `read_video_file`; a segment without frames is none of its errors.
     """
     waiting = sorted(range(len(segments)), key=lambda number: segments[number], reverse=True)
-    clocks: dict[int, _Clock] = {}
+    makers: dict[int, _FrameMaker] = {}
     now = sought = -math.inf
     video = VideoFile(path, max_pixels=max_pixels, stored=stored)
     try:
         frames = video.shown()
-        while waiting or clocks:
+        while waiting or makers:
             start = segments[waiting[-1]][0] if waiting else now
-            if not clocks and start > max(now, 0.0) + JUMP and start != sought:
+            if not makers and start > max(now, 0.0) + JUMP and start != sought:
                 sought = start
                 video, moved = _moved_on(video, start, now)
                 frames = video.shown() if moved else frames
@@ -96,10 +96,10 @@ def read_segments(
                 return
             now = shown.time
             while waiting and segments[waiting[-1]][0] - _SAME <= now:
-                clocks[waiting.pop()] = _Clock(video)
-            clocks = {number: clock for number, clock in clocks.items() if now < segments[number][1] - _SAME}
-            for number, clock in clocks.items():
-                yield number, clock.frame(shown)
+                makers[waiting.pop()] = _FrameMaker(video)
+            makers = {number: maker for number, maker in makers.items() if now < segments[number][1] - _SAME}
+            for number, maker in makers.items():
+                yield number, maker.frame(shown)
     finally:
         video.close()
 
@@ -134,7 +134,7 @@ def segments_in_seconds(
 def _moved_on(video: VideoFile, start: float, now: float) -> tuple[VideoFile, bool]:
     """The file opened again at the key frame before `start`, where that saves decoding; else the file as it is.
 
-    A second descriptor asks for the key frame, since FFmpeg can't look for one without losing what it has decoded.
+    A second descriptor seeks the key frame, since FFmpeg loses what it has decoded when it seeks.
     """
     later = video.opened_again()
     try:
@@ -148,7 +148,7 @@ def _moved_on(video: VideoFile, start: float, now: float) -> tuple[VideoFile, bo
     return video, False
 
 
-class _Clock:
+class _FrameMaker:
     """Makes the frames of a video or a segment: their times count from the first, and rise.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What a dataset holds, asked by everybody in the same way, whether it is a tree, an archive or a table.
+"""The one interface to a dataset, whether it is a tree of folders, an archive or a table.
 
 source = open_source(config.dataset, index_folder)
 for unit in source.units():
@@ -113,7 +113,8 @@ def open_folders(
         return open_archive_folders(root, index_folder, on_progress)
     except OSError as error:
         raise OutputError(
-            f"the index of an archive must be kept: {index_folder}: {error.strerror}; make it writable, or free space"
+            f"the index of the archive can't be written to {index_folder}: {error.strerror}. Make it writable, or "
+            "free space."
         ) from None
 
 

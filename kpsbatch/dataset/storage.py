@@ -53,7 +53,7 @@ class StoredFile:
 
     Attributes:
         name: The path, as the library shows it.
-        error: The error that ended reading. The library may hide it, so ask for it after the last read.
+        error: The error that ended reading. The library may hide it, so check it after the last read.
     """
 
     def __init__(self, path: Path, offset: int = 0, size: int | None = None) -> None:

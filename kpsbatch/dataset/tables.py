@@ -50,9 +50,9 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     for magic, what in _BINARY.items():
         if data.startswith(magic):
             pickled = f", {_PICKLE}" if what == "a pickle" else ""
-            raise ConfigError(f"{setting} must be a CSV, TSV or JSON file: {path} is {what}{pickled}")
+            raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {what}{pickled}.")
     if str(path).lower().endswith((".pkl", ".pickle")):
-        raise ConfigError(f"{setting} must be a CSV, TSV or JSON file: {path} is a pickle, {_PICKLE}")
+        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but a pickle, {_PICKLE}.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     elif data[1:2] == b"\0" or data[:1] == b"\0":
@@ -62,7 +62,7 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
-        raise ConfigError(f"{setting} must be UTF-8 or UTF-16: {path} is neither; {_SAVE_AGAIN}") from None
+        raise ConfigError(f"{setting}: {path} is neither UTF-8 nor UTF-16; {_SAVE_AGAIN}.") from None
 
 
 def guess_format(path: Path, text: str) -> str:
@@ -106,7 +106,7 @@ def read_rows(
         try:
             tree = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{setting} must be JSON: {path}: {error}; correct it, or set the format") from None
+            raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it, or set the format.") from None
         yield from enumerate(_flatten(tree, path, setting), 1)
 
 
@@ -128,9 +128,11 @@ def read_bytes(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError(f"{setting} must be a table: {path} does not exist; correct the path") from None
+        raise ConfigError(f"{setting}: {path} does not exist. Correct the path.") from None
     except OSError as error:
-        raise ConfigError(f"{setting} must be a readable table: {path}: {error.strerror}") from None
+        raise ConfigError(
+            f"{setting}: {path} can't be read: {error.strerror}. Correct the path or its permissions."
+        ) from None
 
 
 def _read_separated(
@@ -147,11 +149,13 @@ def _read_separated(
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
     except csv.Error as error:
-        raise ConfigError(f"{setting} must be a {form.upper()} table: {path}: {error}") from None
+        raise ConfigError(
+            f"{setting}: {path} is no {form.upper()} table: {error}. Correct it, or set the format."
+        ) from None
     if not names:
-        raise ConfigError(f"{setting} must be a table with a line of column names: {path} is empty")
+        raise ConfigError(f"{setting}: {path} is empty. Write a line of column names and a row for each video.")
     if twice := next((name for name in names if name and names.count(name) > 1), None):
-        raise ConfigError(f"{setting} must not name a column twice: {path} has two columns {twice!r}; rename one")
+        raise ConfigError(f"{setting}: {path} has two columns {twice!r}. Rename one.")
     reader.fieldnames = names
     while True:
         try:
@@ -184,7 +188,9 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
     if isinstance(tree, dict) and len(lists := [v for v in tree.values() if _is_table(v)]) == 1:
         tree = lists[0]
     if not isinstance(tree, list):
-        raise ConfigError(f"{setting} must be a list of objects, or an object of objects: {path} is neither")
+        raise ConfigError(
+            f"{setting}: {path} is neither a list of objects nor an object of objects. Write one of them."
+        )
     nested = _nested(tree)
     for number, row in enumerate(tree):
         if not isinstance(row, dict):

@@ -1,4 +1,4 @@
-"""What a dataset is made of, whatever it lies in: videos, and the listing of a unit."""
+"""Videos, and the listing of a unit; the same for folders, archives and tables."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Listing:
         exists: Whether it is there.
         videos: Its videos: in natural order of their names, or in the order of the manifest.
         odd: Names of entries that are no videos, each with what is odd about it.
-        problem: Why the folder can't be listed, so that nobody knows what it holds.
+        problem: Why the folder can't be listed; its contents are unknown then.
     """
 
     folder: Path

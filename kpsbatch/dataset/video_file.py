@@ -1,8 +1,8 @@
 """Decoding video files with FFmpeg (PyAV), as FFmpeg presents them.
 
 What counts as a frame is what FFmpeg shows: frames that an edit list leaves out, hidden reference frames and pictures
-before the first key frame are not missing. What the file promises and does not hold is: frames of packets that are
-damaged or that the container's index lists beyond the end of the data.
+before the first key frame are not missing. Missing are the frames of packets that are damaged or that the container's
+index lists beyond the end of the data.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class VideoFile:
         return VideoFile(self.path, max_pixels=self._max_pixels, stored=self._stored.opened_again())
 
     def info(self) -> VideoInfo:
-        """What the file says about itself; decodes its first frame, so ask before `shown`."""
+        """What the file says about itself; decodes its first frame, so call it before `shown`."""
         listed: int | None = self._stream.frames or None
         if self._demuxer == _INDEXED:
             listed = sum(not entry.is_discard for entry in self._stream.index_entries) or None
@@ -175,7 +175,7 @@ class VideoFile:
         return -math.inf
 
     def packet_times(self) -> list[float]:
-        """Seconds since the start of the file of every frame, in order, told by its packets: nothing is decoded."""
+        """Seconds since the start of the file of every frame, in order, from its packets: nothing is decoded."""
         shown: list[float | None] = []
         decoded: list[float | None] = []
         for packet in self._source:
@@ -242,7 +242,7 @@ class VideoFile:
             )
 
     def _raise_storage_error(self) -> None:
-        """FFmpeg takes an error of storage for the end of the video, so it is asked for here.
+        """Check for an error of storage, which FFmpeg takes for the end of the video.
 
         Raises:
             DatasetError: Reading failed.
@@ -272,7 +272,7 @@ class VideoFile:
                 if packet.size:
                     yield cast("Packet[VideoStream]", packet)
         except (av.FFmpegError, DatasetError, OSError):
-            pass  # the rest is missing, if the file promises one
+            pass  # what the index lists beyond this point is missing
         self._raise_storage_error()
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float | None, str]]:
@@ -313,7 +313,7 @@ class VideoFile:
         return self._stream.codec_context.name in ("vp8", "libvpx") and not bytes(packet)[0] & 0x10
 
     def _missing_times(self, last: float) -> list[float]:
-        """When the frames would be shown that the container promises beyond the end of its data."""
+        """The times of the frames that the container's index lists beyond the end of its data."""
         step = 1 / (self.rate or 25)
         if self._demuxer == _INDEXED:
             entries = self._stream.index_entries
@@ -343,5 +343,5 @@ def _tagged_seconds(text: str) -> float:
 
 
 def _reason(error: Exception) -> str:
-    """FFmpeg's own words."""
+    """The error text of FFmpeg."""
     return (getattr(error, "strerror", None) or str(error)).lower()

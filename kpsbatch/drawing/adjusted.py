@@ -1,4 +1,4 @@
-"""Adjusted coordinates: how they are told apart, and how they are put together to a body that can be drawn."""
+"""Adjusted coordinates: how they are recognised, and how they are put together to a body that can be drawn."""
 
 from __future__ import annotations
 

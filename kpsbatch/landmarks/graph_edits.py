@@ -40,8 +40,8 @@ _REFINEMENTS = ("lips", "left_eye", "right_eye", "left_iris", "right_iris")
 def pose_landmark_network(network: bytes, *, prune: bool = True) -> bytes:
     """Make pose_landmark_full fit for a pose_landmarker bundle.
 
-    Adds the input normalisation that the Tasks graph asks for. The segmentation output, a third of the work that
-    nobody reads, becomes one channel of the input, because the graph insists on an output of that shape.
+    Adds the input normalisation that the Tasks graph asks for. The segmentation output, a third of the work and
+    unused here, becomes one channel of the input, because the Tasks graph requires an output of that shape.
 
     Args:
         network: pose_landmark_full.tflite.
@@ -102,11 +102,11 @@ def face_landmark_network(network: bytes) -> bytes:
 
 
 def fixed_palm_detector(network: bytes) -> bytes:
-    """Make a palm detector that looks at nothing and always finds one upright hand that fills the picture.
+    """Make a palm detector that ignores its input and always reports one upright hand that fills the picture.
 
-    In a hand_landmarker bundle it hands the whole picture to the hand landmark network, so that the caller chooses
+    In a hand_landmarker bundle it passes the whole picture to the hand landmark network, so that the caller chooses
     the region: MediaPipe enlarges a palm's box 2.6 times and shifts it up by half its height
-    (hand_detector_graph.cc and hand_landmarker_graph.cc), and the box given here is what that makes a whole of.
+    (hand_detector_graph.cc and hand_landmarker_graph.cc), and this box becomes the whole picture by that.
 
     Args:
         network: palm_detection_full.tflite, or the `hand_detector.tflite` of an official bundle.
@@ -317,7 +317,7 @@ def _pack(root: Any, identifier: bytes) -> bytes:
     import flatbuffers
 
     class Builder(flatbuffers.Builder):  # type: ignore[misc]
-        """Same bytes with every flatbuffers release, and weights where the schema wants them."""
+        """Same bytes with every flatbuffers release, and weights aligned as the schema requires."""
 
         def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
             # weights are byte vectors and belong at multiples of 16; the generated Python code leaves that out
@@ -346,7 +346,7 @@ def _schema(name: str) -> ModuleType:
     path = mediapipe_directory() / "tasks" / "metadata" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(own_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ModelError(f"the installed mediapipe must hold {path} (got no such file); run `make setup`")
+        raise ModelError(f"the installed mediapipe has no {path}. Run `make setup`.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[own_name] = module
     spec.loader.exec_module(module)

@@ -66,7 +66,7 @@ def place_by_label(hands: Sequence[Hand]) -> Placement:
 
 
 def place_by_pose(hands: Sequence[Hand], pose: Points, width: int, height: int) -> Placement:
-    """Give each hand to the side whose pose wrist is nearest: one to one, as many as fit, the cheapest total.
+    """Give each hand to the side whose pose wrist is nearest: one to one, with the smallest sum of distances.
 
     Args:
         hands: What was detected.

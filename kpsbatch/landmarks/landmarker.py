@@ -25,10 +25,10 @@ RGB = NDArray[np.uint8]
 
 
 SECOND_LOOK_PRESENCE = 0.8
-"""What the second look asks of a hand's presence, relative to the first: its other checks make up for it."""
+"""Factor on the presence threshold of hands in the second look, whose other checks allow a lower one."""
 
 GAP_MILLISECONDS = 1000
-"""Between two videos on MediaPipe's clock."""
+"""Gap between two videos on MediaPipe's clock, which must rise through all videos, in milliseconds."""
 
 
 class Landmarker:
@@ -71,7 +71,7 @@ class Landmarker:
             if "face" in settings.parts:
                 face_bundle = bundles["face"].read()
                 self._face = self._make_face(face_bundle, self._mode)
-                if self._video:  # else the one for whole frames does, which remembers nothing
+                if self._video:  # in image mode the landmarker for whole frames serves, since it keeps no state
                     self._face_in = self._make_face(face_bundle, mp.tasks.vision.RunningMode.IMAGE)
             if "hands" in settings.parts:
                 hand_bundle = bundles["hand"].read()
@@ -83,10 +83,10 @@ class Landmarker:
             reason = " ".join(str(error).split())[:200]
             if gpu:
                 raise ModelError(
-                    f"landmarks.delegate: gpu needs a GPU that MediaPipe can use (got: {reason}); use delegate: cpu"
+                    f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu."
                 ) from None
             raise ModelError(
-                f"the model bundles must work with MediaPipe (got: {reason}); check landmarks.models"
+                f"the model bundles do not work with MediaPipe: {reason}. Check landmarks.models."
             ) from None
         except BaseException:
             self.close()
@@ -142,9 +142,9 @@ class Landmarker:
         return vision.ImageEmbedder.create_from_options(options)
 
     def start_video(self, height: int, width: int) -> None:
-        """Forget the video before, so that each gives what it gives alone; counts in video mode.
+        """Reset the tracking, so that the result of a video does not depend on the videos before it; for video mode.
 
-        One blank frame resets the tracking of all parts bit-exactly; the pose's visibility see `VisibilityMemory`.
+        One blank frame resets the tracking of all parts bit-exactly; for the pose's visibility see `VisibilityMemory`.
 
         Args:
             height: Of the video's first frame, in pixels.
@@ -208,7 +208,7 @@ class Landmarker:
         return self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=image)
 
     def close(self) -> None:
-        """Close the landmarkers; safe to call twice. One that has failed says so again when it is closed: not here."""
+        """Close the landmarkers; safe to call twice. An earlier error, which MediaPipe repeats here, is not raised."""
         if networks := getattr(self, "networks", None):
             self.networks = None
             networks.close()

@@ -1,4 +1,4 @@
-"""Imports MediaPipe without what keypoints never need: matplotlib, sounddevice, a desktop's OpenGL libraries."""
+"""Imports MediaPipe without what keypoints don't need: matplotlib, sounddevice, a desktop's OpenGL libraries."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def import_mediapipe() -> Any:
         if sys.platform == "linux":
             library = mediapipe_directory() / "tasks" / "c" / "libmediapipe.so"
             _replace_missing_opengl(library)
-            ctypes.CDLL(str(library))  # so that what is missing here is told here
+            ctypes.CDLL(str(library))  # a library that is missing is reported here
     except (ImportError, OSError) as error:
-        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} must be importable (got: {error}); run `make setup`") from None
+        raise ModelError(f"mediapipe {MEDIAPIPE_VERSION} can't be imported: {error}. Run `make setup`.") from None
     return mediapipe
 
 
@@ -49,13 +49,13 @@ def mediapipe_directory() -> Path:
     """
     spec = find_spec("mediapipe")
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError("mediapipe must be installed (got none in this Python environment); run `make setup`")
+        raise ModelError("mediapipe is not installed in this Python environment. Run `make setup`.")
     return Path(spec.submodule_search_locations[0])
 
 
 @contextmanager
 def _without_unused_modules() -> Iterator[None]:
-    """Spare the imports of matplotlib (for plots) and sounddevice (for microphones), which take longer than the rest.
+    """Leave out matplotlib (for plots) and sounddevice (for microphones), whose imports take longer than the rest.
 
     Afterwards both are as they were: MediaPipe's own drawing functions get matplotlib when they first use it.
     """

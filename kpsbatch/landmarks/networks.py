@@ -1,6 +1,6 @@
 """The six networks that the bundles are made of: taken, as data, from the last mediapipe wheel that carries them.
 
-Newer releases come without. `fetch_networks` is the only place that reaches for a package index, with the pip or uv of
+Newer releases come without. `fetch_networks` is the only function that uses a package index, with the pip or uv of
 this machine and its settings; it is called by `kpsbatch models` and never by a run.
 """
 
@@ -56,17 +56,17 @@ def read_network(name: str, cache: Path) -> bytes:
         ModelError: It is not there, or its bytes are others.
     """
     path = networks_directory(cache) / name
-    if not holds(path, NETWORK_SHA256[name]):
+    if not has_sha256(path, NETWORK_SHA256[name]):
         raise ModelError(
-            f"the models are not in {cache}; run `python -m kpsbatch models` once, on a machine that reaches a "
-            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)"
+            f"the models are not in {cache}. Run `python -m kpsbatch models` once, on a machine that reaches a "
+            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)."
         )
     return path.read_bytes()
 
 
-def networks_are_there(cache: Path) -> bool:
-    """Whether the cache holds all networks, undamaged."""
-    return all(holds(networks_directory(cache) / name, expected) for name, expected in NETWORK_SHA256.items())
+def has_networks(cache: Path) -> bool:
+    """Whether the cache contains all networks, undamaged."""
+    return all(has_sha256(networks_directory(cache) / name, expected) for name, expected in NETWORK_SHA256.items())
 
 
 def fetch_networks(cache: Path, wheel: Path | None = None) -> None:
@@ -74,11 +74,11 @@ def fetch_networks(cache: Path, wheel: Path | None = None) -> None:
 
     Args:
         cache: The cache folder; 20 MB go there.
-        wheel: A mediapipe wheel that holds them, of any system. None gets it from the package index: with the pip of
+        wheel: A mediapipe wheel that contains them, of any system. None gets it from the package index: with the pip of
             this Python, uv, the pip on PATH, or the one that Python brings, whichever works first.
 
     Raises:
-        ModelError: The wheel can't be had, or holds other networks.
+        ModelError: The wheel can't be had, or contains other networks.
         OSError: The cache can't be written.
     """
     if wheel is not None:
@@ -89,7 +89,7 @@ def fetch_networks(cache: Path, wheel: Path | None = None) -> None:
         _keep(((name, _read(modules / name)) for name in NETWORK_SHA256), cache, f"mediapipe {NETWORKS_VERSION}")
 
 
-def holds(path: Path, sha256: str) -> bool:
+def has_sha256(path: Path, sha256: str) -> bool:
     """Whether a file is there and has this SHA-256."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
@@ -111,11 +111,11 @@ def write_atomically(path: Path, data: bytes, sha256: str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # not replaced without need: on NFS that takes the file away from a process that reads it
-        if not holds(path, sha256):
+        # not replaced without need: on NFS a process that reads the old file would get an error
+        if not has_sha256(path, sha256):
             temporary.replace(path)
     except OSError:
-        if not holds(path, sha256):  # on NFS a rename can succeed and report an error
+        if not has_sha256(path, sha256):  # on NFS a rename can succeed and report an error
             raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -135,8 +135,8 @@ def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> No
     for name, data in networks:
         if (got := hashlib.sha256(data).hexdigest()) != NETWORK_SHA256[name]:
             raise ModelError(
-                f"{source}: {name} must have SHA-256 {NETWORK_SHA256[name]} (got {got}); name the wheel of mediapipe "
-                f"{NETWORKS_VERSION}"
+                f"{source}: {name} is another network: its SHA-256 is {got}, not {NETWORK_SHA256[name]}. Name "
+                f"the wheel of mediapipe {NETWORKS_VERSION}."
             )
         write_atomically(networks_directory(cache) / name, data, NETWORK_SHA256[name])
 
@@ -147,11 +147,11 @@ def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
             for name in NETWORK_SHA256:
                 yield name, archive.read(f"mediapipe/modules/{name}")
     except OSError as error:
-        raise ModelError(f"--wheel: {wheel} can't be read ({error.strerror}); correct the path") from error
+        raise ModelError(f"--wheel: {wheel} can't be read: {error.strerror}. Correct the path.") from error
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
-            f"--wheel: {wheel} must be a mediapipe {NETWORKS_VERSION} wheel (got: {error.args[0]}); newer ones hold no "
-            "networks"
+            f"--wheel: {wheel} is no wheel with the networks: {error.args[0]}. Name one of mediapipe "
+            f"{NETWORKS_VERSION}; newer ones hold no networks."
         ) from error
 
 
@@ -183,9 +183,9 @@ def _install(folder: Path) -> Path:
             return target
         problem = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), problem)
     raise ModelError(
-        f"the models must be taken from the wheel of mediapipe {NETWORKS_VERSION}, which can't be had here (got: "
-        f"{problem[:300]}); run `kpsbatch models` where a package index can be reached, or bring the wheel "
-        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)"
+        f"the wheel of mediapipe {NETWORKS_VERSION}, which holds the models, can't be had here: {problem[:300]}. "
+        "Run `kpsbatch models` where a package index can be reached, or bring the wheel "
+        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)."
     )
 
 
@@ -203,7 +203,7 @@ def _installers() -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _pip_of_python() -> Path | None:
-    """The pip that Python brings for new environments, as a wheel, which can be run as it is."""
+    """The wheel of pip that comes with Python's ensurepip, which can be run without installing it."""
     spec = find_spec("ensurepip")
     if spec is None or spec.origin is None:
         return None

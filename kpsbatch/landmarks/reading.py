@@ -1,7 +1,7 @@
 """Two ways to run a MediaPipe landmarker and read what it found as arrays; they find the same.
 
-`ResultReader` uses the public API. It wraps each landmark in a Python object, the world landmarks too, which nobody
-reads. `StructReader` takes the numbers out of the C structures that the public API makes those objects of.
+`ResultReader` uses the public API. It wraps each landmark in a Python object, the world landmarks too, which are
+not used here. `StructReader` takes the numbers out of the C structures that the public API makes those objects of.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Squares of a frame that are looked at by themselves, enlarged, and what is found in them in the frame's units."""
+"""Enlarged squares of a frame for a second look, and the way back from their coordinates to the frame's."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def in_frame(points: Points) -> NDArray[np.bool_]:
 
 
 def mostly_in_frame(points: Points) -> bool:
-    """Whether at least half of a part's points lie inside the frame: else no camera saw it."""
+    """Whether at least half of a part's points lie inside the frame; the places of others are the model's guess."""
     return bool(2 * np.count_nonzero(in_frame(points)) >= len(points))
 
 

@@ -47,14 +47,14 @@ STEADY_AT_EDGE = 0.1
 """The same for a hand that the frame's edge cuts off: of rendered hands all that were farther off were wrong."""
 
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT)
-"""What the two looks see beyond the frame's edge: not the same, so that a hand can't come from there alone."""
+"""OpenCV's fill beyond the frame's edge in the two looks: different, so that a hand can't come from the fill alone."""
 
 PALM_POINTS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The joints that MediaPipe computes the next region from (hand_landmarks_to_rect in its hand tracking graph)."""
 
 
 class HandFinder(Protocol):
-    """What can find the landmarks of a hand that fills a picture."""
+    """Finds the landmarks of a hand that fills a picture."""
 
     def hand_in(self, image: RGB) -> Hand | None:
         """The hand of a picture, if it shows one."""
@@ -104,10 +104,10 @@ def find_hands(
 def recover(
     image: RGB, side: Side, slots: dict[Side, Hand], pose: NDArray[np.float32], landmarker: HandFinder
 ) -> Hand | None:
-    """Look for a hand where the pose hints at it, enlarged and turned upright.
+    """Look for a hand at the place that the pose gives, enlarged and turned upright.
 
     A first look gives a better region, a second one the landmarks; only where both agree is there a hand. Beyond the
-    frame's edge they see different things: two looks at one black border agree about a hand that nobody sees.
+    frame's edge the two get different fills: two looks at the same black border agree about a hand that is not there.
 
     Args:
         image: (H, W, 3) RGB, the frame.
@@ -128,7 +128,7 @@ def recover(
         if second is None or not is_steady(first, second, width, height):
             continue
         if not mostly_in_frame(second.points):
-            return None  # the hand is there, below the frame's edge: other regions would only press it into the frame
+            return None  # the hand is outside the frame: other regions would only move its points into the frame
         if fits(second, side, slots, pose, width, height):
             return second
     return None

@@ -1,4 +1,4 @@
-"""Pose visibility as a video alone would have it, though the landmarker has seen others before."""
+"""Pose visibility in video mode, without the influence of earlier videos of the same landmarker."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ WEIGHT = 0.1
 
 
 class VisibilityMemory:
-    """Takes out of the smoothed visibility what videos before have left in it.
+    """Removes the influence of earlier videos from the smoothed visibility.
 
     In video mode MediaPipe smooths visibility by s = 0.1 * new + 0.9 * s, and unlike its tracking a blank frame does
-    not reset s (measured: off by up to 0.27 in the next video). A landmarker without a past starts with s = new, so the
+    not reset s (measured: off by up to 0.27 in the next video). A new landmarker starts with s = new, so the
     two differ by a known amount in the first frame, and by 0.9 times as much in each frame after. Subtracting that
     equals a new landmarker to 1e-6, at no cost (restarting its graph takes as long as three frames).
     """
@@ -25,7 +25,7 @@ class VisibilityMemory:
         self._excess: NDArray[np.float64] | None = None
 
     def start_video(self) -> None:
-        """Forget the excess of the video before; its last values stay, as they do in MediaPipe's filter."""
+        """Set the excess of the video before to 0; the last values stay, as they do in MediaPipe's filter."""
         self._excess = None
 
     def correct(self, pose: Points) -> Points:

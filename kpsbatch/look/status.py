@@ -180,7 +180,7 @@ class Status:
         return not self.count("left") and not self.task_states["running"]
 
     def as_json(self) -> dict[str, Any]:
-        """The form that docs/status.md describes; keys are only ever added."""
+        """The form that docs/looking.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")
         return {
             "version": JSON_VERSION,

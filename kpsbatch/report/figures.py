@@ -61,7 +61,7 @@ class Metric:
 
     @property
     def kind(self) -> str:
-        """A low rate of one hand is nothing to worry about: many signs take one hand only."""
+        """A low rate of one hand is normal: many signs take one hand only."""
         return "share" if self.key in _KEYS.values() else "percent"
 
 

@@ -1,4 +1,4 @@
-"""What keeps an output folder usable: errors of storage with their remedy, and no link that leads out of it."""
+"""Checks of an output folder: errors of storage get a remedy, links that lead out of it are refused."""
 
 from __future__ import annotations
 
@@ -38,21 +38,20 @@ def refuse_outside(root: Path, *folders: Path) -> None:
                 parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
             )
             raise OutputError(
-                f"everything below output.root must lie in it: {link} is a link to {os.path.realpath(link)}; replace "
-                "the link by a folder, or set output.root to where the outputs shall be"
+                f"output.root: {link} is a link to {os.path.realpath(link)}, outside of it. Replace "
+                "the link by a folder, or set output.root to where the outputs shall be."
             )
 
 
 def _explain(root: Path, error: OSError) -> NoReturn:
     remedy = {
-        errno.ENOSPC: "free space there",
-        errno.EDQUOT: "free some of your quota",
-        errno.EROFS: "choose another folder",
-        errno.EACCES: "make it writable, or choose another folder",
-        errno.ENOTDIR: "choose another folder",
-        errno.ENAMETOOLONG: "choose shorter names",
-    }.get(error.errno or 0, "mend it, or choose another folder")
+        errno.ENOSPC: "Free space there",
+        errno.EDQUOT: "Free some of your quota",
+        errno.EROFS: "Choose another folder",
+        errno.EACCES: "Make it writable, or choose another folder",
+        errno.ENOTDIR: "Choose another folder",
+        errno.ENAMETOOLONG: "Choose shorter names",
+    }.get(error.errno or 0, "Correct that, or choose another folder")
     raise OutputError(
-        f"the output folder must be writable: {root}: {error.strerror or error}; {remedy}, then run the same command "
-        "again"
+        f"output.root: {root} can't be written: {error.strerror or error}. {remedy}, then run the same command again."
     ) from error

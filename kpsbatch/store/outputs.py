@@ -56,7 +56,7 @@ def states_to_redo(retry_failed: bool) -> set[OutputState]:
 
 @dataclass(frozen=True)
 class Outputs:
-    """An output folder as seen with one set of settings."""
+    """An output folder, and one set of settings."""
 
     root: Path
     fingerprint: Fingerprint
@@ -81,7 +81,7 @@ class Outputs:
         return self.records / "settings.json"
 
     def prepare(self, folders: Iterable[Path] = ()) -> None:
-        """Make the folder and note the settings.
+        """Make the folder and write the settings to it.
 
         Args:
             folders: Folders below it that are going to be written to.
@@ -152,7 +152,7 @@ class Outputs:
         """
         foreign = [unit.name for unit, state in states.items() if state == "foreign"]
         if name := next(iter(foreign), None) or self._foreign_elsewhere():
-            raise self._mixed(name)
+            raise self._mixed_settings(name)
 
     def _foreign_elsewhere(self) -> str | None:
         """The name of any unit with an output under other settings."""
@@ -165,14 +165,13 @@ class Outputs:
                     return unit
         return None
 
-    def _mixed(self, name: str) -> OutputError:
+    def _mixed_settings(self, name: str) -> OutputError:
         why = "it has no record"
         for record in records_of(self.root, name):
             if (theirs := settings_of_record(record)) is not None:
                 why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
         return OutputError(
-            f"outputs must come from one set of settings: {name}.npz in {self.root} was made with others: {why}; "
-            "choose another output.root, or --overwrite"
+            f"{self.root}: {name}.npz was made with other settings: {why}. Choose another output.root, or --overwrite."
         )
 
     def store(
@@ -221,8 +220,8 @@ class Outputs:
             with contextlib.nullcontext() if locked else self.lock():
                 if not replace:
                     states = self.states([unit])
-                    if states.get(unit) == "foreign":  # a run with other settings came in between
-                        raise self._mixed(unit.name)
+                    if states.get(unit) == "foreign":  # a run with other settings has written it meanwhile
+                        raise self._mixed_settings(unit.name)
                     if states.get(unit) in ("complete", "partial"):
                         return False
                 _remove(final)
@@ -279,7 +278,7 @@ class Outputs:
     def lock(self) -> Iterator[None]:
         """Keep other processes from storing at the same moment; the kernel frees it when its holder dies.
 
-        Where the file system knows no locks, or a stopped process holds this one for a minute, it does without: then
+        Where the file system has no locks, or a stopped process holds this one for a minute, it does without: then
         only two runs that store the same unit in the same few milliseconds can leave an npz beside the other's
         record, which `verify` finds.
         """

@@ -122,7 +122,7 @@ def open_dataset(
     root = Path(root)
     units = sorted(_find(root), key=lambda unit: unit[:3])
     if not units:
-        raise OutputError(f"a dataset of outputs must hold files such as 01-train/0007.npz: {root} holds none")
+        raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
     chosen_signers = _chosen("signers", signers, {unit[0] for unit in units})
     chosen_splits = _chosen("splits", splits, {unit[1] for unit in units})
     chosen_signs = None if signs is None else {signs} if isinstance(signs, int) else {int(sign) for sign in signs}
@@ -143,7 +143,7 @@ def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> se
         return there
     chosen = {names} if isinstance(names, str) else set(names)
     if unknown := chosen - there:
-        raise OutputError(f"{what} must be among {', '.join(sorted(there))} (got {min(map(repr, unknown))})")
+        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {', '.join(sorted(there))}.")
     return chosen
 
 
@@ -159,7 +159,7 @@ def _find(root: Path) -> Iterator[tuple[str, str, int, Path]]:
                 signer, split = _signer_and_split(root, folder.name)
                 yield from ((signer, split, int(name[:-4]), Path(folder.path, name)) for name in files)
     except OSError as error:
-        raise OutputError(f"a dataset of outputs must be a readable folder: {root}: {error.strerror}") from None
+        raise OutputError(f"{root} can't be listed: {error.strerror}. Correct the path.") from None
 
 
 def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:
@@ -183,19 +183,21 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
-        raise OutputError(f"keypoints must be in an npz file: {path} does not exist") from None
+        raise OutputError(f"{path} does not exist. Correct the path.") from None
     except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else f"it is none, or cut off ({error})"
-        raise OutputError(f"keypoints must be in an npz file: {path}: {said}") from None
+        raise OutputError(
+            f"{path} is no readable npz file: {said}. Delete it and run the same command again."
+        ) from None
 
 
 def _names(path: Path, archive: zipfile.ZipFile) -> list[str]:
     members = archive.namelist()
     if not members:
-        raise OutputError(f"an output must hold at least one video: {path} holds none")
+        raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
     for member in members:
         if not member.endswith(_SUFFIX):
-            raise OutputError(f"an output must hold arrays and nothing else: {path} holds {member!r}")
+            raise OutputError(f"{path} holds {member!r}, which is no array. Name a file that kpsbatch wrote.")
     return [member[: -len(_SUFFIX)] for member in members]
 
 
@@ -204,14 +206,17 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         data = archive.read(name + _SUFFIX)  # to the end, which is where the checksum is looked at
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data))
     except KeyError:
-        raise OutputError(f"{path} must hold the video {name!r} (it holds {len(archive.namelist())} others)") from None
+        raise OutputError(
+            f"{path} holds no video {name!r} but {len(archive.namelist())} others. Correct the name."
+        ) from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         said = " ".join(str(error).split())
         raise OutputError(
-            f"an output must be whole: {path}, video {name!r}: {said}; delete the file and run the same command again"
+            f"{path} is damaged in video {name!r}: {said}. Delete the file and run the same command again."
         ) from None
     if array.shape[1:] != (Topology.POINTS, len(Topology.CHANNELS)) or array.ndim != 3 or array.dtype.kind != "f":
         raise OutputError(
-            f"keypoints must be {_SHAPE} of floats: {path}, video {name!r} is {array.shape} of {array.dtype}"
+            f"{path}: video {name!r} is {array.shape} of {array.dtype}, not {_SHAPE} of floats. "
+            "Name a file that kpsbatch wrote."
         )
     return array

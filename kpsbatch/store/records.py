@@ -1,4 +1,4 @@
-"""A unit's record: what became of its videos, where and with what. A small JSON file beside the keypoints."""
+"""A unit's record: the result of each video, the host, the versions, the settings. A small JSON file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def seconds_of(moment: str) -> float:
 
 
 class UnitName(Stored):
-    """Whose record it is."""
+    """The unit that the record describes."""
 
     signer: str
     split: str
@@ -99,8 +99,8 @@ class UnitRecord(Stored):
 
     Attributes:
         format: `RECORD_FORMAT` of the release that wrote it.
-        unit: Whose record it is.
-        state: What its file name says too.
+        unit: The unit that the record describes.
+        state: The same state that its file name contains.
         videos: By name, in the order of the npz.
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.

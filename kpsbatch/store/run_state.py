@@ -84,7 +84,7 @@ class Progress:
     slowest: list[tuple[str, float]] = field(default_factory=list)
 
 
-def _or_none_of_them(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
+def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
     try:
         return check(value)
     except ValueError:
@@ -102,8 +102,8 @@ class RunState(Stored):
         host, pid: Where it runs or ran.
         log: The file that it writes its output to.
         command: The command line.
-        started, updated: When it began, and its last sign of life.
-        state: What it says of itself; a run that was killed goes on saying "running" (`is_lost`).
+        started, updated: When it began, and when it last wrote this file.
+        state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
     """
 
@@ -130,7 +130,7 @@ class RunState(Stored):
     units: Count = 0
     units_done: Count = 0
     unit: str = ""
-    slowest: Annotated[list[tuple[str, float]], WrapValidator(_or_none_of_them)] = Field(default_factory=list)
+    slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
 
     @property
     def began(self) -> float:
@@ -139,12 +139,12 @@ class RunState(Stored):
 
     @property
     def last_sign(self) -> float:
-        """Its last sign of life, in seconds since 1970; not before its start."""
+        """When it last wrote this file, in seconds since 1970; not before its start."""
         return max(self.began, seconds_of(self.updated))
 
     @property
     def seconds(self) -> float:
-        """From its start to its last sign of life."""
+        """From its start to when it last wrote this file."""
         return self.last_sign - self.began
 
     @property
@@ -153,7 +153,7 @@ class RunState(Stored):
         return "" if not self.job else self.job if self.array_task is None else f"{self.job}_{self.array_task}"
 
     def is_lost(self, now: float | None = None) -> bool:
-        """Whether it calls itself running but is gone: no such process on this host, or silent for two minutes."""
+        """Whether its file says "running" but it is gone: no such process on this host, or no update for 2 minutes."""
         if self.state != "running":
             return False
         if self.host == socket.gethostname() and not Path(f"/proc/{self.pid}").exists():
@@ -200,7 +200,7 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
 def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[[], None]]:
     """Keep a run's state file up to date while the block runs; call what it yields often.
 
-    A state file that can't be written stops nothing: the outputs matter more.
+    An error of writing the state file is ignored: the outputs matter more.
 
     Args:
         root: The output folder; nothing is written while it doesn't exist.
@@ -244,7 +244,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
             write("running")
 
     write("running")
-    next_write = 0.0  # the first note knows how much there is to do
+    next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
     try:
         yield note
     except InterruptedRun as error:
@@ -271,7 +271,7 @@ def read_run(root: Path, origin: Origin) -> RunState | None:
 
 
 def other_live_runs(root: Path, origin: Origin) -> list[RunState]:
-    """Runs at work on an output folder, besides those that share the work: tasks of one submission, array or split."""
+    """Running runs of an output folder, without those that share the work: tasks of one submission, array or split."""
     job, _ = job_of()
     return [
         run

@@ -117,7 +117,7 @@ def read_plan(folder: Path) -> Plan:
 
 
 def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
-    """Note the jobs of a submission, shard by shard.
+    """Write down the jobs of a submission, shard by shard.
 
     Raises:
         OSError: It can't be written.
@@ -126,7 +126,7 @@ def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
 
 
 def read_jobs(folder: Path) -> Jobs:
-    """The jobs of a submission; none where nothing was noted."""
+    """The jobs of a submission; none where its file is missing."""
     return read_stored(folder / "jobs.json", Jobs) or Jobs()
 
 

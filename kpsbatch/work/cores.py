@@ -17,7 +17,7 @@ MIN_LIMIT_BYTES = 1 << 30
 """A worker may always use this much: frames of `run.max_pixels` need some."""
 
 MAX_LIMIT_BYTES = 4 << 30
-"""No video needs more; a worker that does leaks."""
+"""No video needs more: a worker above it leaks memory."""
 
 JOB_CORES = {
     "SLURM_CPUS_PER_TASK": "",
@@ -27,7 +27,7 @@ JOB_CORES = {
     "PBS_NUM_PPN": "PBS_JOBID",
 }
 """Variables with the cores of a job (SLURM, Grid Engine, LSF, PBS Pro, Torque), and the variable that the same system
-sets in every job: without it the first could be anybody's."""
+sets in every job: without it the first may come from elsewhere."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
@@ -36,7 +36,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 def worker_count(
     wanted: int | Literal["auto"], videos: int, *, cores: int | None = None, memory: int | None = None
 ) -> int:
-    """Workers to start: as asked for, or one for each core as far as the memory goes; never more than videos.
+    """Workers to start: the setting, or one for each core as far as the memory goes; never more than videos.
 
     0 stands for no worker process: the videos are done in this process.
 
@@ -54,7 +54,7 @@ def worker_count(
 
 
 def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | None = None) -> int:
-    """Bytes that one worker may use: as asked for, or its share of what there is, from 1 GB to 4 GB.
+    """Bytes that one worker may use: the setting, or its share of the memory, from 1 GB to 4 GB.
 
     Args:
         wanted: The setting `run.worker_memory`, in MB.

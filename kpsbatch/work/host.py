@@ -26,7 +26,7 @@ class HostFacts(NamedTuple):
 
 @cache
 def host_facts() -> HostFacts:
-    """Look at this process's host, environment and packages, once."""
+    """The facts of this process's host, environment and packages; computed once."""
     slurm = {
         name: os.environ[variable]
         for name, variable in (

@@ -1,4 +1,4 @@
-"""What a worker pool, or this process in its place, is asked to do, and what it answers."""
+"""The job of a worker pool (or of this process in its place), its limits, and the outcome of a task."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Outcome(Generic[TaskT, ResultT]):
 
 
 def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Callable[[], None]) -> Outcome[TaskT, ResultT]:
-    """Do a task once; only an error that the job did not foresee is worth another attempt."""
+    """Do a task once. After a KpsbatchError another attempt is pointless; any other error allows one."""
     try:
         return Outcome(task, job.do(task, heartbeat))
     except KpsbatchError as error:

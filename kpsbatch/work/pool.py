@@ -2,8 +2,8 @@
 
 Each of `size` threads gives a task to a worker process, blocks on its socket until the answer comes, and starts another
 process when that one is lost. The workers share no lock and no queue, so that one that is killed, stopped, hung or gone
-with exit status 0 can't hold up the rest. (pebble's pool shares one pipe and one lock among its workers, takes an exit
-with status 0 for no news, and times tasks by the wall clock; ProcessPoolExecutor gives all tasks up with one worker.)
+with exit status 0 can't hold up the rest. (pebble's pool shares one pipe and one lock among its workers, does not
+notice an exit with status 0, and times tasks by the wall clock; ProcessPoolExecutor fails all tasks with one worker.)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
     """Does tasks in worker processes; use it in a `with`, which kills the workers at the end.
 
     Args:
-        size: Number of worker processes; each is started when a task wants it.
+        size: Number of worker processes; each is started when a task needs it.
         job: What they do; pickled to each of them.
         limits: When they are killed or replaced.
         environment: Environment variables for the workers, besides the parent's own.
@@ -76,7 +76,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
         return self._threads.submit(with_attempts, lambda: self._attempt(task), self._limits.max_attempts)
 
     def close(self) -> None:
-        """Kill all workers and forget all tasks."""
+        """Kill all workers and drop all tasks."""
         with self._lock:
             self._closed = True
             for worker in self._workers:
@@ -99,10 +99,10 @@ class WorkerPool(Generic[TaskT, ResultT]):
             worker = None
         worker = self._own.worker = worker or self._start_worker()
         seconds = self._limits.step_timeout
-        too_silent = f"no new frame for {seconds:g} s (run.video_timeout)"
+        silence_problem = f"no new frame for {seconds:g} s (run.video_timeout)"
         silence = seconds + HEARTBEAT_SECONDS
         try:
-            outcome: Outcome[TaskT, ResultT] = worker.ask(task, silence, too_silent, self._count_steps)
+            outcome: Outcome[TaskT, ResultT] = worker.request(task, silence, silence_problem, self._count_steps)
         except (OSError, EOFError):
             self._end(worker)
             if self._closed:
@@ -122,9 +122,11 @@ class WorkerPool(Generic[TaskT, ResultT]):
                     raise CancelledError
                 worker = _Worker(self._environment, self._limits.worker_memory)
                 self._workers.append(worker)
-            too_silent = f"it did not start within {START_SECONDS:g} s"
+            silence_problem = f"it did not start within {START_SECONDS:g} s"
             try:
-                answer: KpsbatchError | None = worker.ask(self._job, START_SECONDS, too_silent, self._count_steps)
+                answer: KpsbatchError | None = worker.request(
+                    self._job, START_SECONDS, silence_problem, self._count_steps
+                )
             except (OSError, EOFError):
                 self._end(worker)
                 self._count_death_at_start(worker)
@@ -144,8 +146,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
         else:
             remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}; try `python -m kpsbatch models`"
         raise ModelError(
-            f"worker processes must start: {MAX_DEATHS_AT_START} in a row were lost while loading the models, the last "
-            f"since {worker.problem}; {remedy}"
+            f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
+            f"because {worker.problem}; {remedy}"
         )
 
     def _count_steps(self, count: int) -> None:
@@ -160,7 +162,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
 
 
 class _Worker:
-    """A worker process and the socket to it: asked by one thread at a time, killed by any.
+    """A worker process and the socket to it: used by one thread at a time, killed by any.
 
     After `end`, `problem`, `output` and `out_of_memory` tell how it ended.
     """
@@ -187,12 +189,12 @@ class _Worker:
         """Whether it has ended, or was killed."""
         return bool(self.problem) or self.process.poll() is not None
 
-    def ask(self, question: object, silence: float, too_silent: str, on_steps: Callable[[int], None]) -> Any:
+    def request(self, message: object, silence: float, silence_problem: str, on_steps: Callable[[int], None]) -> Any:
         """Send the job or a task, and wait for the answer; OSError or EOFError when the worker is lost.
 
         A worker is killed when it uses too much memory, before the kernel kills the whole job for that, and, with the
-        reason `too_silent`, when nothing has come for `silence` seconds. These are counted in ticks, not by a clock: no
-        time passes for a worker while this process is stopped (SIGSTOP, a suspended job).
+        reason `silence_problem`, when nothing has come for `silence` seconds. They are counted in ticks, not by clocks:
+        no time passes for a worker while this process is stopped (SIGSTOP, a suspended job).
         """
         ticks = 0
 
@@ -204,13 +206,13 @@ class _Worker:
             nonlocal ticks
             ticks += 1
             if self.problem:
-                raise EOFError("killed a tick ago, but the kernel still holds it")
+                raise EOFError("killed a tick ago, but the kernel has not ended it")
             if ticks * TICK_SECONDS >= silence:
-                self.kill(too_silent)
+                self.kill(silence_problem)
             check_memory()
 
         self._channel.settimeout(START_SECONDS)  # a stopped worker does not read
-        send(self._channel, question)
+        send(self._channel, message)
         self._channel.settimeout(TICK_SECONDS)
         while type(answer := receive(self._channel, on_tick)) is int:
             ticks = 0
@@ -219,7 +221,7 @@ class _Worker:
         return answer
 
     def kill(self, reason: str) -> None:
-        """Kill it; the thread that is asking it gets EOFError."""
+        """Kill it; the thread that waits for its answer gets EOFError."""
         self.problem = self.problem or reason
         self.process.kill()
 
@@ -236,7 +238,7 @@ class _Worker:
             try:
                 self.process.wait(REAP_SECONDS)
             except subprocess.TimeoutExpired:
-                self.process.returncode = -signal.SIGKILL  # takes effect when the kernel lets go
+                self.process.returncode = -signal.SIGKILL  # it ends when the kernel releases it
         status = self.process.returncode
         names = {number.value: number.name for number in signal.Signals}
         killed = f"was killed by {names.get(-status, f'signal {-status}')}"

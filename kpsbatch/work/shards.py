@@ -19,5 +19,5 @@ def signs_of_shard(signs: Sequence[int], shard: int, shards: int) -> tuple[int, 
         ConfigError: `shard` is not in 0 .. shards - 1.
     """
     if shards < 1 or not 0 <= shard < shards:
-        raise ConfigError(f"--shard must be I/N with I from 0 to N-1 (got {shard}/{shards})")
+        raise ConfigError(f"--shard: there is no shard {shard} of {shards}. Write I/N with I from 0 to N-1.")
     return tuple(signs[len(signs) * shard // shards : len(signs) * (shard + 1) // shards])

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop."""
+"""Signals that request a run to stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PID_FILE = "KPSBATCH_PID_FILE"
 
 
 class StopRequest:
-    """Which signal asked for a stop, if any; call it for a reason to stop ("" for none)."""
+    """The signal that requested a stop, if any; call it for the reason to stop ("" for none)."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -28,7 +28,7 @@ class StopRequest:
 def stop_on_signals(
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2),
 ) -> Iterator[StopRequest]:
-    """Let signals ask for a stop instead of ending the process; a second SIGINT ends it at once.
+    """Let signals request a stop instead of ending the process; a second SIGINT ends it at once.
 
     Signals that are ignored already (as `nohup` does) stay ignored.
     """

@@ -69,7 +69,7 @@ def _receive_bytes(channel: socket.socket, size: int, on_timeout: Callable[[], N
 
 
 class Heartbeat:
-    """Counts the steps of a task, and tells the parent at most every half second."""
+    """Counts the steps of a task, and sends the count to the parent at most every half second."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -83,7 +83,7 @@ class Heartbeat:
             self.flush()
 
     def flush(self) -> None:
-        """Tell of the steps counted so far."""
+        """Send the steps counted so far."""
         if self._steps:
             send(self._channel, self._steps)
         self._steps = 0
@@ -91,7 +91,7 @@ class Heartbeat:
 
 
 def end_with_parent(parent: int) -> None:
-    """Ask the kernel (Linux) for SIGKILL when the thread that started this process ends; end now if it has ended."""
+    """Let the kernel (Linux) send SIGKILL when the thread that started this process ends; end now if it has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:

@@ -407,8 +407,12 @@ def small_disk(this: Round, options: str) -> Iterator[Callable[[str], None]]:
     disk = this.folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], check=True, capture_output=True)
+
+    def remount(changed: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{changed}", str(disk)], check=True)
+
     try:
-        yield lambda changed: subprocess.run(["mount", "-o", f"remount,{changed}", str(disk)], check=True) and None
+        yield remount
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 

@@ -59,12 +59,12 @@ def rounds(count: int, seed: int) -> list[object]:
 
 
 @pytest.mark.parametrize(("number", "kind"), rounds(ROUNDS, SEED))
-def test_stubbed(stubbed, folder, number, kind):
+def test_stubbed(stubbed: Bench, folder: Path, number: int, kind: Callable[[Round], set[int]]) -> None:
     """The program itself, with landmarkers that take no time."""
     repeat(stubbed, folder, number, kind)
 
 
 @pytest.mark.parametrize(("number", "kind"), rounds(REAL_ROUNDS, SEED + 1))
-def test_real(real, folder, number, kind):
+def test_real(real: Bench, folder: Path, number: int, kind: Callable[[Round], set[int]]) -> None:
     """The same with MediaPipe."""
     repeat(real, folder, 10_000 + number, kind)

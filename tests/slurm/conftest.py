@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from kpsbatch.store.run_state import read_runs
+from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.submissions import list_submissions
 
 HERE = Path(__file__).parent
@@ -165,15 +165,15 @@ class Project:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=self.environment, check=True)
         return done.stdout.strip()
 
-    def runs(self) -> list[dict[str, Any]]:
+    def runs(self) -> list[RunState]:
         """The state files of the newest submission, or of all runs where there is none."""
         submissions = list_submissions(self.out)
         runs = read_runs(self.out)
-        return [run for run in runs if run["submission"] == submissions[-1].name] if submissions else runs
+        return [run for run in runs if run.submission == submissions[-1].name] if submissions else runs
 
-    def running(self) -> list[dict[str, Any]]:
+    def running(self) -> list[RunState]:
         """Runs that have begun with their videos."""
-        return [run for run in self.runs() if run["state"] == "running" and run["videos"]]
+        return [run for run in self.runs() if run.state == "running" and run.videos]
 
     def units(self) -> set[str]:
         """The outputs that are there."""

@@ -62,8 +62,8 @@ class TestSubmission:
         )
         assert local.returncode == 0, local.stderr
         project.finish(job, 120)
-        assert {run["state"] for run in project.runs()} == {"finished"}
-        assert len({run["host"] for run in project.runs()}) == 2
+        assert {run.state for run in project.runs()} == {"finished"}
+        assert len({run.host for run in project.runs()}) == 2
         ours = sorted(path.relative_to(project.out) for path in project.out.glob("*-*/*.npz"))
         theirs = sorted(path.relative_to(demo.directory / "out") for path in (demo.directory / "out").glob("*-*/*.npz"))
         assert ours == theirs
@@ -136,10 +136,10 @@ class TestSubmission:
         job = project.submit("--set", "slurm.container=image.sif", "--set", "slurm.extra={nodelist: n2}")
         wait_until("a unit", project.units, 30, project.describe)
         cluster.pre_empt("n2")
-        wait_until("the interruption", lambda: project.runs()[0]["state"] == "interrupted", 20, project.describe)
+        wait_until("the interruption", lambda: project.runs()[0].state == "interrupted", 20, project.describe)
         project.finish(job)
         [run] = project.runs()
-        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert (run.state, run.restarts) == ("finished", 1)
         assert project.units() == all_units(1)
 
     def test_image_that_goes_away(self, new_project, cluster):
@@ -179,8 +179,8 @@ class TestInterruption:
         [run] = project.running()
         asked = time.monotonic()
         cluster.ask("scancel", f"--signal={name}", job)
-        wait_until("the stop", lambda: not Path(f"/proc/{run['pid']}/cmdline").exists(), 10, project.describe)
-        wait_until("the end of the pool", lambda: not _children_of(run["pid"], str(project.folder)), 10)
+        wait_until("the stop", lambda: not Path(f"/proc/{run.pid}/cmdline").exists(), 10, project.describe)
+        wait_until("the end of the pool", lambda: not _children_of(run.pid, str(project.folder)), 10)
         assert time.monotonic() - asked < 10
         kept = project.units()
         assert len(kept) >= 2
@@ -188,7 +188,7 @@ class TestInterruption:
         project.finish(job)
         assert project.units() == all_units(2)
         [run] = project.runs()
-        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert (run.state, run.restarts) == ("finished", 1)
         begun = project.begun()
         assert {video for video, times in begun.items() if times > 1} <= {
             f"{unit}/v{n}" for unit in all_units(2) - kept for n in (0, 1)
@@ -201,10 +201,10 @@ class TestInterruption:
         wait_until("a unit", project.units, 30, project.describe)
         kept = project.units()
         cluster.pre_empt("n2")
-        wait_until("the interruption", lambda: project.runs()[0]["state"] == "interrupted", 20, project.describe)
+        wait_until("the interruption", lambda: project.runs()[0].state == "interrupted", 20, project.describe)
         project.finish(job)
         [run] = project.runs()
-        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert (run.state, run.restarts) == ("finished", 1)
         assert project.units() == all_units(1)
         assert all(project.begun()[f"{unit}/v{n}"] == 1 for unit in kept for n in (0, 1))
 
@@ -234,12 +234,12 @@ class TestInterruption:
         wait_until("a unit", project.units, 30, project.describe)
         [run] = project.running()
         with cluster.without_scheduler():
-            os.kill(run["pid"], signal.SIGUSR2)
-            wait_until("the stop", lambda: project.runs()[0]["state"] == "interrupted", 10)
+            os.kill(run.pid, signal.SIGUSR2)
+            wait_until("the stop", lambda: project.runs()[0].state == "interrupted", 10)
             time.sleep(15)  # squeue itself waits for ten seconds (MessageTimeout)
         project.finish(job, 150)  # slurmstepd reports the end of a step once a minute
         [run] = project.runs()
-        assert (run["state"], run["restarts"]) == ("finished", 1)
+        assert (run.state, run.restarts) == ("finished", 1)
         assert project.units() == all_units(1)
 
     def test_lost_node(self, new_project, cluster):
@@ -249,19 +249,19 @@ class TestInterruption:
         wait_until(
             "a unit of each", lambda: {u[-4:] for u in project.units()} == {"0001", "0002"}, 30, project.describe
         )
-        victim = next(run for run in project.running() if run["shard"] == 0)
+        victim = next(run for run in project.running() if run.shard == 0)
         kept = project.units()
-        subprocess.run([HERE / "node_crash.sh", victim["host"], cluster.folder], timeout=30, check=True)
+        subprocess.run([HERE / "node_crash.sh", victim.host, cluster.folder], timeout=30, check=True)
         cluster.ask("scontrol", "update", f"nodename={victim['host']}", "state=down", "reason=test")
         try:
             project.finish(job)
         finally:
-            subprocess.run(["slurmd", "-N", victim["host"]], env=_with_sbin(cluster), timeout=30, check=True)
-            wait_until("the node's return", lambda: "idle" in cluster.ask("sinfo", "-hN", "-n", victim["host"]), 30)
+            subprocess.run(["slurmd", "-N", victim.host], env=_with_sbin(cluster), timeout=30, check=True)
+            wait_until("the node's return", lambda: "idle" in cluster.ask("sinfo", "-hN", "-n", victim.host), 30)
         assert project.units() == all_units(2)
-        restarted = next(run for run in project.runs() if run["shard"] == 0)
-        assert restarted["state"] == "finished"
-        assert restarted["restarts"] == 1
+        restarted = next(run for run in project.runs() if run.shard == 0)
+        assert restarted.state == "finished"
+        assert restarted.restarts == 1
         assert all(project.begun()[f"{unit}/v{n}"] == 1 for unit in kept for n in (0, 1))
 
 
@@ -272,7 +272,7 @@ class TestArrayScript:
         job = project.sbatch("--array=2-3", str(REPO / "slurm" / "array.sh"), str(project.config))
         project.finish(job)
         assert project.units() == all_units(3)
-        assert sorted((run["shard"], run["units_done"]) for run in project.runs()) == [(0, 4), (1, 8)]
+        assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 4), (1, 8)]
         assert "finished, 8/8 units" in project.kpsbatch("logs").stdout
 
     @pytest.mark.parametrize("how", [["--batch"], []])
@@ -286,7 +286,7 @@ class TestArrayScript:
         wait_until("the requeue", lambda: "PENDING" in dict(cluster.jobs(job)).get(f"{job}_1", ""), 20)
         project.finish(job)
         assert project.units() == all_units(2)
-        assert sorted(run["restarts"] for run in project.runs()) == [0, 1]
+        assert sorted(run.restarts for run in project.runs()) == [0, 1]
 
 
 def test_time_limit(out_of_time, cluster):
@@ -295,8 +295,8 @@ def test_time_limit(out_of_time, cluster):
     project.finish(job, 180)
     assert project.units() == all_units(2)
     [run] = project.runs()
-    assert run["state"] == "finished"
-    assert run["restarts"] >= 1
+    assert run.state == "finished"
+    assert run.restarts >= 1
     log = "\n".join(path.read_text() for path in project.out.glob("_kpsbatch/submissions/*/logs/*_log.out"))
     assert "interrupted by SIGUSR2" in log
     assert "DUE TO TIME LIMIT" not in log

@@ -6,8 +6,8 @@
     columns     arrays of fixed width (`MEMBER_COLUMNS`, then `FOLDER_COLUMNS`), each aligned to 8 bytes
     header      JSON: which archive this is of, and where the columns lie
 
-Members of a folder are neighbours, and so are the folders of a folder (sorted by name), so that a process touches
-only the pages of what it reads. Opening takes no NumPy and no time, whatever the archive holds.
+The members of a folder lie side by side, and so do the folders of a folder (sorted by name), so that a process loads
+only the pages that it needs. Opening an index does not import NumPy and is fast for an archive of any size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ START = 16
 
 STORED, DEFLATED = 0, 8
 LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
-"""Methods that no archive knows: members that are no plain files."""
+"""Numbers that no zip method has, for members that are not plain files."""
 
 METHOD_NAMES = {
     1: "shrink",
@@ -183,7 +183,7 @@ class IndexWriter:
         self._names.clear()
 
     def _folder_columns(self, paths: list[bytes]) -> dict[str, array[int]]:
-        """Names and children of the folders, which come level by level, brothers sorted by name."""
+        """Names and children of the folders, which come level by level, those of one folder sorted by name."""
         columns = {name: array(FOLDER_COLUMNS[name]) for name in ("fname", "flength", "cfirst", "ccount")}
         children_of: dict[bytes, list[int]] = {}
         for number, path in enumerate(paths):

@@ -23,14 +23,14 @@ _TAIL = 1 << 16
 _SLACK = 512
 """Bytes read besides a member's own, for its local header: its name and extra fields are rarely longer."""
 
-_PACK_AGAIN = "unpack it, or pack it again as a zip (zip -0 -r data.zip data) or as a tar without compression"
+_REPACK = "unpack it, or pack it again as a zip (zip -0 -r data.zip data) or as a tar without compression"
 _COMPRESSED = {
     b"\x1f\x8b": "gzip; gunzip it, or unpack it",
     b"BZh": "bzip2; bunzip2 it, or unpack it",
     b"\xfd7zXZ": "xz; unxz it, or unpack it",
     b"\x28\xb5\x2f\xfd": "Zstandard; unzstd it, or unpack it",
-    b"7z\xbc\xaf": f"7-Zip; {_PACK_AGAIN}",
-    b"Rar!": f"RAR; {_PACK_AGAIN}",
+    b"7z\xbc\xaf": f"7-Zip; {_REPACK}",
+    b"Rar!": f"RAR; {_REPACK}",
     b"hsqs": "SquashFS; mount it, or let slurm.container bind it, and set dataset.root to where it is mounted",
     b"PK\7\x08": "a split zip; join its parts first (zip -s 0 split.zip --out whole.zip)",
 }
@@ -46,14 +46,12 @@ def archive_kind(fd: int, path: Path) -> str:
     start = os.pread(fd, BLOCK, 0)
     for magic, what in _COMPRESSED.items():
         if start.startswith(magic):
-            raise DatasetError(f"dataset.root must be a folder, or a zip or tar archive: {path} is {what}")
+            raise DatasetError(f"dataset.root: {path} can't be read: it is {what}.")
     if is_tar_header(start):
         return "tar"
     if start.startswith((b"PK\3\4", b"PK\5\6")) or path.suffix.lower() == ".zip":
         return "zip"
-    raise DatasetError(
-        f"dataset.root must be a folder, or a zip or tar archive: {path} is none of them; correct dataset.root"
-    )
+    raise DatasetError(f"dataset.root: {path} is neither a folder nor a zip or tar archive. Correct dataset.root.")
 
 
 def open_archive_folders(
@@ -73,7 +71,9 @@ def open_archive_folders(
     try:
         fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DatasetError(f"dataset.root must be a readable archive: {archive}: {error.strerror}") from None
+        raise DatasetError(
+            f"dataset.root: {archive} can't be read: {error.strerror}. Correct the path or its permissions."
+        ) from None
     try:
         state = _state(fd, archive)
         name = f"{archive.name[:60]}-{hashlib.sha256(os.fsencode(archive)).hexdigest()[:12]}.index"
@@ -89,7 +89,7 @@ def open_archive_folders(
 
 
 def _state(fd: int, archive: Path) -> dict[str, Any]:
-    """What tells one archive from another, or from itself before a change; its end holds the end of its directory."""
+    """What identifies an archive and changes when it changes; `tail` hashes its end, where a zip has its directory."""
     stat = os.fstat(fd)
     tail = os.pread(fd, _TAIL, max(0, stat.st_size - _TAIL))
     return {
@@ -136,9 +136,7 @@ class Archive:
         weakref.finalize(self, os.close, self._fd)
         stat = os.fstat(self._fd)
         if (stat.st_size, stat.st_mtime_ns) != (self.index.header["size"], self.index.header["mtime"]):
-            raise DatasetError(
-                f"dataset.root must not change during a run: {self.path} did; run the same command again"
-            )
+            raise DatasetError(f"dataset.root: {self.path} has changed during the run. Run the same command again.")
         self._zip = self.index.header["kind"] == "zip"
 
     def read(self, member: Member) -> bytes:
@@ -222,7 +220,9 @@ def open_archive(index: Path) -> Archive:
 def _inflate(data: bytes, member: Member) -> bytes:
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        return unpack.decompress(data, member.full_size + 1)  # never more than it says: a bomb stays small
+        return unpack.decompress(
+            data, member.full_size + 1
+        )  # never more than the directory says: a zip bomb is not unpacked
     except zlib.error as error:
         raise _damaged(member, str(error)) from None
 

@@ -36,7 +36,7 @@ def is_tar_header(block: bytes) -> bool:
 def scan_tar(
     fd: int, name: str, size: int, index: IndexWriter, on_progress: Callable[[int, int], None]
 ) -> dict[str, int]:
-    """Add all members of a tar archive to an index; see `scan_zip`. Progress is told in bytes.
+    """Add all members of a tar archive to an index; see `scan_zip`. Progress counts bytes.
 
     Raises:
         DatasetError: It is split, cut off or damaged.
@@ -62,7 +62,7 @@ def scan_tar(
             continue
         if kind in (b"M", b"V", b"N"):
             if kind == b"M":
-                raise DatasetError(f"dataset.root must be one archive: {name} is a part of a split one; join the parts")
+                raise DatasetError(f"dataset.root: {name} is a part of a split archive. Join the parts.")
             position, extended = _next(start, length), {}
             continue
         fields = {**always, **extended} if always or extended else _NOTHING
@@ -109,7 +109,7 @@ def _next(start: int, length: int) -> int:
 
 
 def _extended(fd: int, name: str, kind: bytes, start: int, length: int) -> dict[str, bytes]:
-    """What a header tells about the next one: GNU long names, or pax records "length key=value"."""
+    """What an extended header says about the member after it: GNU long names, or pax records "length key=value"."""
     if length > _MAX_EXTENDED:
         raise _damaged(name, f"a header of {length} bytes is too long")
     data = os.pread(fd, length, start)
@@ -155,4 +155,4 @@ def _sparse_blocks(fd: int, block: bytes, start: int) -> int:
 
 
 def _damaged(name: str, what: str) -> DatasetError:
-    return DatasetError(f"dataset.root must be a whole archive: {name}: {what}; copy it again (tar -tf tests it)")
+    return DatasetError(f"dataset.root: {name} is damaged: {what}. Copy it again (tar -tf tests it).")

@@ -92,8 +92,8 @@ def _add(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignore
         return at
     if flags & 1:
         raise DatasetError(
-            f"dataset.root must not be encrypted: {name} asks for a password for {os.fsdecode(path)!r}; unpack it, or "
-            "pack it again without a password"
+            f"dataset.root: {name} is encrypted: it needs a password for {os.fsdecode(path)!r}. Unpack it, or "
+            "pack it again without a password."
         )
     if kind == 10:
         method = LINK
@@ -146,8 +146,8 @@ def _find_directory(fd: int, name: str, size: int) -> tuple[int, int, int, int]:
         at = tail.rfind(b"PK\5\6", 0, at)
         if at < 0:
             raise DatasetError(
-                f"dataset.root must be a whole archive: {name} has no directory at its end; copy it again, or join its "
-                "parts (cat karsl.zip.0* > karsl.zip)"
+                f"dataset.root: {name} is not whole: it has no directory at its end. Copy it again, or join its "
+                "parts (cat karsl.zip.0* > karsl.zip)."
             )
         if len(tail) - at < _END.size:
             continue
@@ -192,10 +192,10 @@ def data_start(local: bytes, offset: int, name: str) -> int:
 
 def _split(name: str) -> DatasetError:
     return DatasetError(
-        f"dataset.root must be one archive: {name} is split into several files; join them first "
-        "(zip -s 0 split.zip --out whole.zip), or unpack them"
+        f"dataset.root: {name} is split into several files. Join them first "
+        "(zip -s 0 split.zip --out whole.zip), or unpack them."
     )
 
 
 def _damaged(name: str, what: str) -> DatasetError:
-    return DatasetError(f"dataset.root must be a whole archive: {name}: {what}; copy it again (zip -T tests it)")
+    return DatasetError(f"dataset.root: {name} is damaged: {what}. Copy it again (zip -T tests it).")

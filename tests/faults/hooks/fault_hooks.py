@@ -78,8 +78,9 @@ class Steps:
         def unlink(path: Any, **options: Any) -> None:
             steps.around("unlink", path, lambda: _unlink(path, **options))
 
-        io.open = open_file  # type: ignore[assignment]
-        os.replace, os.fsync, os.unlink = replace, fsync, unlink
+        io.open = open_file
+        os.replace, os.fsync = replace, fsync  # type: ignore[assignment]
+        os.unlink = unlink
 
 
 def strike(fault: dict[str, Any], root: str) -> None:
@@ -149,7 +150,7 @@ def disturb_reads(faults: list[dict[str, Any]], marks: str) -> None:
                         strike(fault, "")
         return opened(file, mode, *arguments, **options)
 
-    io.open = open_file  # type: ignore[assignment]
+    io.open = open_file
 
 
 def use_stub() -> None:
@@ -160,6 +161,8 @@ def use_stub() -> None:
     from kpsbatch.landmarks.detection import Detection, Hand
 
     class Stub:
+        networks = None  # frame by frame, in every running mode
+
         def __init__(self, *arguments: Any) -> None:
             pass
 
@@ -174,10 +177,13 @@ def use_stub() -> None:
             )
             means = tiles.mean(axis=(1, 3)).reshape(-1).astype(np.float32) / 255  # 192 numbers
             pose = np.resize(means, (33, 4))
-            points = pose[16, :3] + 0.01 * np.resize(means, (21, 3))
+            points = (pose[16, :3] + 0.01 * np.resize(means, (21, 3))).astype(np.float32)
             return Detection(pose, np.resize(means, (478, 3)), [Hand(points, "right", 0.9)])
 
         def hand_in(self, image: Any) -> None:
+            return None
+
+        def face_in(self, image: Any) -> None:
             return None
 
         def close(self) -> None:

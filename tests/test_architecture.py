@@ -1,0 +1,120 @@
+"""How the package is built: which way its imports point, and how large its files and functions may be."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import kpsbatch
+
+PACKAGE = Path(kpsbatch.__file__).parent
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+ROOMS = (
+    "errors",
+    "words",
+    "files",
+    "stored",
+    "config_types",
+    "dataset",
+    "config",
+    "landmarks",
+    "store",
+    "demo",
+    "work",
+    "progress",
+    "summary",
+    "cluster",
+    "look",
+    "drawing",
+    "report",
+    "api",
+    "commands",
+    "cli",
+    "__main__",
+)
+"""The rooms, which are folders or single files of the package: each may import those before it, and none after it."""
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = ("kpsbatch", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of the package that a module imports anywhere, inside functions too; itself left out."""
+    found: set[str] = set()
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= below if below & FILES.keys() else {node.module or ""}
+    return (found & FILES.keys()) - {module}
+
+
+def room_of(module: str) -> str:
+    """The room of a module, such as store for kpsbatch.store.records."""
+    return module.split(".")[1]
+
+
+MODULES = sorted(FILES.keys() - {"kpsbatch"})  # the package itself: its version, and names that it looks up when used
+
+
+def test_every_file_belongs_to_a_room() -> None:
+    """A new folder or file of the package gets its place in `ROOMS`."""
+    assert {room_of(module) for module in MODULES} == set(ROOMS)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Every module can be read and tested after those that it imports."""
+    list(TopologicalSorter({module: imports_of(module) for module in MODULES}).static_order())  # CycleError names one
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_to_earlier_rooms(room: str) -> None:
+    """No import runs back: a room knows nothing of the rooms after it in `ROOMS`."""
+    allowed = {*ROOMS[: ROOMS.index(room) + 1]}
+    wrong = defaultdict(set)
+    for module in (module for module in MODULES if room_of(module) == room):
+        for imported in imports_of(module) - {"kpsbatch"}:
+            if room_of(imported) not in allowed:
+                wrong[module].add(imported)
+    assert not wrong
+
+
+def test_the_package_itself_is_imported_for_its_version_only() -> None:
+    """The public names of `kpsbatch` are for its users; inside, a module imports from where a name is defined."""
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module == "kpsbatch":
+                names = {alias.name for alias in node.names} - {"__version__"}
+                assert all(f"kpsbatch.{name}" in FILES for name in names), f"{module} imports {names} from kpsbatch"
+
+
+def test_files_are_short() -> None:
+    """No file of the package has more than 400 lines."""
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in FILES.items()}
+    assert not {name: count for name, count in lines.items() if count > MAX_FILE_LINES}
+
+
+def test_functions_are_short() -> None:
+    """No function of the package has more than 60 lines."""
+    long = {}
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+                count = node.end_lineno - node.lineno + 1
+                if count > MAX_FUNCTION_LINES:
+                    long[f"{module}.{node.name}"] = count
+    assert not long

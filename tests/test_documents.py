@@ -1,0 +1,64 @@
+"""The documents: their links lead somewhere, and they agree with the package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import kpsbatch
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix()
+    for folder in (ROOT, ROOT / "docs", ROOT / ".github")
+    for page in folder.glob("*.md")
+)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as links give them."""
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    """Every relative link of a page names a file that is there, and a heading in it."""
+    page = ROOT / name
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in LINK.findall(text):
+        if re.match(r"[a-z]+:", link) or link.startswith("../../"):  # another site, or a page of the forge
+            continue
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{name}: {link}"
+        assert not heading or heading in anchors(target), f"{name}: {link}"
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_files_that_are_named_exist(name: str) -> None:
+    """A path of the repository that a page names in code letters is there."""
+    folders = ("kpsbatch", "tests", "docs", "scripts", "benchmarks", "configs", "slurm", "docker")
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for path in re.findall(rf"`((?:{'|'.join(folders)})/[\w./-]+\.(?:py|md|sh|yaml|sub))`", text):
+        assert (ROOT / path).exists(), f"{name}: {path}"
+
+
+def test_every_page_is_linked() -> None:
+    """Each page below docs/ can be reached from README.md."""
+    linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {page for page in PAGES if page.startswith("docs/")} <= linked
+
+
+def test_one_version() -> None:
+    """CITATION.cff and the newest heading of CHANGELOG.md name the version of the package, and the same day."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[([0-9.]+)\] - (\S+)$", changes, re.MULTILINE)
+    assert newest is not None
+    assert (citation["version"], str(citation["date-released"])) == newest.groups()
+    assert newest[1] == kpsbatch.__version__
