@@ -166,8 +166,6 @@ def use_stub() -> None:
         def __init__(self, *arguments: Any) -> None:
             pass
 
-        networks = None
-
         def start_video(self, height: int, width: int) -> None:
             pass
 
