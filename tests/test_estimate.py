@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from factories import make_config
 
-from kpsbatch.config import load_config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.look.estimate import size
 
@@ -13,8 +13,7 @@ UNIT = Unit("01", "train", 1)
 
 @pytest.fixture
 def config(tmp_path):
-    (tmp_path / "c.yaml").write_text('dataset: {root: ., signers: ["01"], signs: 1-502}\noutput: {root: out}\n')
-    return load_config(tmp_path / "c.yaml", ["slurm.cpus_per_task=8", "slurm.array_parallelism=20"])
+    return make_config(tmp_path, dataset={"signs": "1-502"}, slurm={"cpus_per_task": 8, "array_parallelism": 20})
 
 
 def sized(config, **changes):

@@ -664,7 +664,7 @@ class TestModels:
             raise PackageNotFoundError(package)
 
         monkeypatch.setattr("kpsbatch.store.settings.version", missing)
-        with pytest.raises(ModelError, match="mediapipe is not installed"):
+        with pytest.raises(ModelError, match="mediapipe must be installed"):
             run(load_config(small))
 
     def test_mediapipe_is_broken(self, small, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from factories import write_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import COLOURS, write_mp4
@@ -122,9 +123,7 @@ class TestResample:
 
 class TestSetting:
     def config(self, tmp_path, *overrides):
-        path = tmp_path / "config.yaml"
-        path.write_text('dataset: {root: data, signers: ["01"], signs: 1}\noutput: {root: out}\n')
-        return load_config(path, list(overrides))
+        return load_config(write_config(tmp_path), list(overrides))
 
     def test_fingerprint(self, tmp_path):
         """Another frame rate is another set of outputs."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.landmarks.clip.follow_face import follow_face
 from kpsbatch.landmarks.clip.follow_hands import follow_hands
-from kpsbatch.landmarks.clip.follow_pose import Cast, follow_pose
+from kpsbatch.landmarks.clip.follow_pose import KnownPeople, follow_pose
 from kpsbatch.landmarks.clip.moments import RGB, Look, Moment, body_unit
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.clip.smooth import REACH, smooth
@@ -55,7 +55,7 @@ def follow_clip(images: Iterable[RGB], networks: Networks, settings: LandmarksCo
         networks: The networks.
         settings: The `landmarks` section.
     """
-    cast = Cast()
+    known_people = KnownPeople()
     kept: list[Moment] = []
     past: list[Moment] = []
     new = 0
@@ -64,13 +64,13 @@ def follow_clip(images: Iterable[RGB], networks: Networks, settings: LandmarksCo
         new += 1
         if len(kept) < stretch(image.nbytes):
             continue
-        work_on(kept, len(kept) - new, cast, networks, settings)
+        work_on(kept, len(kept) - new, known_people, networks, settings)
         half = len(kept) // 2
         yield from give(past, kept, half, settings)
         past = [without_image(moment) for moment in kept[max(0, half - REACH) : half]]
         kept, new = kept[half:], 0
     if new:
-        work_on(kept, len(kept) - new, cast, networks, settings)
+        work_on(kept, len(kept) - new, known_people, networks, settings)
     yield from give(past, kept, len(kept), settings)
 
 
@@ -79,14 +79,16 @@ def stretch(frame_bytes: int) -> int:
     return int(np.clip(STRETCH_BYTES // frame_bytes, SHORTEST, LONGEST))
 
 
-def work_on(moments: list[Moment], start: int, cast: Cast, networks: Networks, settings: LandmarksConfig) -> None:
+def work_on(
+    moments: list[Moment], start: int, known_people: KnownPeople, networks: Networks, settings: LandmarksConfig
+) -> None:
     """Find everything in a stretch whose frames before `start` have been worked on already."""
-    sure = settings.confidence
-    follow_pose(moments, start, cast, networks, sure)
+    thresholds = settings.confidence
+    follow_pose(moments, start, known_people, networks, thresholds)
     if "face" in settings.parts:
-        follow_face(moments, start, networks, sure)
+        follow_face(moments, start, networks, thresholds)
     if "hands" in settings.parts:
-        follow_hands(moments, start, networks, sure)
+        follow_hands(moments, start, networks, thresholds)
 
 
 def give(past: list[Moment], kept: list[Moment], count: int, settings: LandmarksConfig) -> Iterator[Found]:

@@ -60,7 +60,7 @@ class Detector:
         return self.network.side
 
     def find(self, picture: RGB, least_score: float) -> list[Found]:
-        """What is in a picture, the surest first.
+        """What is in a picture, the highest score first.
 
         Args:
             picture: (side, side, 3) RGB.
@@ -98,7 +98,7 @@ def palm_detector() -> Floats:
 
 
 def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_score: float) -> list[Found]:
-    """Raw numbers to things found, with a score of `least_score` or more, the surest first.
+    """Raw numbers to things found, with a score of `least_score` or more, the highest score first.
 
     Args:
         scores: (N,) raw.
@@ -107,9 +107,9 @@ def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_scor
         side: Of the picture, in pixels.
         least_score: 0 to 1.
     """
-    sure = 1 / (1 + np.exp(-np.clip(scores, -RAW_SCORE_LIMIT, RAW_SCORE_LIMIT)))
+    probabilities = 1 / (1 + np.exp(-np.clip(scores, -RAW_SCORE_LIMIT, RAW_SCORE_LIMIT)))
     found = []
-    for score, raw, anchor in zip(sure, boxes / np.float32(side), anchors, strict=True):
+    for score, raw, anchor in zip(probabilities, boxes / np.float32(side), anchors, strict=True):
         if score >= least_score:
             centre, half = raw[:2] + anchor, raw[2:4] / 2
             points = raw[4:].reshape(-1, 2) + anchor

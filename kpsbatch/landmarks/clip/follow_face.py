@@ -50,23 +50,23 @@ GUESS_EYES = 2.6
 """... or in distances of the eyes, the larger."""
 
 
-def follow_face(moments: Sequence[Moment], start: int, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow_face(moments: Sequence[Moment], start: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
     """Find the face in frames from `start` on that have a pose; then go back where it was found late."""
     tried: set[int] = set()
     for frame in range(start, len(moments)):
         moment, before = moments[frame], moments[frame - 1] if frame else None
         if moment.pose is None or moment.face is not None:
             continue
-        moment.face = followed(moment, before, networks, sure)
+        moment.face = followed(moment, before, networks, thresholds)
         if moment.face is None and head_in_frame(moment.pose.points, moment.size):
-            moment.face = searched(moment, networks, sure)
+            moment.face = searched(moment, networks, thresholds)
             tried.add(frame)
     for frame in range(len(moments) - 2, -1, -1):
         if moments[frame].face is None:
-            moments[frame].face = followed(moments[frame], moments[frame + 1], networks, sure)
+            moments[frame].face = followed(moments[frame], moments[frame + 1], networks, thresholds)
 
 
-def followed(moment: Moment, neighbour: Moment | None, networks: Networks, sure: ConfidenceConfig) -> Look | None:
+def followed(moment: Moment, neighbour: Moment | None, networks: Networks, thresholds: ConfidenceConfig) -> Look | None:
     """The face by that of the neighbouring frame, moved as the pose's nose has."""
     if moment.pose is None or neighbour is None or neighbour.face is None or neighbour.pose is None:
         return None
@@ -74,23 +74,25 @@ def followed(moment: Moment, neighbour: Moment | None, networks: Networks, sure:
     used, wanted = neighbour.face.square, mesh_square(neighbour.face.points)
     kept = used if not far_apart(used, moved(wanted, by), *KEPT) else moved(wanted, by)
     look = look_at_face(moment.image, kept, networks, TRACKED)
-    return look if is_own(look, moment.pose.points, sure.face_tracking) else None
+    return look if is_own(look, moment.pose.points, thresholds.face_tracking) else None
 
 
-def searched(moment: Moment, networks: Networks, sure: ConfidenceConfig) -> Look | None:
+def searched(moment: Moment, networks: Networks, thresholds: ConfidenceConfig) -> Look | None:
     """The face where the pose has the head: by its eyes and mouth, then by the detector in a square around it."""
     assert moment.pose is not None
     pose = moment.pose.points
     first = look_at_face(moment.image, guess_square(pose), networks, LOOKED_AGAIN)
     again = look_at_face(moment.image, mesh_square(first.points), networks, LOOKED_AGAIN)
-    if is_own(again, pose, sure.face_tracking):
+    if is_own(again, pose, thresholds.face_tracking):
         return again
     head = head_square(pose)
-    for found in networks.face_detector.find(cut(moment.image, head, networks.face_detector.side), sure.face_detection):
+    for found in networks.face_detector.find(
+        cut(moment.image, head, networks.face_detector.side), thresholds.face_detection
+    ):
         corners = to_pixels(found.box.reshape(2, 2), head)
         square = face_box_square(corners.ravel(), to_pixels(found.points, head))
         look = look_at_face(moment.image, square, networks, DETECTED)
-        if is_own(look, pose, sure.face_tracking):
+        if is_own(look, pose, thresholds.face_tracking):
             return look
     return None
 

@@ -54,22 +54,26 @@ class Search:
         self.failures, self.frame, self.wrist = self.failures + 1, frame, wrist.copy()
 
 
-def follow_hands(moments: Sequence[Moment], start: int, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow_hands(moments: Sequence[Moment], start: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
     """Find the hands in frames from `start` on that have a pose; then go back where they were found late."""
     searches: dict[Side, Search] = {side: Search() for side in SIDES}
     for frame in range(start, len(moments)):
         if moments[frame].pose is not None:
-            follow_frame(moments, frame, searches, networks, sure)
+            follow_frame(moments, frame, searches, networks, thresholds)
     for frame in range(len(moments) - 2, -1, -1):
-        follow_back(moments, frame, networks, sure)
+        follow_back(moments, frame, networks, thresholds)
 
 
 def follow_frame(
-    moments: Sequence[Moment], frame: int, searches: dict[Side, Search], networks: Networks, sure: ConfidenceConfig
+    moments: Sequence[Moment],
+    frame: int,
+    searches: dict[Side, Search],
+    networks: Networks,
+    thresholds: ConfidenceConfig,
 ) -> None:
     """Both hands of one frame: by the frames before, and by a search for the side that has none."""
     moment = moments[frame]
-    looks = {side: followed(moments, frame, -1, side, networks, sure) for side in SIDES}
+    looks = {side: followed(moments, frame, -1, side, networks, thresholds) for side in SIDES}
     place(moment, {side: look for side, look in looks.items() if look is not None})
     for side in SIDES:
         if side in moment.hands:
@@ -77,7 +81,7 @@ def follow_frame(
             continue
         wrist, unit = wrist_of(moment, side), body_unit(moment.pose.points)  # type: ignore[union-attr]
         if can_be_seen(moment, side) and searches[side].is_due(frame, wrist, unit):
-            look = searched(moment, side, networks, sure)
+            look = searched(moment, side, networks, thresholds)
             if look is None:
                 searches[side].failed(frame, wrist)
             else:
@@ -85,19 +89,19 @@ def follow_frame(
                 searches[side] = Search()
 
 
-def follow_back(moments: Sequence[Moment], frame: int, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow_back(moments: Sequence[Moment], frame: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
     """The hands that a frame lacks, by the frames after it."""
     moment = moments[frame]
     for side in SIDES:
         if side in moment.hands or moment.pose is None:
             continue
-        look = followed(moments, frame, 1, side, networks, sure)
+        look = followed(moments, frame, 1, side, networks, thresholds)
         if look is not None and not any(same_hand(look, other) for other in moment.hands.values()):
             moment.hands[side] = look
 
 
 def followed(
-    moments: Sequence[Moment], frame: int, step: int, side: Side, networks: Networks, sure: ConfidenceConfig
+    moments: Sequence[Moment], frame: int, step: int, side: Side, networks: Networks, thresholds: ConfidenceConfig
 ) -> Look | None:
     """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist has."""
     neighbour = moments[frame + step] if 0 <= frame + step < len(moments) else None
@@ -107,25 +111,27 @@ def followed(
     last = neighbour.hands[side]
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
     square = moved(hand_square(last.points), by)
-    look = look_and_confirm(moment, side, square, networks, TRACKED, sure.hand_presence, sure=True)
-    return look and check_at_edge(look, last, moment, networks, sure.hand_presence)
+    look = look_and_confirm(moment, side, square, networks, TRACKED, thresholds.hand_presence, one_look_is_enough=True)
+    return look and check_at_edge(look, last, moment, networks, thresholds.hand_presence)
 
 
-def searched(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Look | None:
+def searched(moment: Moment, side: Side, networks: Networks, thresholds: ConfidenceConfig) -> Look | None:
     """A hand at the pose's wrist: by the pose's knuckles, then by the palm detector; two looks must agree."""
-    for square, how in places(moment, side, networks, sure):
-        look = look_and_confirm(moment, side, square, networks, how, sure.hand_presence, sure=False)
+    for square, how in places(moment, side, networks, thresholds):
+        look = look_and_confirm(moment, side, square, networks, how, thresholds.hand_presence, one_look_is_enough=False)
         if look and belongs(look, side, moment):
-            return check_at_edge(look, None, moment, networks, sure.hand_presence)
+            return check_at_edge(look, None, moment, networks, thresholds.hand_presence)
     return None
 
 
-def places(moment: Moment, side: Side, networks: Networks, sure: ConfidenceConfig) -> Iterator[tuple[Region, Letter]]:
+def places(
+    moment: Moment, side: Side, networks: Networks, thresholds: ConfidenceConfig
+) -> Iterator[tuple[Region, Letter]]:
     """Squares in which a hand can be, each with the letter of how it was found."""
     assert moment.pose is not None
     for guess in GUESSES:
         yield wrist_square(moment.pose.points, side, *guess), LOOKED_AGAIN
-    for square in palm_squares(moment, side, networks, sure.hand_detection)[:2]:
+    for square in palm_squares(moment, side, networks, thresholds.hand_detection)[:2]:
         yield square, DETECTED
 
 

@@ -38,35 +38,39 @@ JUMP = 0.75
 
 
 @dataclass
-class Cast:
-    """The people of a clip as far as they are known: the signer's last known pose, and the others' tracks."""
+class KnownPeople:
+    """The people of a clip that were found so far: the signer's last known pose, and the tracks of the others."""
 
     signer: Look | None = None
     others: list[Track] = field(default_factory=list)
 
 
-def follow_pose(moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow_pose(
+    moments: Sequence[Moment], start: int, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
+) -> None:
     """Find the signer's pose in frames from `start` on, and in those before as far as it can be followed back.
 
     Args:
         moments: A stretch of frames; those before `start` have been worked on already. Their `pose` is filled in.
         start: The first new frame.
-        cast: Who is known from the frames before; brought up to date.
+        known_people: Who is known from the frames before; brought up to date.
         networks: The networks.
-        sure: The thresholds.
+        thresholds: The `confidence` settings.
     """
     if start and moments[start - 1].pose is not None:
-        follow(moments, start - 1, 1, networks, sure)
-    if cast.signer is None:
-        for anchor in cast_roles(moments, start, cast, networks, sure):
-            follow_both_ways(moments, anchor, networks, sure)
+        follow(moments, start - 1, 1, networks, thresholds)
+    if known_people.signer is None:
+        for anchor in choose_signer(moments, start, known_people, networks, thresholds):
+            follow_both_ways(moments, anchor, networks, thresholds)
     for gap in gaps([moment.pose is not None for moment in moments], start):
-        search_gap(moments, gap, cast, networks, sure)
-    cast.signer = next((moment.pose for moment in reversed(moments) if moment.pose is not None), cast.signer)
+        search_gap(moments, gap, known_people, networks, thresholds)
+    known_people.signer = next(
+        (moment.pose for moment in reversed(moments) if moment.pose is not None), known_people.signer
+    )
 
 
-def cast_roles(
-    moments: Sequence[Moment], start: int, cast: Cast, networks: Networks, sure: ConfidenceConfig
+def choose_signer(
+    moments: Sequence[Moment], start: int, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
 ) -> list[int]:
     """Find people in some frames and choose the signer; returns the frames that have a pose of him now."""
     people: dict[int, list[Look]] = {}
@@ -75,7 +79,7 @@ def cast_roles(
         for frame in spread(start, len(moments), count):
             if frame not in people:
                 image = moments[frame].image
-                people[frame] = find_people(image, networks, sure.pose_detection, sure.pose_presence)
+                people[frame] = find_people(image, networks, thresholds.pose_detection, thresholds.pose_presence)
 
     probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
     tracks = link(people)
@@ -85,9 +89,9 @@ def cast_roles(
     signer = choose(tracks, moments[start].size)
     if signer is None:
         return []
-    cast.others = [track for track in tracks if track is not signer]
+    known_people.others = [track for track in tracks if track is not signer]
     for frame, look in signer.looks.items():
-        cast.signer = look
+        known_people.signer = look
         if moments[frame].pose is None:
             moments[frame].pose = look
     return sorted(signer.looks)
@@ -100,18 +104,18 @@ def spread(start: int, end: int, count: int) -> list[int]:
     return [start + (2 * i + 1) * length // (2 * count) for i in range(count)]
 
 
-def follow_both_ways(moments: Sequence[Moment], anchor: int, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow_both_ways(moments: Sequence[Moment], anchor: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
     """Follow a pose from one frame forwards and backwards, until it is lost or reaches a known one."""
-    follow(moments, anchor, 1, networks, sure)
-    follow(moments, anchor, -1, networks, sure)
+    follow(moments, anchor, 1, networks, thresholds)
+    follow(moments, anchor, -1, networks, thresholds)
 
 
-def follow(moments: Sequence[Moment], anchor: int, step: int, networks: Networks, sure: ConfidenceConfig) -> None:
+def follow(moments: Sequence[Moment], anchor: int, step: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
     """Follow a pose from one frame in one direction."""
     last = moments[anchor].pose
     frame = anchor + step
     while last is not None and 0 <= frame < len(moments) and moments[frame].pose is None:
-        last = next_pose(moments[frame].image, last, networks, sure.pose_presence)
+        last = next_pose(moments[frame].image, last, networks, thresholds.pose_presence)
         moments[frame].pose = last
         frame += step
 
@@ -137,19 +141,21 @@ def gaps(known: Sequence[bool], start: int) -> list[range]:
     return runs
 
 
-def search_gap(moments: Sequence[Moment], gap: range, cast: Cast, networks: Networks, sure: ConfidenceConfig) -> None:
+def search_gap(
+    moments: Sequence[Moment], gap: range, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
+) -> None:
     """Search every few frames of a gap for the signer, and follow what is found to both sides."""
     for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
         if moments[frame].pose is not None:
             continue
-        known = nearest_pose(moments, frame) or cast.signer
+        known = nearest_pose(moments, frame) or known_people.signer
         image = moments[frame].image
         smallest = known.square.side if known else WINDOW * min(image.shape[:2])
-        people = find_people(image, networks, sure.pose_detection, sure.pose_presence, smallest)
-        signer = recognise(people, known, cast.others)
+        people = find_people(image, networks, thresholds.pose_detection, thresholds.pose_presence, smallest)
+        signer = recognise(people, known, known_people.others)
         if signer is not None:
             moments[frame].pose = signer
-            follow_both_ways(moments, frame, networks, sure)
+            follow_both_ways(moments, frame, networks, thresholds)
 
 
 def nearest_pose(moments: Sequence[Moment], frame: int) -> Look | None:
@@ -162,8 +168,8 @@ def recognise(people: Sequence[Look], known: Look | None, others: Sequence[Track
     """The signer among the people of a frame: who is nearest to the signer's place and not nearer to another's.
 
     Args:
-        people: Of the frame, the surest first.
-        known: The signer's known pose that is nearest in time; None takes the surest.
+        people: Of the frame, the highest score first.
+        known: The signer's known pose that is nearest in time; None takes the one with the highest score.
         others: The other people of the clip.
     """
     if known is None:

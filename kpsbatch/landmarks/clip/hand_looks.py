@@ -70,12 +70,19 @@ def look_at_hand(image: RGB, square: Region, networks: Networks, how: Letter) ->
 
 
 def look_and_confirm(
-    moment: Moment, side: Side, square: Region, networks: Networks, how: Letter, presence: float, *, sure: bool
+    moment: Moment,
+    side: Side,
+    square: Region,
+    networks: Networks,
+    how: Letter,
+    presence: float,
+    *,
+    one_look_is_enough: bool,
 ) -> Look | None:
     """A hand in a square, looked at once more where the first look leaves doubt; None where there is none.
 
     A second look is taken in the square that the first asks for: where that is another one, and where the first is not
-    enough by itself. Two looks that agree may be a little less sure than one.
+    enough by itself. Two looks that agree may each have a somewhat lower presence than a single one.
 
     Args:
         moment: The frame.
@@ -84,13 +91,13 @@ def look_and_confirm(
         networks: The networks.
         how: How the square was found.
         presence: What one look must say.
-        sure: Whether one look is enough: the hand was there in the neighbouring frame.
+        one_look_is_enough: Whether one look is enough: the hand was there in the neighbouring frame.
     """
     first = look_at_hand(moment.image, square, networks, how)
     if first.presence < FIRST_PRESENCE * presence:
         return None
     wanted = hand_square(first.points)
-    enough = sure and first.presence >= presence
+    enough = one_look_is_enough and first.presence >= presence
     if enough and not far_apart(square, wanted, *LOOK_AGAIN):
         return first if is_hand_of(first, side, moment, MAX_WRIST_DISTANCE) else None
     again = look_at_hand(moment.image, wanted, networks, how)

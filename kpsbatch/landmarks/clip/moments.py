@@ -23,7 +23,7 @@ class Look:
     Attributes:
         points: (N, 3 or 4) x, y, z (all in pixels), and for a pose the visibility.
         square: Where the network looked.
-        presence: How sure it is that the part is there, 0 to 1.
+        presence: The network's confidence that the part is there, 0 to 1.
         how: How the square was found.
         right: Of a hand: how much it looks like a right one, 0 to 1.
         checked: Of a hand at the frame's edge: its points when it was last looked at with more room around it.

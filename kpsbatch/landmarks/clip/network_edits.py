@@ -10,7 +10,7 @@ from __future__ import annotations
 from kpsbatch.landmarks.graph_edits import Graph, image_metadata
 
 POSE_POINTS = 39
-"""Landmarks of the pose network: the 33 of the body, 2 that give the next region, 4 that nobody reads."""
+"""Landmarks of the pose network: the 33 of the body, 2 that give the next region, 4 that are not used."""
 
 HEATMAP_REACH = 3
 """Cells around a landmark that its refinement looks at: `kernel_size: 7` in MediaPipe's pose landmark graphs."""

@@ -170,10 +170,12 @@ def read_pose(landmarks: Floats, sums: Floats, side: int) -> Floats:
     points = np.column_stack([raw[:, :3] / np.float32(side), _sigmoid(raw[:, 3])]).astype(np.float32)
     total, column, row, best = sums
     cells = side // 4
-    sure = (best >= HEATMAP_CONFIDENCE) & (total > 0)
+    confident = (best >= HEATMAP_CONFIDENCE) & (total > 0)
     inside = ((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1)
     refined = np.stack([column, row], axis=1) / np.maximum(total, np.float32(1e-9))[:, None] / np.float32(cells)
-    return np.where((sure & inside)[:, None] & [True, True, False, False], np.pad(refined, ((0, 0), (0, 2))), points)
+    return np.where(
+        (confident & inside)[:, None] & [True, True, False, False], np.pad(refined, ((0, 0), (0, 2))), points
+    )
 
 
 def _sigmoid(values: Any) -> Any:

@@ -43,7 +43,7 @@ def windows(width: int, height: int, side: float) -> list[Region]:
 
 
 def find_squares(image: RGB, square: Region, networks: Networks, least_score: float) -> list[Region]:
-    """Squares of the people that the detector sees in a part of the frame, the surest first."""
+    """Squares of the people that the detector sees in a part of the frame, the highest score first."""
     found = networks.pose_detector.find(cut(image, square, networks.pose_detector.side), least_score)
     points = [to_pixels(one.points, square) for one in found]
     return [circle_square(middle, edge) for middle, edge, *_ in points]
@@ -63,7 +63,7 @@ def pose_square(look: Look) -> Region:
 def find_people(
     image: RGB, networks: Networks, detection: float, presence: float, smallest: float | None = None
 ) -> list[Look]:
-    """Everybody in a frame, the surest first; in windows where the whole frame shows nobody, or is very wide or high.
+    """All people in a frame, the highest score first; windows are searched where the whole frame is not enough.
 
     Args:
         image: The frame.
@@ -87,7 +87,7 @@ def find_people(
 
 
 def search_squares(width: int, height: int, smallest: float | None = None) -> list[list[Region]]:
-    """Parts of a frame to search for people, in groups: the next group where one shows nobody.
+    """Parts of a frame to search for people, in groups: the next group where one shows no person.
 
     The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
     """

@@ -72,7 +72,7 @@ def choose(tracks: list[Track], size: tuple[int, int]) -> Track | None:
 
 
 def weight(track: Track, size: tuple[int, int]) -> float:
-    """How much speaks for a person as the signer.
+    """How likely a person is the signer, for comparison only.
 
     The product of frames seen, size of the body, place (1 in the middle of the frame, `CENTRE_COUNTS` at its left and
     right edge) and 1 plus the movement of the wrists relative to the shoulders, in units of the body.

@@ -42,10 +42,10 @@ class WholeClip:
 
         for found in follow_clip(images(), self._networks, self._settings):
             while not readable.popleft():
-                yield nothing()
+                yield empty_row()
             yield self._row(found)
         for _ in readable:
-            yield nothing()
+            yield empty_row()
 
     def _row(self, found: Found) -> Row:
         letters = found.how
@@ -70,6 +70,6 @@ class WholeClip:
         return row, letters
 
 
-def nothing() -> Row:
+def empty_row() -> Row:
     """The row of a frame that can't be read."""
     return np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), {}
