@@ -51,7 +51,9 @@ class Candidate(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Folder, file and video: `01-train/0007: take (2)`."""
+        """Folder, file and video: `01-train/0007: take (2)`; the video alone where the file has its name."""
+        if self.path.stem == self.video:
+            return self.video
         return f"{self.path.parent.name}/{self.path.stem}: {self.video}"
 
 

@@ -2,6 +2,7 @@
 const kpDrawing = (() => {
   const PARTS = Object.entries(kpSpec.parts);
   const WIDTH = kpSpec.points * 2;
+  const AHEAD = 10; // pictures
   const SMOOTH = 6; // frames before and after over which an enlarged view's centre is averaged
 
   /* A clip from the page's entry. */
@@ -87,17 +88,18 @@ const kpDrawing = (() => {
     if (found.pose[frame]) move(kpSpec.parts.pose, 1, [0, 0]);
   }
 
-  /* The picture behind a frame; `then` is called once it can be drawn. */
+  /* The picture behind a frame, and a few after it, which are loaded ahead; `then` is called when one has come. */
   function pictureOf(clip, frame, then) {
     const place = Math.floor(frame / clip.every);
-    if (!clip.pictures[place]) return null;
-    let image = clip.images[place];
-    if (!image) {
-      image = clip.images[place] = new Image();
-      image.addEventListener("load", then, { once: true });
-      image.src = `data:image/webp;base64,${clip.pictures[place]}`;
+    const ahead = Math.min(clip.pictures.length, place + AHEAD);
+    for (let at = place; at < ahead; at += 1) {
+      if (clip.images[at] || !clip.pictures[at]) continue;
+      clip.images[at] = new Image();
+      clip.images[at].addEventListener("load", then, { once: true });
+      clip.images[at].src = `data:image/webp;base64,${clip.pictures[at]}`;
     }
-    return image.complete && image.naturalWidth ? image : null;
+    const image = clip.images[place];
+    return image?.complete && image.naturalWidth ? image : null;
   }
 
   /* Strokes of one frame. `place` maps x and y of the frame to the canvas; `scale` is the least width of a line. */

@@ -55,7 +55,7 @@ def view_page(
         if pair is not None:
             entries[number]["compare"] = len(entries)
             entries.append(pack(load_clip(pair, pictures=False)))
-            entries[-1]["name"] += f" ({pair.path.absolute().parents[1].name})"
+            entries[-1]["name"] += f" ({compare.absolute().name if compare else ''})"
             on_clip(len(entries), wanted)
     title = entries[0]["name"] if len(shown) == 1 else f"{len(shown)} videos"
     return render_page(f"Keypoints: {title}", entries)

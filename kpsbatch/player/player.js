@@ -46,8 +46,8 @@
     }
     for (const [part, label] of Object.entries(DETAILS)) {
       const canvas = make("canvas", { role: "img", "aria-label": `${label}, enlarged` });
-      views[part] = { canvas, windows: null };
-      find("details").append(make("figure", {}, canvas, make("figcaption", {}, label)));
+      views[part] = { canvas, caption: make("figcaption"), windows: null };
+      find("details").append(make("figure", {}, canvas, views[part].caption));
     }
     const ribbon = kpRibbon.build(find("ribbon"), {
       onSeek: userSeek,
@@ -87,9 +87,8 @@
     async function choose(at, compared = clips[at].compare) {
       [clip, rival] = [await loaded(at), await loaded(compared)];
       fillChoices(at, compared);
-      second.hidden = !rival || way.value !== "beside";
+      arrange();
       for (const part of Object.keys(DETAILS)) views[part].windows = kpDrawing.windowsOf(clip, part);
-      host.style.setProperty("--kp-aspect", clip.aspect);
       scrub.max = clip.frames - 1;
       find("note").textContent = clip.note;
       find("note").hidden = !clip.note;
@@ -99,6 +98,17 @@
       legend();
       showRibbon();
       seek(Math.min(frame, clip.frames - 1));
+    }
+
+    /* One whole view or two, as high as the three enlarged views beside them. */
+    function arrange() {
+      const beside = Boolean(rival) && way.value === "beside";
+      const whole = `minmax(0, ${(3 * clip.aspect).toFixed(3)}fr) `;
+      second.hidden = !beside;
+      host.style.setProperty("--kp-aspect", clip.aspect);
+      host.style.setProperty("--kp-columns", `${whole.repeat(beside ? 2 : 1)} minmax(0, 1fr)`);
+      host.style.setProperty("--kp-reach", (beside ? 2 : 1) * clip.aspect + 1 / 3);
+      redraw();
     }
 
     function legend() {
@@ -121,7 +131,7 @@
         rows.push({ label: words(part), letters, share: share(letters), told: told(words(part), letters) });
         if (!rival) continue;
         const others = rival.letters[part];
-        rows.push({ label: "compared", letters: others, share: share(others), told: told(`${words(part)}, compared`, others) });
+        rows.push({ label: "compared", spoken: `${words(part)}, compared`, letters: others, share: share(others), told: told(`${words(part)}, compared`, others) });
         const values = [...Array(clip.frames).keys()].map((at) => kpDrawing.difference(clip, rival, part, at)?.mean ?? null);
         const there = values.filter((value) => value !== null);
         const middle = there.length ? `${median(there).toFixed(1)} ${unit()}` : "";
@@ -188,13 +198,15 @@
     function drawWhole(figure, image, drawn) {
       const { pen, width, height } = prepared(figure.querySelector("canvas"), clip.aspect);
       if (image) pen.drawImage(image, 0, 0, width, height);
-      const scale = Math.max(1, Math.min(width, height) / 300);
+      const scale = Math.max(1, Math.min(width, height) / 380);
       const place = (x, y) => [x * width, y * height];
       for (const [one, colour] of drawn) kpDrawing.strokes(pen, one, frame, { place, scale: colour ? scale * 0.6 : scale, parts: shown, colour });
     }
 
     function drawDetail(part, image) {
-      const { canvas, windows } = views[part];
+      const { canvas, caption, windows } = views[part];
+      const lacking = windows ? (frame < clip.frames && clip.found[part][frame] ? "" : ": missing") : ": in no frame";
+      caption.textContent = DETAILS[part] + lacking;
       const { pen, width } = prepared(canvas, 1);
       if (!windows) return;
       const [x, y] = windows.at[Math.min(frame, windows.at.length - 1)];
@@ -289,7 +301,7 @@
     scrub.addEventListener("input", () => userSeek(Number(scrub.value)));
     video.addEventListener("change", () => choose(Number(video.value)));
     other.addEventListener("change", () => choose(clips.indexOf(clip), other.value === "" ? undefined : Number(other.value)));
-    way.addEventListener("change", () => { second.hidden = !rival || way.value !== "beside"; redraw(); });
+    way.addEventListener("change", arrange);
     find("open")?.querySelector("input").addEventListener("change", (event) => open(event.target.files));
     if (find("open")) {
       area.addEventListener("dragover", (event) => { event.preventDefault(); host.classList.add("kp-dropping"); });

@@ -26,7 +26,7 @@ const kpRibbon = (() => {
       names.replaceChildren(...rows.map((row) => {
         if (!row.letters) return Object.assign(document.createElement("span"), { textContent: row.label });
         const button = Object.assign(document.createElement("button"), { type: "button", textContent: row.label });
-        button.setAttribute("aria-label", `${row.label}: next change`);
+        button.setAttribute("aria-label", `${row.spoken ?? row.label}: next change`);
         button.title = "To the next frame in which it was found in another way";
         button.addEventListener("click", () => onJump(row.letters));
         return button;
