@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -215,25 +216,32 @@ class TestFormats:
         assert near(cell, 0.5, 0.95) == (128, 128, 128)
         assert [path.name for path in (tmp_path / "x").iterdir()] == ["p.png"]
 
-    def test_mp4(self, config, tmp_path):
-        """An mp4 holds all frames at their own rate."""
-        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.mp4")
-        capture = cv2.VideoCapture(str(tmp_path / "p.mp4"))
-        assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20)
-        frames = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for _, image in iter(capture.read, (False, None))]
-        assert len(frames) == LENGTH
-        drawn = frames[2][-512:]
+    @pytest.mark.parametrize(("name", "codec"), [("p.mp4", "h264"), ("p.webm", "vp9")])
+    @pytest.mark.parametrize("speed", [1.0, 0.5])
+    def test_video(self, config, tmp_path, name, codec, speed):
+        """A video holds all frames at their own rate, or slower, in a codec and a pixel format that browsers play."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / name, speed)
+        with av.open(str(tmp_path / name)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.pix_fmt) == (codec, "yuv420p")
+            frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+        assert [time for time, _ in frames] == pytest.approx(
+            [number / 20 / speed for number in range(LENGTH)], abs=1e-3
+        )
+        drawn = frames[2][1][-512:]
         assert np.abs(np.array(near(drawn, 0.2, 0.8)) - COLOURS["right_hand"]).max() < 60
+        assert [path.name for path in tmp_path.glob("p.*")] == [name]
 
-    def test_gif(self, config, tmp_path):
-        """A GIF holds all frames and takes as long as the video."""
-        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif")
+    @pytest.mark.parametrize("speed", [1.0, 0.5])
+    def test_gif(self, config, tmp_path, speed):
+        """A GIF holds all frames and takes as long as the video, or twice as long at half the speed."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif", speed)
         with Image.open(tmp_path / "p.gif") as image:
             durations = 0
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 durations += image.info["duration"]
-            assert durations == LENGTH * 50
+            assert durations == LENGTH * 50 / speed
             drawn = np.asarray(image.convert("RGB"))[-256:]
         assert np.abs(np.array(near(drawn, 0.8, 0.8)) - COLOURS["left_hand"]).max() < 30
 
@@ -372,7 +380,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "text"),
         [
-            (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.mp4 or \.gif"),
+            (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.webm, \.mp4 or \.gif"),
+            (("config.yaml", "--speed", "0.5"), r"--speed: a contact sheet does not move\. Let -o end in \.webm"),
             (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
             (("x.npz", "--sign", "1"), r"--sign, --signer and --split go with a config"),
             (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames: nowhere does not exist"),
