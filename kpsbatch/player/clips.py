@@ -6,9 +6,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit, units_of
@@ -17,29 +15,12 @@ from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
 from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.records import UnitRecord
-from kpsbatch.stored import Stored, Text, read_stored
+from kpsbatch.stored import read_stored
 
 MAX_CLIPS = 12
-
-
-class ClipRecord(Stored):
-    """What `kpsbatch extract` writes beside an npz.
-
-    Attributes:
-        clip: Where the clip lies.
-        landmarks: The settings that made the keypoints.
-        models: The hash of every bundle.
-        versions: Of the packages.
-        video: What is known of the clip.
-    """
-
-    clip: Text
-    landmarks: dict[str, Any] = Field(default_factory=dict)
-    models: dict[str, str] = Field(default_factory=dict)
-    versions: dict[str, str] = Field(default_factory=dict)
-    video: VideoFacts
 
 
 class Candidate(NamedTuple):

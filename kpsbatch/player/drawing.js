@@ -88,14 +88,16 @@ const kpDrawing = (() => {
     if (found.pose[frame]) move(kpSpec.parts.pose, 1, [0, 0]);
   }
 
-  /* The picture behind a frame, and a few after it, which are loaded ahead; `then` is called when one has come. */
+  /* The picture behind a frame, and a few after it, which are loaded ahead; `then` is called with -1 when one has come,
+     with 1 when one is waited for. */
   function pictureOf(clip, frame, then) {
     const place = Math.floor(frame / clip.every);
     const ahead = Math.min(clip.pictures.length, place + AHEAD);
     for (let at = place; at < ahead; at += 1) {
       if (clip.images[at] || !clip.pictures[at]) continue;
       clip.images[at] = new Image();
-      clip.images[at].addEventListener("load", then, { once: true });
+      for (const end of ["load", "error"]) clip.images[at].addEventListener(end, () => then(-1), { once: true });
+      then(1);
       clip.images[at].src = `data:image/webp;base64,${clip.pictures[at]}`;
     }
     const image = clip.images[place];

@@ -134,6 +134,7 @@ const kpNpz = (() => {
     for (const member of members) {
       if (!member.name.endsWith(".npy")) fail(`holds ${member.name}, which is no array`);
       const name = member.name.slice(0, -4);
+      member.name = name;
       try {
         videos.push({ name, ...array(await content(view, member), name) });
       } catch (error) {

@@ -30,6 +30,7 @@
     let position = 0; // milliseconds
     let playing = 0; // the time of the last step, 0 while paused
     let queued = false;
+    host.dataset.waiting = 0;
 
     const checkboxes = {};
     for (const part of [...PARTS, "picture"]) {
@@ -170,6 +171,11 @@
       position = timeOf(clip, frame);
     }
 
+    function count(by) {
+      host.dataset.waiting = Number(host.dataset.waiting ?? 0) + by; // pictures that are still to come
+      redraw();
+    }
+
     function redraw() {
       if (queued) return;
       queued = true;
@@ -188,7 +194,7 @@
     }
 
     function draw() {
-      const image = pictures ? kpDrawing.pictureOf(clip, frame, redraw) : null;
+      const image = pictures ? kpDrawing.pictureOf(clip, frame, count) : null;
       const beside = rival && way.value === "beside";
       drawWhole(main, image, rival && !beside ? [[clip], [rival, OTHER]] : [[clip]]);
       if (beside) drawWhole(second, image, [[rival]]);
@@ -264,6 +270,7 @@
         }
       }
       if (clips.length > first) await choose(first, undefined);
+      host.dataset.opened = Number(host.dataset.opened ?? 0) + 1;
     }
 
     function nextMissing() {

@@ -16,7 +16,7 @@ from kpsbatch.files import write_atomically, write_json
 from kpsbatch.landmarks.bundles import Bundle, find_bundles
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.player.clips import ClipRecord
+from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.npz import write_npz
 from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import worker_count, worker_memory
