@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from browser import CHROMIUM, NO_CHROMIUM, Page
@@ -103,17 +104,18 @@ class TestChoice:
         """A config, its output folder and its file lead to the same video."""
         path = config.output.root / "01-train" / "0007.npz"
         for source in (config, config.output.root, path):
-            shown, total = candidates(source)
+            shown, rest = candidates(source)
             assert [(one.path, one.video) for one in shown] == [(path, "take (1)")]
-            assert total == 1
+            assert rest == ""
 
     def test_spread(self, tmp_path):
         """Of many files some are shown, from the first to the last; internal files are none."""
         for sign in range(1, 41):
             store(tmp_path, {"a": keypoints(1), "b": keypoints(1)}, f"01-train/{sign:04}")
         store(tmp_path, {"x": keypoints(1)}, "_kpsbatch/0001")
-        shown, total = candidates(tmp_path)
-        assert (len(shown), total) == (MAX_CLIPS, 40)
+        shown, rest = candidates(tmp_path)
+        assert (len(shown), rest) == (MAX_CLIPS, "40 files")
+        assert candidates(tmp_path, "a")[1] == "40 that fit"
         assert [one.path.stem for one in (shown[0], shown[-1])] == ["0001", "0040"]
 
     def test_video(self, tmp_path):
@@ -210,6 +212,22 @@ class TestData:
         assert " id=" not in part
         assert 'type="file"' not in part
         assert not re.search(r"https?://", style + script + part)
+
+    def test_report(self, config, tmp_path):
+        """A report's samples can be played; with --no-pictures it shows no frame of any video."""
+        shades: dict[bool, int] = {}
+        for pictures in (True, False):
+            options = [] if pictures else ["--no-pictures"]
+            done = kpsbatch("report", config.output.root.parent / "config.yaml", "-o", tmp_path / "r.html", *options)
+            assert (done.returncode, done.stderr) == (0, "")
+            page = (tmp_path / "r.html").read_text(encoding="utf-8")
+            [entry] = entries_of(page)
+            assert bool(entry["pictures"]) is pictures
+            assert entry_size(entry) < 60_000
+            still = base64.b64decode(re.findall(r"data:image/jpeg;base64,([^\"]+)", page)[0])
+            shades[pictures] = int(cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR)[-20, 200].max())
+        assert abs(shades[True] - 128) < 6
+        assert abs(shades[False] - max(CANVAS)) < 6
 
     def test_command(self, config, tmp_path):
         """The command writes one page and says what is in it."""

@@ -73,11 +73,11 @@ def _line(clip: DoneClip, folder: Path) -> str:
 
 def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
     """Write the page that plays them; tells where it is."""
-    from kpsbatch.commands.view import counts
     from kpsbatch.player.clips import MAX_CLIPS, Candidate
     from kpsbatch.player.page import view_page
     from kpsbatch.report.page import write_page
 
     shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=pictures))
-    return f"view: {page} ({size / 1e6:.1f} MB, {counts(len(shown), len(outputs))})"
+    some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
+    return f"view: {page} ({size / 1e6:.1f} MB, {some})"

@@ -45,17 +45,17 @@ def view(
     config = ConfigFile(source, overrides).load() if is_config else None
     if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
         compare = ConfigFile(compare).load().output.root
-    shown, total = candidates(config or source, video)
+    shown, rest = candidates(config or source, video)
     with count_progress("clips packed", quiet=quiet) as show:
         html = view_page(shown, config=config, compare=compare, pictures=not no_pictures, on_clip=show)
     page = page or Path(f"view-{default_name(source)}.html")
     size = write_page(page, html)
-    print(f"view: {page} ({size / 1e6:.1f} MB, {counts(len(shown), total)})")
+    print(f"view: {page} ({size / 1e6:.1f} MB, {counts(len(shown), rest)})")
 
 
-def counts(shown: int, total: int) -> str:
-    """How many videos a page shows, of how many."""
-    return counted(total, "video") if shown == total else f"{shown} of {total} videos; --video chooses others"
+def counts(shown: int, rest: str) -> str:
+    """How many videos a page shows, and of how many."""
+    return f"{counted(shown, 'video')} of {rest}; --video chooses others" if rest else counted(shown, "video")
 
 
 def default_name(source: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import VIDEO_SUFFIXES
 from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
@@ -17,6 +17,7 @@ from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.outputs import records_of, settings_of_record
+from kpsbatch.store.reading import open_dataset
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
 
@@ -55,8 +56,8 @@ class _Known(NamedTuple):
     adjusted: bool | None = None
 
 
-def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Candidate], int]:
-    """The videos to show, at most `MAX_CLIPS`, and how many there are to choose among.
+def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Candidate], str]:
+    """The videos to show, at most `MAX_CLIPS`, and in words of how many others, "" where all are shown.
 
     Args:
         source: An npz, a folder with npz files, or a config.
@@ -74,23 +75,28 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
             shown = ", ".join(repr(one.label) for one in everything[:6])
             more = f", and {len(everything) - 6} more" if len(everything) > 6 else ""
             raise OutputError(f"--video: no video fits {video!r}. Choose among {shown}{more}.")
-        return fitting[:MAX_CLIPS], len(fitting)
+        return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
     chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
     each = -(-MAX_CLIPS // len(chosen))
     names = {path: names_in(path) for path, _ in chosen}
     found = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
-    if len(files) > len(chosen):
-        return found[:MAX_CLIPS], len(files)
-    return found[:MAX_CLIPS], sum(map(len, names.values()))
+    count = sum(map(len, names.values()))
+    rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > MAX_CLIPS else ""
+    return found[:MAX_CLIPS], rest
 
 
 def _files(source: Path | Config) -> list[tuple[Path, Unit | None]]:
     """The npz files of a source, and the unit of each where a config tells it."""
     files: list[tuple[Path, Unit | None]]
     if isinstance(source, Config):
-        root = source.output.root
-        units = [(root / f"{unit.name}.npz", unit) for unit in units_of(source.dataset)]
-        files = [(path, unit) for path, unit in units if path.is_file()]
+        root, dataset = source.output.root, source.dataset
+        files = [
+            (one.path, Unit(one.signer, one.split, one.sign))
+            for one in open_dataset(root).units
+            if one.signer in (dataset.signers or (one.signer,))
+            if one.split in (dataset.splits or (one.split,))
+            if one.sign in (dataset.signs or (one.sign,))
+        ]
         remedy = "Run the config first."
     elif source.is_dir():
         root = source
@@ -146,8 +152,6 @@ def load_clip(candidate: Candidate, config: Config | None = None, *, pictures: b
             return Found(clip, known.facts, str(error))
     frames = known.frames if pictures else None
     clip = clip_of_file(candidate.path, candidate.video, frames, adjusted=bool(known.adjusted))
-    if known.adjusted is False:
-        clip = replace(clip, adjusted=False, frames=frames)
     aspect = known.facts.aspect if known.facts else 1.0
     return Found(replace(clip, title=candidate.label, aspect=aspect), known.facts)
 

@@ -147,7 +147,7 @@ def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int
             every = max(1, -(-len(picture) * entry["frames"] // budget))
         pictures.append(picture)
     if not times:
-        raise DatasetError(f"{clip.frames} holds no frames. Restore them, or use --no-pictures.")
+        raise DatasetError(f"{clip.title} has no frames any more. Restore them, or use --no-pictures.")
     entry["pictures"], entry["every"] = pictures, every
     if timed and len(times) == entry["frames"] > 1 and times[-1] > times[0]:
         entry["rate"] = 1000 * (len(times) - 1) / (times[-1] - times[0])

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
 from kpsbatch.player.clips import Candidate, Found, load_clip, pair_up, problem_of
 from kpsbatch.player.data import Entry, encode_clip, player_spec
@@ -22,6 +23,11 @@ SIDE = 360
 QUALITY = 60
 BUDGET = 6_000_000
 """Bytes of the pictures of a whole page."""
+
+SAMPLE_SIDE = 160
+SAMPLE_QUALITY = 40
+SAMPLE_BUDGET = 40_000
+"""The same for one sample of a report, which may hold dozens."""
 
 
 def view_page(
@@ -77,9 +83,27 @@ def player_html(entries: Sequence[Entry], *, small: bool = False) -> Markup:
 
     Args:
         entries: The clips; with several, the reader chooses.
-        small: Leave out what opens other files.
+        small: Smaller, and without what chooses and opens clips.
     """
     return Markup(_templates().get_template("player.html").render(data={"clips": list(entries)}, small=small))
+
+
+def sample_player(config: Config, unit: Unit, video: str, *, pictures: bool) -> Markup:
+    """A small player of one video of a finished unit, for a page with `player_assets`; some 60 kB.
+
+    Args:
+        config: The config.
+        unit: The unit.
+        video: The video's name.
+        pictures: Whether frames of the video are shown behind the keypoints.
+
+    Raises:
+        OutputError: The unit's npz can't be read, or holds no such video.
+    """
+    place = Candidate(config.output.root / f"{unit.name}.npz", video, unit)
+    side = SAMPLE_SIDE if pictures else 0
+    entry = pack(load_clip(place, config, pictures=pictures), side=side, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)
+    return player_html([entry], small=True)
 
 
 def player_assets() -> tuple[Markup, Markup]:

@@ -1,4 +1,4 @@
-/* The player: every section.kp-player of the page becomes one. */
+/* The player: every .kp-player of the page becomes one. */
 (() => {
   const DETAILS = { right_hand: "right hand", left_hand: "left hand", face: "face" };
   const PARTS = Object.keys(kpSpec.parts);
