@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from browser import CHROMIUM, NO_CHROMIUM, Page
 from factories import make_config, write_frames
 from numpy.typing import NDArray
 from PIL import Image
@@ -231,6 +232,21 @@ class TestFormats:
         drawn = frames[2][1][-512:]
         assert np.abs(np.array(near(drawn, 0.2, 0.8)) - COLOURS["right_hand"]).max() < 60
         assert [path.name for path in tmp_path.glob("p.*")] == [name]
+
+    @pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+    def test_browsers_play_it(self, config, tmp_path):
+        """A browser plays both kinds of video to their ends."""
+        for name in ("p.mp4", "p.webm"):
+            write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / name)
+        videos = "".join(f'<video muted src="{name}"></video>' for name in ("p.mp4", "p.webm"))
+        (tmp_path / "page.html").write_text(f"<!DOCTYPE html>{videos}")
+        script = """Promise.all([...document.querySelectorAll("video")].map(async (video) => {
+            const ended = new Promise((done) => video.addEventListener("ended", done));
+            await video.play();
+            await ended;
+            return [video.videoWidth, Math.round(video.duration * 100)]; }))"""
+        with Page(tmp_path / "page.html", tmp_path) as page:
+            assert page.run(script) == [[768, 25], [768, 25]]
 
     @pytest.mark.parametrize("speed", [1.0, 0.5])
     def test_gif(self, config, tmp_path, speed):
