@@ -13,6 +13,7 @@ import typer
 
 import kpsbatch
 from kpsbatch.commands.demo import demo
+from kpsbatch.commands.extract import extract
 from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
@@ -26,6 +27,7 @@ from kpsbatch.commands.scan import scan
 from kpsbatch.commands.status import status
 from kpsbatch.commands.submit import submit
 from kpsbatch.commands.verify import verify
+from kpsbatch.commands.view import view
 from kpsbatch.errors import KpsbatchError, printable
 
 MANY = ("--signers", "--splits", "--signs", "--set")
@@ -36,8 +38,15 @@ TYPER_INTERRUPTED = 130
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Prepare": {"demo": demo, "init": init, "scan": scan, "plan": plan, "models": models},
-    "Run": {"run": run, "submit": submit},
-    "Look": {"status": status, "logs": logs, "report": report, "preview": preview, "inspect": inspect_file},
+    "Run": {"extract": extract, "run": run, "submit": submit},
+    "Look": {
+        "status": status,
+        "logs": logs,
+        "view": view,
+        "report": report,
+        "preview": preview,
+        "inspect": inspect_file,
+    },
     "Maintain": {"verify": verify},
 }
 """By the heading of the main help."""

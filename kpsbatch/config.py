@@ -245,6 +245,24 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: {explain(error, changed=changed)}") from None
 
 
+def make_config(tree: dict[str, Any], overrides: Sequence[str]) -> Config:
+    """Validate a config that no file holds; paths are relative to the current directory.
+
+    Args:
+        tree: Its sections; changed by the overrides.
+        overrides: As `load_config` takes them.
+
+    Raises:
+        ConfigError: One line that names the key, what must be and what was got.
+    """
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Config.model_validate(tree, context={"base": Path.cwd()})
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+
+
 def load_frozen_config(path: Path) -> Config:
     """Read what `dump_config` wrote: paths are absolute, and taken as they stand.
 

@@ -6,9 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from browser import CHROMIUM, NO_CHROMIUM, Page
 from factories import make_config, write_frames
 from numpy.typing import NDArray
 from PIL import Image
@@ -215,25 +217,47 @@ class TestFormats:
         assert near(cell, 0.5, 0.95) == (128, 128, 128)
         assert [path.name for path in (tmp_path / "x").iterdir()] == ["p.png"]
 
-    def test_mp4(self, config, tmp_path):
-        """An mp4 holds all frames at their own rate."""
-        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.mp4")
-        capture = cv2.VideoCapture(str(tmp_path / "p.mp4"))
-        assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20)
-        frames = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for _, image in iter(capture.read, (False, None))]
-        assert len(frames) == LENGTH
-        drawn = frames[2][-512:]
+    @pytest.mark.parametrize(("name", "codec"), [("p.mp4", "h264"), ("p.webm", "vp9")])
+    @pytest.mark.parametrize("speed", [1.0, 0.5])
+    def test_video(self, config, tmp_path, name, codec, speed):
+        """A video holds all frames at their own rate, or slower, in a codec and a pixel format that browsers play."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / name, speed)
+        with av.open(str(tmp_path / name)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.pix_fmt) == (codec, "yuv420p")
+            frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+        assert [time for time, _ in frames] == pytest.approx(
+            [number / 20 / speed for number in range(LENGTH)], abs=1e-3
+        )
+        drawn = frames[2][1][-512:]
         assert np.abs(np.array(near(drawn, 0.2, 0.8)) - COLOURS["right_hand"]).max() < 60
+        assert [path.name for path in tmp_path.glob("p.*")] == [name]
 
-    def test_gif(self, config, tmp_path):
-        """A GIF holds all frames and takes as long as the video."""
-        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif")
+    @pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+    def test_browsers_play_it(self, config, tmp_path):
+        """A browser plays both kinds of video to their ends."""
+        for name in ("p.mp4", "p.webm"):
+            write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / name)
+        videos = "".join(f'<video muted src="{name}"></video>' for name in ("p.mp4", "p.webm"))
+        (tmp_path / "page.html").write_text(f"<!DOCTYPE html>{videos}")
+        script = """Promise.all([...document.querySelectorAll("video")].map(async (video) => {
+            const ended = new Promise((done) => video.addEventListener("ended", done));
+            await video.play();
+            await ended;
+            return [video.videoWidth, Math.round(video.duration * 100)]; }))"""
+        with Page(tmp_path / "page.html", tmp_path) as page:
+            assert page.run(script) == [[768, 25], [768, 25]]
+
+    @pytest.mark.parametrize("speed", [1.0, 0.5])
+    def test_gif(self, config, tmp_path, speed):
+        """A GIF holds all frames and takes as long as the video, or twice as long at half the speed."""
+        write_preview(clip_of_unit(config, Unit("01", "train", 7)), tmp_path / "p.gif", speed)
         with Image.open(tmp_path / "p.gif") as image:
             durations = 0
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 durations += image.info["duration"]
-            assert durations == LENGTH * 50
+            assert durations == LENGTH * 50 / speed
             drawn = np.asarray(image.convert("RGB"))[-256:]
         assert np.abs(np.array(near(drawn, 0.8, 0.8)) - COLOURS["left_hand"]).max() < 30
 
@@ -372,7 +396,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "text"),
         [
-            (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.mp4 or \.gif"),
+            (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.webm, \.mp4 or \.gif"),
+            (("config.yaml", "--speed", "0.5"), r"--speed: a contact sheet does not move\. Let -o end in \.webm"),
             (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
             (("x.npz", "--sign", "1"), r"--sign, --signer and --split go with a config"),
             (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames: nowhere does not exist"),

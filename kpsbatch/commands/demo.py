@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +39,22 @@ def demo(
             raise
     picture = directory / "preview.png"
     _write_preview(selection, picture)
-    print(f"preview: {picture}")
+    print(f"preview: {picture}\n\nnext, for example:")
+    for arguments, what in (
+        (("view", str(selection.config)), "a page in which the keypoints move"),
+        (("extract", "YOUR_CLIP.mp4"), "the keypoints of a video of your own"),
+        (("report", str(selection.config)), "a page about the whole run"),
+    ):
+        print(f"  {program()} {shlex.join(arguments)}  # {what}")
+
+
+def program() -> str:
+    """What to type to start this program again, from the same folder and without activating anything."""
+    if Path(sys.argv[0]).name == "kpsbatch":
+        return "kpsbatch"
+    found = shutil.which("python")
+    python = "python" if found and os.path.samefile(found, sys.executable) else os.path.relpath(sys.executable)
+    return f"{python} -m kpsbatch"
 
 
 def _write_preview(selection: Selection, picture: Path) -> None:

@@ -20,12 +20,17 @@ def preview(
     video: Annotated[Optional[str], typer.Option(help="The video, or a part of its name; default the first.")] = None,
     picture: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", metavar="FILE", help=".png (a contact sheet), .mp4 or .gif (all frames)."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=".png (a contact sheet), .webm, .mp4 or .gif (all frames)."
+        ),
     ] = None,
     frames: Annotated[
         Optional[Path], typer.Option(metavar="PATH", help="With an npz: its directory of frames or video file.")
     ] = None,
     blank: Annotated[bool, flag("--blank", help="Draw on an empty canvas.")] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.05, max=10, metavar="FACTOR", help="How fast it plays: 0.5 for half as fast.")
+    ] = 1.0,
     adjusted: Annotated[bool, flag("--adjusted", help="The coordinates are adjusted, however they look.")] = False,
     overrides: Overrides = None,
 ) -> None:
@@ -34,8 +39,8 @@ def preview(
     from kpsbatch.drawing.clip import choose_unit, clip_of_file, clip_of_unit
     from kpsbatch.drawing.encoders import check_picture, write_preview
 
-    if picture is not None:
-        check_picture(picture)
+    if picture is not None or speed != 1:
+        check_picture(picture or Path("preview.png"), speed)
     if source.suffix.lower() == ".npz":
         if (sign, signer, split) != (None, None, None):
             raise ConfigError("--sign, --signer and --split go with a config. With an npz, use --video and --frames.")
@@ -50,5 +55,5 @@ def preview(
         clip = clip_of_unit(config, unit, video, adjusted=adjusted, blank=blank, labels=labels)
         name = f"preview-{unit.folder}-{unit.sign:04}.png"
     picture = picture or Path(name)
-    drawn = write_preview(clip, picture)
+    drawn = write_preview(clip, picture, speed)
     print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")

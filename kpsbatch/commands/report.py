@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kpsbatch.commands.options import Quiet
+from kpsbatch.commands.options import Quiet, flag
 from kpsbatch.commands.selection import Selection
 from kpsbatch.errors import ConfigError
 
@@ -18,6 +18,9 @@ def report(
     samples: Annotated[
         int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
     ] = 3,
+    no_pictures: Annotated[
+        bool, flag("--no-pictures", help="Show no frames of videos, for pages that leave the house.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
@@ -33,6 +36,14 @@ def report(
     with count_progress("units read", quiet=quiet) as show:
         data = gather(config, show)
     with count_progress("samples drawn", quiet=quiet) as show:
-        html = render(config, data, config_path=selection.config, samples=samples, labels=labels, on_sample=show)
+        html = render(
+            config,
+            data,
+            config_path=selection.config,
+            samples=samples,
+            pictures=not no_pictures,
+            labels=labels,
+            on_sample=show,
+        )
     size = write_page(page, html)
     print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")

@@ -1,15 +1,19 @@
-"""A clip as a picture: a contact sheet (.png), or all its frames (.mp4, .gif)."""
+"""A clip as a picture: a contact sheet (.png), or all its frames (.webm, .mp4, .gif)."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+import av
 import cv2
 import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from PIL import Image
 
 from kpsbatch.dataset.frames import video_info
@@ -23,13 +27,19 @@ from kpsbatch.files import write_atomically
 CELL = 320
 COLUMNS = 4
 MAX_CELLS = 12
-MP4_SIDE = 512
+VIDEO_SIDE = 512
 GIF_SIDE = 256
-SUFFIXES = (".png", ".mp4", ".gif")
+SUFFIXES = (".png", ".webm", ".mp4", ".gif")
+
+CODECS: dict[str, tuple[str, dict[str, str]]] = {
+    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}),
+    ".mp4": ("libx264", {"crf": "20", "preset": "fast"}),
+}
+"""Encoder and its options by suffix. All browsers play H.264 in mp4 and VP9 in WebM; OpenCV's mp4v they don't."""
 
 
-def check_picture(path: Path) -> None:
-    """Refuse a name that no format goes by.
+def check_picture(path: Path, speed: float = 1.0) -> None:
+    """Refuse a name that no format goes by, and a speed for what does not move.
 
     Raises:
         ConfigError: Names the formats.
@@ -37,22 +47,31 @@ def check_picture(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         formats = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise ConfigError(f"-o: {path.name!r} names no known format. Let it end in {formats}.")
+    if path.suffix.lower() == ".png" and speed != 1:
+        raise ConfigError("--speed: a contact sheet does not move. Let -o end in .webm, .mp4 or .gif.")
 
 
-def write_preview(clip: Clip, picture: Path) -> int:
-    """Draw a video: a contact sheet for .png, all its frames for .mp4 and .gif.
+def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
+    """Draw a video: a contact sheet for .png, all its frames for .webm, .mp4 and .gif.
+
+    Args:
+        clip: The video.
+        picture: Where to.
+        speed: How fast it plays: 0.5 for half as fast.
 
     Returns:
         How many frames were drawn.
 
     Raises:
-        ConfigError: The name ends otherwise.
+        ConfigError: The name ends otherwise, or a speed is asked of a contact sheet.
         DatasetError: The frames can't be read.
         OutputError: The picture can't be written.
     """
-    check_picture(picture)
-    write = {".png": _write_sheet, ".mp4": _write_mp4, ".gif": _write_gif}[picture.suffix.lower()]
-    return write(clip, picture)
+    check_picture(picture, speed)
+    suffix = picture.suffix.lower()
+    if suffix == ".png":
+        return _write_sheet(clip, picture)
+    return _write_gif(clip, picture, speed) if suffix == ".gif" else _write_video(clip, picture, speed)
 
 
 def _write_sheet(clip: Clip, picture: Path) -> int:
@@ -67,30 +86,39 @@ def _write_sheet(clip: Clip, picture: Path) -> int:
     return len(cells)
 
 
-def _write_mp4(clip: Clip, picture: Path) -> int:
-    """All frames at their own rate."""
-    rate = _frame_rate(clip)
+def _write_video(clip: Clip, picture: Path, speed: float) -> int:
+    """All frames at their own rate, in a codec that browsers play."""
+    codec, options = CODECS[picture.suffix.lower()]
+    rate = Fraction(_frame_rate(clip) * speed).limit_denominator(1001)
     written = 0
     with tempfile.TemporaryDirectory(prefix="kpsbatch-") as folder:
-        path = Path(folder) / "preview.mp4"
-        writer = None
-        try:
-            for drawn in drawn_frames(clip, MP4_SIDE):
-                page = _even(stack(legend(max(drawn.image.shape[1], MP4_SIDE), clip.title), drawn.image))
-                if writer is None:
-                    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-                    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, rate, (page.shape[1], page.shape[0]))
-                    if not writer.isOpened():
-                        raise OutputError(f"{picture}: OpenCV can't write mp4 here. Choose .gif or .png.")
-                writer.write(cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
+        path = Path(folder) / f"preview{picture.suffix.lower()}"
+        with av.open(str(path), "w", options={"movflags": "+faststart"} if codec == "libx264" else {}) as container:
+            stream: VideoStream | None = None
+            for drawn in drawn_frames(clip, VIDEO_SIDE):
+                page = _even(stack(legend(max(drawn.image.shape[1], VIDEO_SIDE), clip.title), drawn.image))
+                stream = stream or _stream(container, codec, options, rate, page, picture)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(page, format="rgb24")))
                 written += 1
-        finally:
-            if writer is not None:
-                writer.release()
-        if not written:
-            raise _no_frames(clip)
+            if stream is None:
+                raise _no_frames(clip)
+            container.mux(stream.encode(None))
         save(picture, lambda file: file.write(path.read_bytes()))
     return written
+
+
+def _stream(
+    container: OutputContainer, codec: str, options: dict[str, str], rate: Fraction, page: RGB, picture: Path
+) -> VideoStream:
+    try:
+        stream = container.add_stream(codec, rate=rate, options=options)
+    except (ValueError, av.FFmpegError):  # a PyAV built without that encoder
+        others = " or ".join(sorted({*SUFFIXES} - {picture.suffix.lower()}))
+        raise OutputError(f"{picture}: PyAV has no encoder {codec} here. Choose {others}.") from None
+    assert isinstance(stream, VideoStream)
+    stream.height, stream.width = page.shape[:2]
+    stream.pix_fmt = "yuv420p"  # what browsers and phones play
+    return stream
 
 
 def _frame_rate(clip: Clip) -> float:
@@ -104,11 +132,11 @@ def _frame_rate(clip: Clip) -> float:
 
 
 def _even(image: RGB) -> RGB:
-    """Cut the last row and column where mp4 wants even sides."""
+    """Cut the last row and column where video wants even sides."""
     return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
 
 
-def _write_gif(clip: Clip, picture: Path) -> int:
+def _write_gif(clip: Clip, picture: Path, speed: float) -> int:
     """All frames at their own rate, in the hundredths of a second that GIF knows."""
     pages: list[Image.Image] = []
     palette: Image.Image | None = None
@@ -119,7 +147,7 @@ def _write_gif(clip: Clip, picture: Path) -> int:
         pages.append(picture_of_page.quantize(palette=palette, dither=Image.Dither.NONE))
     if not pages:
         raise _no_frames(clip)
-    rate = _frame_rate(clip)
+    rate = _frame_rate(clip) * speed
     times = [round(number * 100 / rate) * 10 for number in range(len(pages) + 1)]
     durations = [max(20, after - before) for before, after in pairwise(times)]
 

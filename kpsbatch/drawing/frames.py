@@ -78,6 +78,25 @@ def _images(clip: Clip) -> Iterator[tuple[RGB | None, int, str]]:
         yield frame.image, frame.timestamp, frame.problem
 
 
+class Plain(NamedTuple):
+    """One frame without any drawing: its image (None where it can't be read), its time in milliseconds."""
+
+    image: RGB | None
+    timestamp: int
+
+
+def plain_frames(clip: Clip) -> Iterator[Plain]:
+    """The frames of a clip as they are, as many as it has keypoints; without any image where it has no frames.
+
+    Raises:
+        DatasetError: The frames can't be read.
+    """
+    for number, (image, timestamp, _) in enumerate(_images(clip)):
+        if number >= len(clip.keypoints):
+            return
+        yield Plain(image, timestamp)
+
+
 def spread(length: int, count: int) -> set[int]:
     """At most `count` numbers below `length`, evenly spread, the first and the last among them."""
     return set(np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist())

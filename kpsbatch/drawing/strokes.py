@@ -18,7 +18,7 @@ Paths = Sequence[Sequence[int]]
 _FACE_PLACE = {mesh: place for place, mesh in enumerate(FACE_MESH)}
 _FACE: Paths = [[_FACE_PLACE[mesh] for mesh in path] for path in FACE_PATHS]
 _IRISES = 2  # the last two of FACE_PATHS
-_STROKES: tuple[tuple[str, slice, Paths], ...] = (
+STROKES: tuple[tuple[str, slice, Paths], ...] = (
     ("pose", Topology.POSE, POSE_PATHS),
     ("face", Topology.FACE, _FACE[:-_IRISES]),
     ("irises", Topology.FACE, _FACE[-_IRISES:]),
@@ -46,7 +46,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
     canvas = image.copy()
     height, width = image.shape[:2]
     scale = max(1, round(min(height, width) / 256))
-    for name, part, paths in _STROKES:
+    for name, part, paths in STROKES:
         points = keypoints[part]
         if not points.any():
             continue

@@ -12,6 +12,7 @@ from markupsafe import Markup
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.drawing.encoders import save
+from kpsbatch.player.page import player_assets
 from kpsbatch.report.figures import Labels
 from kpsbatch.report.gather import ReportData
 from kpsbatch.report.view import view_of
@@ -25,6 +26,7 @@ def render(
     *,
     config_path: Path | None = None,
     samples: int = 3,
+    pictures: bool = True,
     labels: Labels | None = None,
     on_sample: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
@@ -35,6 +37,7 @@ def render(
         data: What `gather` found.
         config_path: The config's file, for commands that the page shows.
         samples: How many of the best, the median and the worst videos are drawn.
+        pictures: Whether the samples show frames of the videos, or keypoints only.
         labels: The names of the signs.
         on_sample: Called with (samples drawn, samples in all).
     """
@@ -43,10 +46,16 @@ def render(
         data,
         config_path=config_path or Path("CONFIG"),
         samples=samples,
+        pictures=pictures,
         labels=labels or {},
         on_sample=on_sample,
     )
-    return _templates().get_template("report.html").render(page=page, version=kpsbatch.__version__)
+    style, script = player_assets() if page.samples else ("", "")
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(page=page, player_style=style, player_script=script, version=kpsbatch.__version__)
+    )
 
 
 @lru_cache(1)

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+from markupsafe import Markup
 
 from kpsbatch.config import Config
 from kpsbatch.drawing.clip import clip_of_unit
 from kpsbatch.drawing.frames import drawn_frames, spread
 from kpsbatch.errors import KpsbatchError
+from kpsbatch.player.page import sample_player
 from kpsbatch.report.figures import Labels, UnitName, name_unit, percent, show_percent
 from kpsbatch.report.gather import VideoRow, pick_samples
 from kpsbatch.words import counted
@@ -21,6 +23,7 @@ from kpsbatch.words import counted
 FRAMES = 6
 SIDE = 224
 JPEG_QUALITY = 82
+NO_PLAYER = Markup()
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Sample:
         rates: Its length and what was found how often.
         pictures: Some of its frames, drawn.
         command: What to type for all of them.
+        player: The video, to be played.
         warning: Why it is drawn without its frames, "" where it is not.
         error: Why it is not drawn, "" where it is.
     """
@@ -48,6 +52,7 @@ class Sample:
     video: str
     rates: str
     command: str
+    player: Markup = NO_PLAYER
     pictures: tuple[Picture, ...] = ()
     warning: str = ""
     error: str = ""
@@ -68,6 +73,7 @@ def draw_samples(
     labels: Labels,
     *,
     config_path: Path,
+    pictures: bool,
     on_sample: Callable[[int, int], None],
 ) -> list[SampleGroup]:
     """Draw so many of the worst, the median and the best videos.
@@ -78,6 +84,7 @@ def draw_samples(
         count: How many of each kind.
         labels: The names of the signs.
         config_path: The config's file, for the commands that are shown.
+        pictures: Whether frames of the videos are shown.
         on_sample: Called with (samples drawn, samples in all).
     """
     chosen = pick_samples(worst_first, count)
@@ -86,33 +93,35 @@ def draw_samples(
     for kind in ("worst", "median", "best"):
         group = SampleGroup(kind.capitalize(), [])
         for video in chosen[kind]:
-            group.samples.append(_sample(config, config_path, video, labels))
+            group.samples.append(_sample(config, config_path, video, labels, pictures))
             done += 1
             on_sample(done, total)
         groups += [group] if group.samples else []
     return groups
 
 
-def _sample(config: Config, config_path: Path, video: VideoRow, labels: Labels) -> Sample:
+def _sample(config: Config, config_path: Path, video: VideoRow, labels: Labels, with_frames: bool) -> Sample:
     """A few frames of one video; on an empty canvas where its frames are not there."""
     unit = video.unit
     shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
     rates = ", ".join(f"{show_percent(percent(share, 1))} {what}" for what, share in shares.items())
     where = {"signer": unit.signer, "split": unit.split, "sign": unit.sign, "video": video.name}
     words = [word for option, value in where.items() for word in (f"--{option}", str(value))]
-    command = shlex.join(["python", "-m", "kpsbatch", "preview", str(config_path), *words, "-o", "video.mp4"])
+    command = shlex.join(["python", "-m", "kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
     pictures: tuple[Picture, ...] = ()
     warning = error = ""
+    player = NO_PLAYER
     try:
+        player = sample_player(config, unit, video.name, pictures=with_frames)
         try:
-            pictures = _draw(config, video, blank=False)
+            pictures = _draw(config, video, blank=not with_frames)
         except KpsbatchError as problem:
             warning = str(problem)
             pictures = _draw(config, video, blank=True)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
     rates = f"{counted(video.frames, 'frame')}: {rates}"
-    return Sample(name_unit(unit, labels), video.name, rates, command, pictures, warning, error)
+    return Sample(name_unit(unit, labels), video.name, rates, command, player, pictures, warning, error)
 
 
 def _draw(config: Config, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:

@@ -117,6 +117,7 @@ def view_of(
     *,
     config_path: Path,
     samples: int,
+    pictures: bool,
     labels: Labels,
     on_sample: Callable[[int, int], None],
 ) -> Page:
@@ -131,7 +132,9 @@ def view_of(
         throughput=throughput(data),
         detection=_detection(data),
         videos=_videos(data),
-        samples=draw_samples(config, worst_first, samples, labels, config_path=config_path, on_sample=on_sample),
+        samples=draw_samples(
+            config, worst_first, samples, labels, config_path=config_path, pictures=pictures, on_sample=on_sample
+        ),
         failures=Failures(
             [(len(same), reason) for reason, same in failures_by_reason(data.failures)[:MAX_REASONS]],
             [(count, what) for what, count in data.odd.most_common(MAX_ODD)],

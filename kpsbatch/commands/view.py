@@ -1,0 +1,66 @@
+"""`kpsbatch view`: a page in which keypoints move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.selection import ConfigFile, Overrides
+from kpsbatch.errors import ConfigError
+from kpsbatch.words import counted
+
+
+def view(
+    source: Annotated[
+        Path, typer.Argument(metavar="NPZ|CONFIG|OUT", help="An output file, a config, or a folder with outputs.")
+    ],
+    page: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Where to, an .html.")] = None,
+    video: Annotated[
+        Optional[str],
+        typer.Option(help="Only videos of this name, or with this in 01-train/0007: NAME; default: some of each file."),
+    ] = None,
+    compare: Annotated[
+        Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
+    ] = None,
+    no_pictures: Annotated[
+        bool, flag("--no-pictures", help="Leave the frames out: keypoints only, for pages that leave the house.")
+    ] = False,
+    quiet: Quiet = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."""
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
+    from kpsbatch.player.clips import candidates
+    from kpsbatch.player.page import view_page
+    from kpsbatch.progress import count_progress
+    from kpsbatch.report.page import write_page
+
+    is_config = source.suffix.lower() in (".yaml", ".yml")
+    if overrides and not is_config:
+        raise ConfigError("--set goes with a config. Leave it out.")
+    config = ConfigFile(source, overrides).load() if is_config else None
+    if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
+        compare = ConfigFile(compare).load().output.root
+    shown, rest = candidates(config or source, video)
+    with count_progress("clips packed", quiet=quiet) as show:
+        html = view_page(shown, config=config, compare=compare, pictures=not no_pictures, on_clip=show)
+    page = page or Path(f"view-{default_name(source)}.html")
+    size = write_page(page, html)
+    print(f"view: {page} ({size / 1e6:.1f} MB, {counts(len(shown), rest)})")
+
+
+def counts(shown: int, rest: str) -> str:
+    """How many videos a page shows, and of how many."""
+    return f"{counted(shown, 'video')} of {rest}; --video chooses others" if rest else counted(shown, "video")
+
+
+def default_name(source: Path) -> str:
+    """What a page about a source is called: `01-train-0007`, or the name of a config's or output's folder."""
+    source = source.absolute()
+    if source.suffix.lower() == ".npz":
+        return f"{source.parent.name}-{source.stem}" if source.stem.isdecimal() else source.stem
+    return source.name if source.is_dir() else f"{source.parent.name}-{source.stem}"

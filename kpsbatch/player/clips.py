@@ -1,0 +1,225 @@
+"""Which clips a player's page shows: of one npz, of a config's outputs, or of a folder with outputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import VIDEO_SUFFIXES
+from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
+from kpsbatch.drawing.frames import spread
+from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
+from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.store.clip_record import ClipRecord
+from kpsbatch.store.outputs import records_of, settings_of_record
+from kpsbatch.store.reading import open_dataset
+from kpsbatch.store.records import UnitRecord
+from kpsbatch.stored import read_stored
+
+MAX_CLIPS = 12
+
+
+class Candidate(NamedTuple):
+    """One video that could be shown: its file, its key there, and its unit where a config is known."""
+
+    path: Path
+    video: str
+    unit: Unit | None = None
+
+    @property
+    def label(self) -> str:
+        """Folder, file and video: `01-train/0007: take (2)`; the video alone where the file has its name."""
+        if self.path.stem == self.video:
+            return self.video
+        return f"{self.path.parent.name}/{self.path.stem}: {self.video}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip, what its record says, and why it comes without its frames ("" where it has them)."""
+
+    clip: Clip
+    facts: VideoFacts | None
+    note: str = ""
+
+
+class _Known(NamedTuple):
+    """What lies beside an npz about one of its videos."""
+
+    facts: VideoFacts | None = None
+    frames: Path | None = None
+    adjusted: bool | None = None
+
+
+def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Candidate], str]:
+    """The videos to show, at most `MAX_CLIPS`, and in words of how many others, "" where all are shown.
+
+    Args:
+        source: An npz, a folder with npz files, or a config.
+        video: The name of a video or a part of `01-train/0007: name`; default: spread evenly over all files.
+
+    Raises:
+        OutputError: There is no output, or no such video.
+    """
+    files = _files(source)
+    if video is not None:
+        everything = [Candidate(path, name, unit) for path, unit in files for name in names_in(path)]
+        exact = [one for one in everything if one.video == video]
+        fitting = exact or [one for one in everything if video in one.label]
+        if not fitting:
+            shown = ", ".join(repr(one.label) for one in everything[:6])
+            more = f", and {len(everything) - 6} more" if len(everything) > 6 else ""
+            raise OutputError(f"--video: no video fits {video!r}. Choose among {shown}{more}.")
+        return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
+    chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
+    each = -(-MAX_CLIPS // len(chosen))
+    names = {path: names_in(path) for path, _ in chosen}
+    found = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
+    count = sum(map(len, names.values()))
+    rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > MAX_CLIPS else ""
+    return found[:MAX_CLIPS], rest
+
+
+def _files(source: Path | Config) -> list[tuple[Path, Unit | None]]:
+    """The npz files of a source, and the unit of each where a config tells it."""
+    files: list[tuple[Path, Unit | None]]
+    if isinstance(source, Config):
+        root, dataset = source.output.root, source.dataset
+        files = [
+            (one.path, Unit(one.signer, one.split, one.sign))
+            for one in open_dataset(root).units
+            if one.signer in (dataset.signers or (one.signer,))
+            if one.split in (dataset.splits or (one.split,))
+            if one.sign in (dataset.signs or (one.sign,))
+        ]
+        remedy = "Run the config first."
+    elif source.is_dir():
+        root = source
+        inside = sorted(path for path in source.rglob("*.npz") if not _is_internal(path.relative_to(source)))
+        files = [(path, None) for path in inside]
+        remedy = "Name the folder that a run wrote, or one npz."
+    elif source.exists():
+        return [(source, None)]
+    else:
+        raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
+    if not files:
+        raise OutputError(f"{root} holds no output. {remedy}")
+    return files
+
+
+def _is_internal(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def names_in(path: Path) -> list[str]:
+    """Names of the videos of an npz, from its table of contents.
+
+    Raises:
+        OutputError: It is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise OutputError(f"{path} is not a readable npz: {error}. Name a file that kpsbatch wrote.") from None
+    if not names:
+        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
+    return names
+
+
+def load_clip(candidate: Candidate, config: Config | None = None, *, pictures: bool = True) -> Found:
+    """A candidate with its frames, where they are at hand, and what its record says.
+
+    Args:
+        candidate: The video.
+        config: The config that it was made with, if known.
+        pictures: Whether its frames are wanted.
+
+    Raises:
+        OutputError: Its npz can't be read.
+    """
+    known = _known(candidate.path, candidate.video)
+    if config is not None and candidate.unit is not None:
+        try:
+            return Found(clip_of_unit(config, candidate.unit, candidate.video, blank=not pictures), known.facts)
+        except DatasetError as error:
+            clip = clip_of_unit(config, candidate.unit, candidate.video, blank=True)
+            return Found(clip, known.facts, str(error))
+    frames = known.frames if pictures else None
+    clip = clip_of_file(candidate.path, candidate.video, frames, adjusted=bool(known.adjusted))
+    aspect = known.facts.aspect if known.facts else 1.0
+    return Found(replace(clip, title=candidate.label, aspect=aspect), known.facts)
+
+
+def _known(path: Path, video: str) -> _Known:
+    """What the record of a run, or of `extract`, says of a video in an npz."""
+    record = read_stored(path.with_suffix(".json"), ClipRecord)
+    if record is not None:
+        clip = Path(record.clip)
+        adjusted = record.landmarks.get("coordinates") == "adjusted"
+        return _Known(record.video, clip if clip.exists() else None, adjusted)
+    for place in records_of(path.parent.parent, f"{path.parent.name}/{path.stem}"):
+        unit, settings = read_stored(place, UnitRecord), settings_of_record(place)
+        if unit is not None and (facts := unit.good.get(video)) is not None:
+            coordinates = settings.landmarks.get("coordinates") if settings else None
+            adjusted = None if coordinates is None else coordinates == "adjusted"
+            return _Known(facts, _frames_of(unit, video), adjusted)
+    return _Known()
+
+
+def _frames_of(record: UnitRecord, video: str) -> Path | None:
+    """Where the frames of a recorded video lie, if they are still there."""
+    if not record.dataset:
+        return None
+    folder = Path(record.dataset) / record.source
+    if (folder / video).is_dir():
+        return folder / video
+    files = (folder / f"{video}{suffix}" for suffix in ("", *VIDEO_SUFFIXES, *map(str.upper, VIDEO_SUFFIXES)))
+    return next((file for file in files if file.is_file()), None)
+
+
+def counterpart(candidate: Candidate, other: Path) -> Candidate | None:
+    """The same video in another output: by file and name in a folder; by name, or the only one, in an npz.
+
+    Raises:
+        OutputError: The npz can't be read.
+    """
+    for path in _same_file(candidate, other):
+        names = names_in(path)
+        if candidate.video in names:
+            return Candidate(path, candidate.video)
+        if len(names) == 1:
+            return Candidate(path, names[0])
+    return None
+
+
+def _same_file(candidate: Candidate, other: Path) -> Iterator[Path]:
+    if not other.is_dir():
+        yield other
+        return
+    place = Path(candidate.path.parent.name, candidate.path.name)
+    yield from (path for path in (other / place, other / candidate.path.name) if path.is_file())
+
+
+def pair_up(shown: Sequence[Candidate], other: Path) -> list[Candidate | None]:
+    """The counterpart of each video.
+
+    Raises:
+        OutputError: None of them has one.
+    """
+    if not other.exists():
+        raise OutputError(f"--compare: {other} does not exist. Name an npz or a folder with outputs.")
+    pairs = [counterpart(one, other) for one in shown]
+    if not any(pairs):
+        raise OutputError(f"--compare: {other} holds none of the videos shown, such as {shown[0].label!r}.")
+    return pairs
+
+
+def problem_of(error: KpsbatchError) -> str:
+    """An error as a note in the page: its first sentence."""
+    return str(error).split(". ")[0]

@@ -1,0 +1,168 @@
+"""A clip as the player's page holds it: quantised keypoints, small pictures, how each part was found."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.drawing.adjusted import place_adjusted
+from kpsbatch.drawing.clip import Clip
+from kpsbatch.drawing.colours import CANVAS, COLOURS, OUTLINE, RGB
+from kpsbatch.drawing.frames import plain_frames
+from kpsbatch.drawing.strokes import STROKES
+from kpsbatch.errors import DatasetError
+from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.landmarks.found import MEANING, MISSING, is_found
+from kpsbatch.landmarks.topology import Topology
+
+STEPS: Final = 4096
+"""Steps of a coordinate in a frame's width or height: a quarter of a pixel of a frame of 1,024."""
+
+FOUND: Final = "f"
+"""The letter of a part that was found where no record tells how."""
+
+FINE: Final = ("face", "irises")
+
+Entry = dict[str, Any]
+"""What the page's script reads of one clip, see `encode_clip`."""
+
+
+def player_spec() -> dict[str, Any]:
+    """What the player's script knows of keypoints: parts, strokes, colours and the words for the letters."""
+    return {
+        "points": Topology.POINTS,
+        "steps": STEPS,
+        "parts": {name: [part.start, part.stop] for name, part in Topology.PARTS.items()},
+        "strokes": [
+            {
+                "name": name,
+                "part": next(part for part, place in Topology.PARTS.items() if place == points),
+                "paths": [[points.start + place for place in path] for path in paths],
+                "fine": name in FINE,
+            }
+            for name, points, paths in STROKES
+        ],
+        "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()},
+        "outline": "#{:02x}{:02x}{:02x}".format(*OUTLINE),
+        "canvas": "#{:02x}{:02x}{:02x}".format(*CANVAS),
+        "meaning": {**MEANING, FOUND: "found"},
+    }
+
+
+def encode_clip(
+    clip: Clip, facts: VideoFacts | None = None, *, side: int = 0, quality: int = 60, budget: int = 0
+) -> Entry:
+    """Pack a clip for the page.
+
+    Args:
+        clip: The clip; adjusted coordinates are put together to a body.
+        facts: What the record says of it.
+        side: Shorter side of the pictures in pixels; 0 for none.
+        quality: Of the pictures, 1 to 100.
+        budget: Bytes that the pictures may take, about; every n-th frame has one if need be.
+
+    Returns:
+        `name`, `frames`, `rate` and `times` (ms, None where the rate is constant), `width` and `height` of the
+        frames in pixels (0 where not known), `aspect`, `adjusted`, `letters` by part, `points` (`pack_points`), and
+        `pictures` in base64, of every `every`-th frame.
+
+    Raises:
+        DatasetError: Its frames can't be read.
+    """
+    known = facts if facts is not None and facts.frames == len(clip.keypoints) else None
+    keypoints = clip.keypoints
+    if clip.adjusted:
+        keypoints = np.stack([place_adjusted(frame, clip.aspect) for frame in keypoints])
+    entry: Entry = {
+        "name": clip.title,
+        "frames": len(keypoints),
+        "rate": (known and known.frame_rate) or clip.frame_rate_out or clip.frame_rate,
+        "times": known.times if known else None,
+        "width": known.width if known else 0,
+        "height": known.height if known else 0,
+        "aspect": 1.0 if clip.adjusted else clip.aspect,
+        "adjusted": clip.adjusted,
+        "letters": letters_of(clip.keypoints, known.how if known else clip.how),
+        "points": pack_points(keypoints),
+        "every": 1,
+        "pictures": [],
+    }
+    if side and clip.frames is not None:
+        _add_pictures(entry, clip, side, quality, budget, timed=known is None)
+    return entry
+
+
+def letters_of(keypoints: NDArray[Any], how: Mapping[str, str]) -> dict[str, str]:
+    """How each part of each frame was found: the record's letters, or `f` and `-` by the values.
+
+    Args:
+        keypoints: (T, 184, 4).
+        how: The record's letters; parts of another length than T are passed over.
+    """
+    letters: dict[str, str] = {}
+    for name, part in Topology.PARTS.items():
+        told = how.get(name, "")
+        found = is_found(keypoints, part)
+        letters[name] = told if len(told) == len(keypoints) else "".join(FOUND if one else MISSING for one in found)
+    return letters
+
+
+def pack_points(keypoints: NDArray[Any]) -> str:
+    """Quantise x, y and visibility, and pack them: base64 of zlib of three planes of bytes.
+
+    x and y are rounded to 1/4096 of a width or height and kept within -8 to 8. Of each coordinate the difference from
+    the frame before is stored, point by point: first all low bytes, then all high bytes, then visibility in 255ths.
+
+    Args:
+        keypoints: (T, 184, 4) in image coordinates.
+    """
+    values = np.nan_to_num(keypoints.astype(np.float64), posinf=0, neginf=0)
+    places = np.clip(np.round(values[..., :2] * STEPS), -(1 << 15), (1 << 15) - 1).astype(np.int64)
+    moves = np.diff(places.reshape(len(places), -1), axis=0, prepend=0).T.astype(np.uint16)  # modulo 2^16
+    seen = np.round(np.clip(values[..., 3], 0, 1) * 255).astype(np.uint8)
+    planes = (moves & 255).astype(np.uint8).tobytes() + (moves >> 8).astype(np.uint8).tobytes() + seen.T.tobytes()
+    return base64.b64encode(zlib.compress(planes, 9)).decode()
+
+
+def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int, *, timed: bool) -> None:
+    """Add the frames, and the size and the times that they have."""
+    pictures: list[str] = []
+    times: list[int] = []
+    every = 1
+    for number, (image, timestamp) in enumerate(plain_frames(clip)):
+        times.append(timestamp)
+        if image is not None and not (entry["width"] and pictures):
+            entry["width"], entry["height"] = entry["width"] or image.shape[1], entry["height"] or image.shape[0]
+            entry["aspect"] = image.shape[1] / image.shape[0]
+        if number % every:
+            continue
+        picture = "" if image is None else _webp(image, side, quality)
+        if not pictures and budget:
+            every = max(1, -(-len(picture) * entry["frames"] // budget))
+        pictures.append(picture)
+    if not times:
+        raise DatasetError(f"{clip.title} has no frames any more. Restore them, or use --no-pictures.")
+    entry["pictures"], entry["every"] = pictures, every
+    if timed and len(times) == entry["frames"] > 1 and times[-1] > times[0]:
+        entry["rate"] = 1000 * (len(times) - 1) / (times[-1] - times[0])
+        entry["times"] = times
+
+
+def _webp(image: RGB, side: int, quality: int) -> str:
+    """An image, no larger than it is, as a WebP in base64: a quarter smaller than a JPEG of the same look."""
+    factor = min(1.0, side / min(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
+    data = cv2.imencode(".webp", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])[1]
+    return base64.b64encode(data.tobytes()).decode()
+
+
+def entry_size(entry: Entry) -> int:
+    """Bytes of a clip in the page, about."""
+    return len(entry["points"]) + sum(len(picture) for picture in entry["pictures"]) + 4 * int(entry["frames"])

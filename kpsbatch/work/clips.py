@@ -1,0 +1,165 @@
+"""Keypoints of one's own clips: a pool over files, an npz and a record for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.frames import video_info
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
+from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
+from kpsbatch.files import write_atomically, write_json
+from kpsbatch.landmarks.bundles import Bundle, find_bundles
+from kpsbatch.landmarks.extract import VideoKeypoints
+from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.store.clip_record import ClipRecord
+from kpsbatch.store.npz import write_npz
+from kpsbatch.stored import read_stored
+from kpsbatch.work.cores import worker_count, worker_memory
+from kpsbatch.work.host import host_facts
+from kpsbatch.work.in_process import executor_for
+from kpsbatch.work.job import Limits
+from kpsbatch.work.video_job import VideoJob, VideoTask
+
+TICK_SECONDS = 0.1
+
+
+class DoneClip(NamedTuple):
+    """What became of a clip: its npz and facts, or why it failed."""
+
+    clip: Path
+    npz: Path
+    facts: VideoFacts | None
+    problem: str
+
+
+def find_clips(paths: Sequence[Path]) -> dict[str, Path]:
+    """The clips that are meant, by the names that their outputs get.
+
+    Args:
+        paths: Video files, folders of frames, or folders of video files.
+
+    Raises:
+        DatasetError: One does not exist, or holds neither.
+        ConfigError: Two would have the same output.
+    """
+    clips: dict[str, Path] = {}
+    for path in paths:
+        for clip in _expanded(path):
+            name = clip.stem if clip.is_file() else clip.absolute().name
+            if clips.setdefault(name, clip) != clip:
+                raise ConfigError(
+                    f"{clips[name]} and {clip} would both become {name}.npz. Extract them into two folders."
+                )
+    return clips
+
+
+def _expanded(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist. Name video files or folders of frames.")
+    if path.is_file():
+        yield path
+        return
+    names = sorted((entry.name for entry in path.iterdir() if not entry.name.startswith(".")), key=natural_key)
+    if any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+        yield path
+        return
+    videos = [path / name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    if not videos:
+        raise DatasetError(f"{path} holds no frames and no videos. Name video files or folders of frames.")
+    yield from videos
+
+
+def extract_clips(
+    clips: Mapping[str, Path],
+    config: Config,
+    *,
+    on_clip: Callable[[DoneClip], None],
+    on_frames: Callable[[int, int], None] = lambda done, total: None,
+    stop_reason: Callable[[], str] = lambda: "",
+) -> None:
+    """Compute the keypoints of clips, several at a time, and write `NAME.npz` and `NAME.json` of each.
+
+    Args:
+        clips: By name; the name is also the key in the npz.
+        config: Its `output.root` is where to; of `dataset` only `mirrored` and `frame_rate_out` count.
+        on_clip: Told of every clip as soon as it is done or has failed.
+        on_frames: Called with (frames done, frames in all, about) a few times a second.
+        stop_reason: Asked a few times a second; anything but "" ends it.
+
+    Raises:
+        OutputError: The folder can't be written, or holds an npz of that name that was not made from a clip.
+        ModelError: The workers can't load the models.
+        InterruptedRun: `stop_reason` said so; the clips that are done are kept.
+    """
+    root = config.output.root
+    _check_outputs(root, clips)
+    bundles = find_bundles(config.landmarks.models)
+    job = VideoJob.of(config, bundles)
+    run = config.run
+    workers = worker_count(run.workers, len(clips))
+    limits = Limits(
+        run.video_timeout, run.max_attempts, run.videos_per_worker, worker_memory(run.worker_memory, workers)
+    )
+    total = sum(_frames_in(clip, config) for clip in clips.values())
+    left = len(clips)
+    with executor_for(workers, job, limits, job.environment()) as pool:
+        tasks = [
+            VideoTask(Unit("", "", 0), Video(name, clip.absolute(), clip.is_file())) for name, clip in clips.items()
+        ]
+        working = {pool.submit(task) for task in tasks}
+        while working:
+            ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                outcome = future.result()
+                name = outcome.task.video.name
+                npz = root / f"{name}.npz"
+                if outcome.value is not None:
+                    _store(npz, clips[name], outcome.value, config, bundles)
+                left -= 1
+                facts = outcome.value.facts if outcome.value is not None else None
+                on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
+            on_frames(min(pool.steps, total), total)
+            if left and (reason := stop_reason()):
+                raise InterruptedRun(f"interrupted by {reason}: {len(clips) - left} clips are done, {left} are left")
+
+
+def _check_outputs(root: Path, clips: Mapping[str, Path]) -> None:
+    """Make the folder; refuse to replace what was not made from a clip."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
+    for name in clips:
+        npz = root / f"{name}.npz"
+        if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
+            raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
+
+
+def _frames_in(clip: Path, config: Config) -> int:
+    """How many frames a clip says it has; 0 where it can't be read, which its task will tell."""
+    try:
+        info = video_info(clip, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
+    except (KpsbatchError, OSError):
+        return 0
+    return info.frames or round((info.seconds or 0) * info.average_rate)
+
+
+def _store(npz: Path, clip: Path, made: VideoKeypoints, config: Config, bundles: Mapping[str, Bundle]) -> None:
+    """Write the record, then the npz."""
+    record = ClipRecord(
+        clip=str(clip.absolute()),
+        landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
+        models={name: bundle.sha256 for name, bundle in bundles.items()},
+        versions=host_facts().versions,
+        video=made.facts,
+    )
+    try:
+        write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))
+        write_atomically(npz, lambda file: write_npz(file, {npz.stem: made.keypoints}))
+    except OSError as error:
+        raise OutputError(f"{npz} can't be written: {error.strerror or error}. Choose another -o.") from None

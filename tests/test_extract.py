@@ -1,0 +1,143 @@
+"""`kpsbatch extract`: one's own clips from the shell."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from processes import kpsbatch, start, wait_until
+
+import kpsbatch as package
+from kpsbatch.config import make_config
+from kpsbatch.demo.signer import render_video
+from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.landmarks.found import MEANING
+from kpsbatch.player.clips import Candidate, load_clip
+from kpsbatch.work.clips import find_clips
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
+FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video file and a folder of frames of a two-handed sign, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("my clips")
+    frames = render_video(2, 1, 1, FRAMES)[0]
+    with av.open(str(folder / "one.take.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    (folder / "two (v1.5)").mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / "two (v1.5)" / f"{number}.png"), frame[..., ::-1])
+    (folder / "broken.mp4").write_text("no video")
+    return folder
+
+
+class TestCommand:
+    def test_files(self, clips, tmp_path):
+        """Every clip gets an npz with its name as the key, a record and a place in the page; a bad one is one line."""
+        done = kpsbatch(
+            "extract", clips / "one.take.mp4", clips / "two (v1.5)", clips / "broken.mp4", "-o", tmp_path / "o"
+        )
+        assert done.returncode == 1
+        assert re.fullmatch(r"kpsbatch: .*broken\.mp4: .*\n", done.stderr)
+        first, second, view, failed = done.stdout.splitlines()
+        assert re.fullmatch(r".*one\.take\.npz: 4 frames, pose 100%, face 100%, any hand 100% \(\d+\.\d s\)", first)
+        assert re.match(r".*two \(v1\.5\)\.npz: 4 frames", second)
+        assert re.fullmatch(r"view: .*view\.html \(0\.\d MB, 2 videos\)", view)
+        assert failed == "1 clip of 3 failed"
+        names = sorted(path.name for path in (tmp_path / "o").iterdir())
+        assert names == ["one.take.json", "one.take.npz", "two (v1.5).json", "two (v1.5).npz", "view.html"]
+        for name, clip in (("one.take", clips / "one.take.mp4"), ("two (v1.5)", clips / "two (v1.5)")):
+            arrays = package.load(tmp_path / "o" / f"{name}.npz")
+            assert list(arrays) == [name]
+            assert np.array_equal(arrays[name], package.extract_video(clip))
+            record = json.loads((tmp_path / "o" / f"{name}.json").read_text())
+            assert record["clip"] == str(clip)
+            assert set(record["video"]["how"]["left_hand"]) <= MEANING.keys()
+
+    def test_again_and_with_settings(self, clips, tmp_path):
+        """The same clip can be extracted again, with other settings; the record and the player know them."""
+        for options in ((), ("--adjusted", "--set", "landmarks.parts=[pose]")):
+            done = kpsbatch("extract", clips / "two (v1.5)", "-o", tmp_path, "--no-pictures", "-q", *options)
+            assert (done.returncode, done.stderr) == (0, "")
+        path = tmp_path / "two (v1.5).npz"
+        record = json.loads(path.with_suffix(".json").read_text())
+        assert (record["landmarks"]["coordinates"], record["landmarks"]["parts"]) == ("adjusted", ["pose"])
+        assert load_clip(Candidate(path, path.stem)).clip.adjusted
+        assert not package.load(path)[path.stem][:, 6:].any()
+
+    def test_foreign_file(self, clips, tmp_path):
+        """A file that was not made from a clip is not replaced."""
+        (tmp_path / "one.take.npz").write_text("mine")
+        done = kpsbatch("extract", clips / "one.take.mp4", "-o", tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(
+            r"kpsbatch: .*one\.take\.npz exists and was not made by .* Choose another -o\.\n", done.stderr
+        )
+        assert (tmp_path / "one.take.npz").read_text() == "mine"
+
+    @pytest.mark.parametrize(
+        ("clip", "option", "text"),
+        [
+            ("gone.mp4", "run.workers=1", r"gone\.mp4 does not exist\. Name video files or folders of frames\."),
+            ("README.md", "landmarks.running_mode=fast", r".*running_mode.*'fast'.*"),
+        ],
+    )
+    def test_unusable(self, tmp_path, clip, option, text):
+        """What can't be done at all is one line and status 2, before anything is written."""
+        done = kpsbatch("extract", clip, "-o", tmp_path / "o", "--set", option)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"kpsbatch: {text}\n", done.stderr)
+        assert not (tmp_path / "o").exists()
+
+    def test_interrupted(self, clips, tmp_path):
+        """Ctrl-C ends it with status 3; what is done stays."""
+        many = [tmp_path / f"{number}" for number in range(30)]
+        for path in many:
+            path.symlink_to(clips / "two (v1.5)")
+        process = start("extract", *many, "-o", tmp_path / "o", "--set", "run.workers=1")
+        wait_until(lambda: list((tmp_path / "o").glob("*.npz")))
+        process.send_signal(2)
+        _, error = process.communicate()
+        assert process.returncode == 3
+        assert re.match(r"kpsbatch: interrupted by SIGINT: \d+ clips? (is|are) done", error)
+        assert all(len(package.load(path)) == 1 for path in (tmp_path / "o").glob("*.npz"))
+
+
+class TestFindClips:
+    def test_folder_of_videos(self, clips):
+        """A folder of video files stands for these, in natural order."""
+        assert list(find_clips([clips])) == ["broken", "one.take"]
+
+    def test_same_name(self, tmp_path):
+        """Two clips that would have the same output are named; the same clip twice is one."""
+        for name in ("a.mp4", "a.avi"):
+            (tmp_path / name).touch()
+        with pytest.raises(ConfigError, match=r"a\.mp4 and .*a\.avi would both become a\.npz"):
+            find_clips([tmp_path / "a.mp4", tmp_path / "a.avi"])
+        assert len(find_clips([tmp_path / "a.mp4", tmp_path / "a.mp4"])) == 1
+
+    def test_empty_folder(self, tmp_path):
+        """A folder that holds nothing of use is named."""
+        with pytest.raises(DatasetError, match="holds no frames and no videos"):
+            find_clips([tmp_path])
+
+
+def test_config_without_a_file(tmp_path, monkeypatch):
+    """A config that no file holds is validated as others are; paths are relative to the current directory."""
+    monkeypatch.chdir(tmp_path)
+    tree = {"dataset": {"root": "d", "signers": ["1"], "splits": ["a"], "signs": "1"}, "output": {"root": "o"}}
+    assert make_config(tree, ["run.workers=2"]).output.root == tmp_path / "o"
+    with pytest.raises(ConfigError, match=r"run\.workers"):
+        make_config(tree, ["run.workers=many"])
