@@ -131,7 +131,9 @@ def view_of(
         throughput=throughput(data),
         detection=_detection(data),
         videos=_videos(data),
-        samples=draw_samples(config, worst_first, samples, labels, config_path=config_path, on_sample=on_sample),
+        samples=draw_samples(
+            config, data.source, worst_first, samples, labels, config_path=config_path, on_sample=on_sample
+        ),
         failures=Failures(
             [(len(same), reason) for reason, same in failures_by_reason(data.failures)[:MAX_REASONS]],
             [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
@@ -192,7 +194,7 @@ def _videos(data: ReportData) -> Videos | None:
 def _versions(config: Config, data: ReportData) -> SettingsGroup:
     """Where the outputs come from."""
     entries = [
-        ("Dataset", f"{config.dataset.root} ({config.dataset.layout})"),
+        ("Dataset", f"{config.dataset.root} ({_told_by(config.dataset)})"),
         ("Outputs", str(config.output.root)),
     ]
     versions: dict[str, list[str]] = {}
@@ -204,6 +206,14 @@ def _versions(config: Config, data: ReportData) -> SettingsGroup:
         more = f", and {len(data.hosts) - MAX_HOSTS:,} more" if len(data.hosts) > MAX_HOSTS else ""
         entries.append(("Hosts (units)", hosts + more))
     return SettingsGroup("", entries)
+
+
+def _told_by(dataset: DatasetConfig) -> str:
+    """The layout, or the tables."""
+    if dataset.manifest is None:
+        return dataset.layout
+    tables = dataset.manifest.path
+    return ", ".join(map(str, tables.values())) if isinstance(tables, dict) else str(tables)
 
 
 def _settings(data: ReportData) -> Iterator[SettingsGroup]:

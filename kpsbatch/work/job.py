@@ -18,13 +18,20 @@ KILLED_FOR_MEMORY = (
 )
 
 
+class Heartbeat(Protocol):
+    """What a job calls while it works, so that it is not taken for hung."""
+
+    def __call__(self, steps: int = 1, /) -> None:
+        """Count steps (frames); 0 is a sign of life only."""
+
+
 class Job(Protocol[TaskT_contra, ResultT_co]):
     """The work: made in the parent, pickled to each worker, opened there once."""
 
     def open(self) -> None:
         """Load what all tasks need; called before the first task."""
 
-    def do(self, task: TaskT_contra, heartbeat: Callable[[], None]) -> ResultT_co:
+    def do(self, task: TaskT_contra, heartbeat: Heartbeat) -> ResultT_co:
         """Do one task and return its picklable result; call `heartbeat` after each step (frame)."""
 
 
@@ -69,7 +76,7 @@ class Outcome(Generic[TaskT, ResultT]):
     out_of_memory: bool = False
 
 
-def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Callable[[], None]) -> Outcome[TaskT, ResultT]:
+def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Heartbeat) -> Outcome[TaskT, ResultT]:
     """Do a task once; only an error that the job did not foresee is worth another attempt."""
     try:
         return Outcome(task, job.do(task, heartbeat))
