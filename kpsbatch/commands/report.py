@@ -31,7 +31,7 @@ def report(
 
     labels = labels_of(config.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:
-        data = gather(config, show)
+        data = gather(config, show, on_index=show)
     with count_progress("samples drawn", quiet=quiet) as show:
         html = render(config, data, config_path=selection.config, samples=samples, labels=labels, on_sample=show)
     size = write_page(page, html)

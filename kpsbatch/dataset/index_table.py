@@ -33,7 +33,7 @@ def write_index(
     labels: Mapping[int, Label] | None = None,
     others: Iterable[Mapping[str, Any]] = (),
 ) -> int:
-    """Write index.csv, sorted by file.
+    """Write index.csv.
 
     Args:
         file: An open text file.
@@ -41,14 +41,14 @@ def write_index(
         measured: What the record of a unit says of one of its videos; None for a video that is not done, which gets
             no row.
         labels: Names of signs, for a dataset without a column of labels.
-        others: Rows of units that are not among the source's.
+        others: Rows of units that are not among the source's; they come last.
 
     Returns:
         How many rows it has.
     """
     table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     table.writeheader()
-    rows = sorted([*_rows(source, measured, labels or {}), *others], key=lambda row: str(row["file"]))
+    rows = [*_rows(source, measured, labels or {}), *others]
     table.writerows(rows)
     return len(rows)
 

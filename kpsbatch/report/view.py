@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.config import Config
+from kpsbatch.config import Config, DatasetConfig
 from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
 from kpsbatch.report.findings import Finding, findings_of

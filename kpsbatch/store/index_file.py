@@ -106,9 +106,8 @@ def _as_written(row: Mapping[str, str] | None, source: Source, video: Video) -> 
     told = [video.path.relative_to(source.root).as_posix(), segment and segment.start, segment and segment.end]
     if ["" if value is None else str(value) for value in told] != [row["video"], row["start"], row["end"]]:
         return None
-    numbers = [float(row[name]) if row[name] else None for name in ("rate", "width", "height")]
-    rate, width, height = numbers
-    return Measured(int(row["frames"]), rate, width and int(width), height and int(height))
+    width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
+    return Measured(int(row["frames"]), float(row["rate"]) if row["rate"] else None, width, height)
 
 
 def _read(path: Path) -> _Written:

@@ -93,7 +93,8 @@ class Outputs:
         """
         with explained(self.root):
             internal = self.root / INTERNAL
-            refuse_outside(self.root, self.records, *(internal / name for name in ("runs", "submissions", "archives")), *folders)
+            inner = [internal / name for name in ("runs", "submissions", "archives")]
+            refuse_outside(self.root, self.records, *inner, *folders)
             self.records.mkdir(parents=True, exist_ok=True)
             if not self.settings_path.exists():
                 write_json(self.settings_path, self.fingerprint.settings.tree())

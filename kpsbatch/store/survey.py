@@ -31,8 +31,8 @@ from kpsbatch.stored import INTERNAL, read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.
-changed: finished, but of other rows of the table than it has now. left: not done yet. absent, empty, unreadable: not done, and without a folder, without a video, or with a folder that can't
-be listed in the dataset."""
+changed: finished, but made of other rows than the table has by now. left: not done yet. absent, empty, unreadable: not
+done, and without a folder, without a video, or with a folder that can't be listed in the dataset."""
 
 FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
 """What a run passes over."""

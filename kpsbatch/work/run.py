@@ -15,9 +15,9 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
-from kpsbatch.store.index_file import update_index
 from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
@@ -284,7 +284,7 @@ class _Work:
                 self._alone.append(VideoTask(task.unit, (video,)))
                 continue
             self._note(task.unit, video, VideoOutcome(value, outcome.problem, outcome.attempts, outcome.output))
-        if (unit := self._open[task.unit]).is_whole:
+        if self._open[task.unit].is_whole:
             yield self._open.pop(task.unit)
 
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:

@@ -13,8 +13,8 @@ from kpsbatch.dataset.video import Video
 from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
-    from kpsbatch.landmarks.bundles import Bundle
     from kpsbatch.dataset.frame import Frame
+    from kpsbatch.landmarks.bundles import Bundle
     from kpsbatch.landmarks.extract import VideoKeypoints
 
 
