@@ -30,6 +30,7 @@ PATH_SETTINGS = (
     ("output", "root"),
     ("landmarks", "models"),
     ("slurm", "container"),
+    ("slurm", "dataset_image"),
 )
 
 
@@ -192,7 +193,14 @@ class SlurmConfig(Section):
         tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
     ] = ()
     container: AnyPath | None = None
+    dataset_image: AnyPath | None = None
     extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _image_in_a_container(self) -> SlurmConfig:
+        if self.dataset_image is not None and self.container is None:
+            raise ValueError("dataset_image must go with container, which mounts it (got none); set slurm.container")
+        return self
 
 
 class Config(Section):

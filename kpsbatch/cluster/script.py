@@ -34,6 +34,11 @@ def refuse_unusable(config: Config) -> None:
             f"slurm.container must be an Apptainer image: {config.slurm.container} does not exist; build it, or "
             "fix slurm.container"
         )
+    if config.slurm.dataset_image is not None and not config.slurm.dataset_image.exists():
+        raise SubmitError(
+            f"slurm.dataset_image must be a SquashFS image of dataset.root: {config.slurm.dataset_image} does not "
+            "exist; make it (mksquashfs), or fix slurm.dataset_image"
+        )
 
 
 def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> dict[str, Any]:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from factories import tree_of
 from numpy.typing import NDArray
 from processes import REPOSITORY, alive, wait_until, workers_of
 
 from kpsbatch.config import load_config
+from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import temporary_path
@@ -155,7 +155,8 @@ def check_state(this: Round) -> None:
     wait_until(lambda: not left_processes(this.folder))
     config = load_config(this.bench.demo.config, [f"output.root={this.root}"])
     files = read_outputs(this.root)
-    for unit in tree_of(config.dataset).units():
+    source = open_source(config.dataset, this.bench.demo.config.parent / "index")
+    for unit in source.units():
         records = list((this.root / INTERNAL / "records").glob(f"*/{unit.name}*.json"))
         name = f"{unit.name}.npz"
         if name not in files and not records:
@@ -167,7 +168,7 @@ def check_state(this: Round) -> None:
             data = (this.root / name).read_bytes()
             assert record["npz"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
             assert list(files[name]) == [key for key, video in record["videos"].items() if "error" not in video]
-        videos = {video.name for video in tree_of(config.dataset).listing(unit).videos}
+        videos = {video.name for video in source.listing(unit).videos}
         assert set(record["videos"]) == videos
         assert all(video.get("error", "why") for video in record["videos"].values())
         for key, array in files.get(name, {}).items():
