@@ -160,6 +160,8 @@ def use_stub() -> None:
     from kpsbatch.landmarks.detection import Detection, Hand
 
     class Stub:
+        networks = None
+
         def __init__(self, *arguments: Any) -> None:
             pass
 
@@ -176,6 +178,9 @@ def use_stub() -> None:
             return Detection(pose, np.resize(means, (478, 3)), [Hand(points, "right", 0.9)])
 
         def hand_in(self, image: Any) -> None:
+            return None
+
+        def face_in(self, image: Any) -> None:
             return None
 
         def close(self) -> None:
