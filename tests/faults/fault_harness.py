@@ -477,6 +477,14 @@ KINDS: list[Callable[[Round], set[int]]] = [
     killed_at_a_step,
 ]
 MOUNTS = (full_disk, read_only_disk)
+SOURCE_KINDS: list[Callable[[Round], set[int]]] = [
+    killed_again_and_again,
+    killed_at_a_step,
+    killed_at_a_moment,
+    worker_lost,
+    signal_at_a_moment,
+]
+"""For other datasets than a tree."""
 
 
 def measure(bench: Bench, folder: Path) -> None:
