@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kpsbatch.dataset.frames import Frame, read_video
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.video import video_of
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".jpg", ".jpeg", ".png")
@@ -48,7 +50,8 @@ def find_clips(path: Path) -> Iterator[Path]:
 def read_clips(path: Path, swapped: Collection[str] = ()) -> Iterator[Clip]:
     """Read every clip of a path; red and blue are exchanged in those that `swapped` names, which some clips need."""
     for place in find_clips(path):
-        frames = [frame for frame in read_video(place, frame_rate=30, max_pixels=10**9) if frame.image is not None]
+        read = read_frames(video_of(place), frame_rate=30, max_pixels=10**9)
+        frames = [frame for frame in read if frame.image is not None]
         if place.name in swapped:
             frames = [Frame(np.ascontiguousarray(f.image[..., ::-1]), f.timestamp, f.name) for f in frames]
         yield Clip(place.name, path.name, frames)
@@ -56,7 +59,7 @@ def read_clips(path: Path, swapped: Collection[str] = ()) -> Iterator[Clip]:
 
 def load(path: Path, square: int | None) -> list[np.ndarray]:
     """The frames of one clip; with `square` the middle square scaled to this many pixels."""
-    frames = [f.image for f in read_video(path, frame_rate=30, max_pixels=10**9) if f.image is not None]
+    frames = [f.image for f in read_frames(video_of(path), frame_rate=30, max_pixels=10**9) if f.image is not None]
     if square is None:
         return frames
     side = min(frames[0].shape[:2])

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import read_video, video_info
 from kpsbatch.dataset.images import decode_image
+from kpsbatch.dataset.reading import read_frames, video_info
+from kpsbatch.dataset.video import video_of
 from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.landmarker import Landmarker
@@ -29,7 +30,7 @@ def compare_readers(paths: list[Path], rounds: int = 5) -> None:
     """CPU time (all threads) for each frame of a video file: PyAV, as we read, and OpenCV; the least of some rounds."""
 
     def ours(path: Path) -> int:
-        return sum(1 for _ in read_video(path, frame_rate=30, max_pixels=10**8))
+        return sum(1 for _ in read_frames(video_of(path), frame_rate=30, max_pixels=10**8))
 
     def opencv(path: Path) -> int:
         capture, count = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]), 0
@@ -48,7 +49,7 @@ def compare_readers(paths: list[Path], rounds: int = 5) -> None:
                 count = reader(path)
                 times.append(1000 * (time.process_time() - started) / count)
             least[reader] = min(times)
-        info = video_info(path, frame_rate=30, max_pixels=10**8)
+        info = video_info(video_of(path), frame_rate=30, max_pixels=10**8)
         print(
             f"| {path.name} | {info.width}x{info.height} | {ours(path)} | {least[ours]:.2f} | {least[opencv]:.2f} | "
             f"{least[ours] / least[opencv]:.2f} |"

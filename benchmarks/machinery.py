@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 
 from kpsbatch.config import Config, load_config
-from kpsbatch.dataset.units import units_of
+from kpsbatch.dataset.source import open_source
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts, WorkSeconds
 from kpsbatch.store.outputs import Outputs
@@ -104,7 +104,7 @@ def resume(root: Path) -> None:
     config = load_config(root / "config.yaml")
     outputs, _ = run_module.open_outputs(config)
     outputs.prepare()
-    for unit in units_of(config.dataset):
+    for unit in open_source(config.dataset, config.output.root).units():
         for path in (outputs.npz_path(unit), outputs.record_path(unit, "complete")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()

@@ -20,8 +20,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kpsbatch.config import Config, load_config
-from kpsbatch.dataset.layout import unit_folder
-from kpsbatch.dataset.units import units_of
+from kpsbatch.dataset.source import open_source
 from kpsbatch.look.status import StatusReader
 from kpsbatch.store.settings import settings_of
 
@@ -39,9 +38,11 @@ def make_tree(root: Path, done: float) -> Path:
     text = 'dataset: {root: data, signers: ["01", "02", "03"], signs: 1-502, labels: labels.csv}\noutput: {root: out}\n'
     (root / "new.yaml").write_text(text)
     config = load_config(root / "new.yaml")
-    for unit in units_of(config.dataset):
+    config.dataset.root.mkdir()
+    source = open_source(config.dataset, config.output.root)
+    for unit in source.units():
         for number in range(VIDEOS):
-            (unit_folder(config.dataset, unit) / f"03_01_{unit.sign:04}_({number:02})_c").mkdir(parents=True)
+            (source.folder(unit) / f"03_01_{unit.sign:04}_({number:02})_c").mkdir(parents=True)
     write_outputs(config, done)
     (root / "new.yaml").rename(path)
     return path
@@ -55,7 +56,7 @@ def write_outputs(config: Config, done: float) -> None:
     settings = {"mediapipe": "0.10.21", "models": {}, **settings_of(config)}
     (records / "settings.json").write_text(json.dumps(settings))
     video = {"frames": 60, "bad": [], "seconds": {"total": 1.5}, "note": "x" * 300}
-    units = units_of(config.dataset)
+    units = open_source(config.dataset, config.output.root).units()
     for number, unit in enumerate(units[: int(len(units) * done)]):
         videos: dict[str, object] = {f"03_01_{unit.sign:04}_({i:02})_c": video for i in range(VIDEOS)}
         suffix = ".json"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kpsbatch.config import LandmarksConfig, OutputConfig, explain
-from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
@@ -61,8 +62,8 @@ def extract_video(
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
     with Landmarker(settings, find_bundles(settings.models)) as landmarker:
         reduced = settings.decode == "fast"
-        frames = read_video(
-            path,
+        frames = read_frames(
+            video_of(path),
             frame_rate=settings.frame_rate,
             max_pixels=max_pixels,
             reduced=reduced,

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from kpsbatch.config_types import MAX_SIGN, AnyPath, Section, format_signs, parse_signs, unique
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.errors import ConfigError
+from kpsbatch.yaml_text import read_yaml
 
 __all__ = ["MAX_SIGN", "DatasetConfig", "format_signs", "parse_signs"]
 
@@ -31,6 +32,7 @@ PATH_SETTINGS = (
     ("output", "root"),
     ("landmarks", "models"),
     ("slurm", "container"),
+    ("slurm", "dataset_image"),
 )
 
 
@@ -193,7 +195,14 @@ class SlurmConfig(Section):
         tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
     ] = ()
     container: AnyPath | None = None
+    dataset_image: AnyPath | None = None
     extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _image_in_a_container(self) -> SlurmConfig:
+        if self.dataset_image is not None and self.container is None:
+            raise ValueError("dataset_image must go with container, which mounts it (got none); set slurm.container")
+        return self
 
 
 class Config(Section):
@@ -227,7 +236,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        tree = _read_yaml(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. {_advice(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -270,35 +279,9 @@ def load_frozen_config(path: Path) -> Config:
         ConfigError: It can't be read.
     """
     try:
-        return Config.model_validate(_read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
+        return Config.model_validate(read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"the submission's config {path} can't be read: {_one_line(error)}. Submit again.") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without numbers to the base of 60 (`time: 4:00:00` stays a text), and without keys that are there twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that would silently win over an earlier one."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := next((key for key in keys if keys.count(key) > 1), None):
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    char: [
-        (tag, re.compile(r"^(?![-+]?[0-9][0-9_]*:)(?:" + pattern.pattern + ")", re.VERBOSE))
-        if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-        else (tag, pattern)
-        for tag, pattern in resolvers
-    ]
-    for char, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
 
 
 def _apply_override(tree: dict[Any, Any], override: str) -> None:
@@ -310,7 +293,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
     try:
         template = names[:1] == ["dataset"] and names[-1] in TEMPLATES
         braces = template and text.lstrip().startswith("{")  # no YAML mapping
-        value = text.strip() if braces else _read_yaml(text)
+        value = text.strip() if braces else read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {_one_line(error)}. Put it in quotes.") from None
     if tuple(names) in PATH_SETTINGS and isinstance(value, str):

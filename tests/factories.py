@@ -10,7 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kpsbatch.config import Config, load_config
+from kpsbatch.config import Config, DatasetConfig, load_config
+from kpsbatch.dataset.folders import DiskFolders
+from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
 
@@ -35,6 +37,11 @@ def write_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **se
 def make_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Config:
     """Write a config as `write_config` does, and load it."""
     return load_config(write_config(folder, dataset=dataset, **sections))
+
+
+def tree_of(dataset: DatasetConfig) -> LayoutSource:
+    """A dataset on disk, which need not be there yet."""
+    return LayoutSource(dataset, DiskFolders(dataset.root))
 
 
 def write_frames(video: Path, count: int, *, width: int = 120, height: int = 80, shade: int = 128) -> Path:

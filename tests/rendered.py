@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import Frame
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.landmarker import Landmarker

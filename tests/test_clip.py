@@ -9,7 +9,7 @@ import pytest
 from rendered import keypoints_of
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import Frame
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.bundles import find_bundles

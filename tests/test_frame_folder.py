@@ -14,12 +14,14 @@ from pictures import encode, noise, picture
 
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frames import list_frames, read_video
+from kpsbatch.dataset.frame_folder import list_frames
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import DatasetError
 
 
 def read(path: Path, frame_rate: float = 25.0) -> list[Frame]:
-    return list(read_video(path, frame_rate=frame_rate, max_pixels=10**8))
+    return list(read_frames(video_of(path), frame_rate=frame_rate, max_pixels=10**8))
 
 
 @pytest.fixture

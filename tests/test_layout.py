@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from factories import tree_of
 
 from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.layout import check_root, list_unit, natural_key, no_video, unit_folder
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.folders import check_folder
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import DatasetError
 
 UNIT = Unit("01", "train", 7)
@@ -25,13 +27,13 @@ def dataset(tmp_path: Path) -> DatasetConfig:
 @pytest.fixture
 def folder(dataset: DatasetConfig) -> Path:
     """The folder of the unit, there and empty."""
-    path = unit_folder(dataset, UNIT)
+    path = tree_of(dataset).folder(UNIT)
     path.mkdir(parents=True)
     return path
 
 
 def names(dataset: DatasetConfig) -> list[str]:
-    return [video.name for video in list_unit(dataset, UNIT).videos]
+    return [video.name for video in tree_of(dataset).listing(UNIT).videos]
 
 
 class TestNaturalOrder:
@@ -61,12 +63,12 @@ class TestNaturalOrder:
 class TestUnits:
     def test_folder_is_the_template(self, dataset):
         """Signer, split and sign come from the path."""
-        assert unit_folder(dataset, UNIT) == dataset.root / "01" / "01" / "train" / "0007"
+        assert tree_of(dataset).folder(UNIT) == dataset.root / "01" / "01" / "train" / "0007"
 
     def test_order(self, dataset):
         """Units come sign by sign, then signer by signer."""
         wide = dataset.model_copy(update={"signers": ("01", "02"), "splits": ("train", "test"), "signs": (3, 12)})
-        found = [unit.name for unit in units_of(wide)]
+        found = [unit.name for unit in tree_of(wide).units()]
         assert found[:5] == ["01-train/0003", "01-test/0003", "02-train/0003", "02-test/0003", "01-train/0012"]
 
     def test_wide_sign(self):
@@ -94,14 +96,14 @@ class TestListing:
     def test_any_name(self, dataset, folder, name):
         """A video's name can hold whatever a directory's name can."""
         (folder / name).mkdir()
-        [video] = list_unit(dataset, UNIT).videos
+        [video] = tree_of(dataset).listing(UNIT).videos
         assert (video.name, video.path, video.is_file) == (name, folder / name, False)
 
     @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".mkv", ".webm", ".MP4"])
     def test_files(self, dataset, folder, suffix):
         """A video file is named without its suffix."""
         (folder / f"clip.1{suffix}").touch()
-        [video] = list_unit(dataset, UNIT).videos
+        [video] = tree_of(dataset).listing(UNIT).videos
         assert (video.name, video.path, video.is_file) == ("clip.1", folder / f"clip.1{suffix}", True)
 
     def test_order(self, dataset, folder):
@@ -116,7 +118,7 @@ class TestListing:
         (folder / "clip").mkdir()
         for name in ("clip.mp4", "clip.avi", "other.mp4", "other.mov"):
             (folder / name).touch()
-        videos = list_unit(dataset, UNIT).videos
+        videos = tree_of(dataset).listing(UNIT).videos
         assert {video.name: video.path.name for video in videos} == {
             "clip": "clip",
             "clip.avi": "clip.avi",
@@ -129,7 +131,7 @@ class TestListing:
         """NumPy's reader returns the array "x" for the key "x.npy" where both are there: one is refused, by name."""
         for name in ("x", "x.npy", "y.npy"):
             (folder / name).mkdir()
-        listing = list_unit(dataset, UNIT)
+        listing = tree_of(dataset).listing(UNIT)
         assert [video.name for video in listing.videos] == ["x", "y.npy"]
         assert listing.odd == (("x.npy", "NumPy can't tell it from 'x'; rename it"),)
 
@@ -142,7 +144,7 @@ class TestListing:
         (folder / "gone").symlink_to(folder / "nowhere")
         (folder / "loop").symlink_to(folder / "loop")
         os.mkfifo(folder / "pipe")
-        listing = list_unit(dataset, UNIT)
+        listing = tree_of(dataset).listing(UNIT)
         assert [video.name for video in listing.videos] == ["video"]
         odd = dict(listing.odd)
         assert odd.pop("loop").startswith(("can't be read", "a broken link"))
@@ -165,13 +167,13 @@ class TestListing:
     def test_name_without_an_encoding(self, dataset, folder):
         """A name that is no UTF-8 can't be a key of an npz: it is reported."""
         os.mkdir(os.fsencode(folder) + b"/caf\xe9")
-        listing = list_unit(dataset, UNIT)
+        listing = tree_of(dataset).listing(UNIT)
         assert listing.videos == ()
         assert [problem for _, problem in listing.odd] == ["its name is not valid UTF-8"]
 
     def test_missing_folder(self, dataset):
         """A unit without a folder is absent, not an error."""
-        listing = list_unit(dataset, UNIT)
+        listing = tree_of(dataset).listing(UNIT)
         assert (listing.exists, listing.videos, listing.problem) == (False, (), "")
 
     def test_unreadable_folder(self, dataset, folder, monkeypatch):
@@ -181,7 +183,7 @@ class TestListing:
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(os, "scandir", refuse)
-        listing = list_unit(dataset, UNIT)
+        listing = tree_of(dataset).listing(UNIT)
         assert (listing.exists, listing.videos) == (True, ())
         assert listing.problem == "can't be listed: Permission denied"
 
@@ -189,25 +191,25 @@ class TestListing:
         """A file where the folder should be is a problem, too."""
         folder.rmdir()
         folder.touch()
-        assert list_unit(dataset, UNIT).problem == "can't be listed: Not a directory"
+        assert tree_of(dataset).listing(UNIT).problem == "can't be listed: Not a directory"
 
 
 class TestWhatToSay:
     def test_missing_root(self, dataset):
         """A missing root is named, with the setting."""
         with pytest.raises(DatasetError, match=r"dataset\.root: .*a root \(1\) does not exist"):
-            check_root(dataset)
+            check_folder(dataset.root)
 
     def test_root_is_a_file(self, dataset):
         """A root that is a file is refused."""
         dataset.root.touch()
         with pytest.raises(DatasetError, match="Not a directory"):
-            check_root(dataset)
+            check_folder(dataset.root)
 
     def test_no_video(self, dataset):
         """The path that was tried is named, and what is there instead."""
         (dataset.root / "01" / "train").mkdir(parents=True)
-        said = str(no_video(dataset, UNIT))
+        said = str(tree_of(dataset).no_video())
         assert said == (
             f"there must be at least one video under dataset.layout ({dataset.layout}): "
             f"tried {dataset.root}/01/01/train/0007; {dataset.root}/01 holds 'train'"
@@ -217,4 +219,4 @@ class TestWhatToSay:
         """Of many entries the first five are named, in natural order."""
         for number in range(1, 12):
             (dataset.root / f"s{number}").mkdir(parents=True)
-        assert str(no_video(dataset, UNIT)).endswith("holds 's1', 's2', 's3', 's4', 's5', ...")
+        assert str(tree_of(dataset).no_video()).endswith("holds 's1', 's2', 's3', 's4', 's5', ...")

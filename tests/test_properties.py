@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from factories import tree_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import kpsbatch.dataset.images as images_module
 from kpsbatch.config import Config, format_signs, load_config, parse_signs
-from kpsbatch.dataset.frames import read_video
 from kpsbatch.dataset.images import decode_image, image_size
-from kpsbatch.dataset.layout import unit_folder
-from kpsbatch.dataset.units import units_of
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.store.records import UnitRecord, read_record, record_bytes
 
@@ -146,7 +146,7 @@ class TestLayout:
         config = load_or_refuse(path)
         if config is None:
             return
-        folders = [unit_folder(config.dataset, unit) for unit in units_of(config.dataset)]
+        folders = [tree_of(config.dataset).folder(unit) for unit in tree_of(config.dataset).units()]
         assert len(set(folders)) == len(folders)
         assert all(config.dataset.root in folder.parents and ".." not in folder.parts for folder in folders)
 
@@ -345,7 +345,7 @@ class TestVideoFiles:
         path = tmp_path / f"clip{suffix}"
         path.write_bytes(data[: int(cut * len(data))] if cut is not None else data)
         try:
-            for frame in read_video(path, frame_rate=30, max_pixels=MAX_PIXELS):
+            for frame in read_frames(video_of(path), frame_rate=30, max_pixels=MAX_PIXELS):
                 assert frame.image is not None or frame.problem
                 if frame.image is not None:
                     assert frame.image.shape[0] * frame.image.shape[1] <= MAX_PIXELS
@@ -362,7 +362,7 @@ class TestVideoFiles:
         path.write_bytes(data)
         decoded: list[Any] = []
         try:
-            decoded += read_video(path, frame_rate=30, max_pixels=MAX_PIXELS)
+            decoded += read_frames(video_of(path), frame_rate=30, max_pixels=MAX_PIXELS)
         except DatasetError:
             pass
         assert all(frame.image is None or frame.image.size <= 3 * MAX_PIXELS for frame in decoded)

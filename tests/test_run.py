@@ -23,11 +23,11 @@ import pytest
 from numpy.typing import NDArray
 from processes import kpsbatch, start, wait_until, wait_until_dead, workers_of
 
-import kpsbatch.dataset.frames as frames_module
+import kpsbatch.dataset.reading as reading_module
 from kpsbatch.config import Config, load_config
-from kpsbatch.dataset.frames import Frame
-from kpsbatch.dataset.layout import Video
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks import bundles
@@ -295,7 +295,9 @@ def open_job(config: Config) -> VideoJob:
 
 
 def do(job: VideoJob, video: Video) -> NDArray[Any]:
-    return job.do(VideoTask(Unit("01", "train", 1), video), lambda: None).keypoints
+    [made] = job.do(VideoTask(Unit("01", "train", 1), (video,)), lambda steps=1: None)
+    assert made is not None
+    return made.keypoints
 
 
 @pytest.fixture(scope="module")
@@ -371,7 +373,7 @@ class TestSettings:
             writer.write(cv2.imread(str(videos[1].path / f"frame{number}.jpg")))
         writer.release()
         folder.mkdir()
-        for index, frame in enumerate(frames_module.read_video(clip, frame_rate=30, max_pixels=10**6)):
+        for index, frame in enumerate(reading_module.read_frames(video_of(clip), frame_rate=30, max_pixels=10**6)):
             assert cv2.imwrite(str(folder / f"{index}.png"), frame.image[..., ::-1])
         for mode in ("image", "video"):
             config = load(demo, tmp_path, f"landmarks.running_mode={mode}", "landmarks.frame_rate=10")
@@ -409,7 +411,7 @@ class TestVideoMode:
     def test_after_another_on_a_real_signer(self, demo, tmp_path):
         """The same on a real clip, forwards after backwards."""
         pictures = []
-        for frame in frames_module.read_video(SIGNER, frame_rate=30, max_pixels=10**8):
+        for frame in reading_module.read_frames(video_of(SIGNER), frame_rate=30, max_pixels=10**8):
             pictures.append(frame.image)
             if len(pictures) == 8:
                 break
@@ -430,15 +432,15 @@ class TestVideoMode:
         config = load(demo, tmp_path, "landmarks.running_mode=video")
         alone = do(open_job(config), videos[1])
         job = open_job(config)
-        real = frames_module.read_video
+        real = reading_module.read_frames
 
-        def break_off(path: Path, **options: Any) -> Iterator[Frame]:
-            for frame in real(path, **options):
+        def break_off(video: Video, **options: Any) -> Iterator[Frame]:
+            for frame in real(video, **options):
                 yield Frame(frame.image, frame.timestamp * 1000, frame.name)
             raise DatasetError("a video file must be whole")
 
         with monkeypatch.context() as patch, pytest.raises(DatasetError, match="must be whole"):
-            patch.setattr(frames_module, "read_video", break_off)
+            patch.setattr(reading_module, "read_frames", break_off)
             do(job, videos[0])
         np.testing.assert_allclose(do(job, videos[1]), alone, atol=1e-6)
 

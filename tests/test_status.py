@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import fingerprint, unit_record
+from factories import fingerprint, tree_of, unit_record
 
 from kpsbatch.config import Config, load_config
-from kpsbatch.dataset.layout import unit_folder
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.layout import LayoutSource
+from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
@@ -59,13 +59,13 @@ def config(tmp_path: Path) -> Config:
         'dataset: {root: some data, signers: ["01", "02"], signs: 1-6, labels: labels.csv}\noutput: {root: out}\n'
     )
     config = load_config(tmp_path / "config.yaml")
-    for unit in units_of(config.dataset):
+    for unit in tree_of(config.dataset).units():
         if unit.sign != 5:
-            unit_folder(config.dataset, unit).mkdir(parents=True)
+            tree_of(config.dataset).folder(unit).mkdir(parents=True)
         if unit.sign < 5:
-            (unit_folder(config.dataset, unit) / "clip").mkdir()
+            (tree_of(config.dataset).folder(unit) / "clip").mkdir()
         if unit.sign == 6:
-            (unit_folder(config.dataset, unit) / "Thumbs.db").touch()
+            (tree_of(config.dataset).folder(unit) / "Thumbs.db").touch()
     return config
 
 
@@ -270,7 +270,7 @@ class TestTasks:
 
     def test_all_done(self, config):
         """When nothing is left and nothing runs, it is over."""
-        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in units_of(config.dataset) if unit.sign < 5])
+        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in tree_of(config.dataset).units() if unit.sign < 5])
         write_run(config, "run-a", state="finished")
         status = read(config)
         assert status.is_over
@@ -362,10 +362,8 @@ class TestFilesOnly:
     def test_watching_lists_the_dataset_once(self, config, monkeypatch):
         """Units that were seen to have videos are not looked for again."""
         asked: list[Unit] = []
-        from kpsbatch.store import survey as module
-
-        presence = module.presence
-        monkeypatch.setattr(module, "presence", lambda dataset, unit: asked.append(unit) or presence(dataset, unit))
+        presence = LayoutSource.presence
+        monkeypatch.setattr(LayoutSource, "presence", lambda self, unit: asked.append(unit) or presence(self, unit))
         reader = StatusReader(config)
         reader.read()
         first = len(asked)
@@ -426,7 +424,7 @@ class TestCommand:
 
     def test_watch_without_a_terminal(self, config):
         """--watch into a file ends when nothing is left and nothing runs."""
-        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in units_of(config.dataset) if unit.sign < 5])
+        store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in tree_of(config.dataset).units() if unit.sign < 5])
         done = kpsbatch(config, "--watch")
         assert done.returncode == 0
         assert done.stdout.startswith("16 of 16 units are finished (100%)")

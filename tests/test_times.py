@@ -12,8 +12,9 @@ from pictures import COLOURS, write_mp4
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frames import read_video, video_info
+from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.times import FrameLog, Timing, frame_rate, resample
+from kpsbatch.dataset.video import video_of
 from kpsbatch.store.settings import fingerprint
 
 BLACK = np.zeros((4, 6, 3), np.uint8)
@@ -108,7 +109,7 @@ class TestResample:
     def test_video_file(self, tmp_path):
         """A file of 10 frames a second at 5: every second frame."""
         path = write_mp4(tmp_path / "clip.mp4", COLOURS, rate=10.0)
-        frames = list(read_video(path, frame_rate=99, max_pixels=10**6, frame_rate_out=5))
+        frames = list(read_frames(video_of(path), frame_rate=99, max_pixels=10**6, frame_rate_out=5))
         assert [frame.timestamp for frame in frames] == [0, 200, 400]
         for frame, colour in zip(frames, COLOURS[::2], strict=False):
             np.testing.assert_allclose(frame.image.reshape(-1, 3).mean(0), colour, atol=6)
@@ -117,7 +118,7 @@ class TestResample:
         """A folder of frames at another rate."""
         for number in range(10):
             cv2.imwrite(str(tmp_path / f"{number}.png"), BLACK)
-        frames = read_video(tmp_path, frame_rate=20, max_pixels=10**6, frame_rate_out=5)
+        frames = read_frames(video_of(tmp_path), frame_rate=20, max_pixels=10**6, frame_rate_out=5)
         assert [frame.name for frame in frames] == ["0.png", "4.png", "8.png"]
 
 
@@ -139,5 +140,5 @@ def test_info_of_a_folder(tmp_path):
     """A folder's size is its first frame's; its rate the one that is set."""
     for number in range(10):
         cv2.imwrite(str(tmp_path / f"{number}.png"), BLACK)
-    info = video_info(tmp_path, frame_rate=20, max_pixels=10**6)
+    info = video_info(video_of(tmp_path), frame_rate=20, max_pixels=10**6)
     assert (info.width, info.height, info.average_rate, info.frames, info.seconds) == (6, 4, 20, 10, 0.5)

@@ -12,10 +12,10 @@ from video_corpus import CORPUS, HAS_FFMPEG, NO_FFMPEG, X264, Made, Truth, ffmpe
 
 from kpsbatch.dataset import segments
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frames import read_video, video_info
-from kpsbatch.dataset.layout import VIDEO_SUFFIXES
+from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.segments import read_segments, segments_in_seconds
 from kpsbatch.dataset.times import FrameLog
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, video_of
 
 pytestmark = pytest.mark.skipif(not HAS_FFMPEG, reason=NO_FFMPEG)
 MAX_PIXELS = 10**6
@@ -31,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Truth]:
 
 
 def read(path: Path) -> list[Frame]:
-    return list(read_video(path, frame_rate=99, max_pixels=MAX_PIXELS))
+    return list(read_frames(video_of(path), frame_rate=99, max_pixels=MAX_PIXELS))
 
 
 def rate_of(made: Made) -> float:
@@ -83,7 +83,7 @@ def test_record(made, corpus):
 @each
 def test_info(made, corpus):
     """Size and rate are known before the frames are read; an index counts as many frames as are shown."""
-    info = video_info(corpus[made.name].path, frame_rate=99, max_pixels=MAX_PIXELS)
+    info = video_info(video_of(corpus[made.name].path), frame_rate=99, max_pixels=MAX_PIXELS)
     assert (info.width, info.height) == (made.size if any(made.size) else made.source[:2])
     assert info.frames in (made.frames, None)
     if made.constant and made.frames > 1:

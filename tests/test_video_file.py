@@ -17,9 +17,10 @@ from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
 
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.segments import read_segment, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.video import video_of
 from kpsbatch.dataset.video_file import VideoFile
 from kpsbatch.errors import DatasetError
 
@@ -28,7 +29,7 @@ with_ffmpeg = pytest.mark.skipif(not HAS_FFMPEG, reason=NO_FFMPEG)
 
 
 def read(path: Path, max_pixels: int = MANY) -> list[Frame]:
-    return list(read_video(path, frame_rate=99.0, max_pixels=max_pixels))
+    return list(read_frames(video_of(path), frame_rate=99.0, max_pixels=max_pixels))
 
 
 def draw(path: Path, options: str, seconds: float, size: str = "64x48", sound: bool = False) -> Path:

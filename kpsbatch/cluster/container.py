@@ -24,10 +24,11 @@ def interpreter(config: Config, apptainer: str = "") -> str:
     if slurm.container is None:
         return shlex.quote(sys.executable)
     program = apptainer or shlex.quote(shutil.which("apptainer") or shutil.which("singularity") or "apptainer")
-    mounts = [(config.dataset.root, True), (config.output.root, False)]
-    if config.landmarks.models is not None:
-        mounts.append((config.landmarks.models, True))
-    options = " ".join(f"--mount {shlex.quote(_mount(path, read_only))}" for path, read_only in mounts)
+    dataset = _mount(config.dataset.root, "ro")
+    if slurm.dataset_image is not None:
+        dataset = _mount(config.dataset.root, "image-src=/", "ro", source=slurm.dataset_image)
+    mounts = [dataset, _mount(config.output.root), *(_mount(path, "ro") for path in _read_besides(config))]
+    options = " ".join(f"--mount {shlex.quote(mount)}" for mount in mounts)
     return f"{program} exec {options} {shlex.quote(str(slurm.container))} python"
 
 
@@ -37,9 +38,24 @@ def package_parent() -> str:
     return "" if parent.name in ("site-packages", "dist-packages") else str(parent)
 
 
-def _mount(path: Path, read_only: bool) -> str:
-    """The value of Apptainer's --mount (a line of CSV) that shows a path at the same place in the container."""
+def _read_besides(config: Config) -> list[Path]:
+    """What a task reads outside of the dataset: models, tables, names of signs."""
+    dataset, manifest = config.dataset, config.dataset.manifest
+    paths = [config.landmarks.models, dataset.labels]
+    if manifest is not None:
+        paths += [*(manifest.path.values() if isinstance(manifest.path, dict) else [manifest.path]), manifest.boxes]
+    return [path for path in paths if path is not None and dataset.root not in path.parents]
+
+
+def _mount(path: Path, *options: str, source: Path | None = None) -> str:
+    """The value of Apptainer's --mount (a line of CSV) that shows a path at the same place in the container.
+
+    Args:
+        path: Where it is in the container.
+        options: Such as ro; `image-src=/` for the content of an image.
+        source: What is mounted, if not the same path here.
+    """
     line = io.StringIO()
-    fields = ["type=bind", f"source={path}", f"destination={path}", *(["ro"] if read_only else [])]
+    fields = ["type=bind", f"source={source or path}", f"destination={path}", *options]
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()

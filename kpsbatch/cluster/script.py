@@ -31,6 +31,9 @@ def refuse_unusable(config: Config) -> None:
         )
     if config.slurm.container is not None and not config.slurm.container.exists():
         raise SubmitError(f"slurm.container: {config.slurm.container} does not exist. Build it, or correct the path.")
+    image = config.slurm.dataset_image
+    if image is not None and not image.exists():
+        raise SubmitError(f"slurm.dataset_image: {image} does not exist. Make it (mksquashfs), or correct the path.")
 
 
 def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> dict[str, Any]:

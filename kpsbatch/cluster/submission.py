@@ -7,14 +7,23 @@ from collections import Counter
 from datetime import datetime
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.store.submissions import Plan, Shard
 from kpsbatch.work.run import open_outputs
 from kpsbatch.work.shards import cut_into_chunks
 from kpsbatch.work.todo import survey_to_do
 
 
-def plan_submission(config: Config, *, overwrite: bool = False, retry_failed: bool = False) -> Plan:
-    """Find what is unfinished and cut it into shards; reads listings only, writes nothing.
+def plan_submission(
+    config: Config, *, source: Source | None = None, overwrite: bool = False, retry_failed: bool = False
+) -> Plan:
+    """Find what is unfinished and cut it into shards; reads listings only, writes at most an archive's index.
+
+    Args:
+        config: The config.
+        source: Its dataset, if it is open already.
+        overwrite: Whether outputs of other settings are done again.
+        retry_failed: Whether units of which videos failed are done again.
 
     Raises:
         DatasetError: The dataset is not there, or holds no video at all.
@@ -22,7 +31,8 @@ def plan_submission(config: Config, *, overwrite: bool = False, retry_failed: bo
         ModelError: mediapipe or a bundle is missing.
     """
     outputs, _ = open_outputs(config)
-    survey = survey_to_do(config, outputs, depth="presence", overwrite=overwrite, retry_failed=retry_failed)
+    source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+    survey = survey_to_do(source, outputs, depth="presence", overwrite=overwrite, retry_failed=retry_failed)
     to_do = [unit for unit in survey if unit.presence is not None]
     unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))
     chunks = cut_into_chunks(sorted(unfinished), config.run.chunk_size)

@@ -10,10 +10,12 @@ from kpsbatch.commands.selection import Selection
 def plan(selection: Selection, quiet: Quiet = False) -> None:
     """Measure one sign here and say what the whole dataset takes: core-hours, chunk size, time and memory."""
     config = selection.load()
+    from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.estimate import estimate
     from kpsbatch.progress import run_progress
     from kpsbatch.work.signals import stop_on_signals
 
+    source = open_dataset(config, quiet=quiet)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
-        found = estimate(config, on_progress=show, stop_reason=stop)
+        found = estimate(config, source=source, on_progress=show, stop_reason=stop)
     print_estimate(config, found)

@@ -87,10 +87,15 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
     from kpsbatch.config import format_signs
 
     Console().print(_scan_table(str(config.dataset.root), found, frames))
+    if found.bad_rows:
+        print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
+        for row, what in found.bad_rows:
+            print(printable(f"  {row}: {what}"))
     for (signer, split), group in found.groups.items():
         for what, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:
-                print(f"{what} in {signer} {split}: signs {format_signs(missing)}")
+                kind = "signs" if found.has_signs else "units"
+                print(f"{what} in {signer} {split}: {kind} {format_signs(missing)}")
     if found.odd_counts:
         print("odd: " + ", ".join(f"{count} x {what}" for what, count in found.odd_counts.most_common()))
         for path, what in found.odd:
@@ -105,7 +110,8 @@ def _scan_table(title: str, found: Scan, frames: bool) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in ("signer", "split"):
         table.add_column(heading)
-    for heading in ("signs", "videos", "a sign", "frames", "absent", "empty"):
+    unit = "sign" if found.has_signs else "unit"
+    for heading in (f"{unit}s", "videos", f"a {unit}", "frames", "absent", "empty"):
         table.add_column(heading, justify="right")
     for (signer, split), group in found.groups.items():
         table.add_row(

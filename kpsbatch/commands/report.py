@@ -34,7 +34,7 @@ def report(
 
     labels = labels_of(config.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:
-        data = gather(config, show)
+        data = gather(config, show, on_index=show)
     with count_progress("samples drawn", quiet=quiet) as show:
         html = render(
             config,

@@ -25,6 +25,7 @@ def run(
 ) -> None:
     """Do the work here, with a progress bar. Killed at any time, the same command goes on."""
     config = selection.load()
+    from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.progress import run_progress
     from kpsbatch.store.run_state import Origin
     from kpsbatch.summary import print_summary
@@ -32,17 +33,19 @@ def run(
     from kpsbatch.work.shards import signs_of_shard
     from kpsbatch.work.signals import stop_on_signals
 
-    signs, origin = config.dataset.signs, Origin()
-    if shard is not None:
-        number, shards = parse_shard(shard)
-        signs, origin = signs_of_shard(signs, number, shards), Origin(shard=number, shards=shards)
+    part = None if shard is None else parse_shard(shard)
+    source = open_dataset(config, quiet=quiet)
+    signs, origin = source.signs, Origin()
+    if part is not None:
+        signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
         if not signs:
-            print(f"nothing to do: shard {shard} of {len(config.dataset.signs)} signs holds none")
+            print(f"nothing to do: shard {shard} of {len(source.signs)} signs holds none")
             return
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
             config,
             signs,
+            source=source,
             overwrite=overwrite,
             retry_failed=retry_failed,
             on_progress=show,

@@ -78,6 +78,10 @@ class Selection(ConfigFile):
         dataset = config.dataset
         chosen: dict[str, Any] = {}
         if self.signers is not None:
+            if dataset.manifest is not None and dataset.manifest.columns.sign is None:
+                raise ConfigError(
+                    "--signers: a unit of this manifest holds rows of all signers. Choose by --splits or --signs."
+                )
             chosen["signers"] = select_names("--signers", self.signers, dataset.signers)
         if self.splits is not None:
             chosen["splits"] = select_names("--splits", self.splits, dataset.splits)
@@ -93,11 +97,13 @@ class Selection(ConfigFile):
 
 
 def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> tuple[str, ...]:
-    """Signers or splits, in the config's order.
+    """Signers or splits, in the config's order; as they are given where the config has `all`.
 
     Raises:
         ConfigError: The config has no such name.
     """
+    if not valid:
+        return tuple(dict.fromkeys(names))
     for name in names:
         if name not in valid:
             raise ConfigError(f"{option}: the config has no {name!r}. Choose among {', '.join(valid)}.")
@@ -111,7 +117,7 @@ def _select_signs(dataset: DatasetConfig, texts: Sequence[str]) -> tuple[int, ..
         wanted = parse_signs(",".join(texts))
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
-    if unknown := set(wanted) - set(dataset.signs):
+    if dataset.signs and (unknown := set(wanted) - set(dataset.signs)):
         raise ConfigError(
             f"--signs: the config has no {format_signs(unknown)}. Choose among {format_signs(dataset.signs)}, "
             f"or add them with --set dataset.signs={format_signs(wanted)}."

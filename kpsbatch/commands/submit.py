@@ -33,6 +33,7 @@ def submit(
     from kpsbatch.cluster import slurm
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, refuse_live
+    from kpsbatch.commands.dataset import open_dataset
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
@@ -40,7 +41,8 @@ def submit(
     cluster = choose_cluster(cluster)
     if not (force or dry_run):
         refuse_live(config.output.root, cluster)
-    plan = plan_submission(config, overwrite=overwrite, retry_failed=retry_failed)
+    source = open_dataset(config, quiet=quiet)
+    plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
     print_plan(config, plan)
     if not plan.shards:
         raise typer.Exit(int(plan.failing > 0))

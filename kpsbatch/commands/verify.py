@@ -22,11 +22,13 @@ def verify(
 ) -> None:
     """Read every output to the last byte; check it against the contract, its record and the dataset."""
     config = selection.load()
+    from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.verify import verify as verify_outputs
     from kpsbatch.progress import count_progress
 
+    source = open_dataset(config, quiet=quiet)
     with count_progress("units verified", quiet=quiet) as show:
-        verdict = verify_outputs(config, repair=repair, on_unit=show)
+        verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
     if as_json:
         print(json.dumps(verdict.as_tree(), indent=1))
     else:

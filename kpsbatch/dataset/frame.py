@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-RGB = NDArray[np.uint8]
+RGB: TypeAlias = "NDArray[np.uint8]"
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,21 @@ from typing import NamedTuple
 
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.images import decode_image
-from kpsbatch.dataset.layout import IMAGE_SUFFIXES, natural_key
 from kpsbatch.dataset.storage import with_retries
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
 
 
 class StoredFrames(NamedTuple):
-    """The frames of a folder that is no folder on disk: what lists their names, and what reads one."""
+    """The frames of a folder, on disk or elsewhere: what lists their names, and what reads one."""
 
     names: Callable[[], list[str]]
     read: Callable[[str], bytes]
+
+    @classmethod
+    def of(cls, folder: Path) -> StoredFrames:
+        """Those of a folder on disk."""
+        return cls(lambda: list_frames(folder), lambda name: (folder / name).read_bytes())
 
 
 def list_frames(folder: Path) -> list[str]:
@@ -48,7 +53,7 @@ def read_frame_folder(
     Raises:
         DatasetError: The folder can't be listed or has no frame, or storage goes on failing.
     """
-    stored = stored or StoredFrames(lambda: list_frames(folder), lambda name: (folder / name).read_bytes())
+    stored = stored or StoredFrames.of(folder)
     try:
         names = with_retries(folder, stored.names)
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
 
 from kpsbatch.dataset.labels import Label
@@ -31,6 +31,7 @@ def write_index(
     source: Source,
     measured: Callable[[Unit, Video], Measured | None],
     labels: Mapping[int, Label] | None = None,
+    others: Iterable[Mapping[str, Any]] = (),
 ) -> int:
     """Write index.csv.
 
@@ -40,17 +41,16 @@ def write_index(
         measured: What the record of a unit says of one of its videos; None for a video that is not done, which gets
             no row.
         labels: Names of signs, for a dataset without a column of labels.
+        others: Rows of units that are not among the source's; they come last.
 
     Returns:
         How many rows it has.
     """
     table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     table.writeheader()
-    rows = 0
-    for row in _rows(source, measured, labels or {}):
-        table.writerow(row)
-        rows += 1
-    return rows
+    rows = [*_rows(source, measured, labels or {}), *others]
+    table.writerows(rows)
+    return len(rows)
 
 
 def _rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import product
@@ -12,12 +13,10 @@ from string import Formatter
 
 from kpsbatch.config_types import MAX_SIGN, check_name
 from kpsbatch.dataset.config import DatasetConfig
-from kpsbatch.dataset.folders import DiskFolders, Entry, Folders, check_folder, problem_of, video_at
+from kpsbatch.dataset.folders import Entry, Folders, problem_of, video_at
 from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
 from kpsbatch.errors import DatasetError
-
-__all__ = ["IMAGE_SUFFIXES", "LayoutSource", "Listing", "Presence", "Video", "list_unit", "natural_key", "presence"]
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
 
@@ -40,6 +39,7 @@ class LayoutSource:
         self._names_videos = "{video}" in dataset.layout
         self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
         self._strays: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._lock = threading.Lock()  # units are listed by several threads, a folder that they share once
 
     @property
     def signers(self) -> tuple[str, ...]:
@@ -70,7 +70,8 @@ class LayoutSource:
         folder = self._folder(unit)
         if not self._names_videos:
             return _list_folder(self._folders, folder)
-        groups = self._grouped(folder)
+        with self._lock:
+            groups = self._grouped(folder)
         if isinstance(groups, Listing):
             return groups
         key = tuple(str(getattr(unit, name)) for name in self._key_fields)  # as `_match` returns them
@@ -95,6 +96,10 @@ class LayoutSource:
 
     def digest(self, unit: Unit) -> str:
         """ "": only the listing of a folder says what a unit holds."""
+        return ""
+
+    def made_from(self, video: Video) -> str:
+        """Nothing, as `digest`."""
         return ""
 
     def strays(self) -> list[tuple[str, str]]:
@@ -321,47 +326,3 @@ def _match(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
         except ValueError:
             return None
     return values
-
-
-def unit_folder(dataset: DatasetConfig, unit: Unit) -> Path:
-    """The folder on disk that holds a unit's videos."""
-    return LayoutSource(dataset, DiskFolders(dataset.root)).folder(unit)
-
-
-def list_unit(dataset: DatasetConfig, unit: Unit) -> Listing:
-    """List the videos of a unit of a dataset on disk, see `LayoutSource.listing`."""
-    return LayoutSource(dataset, DiskFolders(dataset.root)).listing(unit)
-
-
-def presence(dataset: DatasetConfig, unit: Unit) -> Presence:
-    """See `LayoutSource.presence`."""
-    return LayoutSource(dataset, DiskFolders(dataset.root)).presence(unit)
-
-
-def may_have_video(dataset: DatasetConfig, unit: Unit) -> bool:
-    """Whether a unit has a video, or can't be listed."""
-    return presence(dataset, unit) in ("videos", "unreadable")
-
-
-def check_root(dataset: DatasetConfig) -> None:
-    """See `check_folder`."""
-    check_folder(dataset.root)
-
-
-def listed_size(video: Video) -> int:
-    """How long a video is, roughly and without reading it: entries of its directory, or 10 kB of its file a frame."""
-    try:
-        if video.is_file:
-            return video.path.stat().st_size // 10_000
-        with os.scandir(video.path) as entries:
-            return sum(1 for _ in entries)
-    except OSError:
-        return 0
-
-
-def no_video(dataset: DatasetConfig, unit: Unit) -> DatasetError:
-    """The error of a dataset without any video: which folder was tried for a unit, and what is there instead."""
-    there = what_is_there(
-        DiskFolders(dataset.root), dataset.layout.format(signer=unit.signer, split=unit.split, sign=unit.sign)
-    )
-    return DatasetError(f"there must be at least one video under dataset.layout ({dataset.layout}): {there}")

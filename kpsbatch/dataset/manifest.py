@@ -128,12 +128,14 @@ class ManifestSource:
     def digest(self, unit: Unit) -> str:
         """Changes when what a unit's keypoints are made from changes: its videos' names, files, segments or boxes."""
         rows = self._units.get(unit)
-        root = str(self._folders.root)
-        told = [
-            (video.name, str(video.path).removeprefix(root), video.segment, video.box)
-            for video in (rows.videos if rows else ())
-        ]
-        return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()[:16]
+        return _digest([(video.name, self._told(video)) for video in (rows.videos if rows else ())])
+
+    def made_from(self, video: Video) -> str:
+        """Changes when what a video's keypoints are made from changes: its file, segment or box."""
+        return _digest(self._told(video))
+
+    def _told(self, video: Video) -> tuple[Any, ...]:
+        return str(video.path).removeprefix(str(self._folders.root)), video.segment, video.box
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
@@ -352,6 +354,10 @@ class _Folder:
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
             raise BadRow(f"{path!r} is no video but a frame; name its folder")
         return entry
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def _relative(text: str, root: Path) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frame_folder import StoredFrames, list_frames, read_frame_folder
+from kpsbatch.dataset.frame_folder import StoredFrames, read_frame_folder
+from kpsbatch.dataset.images import image_size
 from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
-from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.times import resample
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, Segment, Video, natural_key
+from kpsbatch.dataset.video_file import VideoFile, VideoInfo
 from kpsbatch.errors import DatasetError
 
 NOMINAL_RATE = 25.0
@@ -23,7 +26,13 @@ _NEVER = 1 << 62
 
 
 def read_frames(
-    video: Video, *, frame_rate: float, max_pixels: int, reduced: bool = False, frame_rate_out: float | None = None
+    video: Video,
+    *,
+    frame_rate: float,
+    max_pixels: int,
+    reduced: bool = False,
+    frame_rate_out: float | None = None,
+    on_skipped: Callable[[], None] = lambda: None,
 ) -> Iterator[Frame]:
     """Read the frames of a video of the dataset, decoding as it goes.
 
@@ -33,12 +42,13 @@ def read_frames(
         max_pixels: Larger frames are not decoded; a video file with larger frames is refused.
         reduced: Decode large JPEG frames at a reduced scale.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+        on_skipped: Called for every frame before a segment that has to be decoded.
 
     Raises:
         DatasetError: There is no frame at all, a video file can't be opened, or storage goes on failing.
     """
     if video.is_file:
-        frames = _frames_of_file(video, max_pixels)
+        frames = _frames_of_file(video, max_pixels, on_skipped)
     else:
         stored = _stored_frames(video, frame_rate)
         frames = read_frame_folder(
@@ -47,7 +57,37 @@ def read_frames(
     return frames if frame_rate_out is None else resample(frames, frame_rate_out)
 
 
-def listed_size(video: Video, frame_rate: float = 25.0) -> int:
+def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo:
+    """What a video says about itself, all of the file that it is a segment of; decodes at most its first frame.
+
+    Args:
+        video: The video.
+        frame_rate: Frames a second of a folder of frames.
+        max_pixels: A video file with larger frames is refused.
+
+    Raises:
+        DatasetError: It can't be read.
+    """
+    if video.is_file:
+        with _opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
+            return file.info()
+    frames = _stored_frames(video, frame_rate) or StoredFrames.of(video.path)
+    names = with_retries(video.path, frames.names)
+    size = image_size(with_retries(video.path, lambda: frames.read(names[0]))) if names else None
+    width, height = size or (0, 0)
+    return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)
+
+
+def count_frames(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
+    """How many frames a video has that is a folder of frames, or a segment of one; by listing it.
+
+    Raises:
+        OSError: The folder can't be listed.
+    """
+    return len((_stored_frames(video, frame_rate) or StoredFrames.of(video.path)).names())
+
+
+def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
     """How many frames a video has, roughly and without reading it; 10 kB of a file count as a frame."""
     segment = video.segment
     if segment is not None and segment.end is not None:
@@ -61,18 +101,19 @@ def listed_size(video: Video, frame_rate: float = 25.0) -> int:
             return archive.index.count(archive.index.folder(path))
         if video.is_file:
             return video.path.stat().st_size // 10_000
-        return len(list_frames(video.path))
+        with os.scandir(video.path) as entries:
+            return sum(1 for _ in entries)
     except OSError:
         return 0
 
 
-def _frames_of_file(video: Video, max_pixels: int) -> Iterator[Frame]:
+def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
     if video.segment is None:
         with _opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
         return
     frames = 0
-    for _, frame in read_together([video], max_pixels=max_pixels):
+    for _, frame in read_together([video], max_pixels=max_pixels, on_skipped=on_skipped):
         frames += 1
         yield frame
     if not frames:
@@ -103,7 +144,7 @@ def _stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
     elif video.segment is None:
         return None
     else:
-        frames = StoredFrames(lambda: list_frames(video.path), lambda name: (video.path / name).read_bytes())
+        frames = StoredFrames.of(video.path)
     segment = video.segment
     if segment is None:
         return frames
@@ -164,12 +205,20 @@ def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]
     return groups
 
 
-def read_together(videos: Sequence[Video], *, max_pixels: int) -> Iterator[tuple[int, Frame]]:
+def read_together(
+    videos: Sequence[Video],
+    *,
+    max_pixels: int,
+    on_end: Callable[[int], None] = lambda number: None,
+    on_skipped: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[int, Frame]]:
     """Read segments of one video file in one pass, each frame decoded once.
 
     Args:
         videos: Segments of the same file, in the same unit.
         max_pixels: A file with larger frames is refused.
+        on_end: Told the number of a segment before the first frame that comes after it.
+        on_skipped: Called for every frame that is decoded and belongs to no segment.
 
     Returns:
         The number of a segment in `videos` and a frame of it, in the order of their times. A segment beyond the end of
@@ -187,6 +236,13 @@ def read_together(videos: Sequence[Video], *, max_pixels: int) -> Iterator[tuple
             again = stored and stored.opened_again()
             pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=again)
         there = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
-        frames = read_segments(path, [pairs[number] for number in there], max_pixels=max_pixels, stored=stored)
+        frames = read_segments(
+            path,
+            [pairs[number] for number in there],
+            max_pixels=max_pixels,
+            stored=stored,
+            on_end=lambda place: on_end(there[place]),
+            on_skipped=on_skipped,
+        )
         for number, frame in frames:
             yield there[number], frame

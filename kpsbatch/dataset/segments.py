@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kpsbatch.dataset.frame import Frame
@@ -61,7 +61,13 @@ def read_segment(
 
 
 def read_segments(
-    path: Path, segments: Sequence[tuple[float, float]], *, max_pixels: int, stored: StoredFile | None = None
+    path: Path,
+    segments: Sequence[tuple[float, float]],
+    *,
+    max_pixels: int,
+    stored: StoredFile | None = None,
+    on_end: Callable[[int], None] = lambda number: None,
+    on_skipped: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Frame]]:
     """Read several segments of a long video file in one pass, each frame decoded once.
 
@@ -71,6 +77,8 @@ def read_segments(
             the first moment that does not belong to it. They may overlap, and come in any order.
         max_pixels: A file with larger frames is refused.
         stored: Where its bytes are, if not in the file at `path`.
+        on_end: Told the number of a segment before the first frame that comes after it.
+        on_skipped: Called for every frame that is decoded and belongs to no segment.
 
     Returns:
         The number of the segment in `segments` and a frame of it, in the order of the frames' times. The times of the
@@ -97,7 +105,11 @@ def read_segments(
             now = shown.time
             while waiting and segments[waiting[-1]][0] - _SAME <= now:
                 makers[waiting.pop()] = _FrameMaker(video)
-            makers = {number: maker for number, maker in makers.items() if now < segments[number][1] - _SAME}
+            for number in [number for number in makers if now >= segments[number][1] - _SAME]:
+                del makers[number]
+                on_end(number)
+            if not makers:
+                on_skipped()
             for number, maker in makers.items():
                 yield number, maker.frame(shown)
     finally:

@@ -19,7 +19,7 @@ from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, ManifestSource
 from kpsbatch.dataset.tables import read_bytes
 from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Presence
+from kpsbatch.dataset.video import Listing, Presence, Video
 from kpsbatch.errors import DatasetError, OutputError
 
 INDEX_FOLDER = Path("_kpsbatch", "archives")
@@ -61,6 +61,9 @@ class Source(Protocol):
     def digest(self, unit: Unit) -> str:
         """A short text that changes when the rows of a unit change; "" where no table tells what it holds."""
 
+    def made_from(self, video: Video) -> str:
+        """A short text that changes when the row of a video changes; "" where no table tells of it."""
+
     def strays(self) -> list[tuple[str, str]]:
         """What belongs to no unit, each with what it is; with a layout, in the folders listed so far."""
 
@@ -95,6 +98,24 @@ def open_source(
 def resolved(dataset: DatasetConfig, source: Source) -> DatasetConfig:
     """The `dataset` section with the signers, splits and signs that were found in the place of `all`."""
     return dataset.model_copy(update={"signers": source.signers, "splits": source.splits, "signs": source.signs})
+
+
+def open_if_there(
+    dataset: DatasetConfig, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Source, bool]:
+    """Open a dataset to look at its outputs, which may be elsewhere than the dataset.
+
+    Returns:
+        The dataset, and whether it is there. Where it is not, its units as the config states them, without videos.
+
+    Raises:
+        DatasetError, ConfigError, OutputError: As `open_source`; the root is missing, and the config does not state
+            all units.
+    """
+    stated = dataset.manifest is None and dataset.signers and dataset.splits and dataset.signs
+    if stated and not dataset.root.exists():
+        return LayoutSource(dataset, DiskFolders(dataset.root)), False
+    return open_source(dataset, index_folder, on_progress), True
 
 
 def open_folders(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
-
-from kpsbatch.dataset.config import DatasetConfig
 
 
 class Unit(NamedTuple):
@@ -24,9 +21,3 @@ class Unit(NamedTuple):
     def name(self) -> str:
         """Where the output lies below the output root, without suffix: `01-train/0007`."""
         return f"{self.folder}/{self.sign:04}"
-
-
-def units_of(dataset: DatasetConfig, signs: Iterable[int] | None = None) -> list[Unit]:
-    """All units of some signs (default: all of the config's), sign by sign."""
-    chosen = dataset.signs if signs is None else signs
-    return [Unit(signer, split, sign) for sign in chosen for signer in dataset.signers for split in dataset.splits]

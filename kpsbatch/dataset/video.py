@@ -67,6 +67,11 @@ class Video:
     source: str = ""
 
 
+def video_of(path: Path) -> Video:
+    """The video at a path on disk: a directory of frames, or a file."""
+    return Video(path.stem, path, not path.is_dir())
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a unit holds.

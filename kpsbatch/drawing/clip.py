@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.labels import Label
-from kpsbatch.dataset.layout import Video, list_unit
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Video, natural_key, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.outputs import records_of, settings_of_record
+from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored
@@ -34,7 +36,7 @@ class Clip:
     Attributes:
         title: What is written above it.
         keypoints: (T, 184, 4).
-        frames: A directory of frames or a video file; None for an empty canvas.
+        frames: The video of the dataset; None for an empty canvas.
         adjusted: Whether the coordinates are adjusted, which an empty canvas shows.
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
@@ -45,7 +47,7 @@ class Clip:
 
     title: str
     keypoints: NDArray[Any]
-    frames: Path | None
+    frames: Video | None
     adjusted: bool = False
     aspect: float = 1.0
     frame_rate: float = 30.0
@@ -61,33 +63,34 @@ def choose_unit(config: Config, sign: int | None, signer: str | None, split: str
         ConfigError: The config has no such sign, signer or split.
         OutputError: There is no output; names the signs that have one.
     """
-    for option, got, valid in (
-        ("signer", signer, config.dataset.signers),
-        ("split", split, config.dataset.splits),
-    ):
-        if got is not None and got not in valid:
+    dataset = config.dataset
+    for option, got, valid in (("signer", signer, dataset.signers), ("split", split, dataset.splits)):
+        if got is not None and valid and got not in valid:
             raise ConfigError(f"--{option}: the config has no {got!r}. Choose among {', '.join(valid)}.")
-    if sign is not None and sign not in config.dataset.signs:
-        raise ConfigError(f"--sign: the config has no {sign}. Choose among {format_signs(config.dataset.signs)}.")
+    if sign is not None and dataset.signs and sign not in dataset.signs:
+        raise ConfigError(f"--sign: the config has no {sign}. Choose among {format_signs(dataset.signs)}.")
+    outputs = stored_units(config.output.root)
+    signers = dataset.signers or sorted({unit.signer for unit in outputs}, key=natural_key)
+    splits = dataset.splits or list(dict.fromkeys(unit.split for unit in outputs))
     finished: set[int] = set()
-    for one in config.dataset.signers if signer is None else (signer,):
-        for other in config.dataset.splits if split is None else (split,):
-            there = _finished_signs(config, one, other)
+    for one in signers if signer is None else (signer,):
+        for other in splits if split is None else (split,):
+            there = {unit.sign for unit in outputs if unit[:2] == (one, other)}
+            there &= set(dataset.signs) or there
             if there and (sign is None or sign in there):
                 return Unit(one, other, min(there) if sign is None else sign)
             finished |= there
-    wanted = " ".join(part for part in (f"sign {sign}" if sign else "", signer or "", split or "") if part)
+    wanted = " ".join(part for part in (f"sign {sign}" if sign is not None else "", signer or "", split or "") if part)
     remedy = f"Signs with an output: {format_signs(finished)}." if finished else "Run the config first."
     raise OutputError(f"{config.output.root} holds no output of {wanted or 'this config'}. {remedy}")
 
 
-def _finished_signs(config: Config, signer: str, split: str) -> set[int]:
-    """Signs of the config that have an output file."""
+def stored_units(root: Path) -> list[Unit]:
+    """The units that have an output file, sorted; none where there is no output folder."""
     try:
-        stems = {path.stem for path in (config.output.root / f"{signer}-{split}").glob("*.npz")}
-    except OSError:
-        return set()
-    return {sign for sign in config.dataset.signs if f"{sign:04}" in stems}
+        return [Unit(*output[:3]) for output in sorted(find_outputs(root))]
+    except OutputError:
+        return []
 
 
 def clip_of_unit(
@@ -95,6 +98,7 @@ def clip_of_unit(
     unit: Unit,
     video: str | None = None,
     *,
+    source: Source | None = None,
     adjusted: bool = False,
     blank: bool = False,
     labels: Mapping[int, Label] | None = None,
@@ -105,6 +109,7 @@ def clip_of_unit(
         config: The config.
         unit: The unit.
         video: Its name or a part of it that no other has; default the first.
+        source: The dataset, if it is open already.
         adjusted: Draw adjusted coordinates even where the settings of the output can't be found.
         blank: Draw on an empty canvas, so that the dataset need not be there.
         labels: The names of the signs.
@@ -119,13 +124,13 @@ def clip_of_unit(
     is_adjusted = (adjusted or looks_adjusted(keypoints)) if coordinates is None else coordinates == "adjusted"
     frames = None
     if not (blank or is_adjusted):
-        listing = list_unit(config.dataset, unit)
+        listing = (source or open_source(config.dataset, config.output.root / INDEX_FOLDER)).listing(unit)
         found: dict[str, Video] = {entry.name: entry for entry in listing.videos}
         if name not in found:
             raise DatasetError(
                 f"{listing.folder} holds no frames of {name!r}. Restore them, or draw on an empty canvas with --blank."
             )
-        frames = found[name].path
+        frames = found[name]
     entry = record.good.get(name)
     sign = f"sign {unit.sign}"
     if labels and (label := labels.get(unit.sign)) and label.english:
@@ -161,7 +166,7 @@ def clip_of_file(
     if frames is not None and not frames.exists():
         raise DatasetError(f"--frames: {frames} does not exist. Name a directory of frames or a video file.")
     is_adjusted = adjusted or looks_adjusted(keypoints)
-    shown = None if is_adjusted else frames
+    shown = None if is_adjusted or frames is None else video_of(frames)
     return Clip(f"{path.parent.name}/{path.stem}: {name}", keypoints, shown, is_adjusted, frame_rate=frame_rate)
 
 

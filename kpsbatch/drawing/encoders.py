@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from PIL import Image
 
-from kpsbatch.dataset.frames import video_info
+from kpsbatch.dataset.reading import video_info
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import BACKGROUND, COLOURS, OUTLINE, RGB, WARNING, WHITE
 from kpsbatch.drawing.frames import drawn_frames, spread
@@ -125,7 +125,7 @@ def _frame_rate(clip: Clip) -> float:
     """Frames a second, from a video file's own times; reads no frame of a directory."""
     if clip.frame_rate_out is not None:
         return clip.frame_rate_out
-    if clip.frames is None or clip.frames.is_dir():
+    if clip.frames is None or not clip.frames.is_file:
         return clip.frame_rate
     info = video_info(clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels)
     return info.average_rate or clip.frame_rate

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from kpsbatch.dataset.frames import read_video
+from kpsbatch.dataset.reading import read_frames
 from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import RGB
@@ -71,7 +71,7 @@ def _images(clip: Clip) -> Iterator[tuple[RGB | None, int, str]]:
         for number in range(len(clip.keypoints)):
             yield None, round(number * 1000 / clip.frame_rate), ""
         return
-    frames = read_video(
+    frames = read_frames(
         clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
     )
     for frame in frames:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.times import FrameLog
+from kpsbatch.dataset.video import Box
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.clip.whole_clip import WholeClip
+from kpsbatch.landmarks.crop import Crop, crop_to, in_whole_frames
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.faces import FACE_COUNTS, find_face
 from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, VideoFacts, WorkSeconds
@@ -128,7 +130,8 @@ def extract(
     mirrored: bool = False,
     dtype: str = "float32",
     max_bad_frames: float = 0.2,
-    on_frame: Callable[[], None] | None = None,
+    box: Box | None = None,
+    on_frame: Callable[[], None] = lambda: None,
 ) -> VideoKeypoints:
     """Compute the keypoints of one video.
 
@@ -140,6 +143,8 @@ def extract(
             coordinates are those of the frames as they are.
         dtype: Of the result.
         max_bad_frames: Share of unreadable frames above which the video fails.
+        box: Where the signer is: only this part of the frames is looked at (`crop_to`); the coordinates are those of
+            the whole frames all the same.
         on_frame: Called after every frame.
 
     Raises:
@@ -150,27 +155,25 @@ def extract(
     hands: Counter[str] = Counter(dict.fromkeys(HAND_COUNTS, 0))
     faces: Counter[str] = Counter(dict.fromkeys(FACE_COUNTS, 0))
     started = time.perf_counter()
-    pictures = Pictures(frames, mirrored=mirrored)
-    signer: FrameByFrame | WholeClip
-    if landmarker.networks is not None:
-        signer = WholeClip(landmarker.networks, settings, hands, faces)
-    else:
-        signer = FrameByFrame(landmarker, settings, hands, faces)
+    pictures = Pictures(frames, mirrored=mirrored, box=box)
+    networks = landmarker.networks
+    by_frame = FrameByFrame(landmarker, settings, hands, faces)
+    signer = WholeClip(networks, settings, hands, faces) if networks is not None else by_frame
     for row, letters in signer.rows(pictures):
         rows.append(row)
         how.append(letters)
-        if on_frame is not None:
-            on_frame()
-    bad = pictures.bad
-    check_readable(bad, len(rows), max_bad_frames)
+        on_frame()
+    check_readable(pictures.bad, len(rows), max_bad_frames)
     keypoints = np.stack(rows)
     if mirrored:
         keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted")
+    if box is not None and settings.coordinates == "image":
+        keypoints = in_whole_frames(keypoints, pictures.crops)
     facts = VideoFacts(
         **pictures.log.timing().model_dump(),
         frames=len(rows),
-        bad_frames=len(bad),
-        bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]],
+        bad_frames=len(pictures.bad),
+        bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
         sizes=dict(pictures.sizes),
         found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}),
         how=how_found(how),
@@ -186,20 +189,22 @@ def _work_seconds(total: float, decoding: float) -> WorkSeconds:
 
 
 class Pictures:
-    """The frames of a video as they are read, flipped where they are mirror images.
+    """The frames of a video as they are read, cut to the signer's box, flipped where they are mirror images.
 
     Attributes:
         bad: Frames that can't be read.
         log: Their times.
         sizes: How many frames have each size, such as "256x256".
+        crops: What part of each frame is looked at, None for a frame that can't be read; empty without a box.
         seconds: Spent on reading and decoding.
     """
 
-    def __init__(self, frames: Iterable[Frame], *, mirrored: bool) -> None:
-        self._frames, self._mirrored = frames, mirrored
+    def __init__(self, frames: Iterable[Frame], *, mirrored: bool, box: Box | None = None) -> None:
+        self._frames, self._mirrored, self._box = frames, mirrored, box
         self.bad: list[Frame] = []
         self.log = FrameLog()
         self.sizes: Counter[str] = Counter()
+        self.crops: list[Crop | None] = []
         self.seconds = 0.0
 
     def __iter__(self) -> Iterator[Frame]:
@@ -213,11 +218,18 @@ class Pictures:
             self.log.add(frame)
             if frame.image is None:
                 self.bad.append(frame)
+                self.crops.append(None)
                 yield frame
             else:
                 self.sizes["{1}x{0}".format(*frame.image.shape)] += 1
-                flipped = np.ascontiguousarray(frame.image[:, ::-1]) if self._mirrored else frame.image
-                yield replace(frame, image=flipped)
+                yield replace(frame, image=self._picture(frame.image))
+
+    def _picture(self, image: RGB) -> RGB:
+        if self._box is not None:
+            crop = crop_to(self._box, image.shape[1], image.shape[0])
+            self.crops.append(crop)
+            image = crop.of(image)
+        return np.ascontiguousarray(image[:, ::-1]) if self._mirrored else image
 
 
 def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import check_root, list_unit, no_video
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
 from kpsbatch.store.run_state import Progress
 from kpsbatch.work.run import run
@@ -65,6 +65,7 @@ class Estimate:
 def estimate(
     config: Config,
     *,
+    source: Source | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop_reason: Callable[[], str] = lambda: "",
 ) -> Estimate:
@@ -72,6 +73,7 @@ def estimate(
 
     Args:
         config: The config; the first unit with videos is measured.
+        source: Its dataset, if it is open already.
         on_progress: Called a few times a second during the measured run.
         stop_reason: As for `run`.
 
@@ -80,19 +82,20 @@ def estimate(
         ModelError: The models can't be used.
         InterruptedRun: `stop_reason` said so.
     """
-    check_root(config.dataset)
-    units = units_of(config.dataset)
-    counts = {unit: len(list_unit(config.dataset, unit).videos) for unit in units}
+    index_folder = config.output.root / INDEX_FOLDER
+    source = source or open_source(config.dataset, index_folder)
+    counts = {unit: len(source.listing(unit).videos) for unit in source.units()}
     with_videos = [unit for unit, count in counts.items() if count]
     if not with_videos:
-        raise no_video(config.dataset, units[0])
+        raise source.no_video()
     unit = with_videos[0]
-    one = {"signers": (unit.signer,), "splits": (unit.split,), "signs": (unit.sign,)}
+    one = {"signers": (unit.signer,) if source.has_signs else (), "splits": (unit.split,), "signs": (unit.sign,)}
     with tempfile.TemporaryDirectory(prefix="kpsbatch-plan-") as scratch:
         dataset = config.dataset.model_copy(update=one)
         output = config.output.model_copy(update={"root": Path(scratch)})
         small = config.model_copy(update={"dataset": dataset, "output": output})
-        summary = run(small, on_progress=on_progress, stop_reason=stop_reason)
+        alone = open_source(dataset, index_folder)
+        summary = run(small, source=alone, on_progress=on_progress, stop_reason=stop_reason)
     good = summary.progress.videos_done - summary.progress.videos_failed
     if not good:
         raise DatasetError(f"the measured unit must have a readable video: {unit.name}: {summary.failures[0][1]}")

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.frames import list_frames
-from kpsbatch.dataset.layout import check_root, list_unit, no_video
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.reading import count_frames
+from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.units import Unit
 
 MAX_EXAMPLES = 20
 
@@ -41,42 +41,57 @@ class Group:
 
 @dataclass
 class Scan:
-    """A whole dataset: a group for each (signer, split), and what is odd, as (path, what)."""
+    """A whole dataset.
+
+    Attributes:
+        groups: By signer and split.
+        has_signs: Whether units are signs, and not bins of rows.
+        odd: What is odd, as (path, what); the first of it.
+        odd_counts: How often what is odd.
+        bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
+    """
 
     groups: dict[tuple[str, str], Group]
+    has_signs: bool = True
+    bad_rows: list[tuple[str, str]] = field(default_factory=list)
     odd: list[tuple[str, str]] = field(default_factory=list)
     odd_counts: Counter[str] = field(default_factory=Counter)
 
 
 def scan(
-    dataset: DatasetConfig, *, count_frames: bool = True, on_unit: Callable[[int, int], None] = lambda done, total: None
+    source: Source, *, frames: bool = True, on_unit: Callable[[int, int], None] = lambda done, total: None
 ) -> Scan:
     """List the dataset.
 
     Args:
-        dataset: The `dataset` section.
-        count_frames: Whether to list the directories of frames too.
+        source: The dataset.
+        frames: Whether to list the directories of frames too.
         on_unit: Called with (units listed, units in all).
 
     Raises:
-        DatasetError: The root is missing, or there is no video at all.
+        DatasetError: There is no video at all.
     """
-    check_root(dataset)
-    units = units_of(dataset)
-    result = Scan({(signer, split): Group() for signer in dataset.signers for split in dataset.splits})
+    units = source.units()
+    result = Scan({}, source.has_signs)
+    if isinstance(source, ManifestSource):
+        result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
     for done, unit in enumerate(units, 1):
-        _add(result, dataset, unit, count_frames)
+        _add(result, source, unit, frames)
         on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
-        raise no_video(dataset, units[0])
+        raise source.no_video()
+    if not result.bad_rows:
+        for place, problem in source.strays():
+            _note(result, os.path.join(source.root, place), problem)
     return result
 
 
-def _add(result: Scan, dataset: DatasetConfig, unit: Unit, count_frames: bool) -> None:
-    group = result.groups[unit.signer, unit.split]
-    listing = list_unit(dataset, unit)
-    for name, problem in listing.odd:
-        _note(result, os.path.join(listing.folder, name), problem)
+def _add(result: Scan, source: Source, unit: Unit, frames: bool) -> None:
+    group = result.groups.setdefault((unit.signer, unit.split), Group())
+    listing = source.listing(unit)
+    if not result.bad_rows:
+        for name, problem in listing.odd:
+            _note(result, os.path.join(listing.folder, name), problem)
     if listing.problem:
         _note(result, str(listing.folder), listing.problem)
     if not listing.exists:
@@ -93,15 +108,15 @@ def _add(result: Scan, dataset: DatasetConfig, unit: Unit, count_frames: bool) -
     for video in listing.videos:
         if video.is_file:
             group.files += 1
-        elif count_frames:
+        elif frames:
             try:
-                frames = len(list_frames(video.path))
+                count = count_frames(video)
             except OSError as error:
                 _note(result, str(video.path), f"can't be listed: {error.strerror}")
                 continue
-            group.frames += frames
-            if frames < 2:
-                _note(result, str(video.path), "no frame" if frames == 0 else "one frame only")
+            group.frames += count
+            if count < 2:
+                _note(result, str(video.path), "no frame" if count == 0 else "one frame only")
 
 
 def _note(result: Scan, path: str, problem: str) -> None:

@@ -13,16 +13,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.config import Config, DatasetConfig, format_signs
+from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.labels import Label, labels_of
-from kpsbatch.dataset.layout import Presence
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Presence
 from kpsbatch.look.logs import TaskLog, task_logs
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
-from kpsbatch.store.survey import Survey, outputs_without_models, survey
+from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
 from kpsbatch.stored import read_stored
 
 JSON_VERSION = 1
@@ -43,7 +44,7 @@ class Group:
         complete, partial, failed: Finished: all videos are in, some failed, all failed.
         other: Outputs that were made with other settings; a run refuses them.
         absent, empty: Units without a folder in the dataset, and without a video.
-        left: Units to do.
+        left: Units to do, those included of which a table has other rows by now.
         left_signs: Their signs, such as `1-3,7`.
     """
 
@@ -223,14 +224,22 @@ class StatusReader:
 
         StatusReader(config).read().count("left")
 
+    Args:
+        config: The config.
+        on_index: Told (done, total) while an archive's index is built.
+
     Raises:
-        ConfigError: The labels file can't be used.
+        ConfigError: The labels file or the manifest can't be used.
+        DatasetError: The dataset is not there, and the config does not state all of its units.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, on_index: OnUnit = lambda done, total: None) -> None:
         self._config = config
         self._labels: Mapping[int, Label] = labels_of(config.dataset.labels)
+        self._source: Source
+        self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)
         self._with_video: dict[Unit, Presence] = {}
+        self._unchanged: set[Unit] = set()
 
     def read(self, on_unit: OnUnit = lambda done, total: None) -> Status:
         """Look at the files.
@@ -242,17 +251,16 @@ class StatusReader:
             OutputError: The output folder can't be listed.
             SubmitError: The newest submission's plan is damaged.
         """
-        dataset = self._config.dataset
         known = outputs_without_models(self._config)
         notes = list(known.notes)
-        here = dataset.root.is_dir()
-        if not here:
-            notes.append(f"the dataset is not here ({dataset.root}): units without videos count as left")
+        if not self._here:
+            notes.append(f"the dataset is not here ({self._source.root}): units without videos count as left")
         found = survey(
-            self._config, known.outputs, depth="presence" if here else "outputs",
-            known=self._with_video, on_unit=on_unit,
+            self._source, known.outputs, depth="presence" if self._here else "outputs",
+            known=self._with_video, unchanged=self._unchanged, on_unit=on_unit,
         )  # fmt: skip
         self._with_video.update({unit.unit: unit.presence for unit in found if unit.presence == "videos"})
+        self._unchanged.update(found.of_state(*FINISHED))
         status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(found), notes=notes)
         if other := found.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
@@ -269,13 +277,12 @@ class StatusReader:
         return label.text if label else ""
 
     def _groups(self, found: Survey) -> list[Group]:
-        dataset: DatasetConfig = self._config.dataset
-        groups = {(signer, split): Group(signer, split) for signer in dataset.signers for split in dataset.splits}
+        groups: dict[tuple[str, str], Group] = {}
         left: dict[tuple[str, str], list[int]] = {}
         for surveyed in found:
             unit = surveyed.unit
-            group = groups[unit.signer, unit.split]
-            what = {"foreign": "other", "unreadable": "left"}.get(surveyed.state, surveyed.state)
+            group = groups.setdefault((unit.signer, unit.split), Group(unit.signer, unit.split))
+            what = {"foreign": "other", "unreadable": "left", "changed": "left"}.get(surveyed.state, surveyed.state)
             group.units += 1
             setattr(group, what, getattr(group, what) + 1)
             if what == "left":

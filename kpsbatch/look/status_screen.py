@@ -38,7 +38,8 @@ def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> N
         ConfigError: The labels file can't be used.
         OutputError: The output folder can't be listed.
     """
-    reader = StatusReader(config)
+    with count_progress("members of the archive", quiet=quiet) as show:
+        reader = StatusReader(config, on_index=show)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = FILE_WIDTH

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import check_root
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.found import is_found
@@ -65,7 +65,7 @@ class Verdict:
         units: Units that have an output or a record.
         videos: Videos that were read from their outputs.
         failed_videos: Videos that are recorded as failed.
-        left: Units that have videos in the dataset, and neither an output nor a record.
+        left: Units that have videos in the dataset, and neither an output nor a record, or those of other rows.
         problems: What is wrong, unit by unit.
         repaired: Units that were removed, for the next run to redo.
         kept: Units with problems that repairing leaves, since a new run would not mend them, and why.
@@ -113,12 +113,17 @@ class _Unit:
 
 
 def verify(
-    config: Config, *, repair: bool = False, on_unit: Callable[[int, int], None] = lambda done, total: None
+    config: Config,
+    *,
+    source: Source | None = None,
+    repair: bool = False,
+    on_unit: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
     """Check all outputs of a config; several units at a time.
 
     Args:
         config: The config.
+        source: Its dataset, if it is open already.
         repair: Remove the outputs and records that are wrong, so that the next run redoes them.
         on_unit: Called with the number of units that are checked, and their total.
 
@@ -127,12 +132,12 @@ def verify(
         OutputError: The output folder can't be read, or not be repaired.
         ModelError: The settings can't be told without the models.
     """
-    check_root(config.dataset)
+    dataset = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
     outputs, _ = open_outputs(config)
     verdict = Verdict()
 
     def look(units: Iterable[Unit] | None = None) -> Survey:
-        return survey(config, outputs, units, depth="videos", redo=lambda unit, state: True)
+        return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True)
 
     def check(unit: Unit) -> _Unit:
         return _check_unit(config, outputs, look([unit]).units[0])
@@ -196,6 +201,7 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
         result.left = surveyed.state in ("left", "unreadable")
         return result
     result.there = True
+    result.left = surveyed.state == "changed"
     result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
     found: list[tuple[str, str]] = []
     if unreadable:

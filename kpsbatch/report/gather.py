@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
@@ -73,7 +74,7 @@ class UnitRow:
     """One unit and the sums over its videos; see `VideoRow` for the counts.
 
     Its state is the survey's, but for an unreadable record, whose output counts as foreign; `empty` counts as absent,
-    `unreadable` as left.
+    `unreadable` and `changed` as left.
     """
 
     unit: Unit
@@ -107,6 +108,7 @@ class ReportData:
 
     Attributes:
         units: One row for every unit of the config, in its order.
+        source: The dataset.
         videos: The videos that succeeded.
         failures: Those that failed.
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
@@ -120,6 +122,7 @@ class ReportData:
     """
 
     units: list[UnitRow]
+    source: Source | None = None
     videos: list[VideoRow] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
@@ -139,29 +142,36 @@ class ReportData:
         return shown or PARTS
 
 
-def gather(config: Config, on_unit: Callable[[int, int], None] = lambda done, total: None) -> ReportData:
+def gather(
+    config: Config,
+    on_unit: Callable[[int, int], None] = lambda done, total: None,
+    on_index: Callable[[int, int], None] = lambda done, total: None,
+) -> ReportData:
     """Read the records and state files of a config's output folder.
 
     Args:
         config: The config.
         on_unit: Called with (units read, units in all).
+        on_index: Called with (done, total) while an archive's index is built.
 
     Raises:
         OutputError: There is no output folder yet, or it can't be listed.
+        DatasetError: The dataset is not there, and the config does not state all of its units.
     """
     root = config.output.root
     if not root.is_dir():
         raise OutputError(f"a report needs outputs: {root} does not exist; run the config first")
     known = outputs_without_models(config)
-    depth: Depth = "presence" if config.dataset.root.is_dir() else "outputs"
-    surveyed = survey(config, known.outputs, depth=depth)
+    source, here = open_if_there(config.dataset, root / INDEX_FOLDER, on_index)
+    depth: Depth = "presence" if here else "outputs"
+    surveyed = survey(source, known.outputs, depth=depth)
     found = _find_records(root, {unit.unit.folder for unit in surveyed})
-    data = ReportData([], runs=sorted(read_runs(root), key=lambda run: run.began))
+    data = ReportData([], source, runs=sorted(read_runs(root), key=lambda run: run.began))
     fingerprints: Counter[str] = Counter()
     with ThreadPoolExecutor(READERS) as readers:  # a network file system answers many requests at once
         records = readers.map(lambda unit: _load(found.get(unit.unit.name)), surveyed)
         for done, (unit, record) in enumerate(zip(surveyed, records, strict=True), 1):
-            merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left"}
+            merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
             row = UnitRow(unit.unit, merged.get(unit.state, unit.state))
             data.units.append(row)
             path = found.get(unit.unit.name)

@@ -12,6 +12,7 @@ import cv2
 from markupsafe import Markup
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.source import Source
 from kpsbatch.drawing.clip import clip_of_unit
 from kpsbatch.drawing.frames import drawn_frames, spread
 from kpsbatch.errors import KpsbatchError
@@ -68,6 +69,7 @@ class SampleGroup:
 
 def draw_samples(
     config: Config,
+    source: Source | None,
     worst_first: Sequence[VideoRow],
     count: int,
     labels: Labels,
@@ -80,6 +82,7 @@ def draw_samples(
 
     Args:
         config: The config.
+        source: Its dataset, if it is open already.
         worst_first: The videos.
         count: How many of each kind.
         labels: The names of the signs.
@@ -93,14 +96,16 @@ def draw_samples(
     for kind in ("worst", "median", "best"):
         group = SampleGroup(kind.capitalize(), [])
         for video in chosen[kind]:
-            group.samples.append(_sample(config, config_path, video, labels, pictures))
+            group.samples.append(_sample(config, source, config_path, video, labels, pictures))
             done += 1
             on_sample(done, total)
         groups += [group] if group.samples else []
     return groups
 
 
-def _sample(config: Config, config_path: Path, video: VideoRow, labels: Labels, with_frames: bool) -> Sample:
+def _sample(
+    config: Config, source: Source | None, config_path: Path, video: VideoRow, labels: Labels, with_frames: bool
+) -> Sample:
     """A few frames of one video; on an empty canvas where its frames are not there."""
     unit = video.unit
     shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
@@ -114,18 +119,18 @@ def _sample(config: Config, config_path: Path, video: VideoRow, labels: Labels, 
     try:
         player = sample_player(config, unit, video.name, pictures=with_frames)
         try:
-            pictures = _draw(config, video, blank=not with_frames)
+            pictures = _draw(config, source, video, blank=not with_frames)
         except KpsbatchError as problem:
             warning = str(problem)
-            pictures = _draw(config, video, blank=True)
+            pictures = _draw(config, source, video, blank=True)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
     rates = f"{counted(video.frames, 'frame')}: {rates}"
     return Sample(name_unit(unit, labels), video.name, rates, command, player, pictures, warning, error)
 
 
-def _draw(config: Config, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:
-    clip = clip_of_unit(config, video.unit, video.name, blank=blank)
+def _draw(config: Config, source: Source | None, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:
+    clip = clip_of_unit(config, video.unit, video.name, source=source, blank=blank)
     pictures: list[Picture] = []
     for drawn in drawn_frames(clip, SIDE, spread(len(clip.keypoints), FRAMES)):
         bgr = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2BGR)

@@ -67,11 +67,11 @@ def script_data(config: Config, data: ReportData, worst_first: Sequence[VideoRow
         "bad": _bad_frames(data),
         "runs": _runs(data),
     }
-    dataset = config.dataset
+    signs = sorted({row.unit.sign for row in data.units})
     return {
-        "signs": list(dataset.signs),
-        "lines": [[signer, split] for signer in dataset.signers for split in dataset.splits],
-        "names": {sign: [labels[sign].english, labels[sign].arabic] for sign in dataset.signs if sign in labels},
+        "signs": signs,
+        "lines": [list(line) for line in dict.fromkeys((row.unit.signer, row.unit.split) for row in data.units)],
+        "names": {sign: [labels[sign].english, labels[sign].arabic] for sign in signs if sign in labels},
         "metrics": [{"key": metric.key, "label": metric.label, "kind": metric.kind} for metric in metrics],
         "tables": {
             name: {"columns": [asdict(column) for column in table.columns], "rows": table.rows, "note": table.note}

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.config import Config
+from kpsbatch.config import Config, DatasetConfig
 from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
 from kpsbatch.report.findings import Finding, findings_of
@@ -133,7 +133,14 @@ def view_of(
         detection=_detection(data),
         videos=_videos(data),
         samples=draw_samples(
-            config, worst_first, samples, labels, config_path=config_path, pictures=pictures, on_sample=on_sample
+            config,
+            data.source,
+            worst_first,
+            samples,
+            labels,
+            config_path=config_path,
+            pictures=pictures,
+            on_sample=on_sample,
         ),
         failures=Failures(
             [(len(same), reason) for reason, same in failures_by_reason(data.failures)[:MAX_REASONS]],
@@ -195,7 +202,7 @@ def _videos(data: ReportData) -> Videos | None:
 def _versions(config: Config, data: ReportData) -> SettingsGroup:
     """Where the outputs come from."""
     entries = [
-        ("Dataset", f"{config.dataset.root} ({config.dataset.layout})"),
+        ("Dataset", f"{config.dataset.root} ({_told_by(config.dataset)})"),
         ("Outputs", str(config.output.root)),
     ]
     versions: dict[str, list[str]] = {}
@@ -207,6 +214,14 @@ def _versions(config: Config, data: ReportData) -> SettingsGroup:
         more = f", and {len(data.hosts) - MAX_HOSTS:,} more" if len(data.hosts) > MAX_HOSTS else ""
         entries.append(("Hosts (units)", hosts + more))
     return SettingsGroup("", entries)
+
+
+def _told_by(dataset: DatasetConfig) -> str:
+    """The layout, or the tables."""
+    if dataset.manifest is None:
+        return dataset.layout
+    tables = dataset.manifest.path
+    return ", ".join(map(str, tables.values())) if isinstance(tables, dict) else str(tables)
 
 
 def _settings(data: ReportData) -> Iterator[SettingsGroup]:

@@ -32,6 +32,7 @@ from kpsbatch.store.records import (
     RECORD_SUFFIXES,
     RECORDED_STATES,
     NpzFile,
+    RowsDigest,
     UnitRecord,
     VideoRecord,
     read_record,
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 60.0
 
-OutputState = Literal["complete", "partial", "failed", "foreign"]
-"""complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint."""
+OutputState = Literal["complete", "partial", "failed", "foreign", "changed"]
+"""complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint. changed: as
+recorded, but of other rows of the table than it has now (only a survey tells)."""
 
 
 def states_to_redo(retry_failed: bool) -> set[OutputState]:
-    """States of units that are done again: outputs of other settings, and on request those with failed videos."""
-    return {"foreign", "partial", "failed"} if retry_failed else {"foreign"}
+    """States of units that are done again: outputs of other settings or rows, on request those with failed videos."""
+    return {"foreign", "changed", "partial", "failed"} if retry_failed else {"foreign", "changed"}
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,20 @@ class Outputs:
         """
         with explained(self.root):
             internal = self.root / INTERNAL
-            refuse_outside(self.root, self.records, internal / "runs", internal / "submissions", *folders)
+            inner = [internal / name for name in ("runs", "submissions", "archives")]
+            refuse_outside(self.root, self.records, *inner, *folders)
             self.records.mkdir(parents=True, exist_ok=True)
             if not self.settings_path.exists():
                 write_json(self.settings_path, self.fingerprint.settings.tree())
+
+    def prepare_for(self, units: Iterable[Unit]) -> None:
+        """Make the folder, check those of some units, and remove what killed runs left.
+
+        Raises:
+            OutputError: As `prepare` and `sweep`.
+        """
+        self.prepare(sorted({folder / unit.folder for unit in units for folder in (self.root, self.records)}))
+        self.sweep()
 
     def sweep(self) -> None:
         """Remove stale temporary files of everything but the units, which `states` looks after.
@@ -137,12 +149,17 @@ class Outputs:
 
     def recorded_since(self, unit: Unit, state: OutputState, moment: float) -> bool:
         """Whether a unit's record was written after a moment of the file system's clock."""
-        if state == "foreign":
+        if state not in RECORDED_STATES:
             return False
         try:
             return self.record_path(unit, state).stat().st_mtime > moment
         except OSError:
             return False
+
+    def rows_digest(self, unit: Unit, state: OutputState) -> str:
+        """What the source said of the rows that a unit was made from; "" where there is no such record."""
+        record = read_stored(self.record_path(unit, state), RowsDigest)
+        return record.rows_digest if record is not None else ""
 
     def refuse_foreign(self, states: Mapping[Unit, OutputState]) -> None:
         """Refuse an output folder that holds outputs of other settings, among these units or anywhere.

@@ -120,7 +120,7 @@ def open_dataset(
         OutputError: The folder is missing or holds no output, or a signer or split has none.
     """
     root = Path(root)
-    units = sorted(_find(root), key=lambda unit: unit[:3])
+    units = sorted(find_outputs(root), key=lambda unit: unit[:3])
     if not units:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
     chosen_signers = _chosen("signers", signers, {unit[0] for unit in units})
@@ -147,8 +147,12 @@ def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> se
     return chosen
 
 
-def _find(root: Path) -> Iterator[tuple[str, str, int, Path]]:
-    """(signer, split, sign, path) of every output."""
+def find_outputs(root: Path) -> Iterator[tuple[str, str, int, Path]]:
+    """(signer, split, sign, path) of every output.
+
+    Raises:
+        OutputError: The folder can't be listed.
+    """
     try:
         folders = [entry for entry in os.scandir(root) if entry.name[0] not in "._" and "-" in entry.name]
         for folder in folders:

@@ -64,10 +64,12 @@ class VideoRecord(VideoFacts):
 
     Attributes:
         attempts: How often it was tried.
+        made_from: Which row of a table it is (`ManifestSource`); "" without a table.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
     """
 
     attempts: int = 1
+    made_from: str = ""
     kept_since: Text = ""
 
 
@@ -94,7 +96,13 @@ class NpzFile(Stored):
     bytes: int
 
 
-class UnitRecord(Stored):
+class RowsDigest(Stored):
+    """The part of a unit's record that tells which rows of a table it was made from (`Source.digest`)."""
+
+    rows_digest: str = ""
+
+
+class UnitRecord(RowsDigest):
     """The record of a unit; only what a unit always has is required.
 
     Attributes:
@@ -104,6 +112,7 @@ class UnitRecord(Stored):
         videos: By name, in the order of the npz.
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
+        rows_digest: Which rows of a table they are; "" without a table.
         fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.

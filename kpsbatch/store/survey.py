@@ -1,22 +1,23 @@
 """One survey of a job: what the dataset holds and what the outputs hold, joined unit by unit.
 
-run, submit, status, report and verify ask it, so that all of them count alike. Listings only: no npz, no record and
-no frame is opened, and no model is looked for.
+run, submit, status, report and verify ask it, so that all of them count alike. Listings only: no npz and no frame is
+opened, no model is looked for, and records are opened only where a table tells what a unit holds (`ManifestSource`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing, Presence, list_unit, presence
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Listing, Presence
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -28,10 +29,10 @@ from kpsbatch.store.settings import (
 )
 from kpsbatch.stored import INTERNAL, read_stored
 
-UnitState = Literal["complete", "partial", "failed", "foreign", "left", "absent", "empty", "unreadable"]
-"""complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record. left:
-not done yet. absent, empty, unreadable: not done, and without a folder, without a video, or with a folder that can't
-be listed in the dataset."""
+UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
+"""complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.
+changed: finished, but made of other rows than the table has by now. left: not done yet. absent, empty, unreadable: not
+done, and without a folder, without a video, or with a folder that can't be listed in the dataset."""
 
 FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
 """What a run passes over."""
@@ -87,7 +88,7 @@ class Survey:
 
 
 def survey(
-    config: Config,
+    source: Source,
     outputs: Outputs,
     units: Iterable[Unit] | None = None,
     *,
@@ -95,39 +96,43 @@ def survey(
     states: Mapping[Unit, OutputState] | None = None,
     redo: Callable[[Unit, OutputState], bool] = lambda unit, state: False,
     known: Mapping[Unit, Presence] | None = None,
+    unchanged: Collection[Unit] = (),
     on_unit: Callable[[int, int], None] = lambda done, total: None,
 ) -> Survey:
     """Look at every unit; the dataset only where a run would do the unit.
 
     Args:
-        config: The config.
-        outputs: Its output folder.
+        source: The dataset.
+        outputs: The output folder.
         units: Some of its units; default all.
         depth: How closely the dataset is looked at.
         states: What the outputs hold; default looked for.
         redo: Whether a unit with an output is done again, and so looked for in the dataset too.
         known: What is known of the dataset already, which is not looked at again.
+        unchanged: Units whose outputs are known to be of the rows that the table has.
         on_unit: Told (units surveyed, units in all).
 
     Raises:
         OutputError: The output folder can't be listed.
     """
-    chosen = list(units_of(config.dataset) if units is None else units)
+    chosen = source.units() if units is None else list(units)
     if states is None:
         states = outputs.states(chosen, sweep=False)
 
     def look(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
+        if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
+            state = state if outputs.rows_digest(unit, state) == digest else "changed"
         if depth == "outputs" or (state is not None and not redo(unit, state)):
             return SurveyedUnit(unit, state)
         if depth == "videos":
-            listing = list_unit(config.dataset, unit)
+            listing = source.listing(unit)
             return SurveyedUnit(unit, state, listing.presence, listing)
-        return SurveyedUnit(unit, state, (known or {}).get(unit) or presence(config.dataset, unit))
+        return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
     found: list[SurveyedUnit] = []
     with ThreadPoolExecutor(READERS) as readers:
-        for surveyed in readers.map(look, chosen) if depth != "outputs" else map(look, chosen):
+        for surveyed in readers.map(look, chosen):
             found.append(surveyed)
             on_unit(len(found), len(chosen))
     return Survey(tuple(found))

@@ -10,22 +10,29 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing
+from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Listing
 from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import RECORD_FORMAT, FailedVideo, RecordedState, UnitName, UnitRecord, VideoRecord
 from kpsbatch.work.host import host_facts
-from kpsbatch.work.job import Outcome
-from kpsbatch.work.video_job import VideoTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kpsbatch.landmarks.extract import VideoKeypoints
 
-VideoOutcome: TypeAlias = "Outcome[VideoTask, VideoKeypoints]"
 Videos: TypeAlias = Mapping[str, "tuple[NDArray[Any], VideoRecord]"]
+
+
+class VideoOutcome(NamedTuple):
+    """What became of a video: its keypoints, or None and why; see `Outcome`."""
+
+    value: VideoKeypoints | None
+    problem: str
+    attempts: int
+    output: str
 
 
 @dataclass
@@ -53,11 +60,11 @@ class StoredUnit(NamedTuple):
     seconds: float
 
 
-def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
+def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
     """Write the two files of a unit.
 
     A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
-    made of it: a redo loses nothing.
+    made of it: a redo loses nothing. Where a table tells what a unit holds, only what was made of the same row is kept.
 
     Raises:
         OutputError: They can't be written.
@@ -69,7 +76,7 @@ def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock() if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
-        arrays, record = assemble(config, outputs, done, before, workers)
+        arrays, record = assemble(config, source, outputs, done, before, workers)
         if outputs.store(unit, arrays, record, replace=done.replace, locked=redo):
             kept = [name for name, video in record.good.items() if video.kept_since]
             return StoredUnit(unit, record.state, kept, seconds)
@@ -77,11 +84,15 @@ def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -
 
 
 def assemble(
-    config: Config, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
+    config: Config, source: Source, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
 ) -> tuple[dict[str, NDArray[Any]], UnitRecord]:
     """The arrays and the record of a unit; `before` is what to keep of it where nothing better is there."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, FailedVideo | VideoRecord] = {}
+    digest = source.digest(done.unit)
+    if digest:
+        rows = {video.name: source.made_from(video) for video in done.listing.videos}
+        before = {name: kept for name, kept in before.items() if kept[1].made_from == rows.get(name)}
     for video in done.listing.videos:
         outcome = done.outcomes[video.name]
         if outcome.problem and video.name in before:
@@ -91,7 +102,9 @@ def assemble(
             videos[video.name] = FailedVideo(error=outcome.problem, attempts=outcome.attempts, output=outcome.output)
         else:
             arrays[video.name] = outcome.value.keypoints
-            videos[video.name] = VideoRecord(**dict(outcome.value.facts), attempts=outcome.attempts)
+            videos[video.name] = VideoRecord(
+                **dict(outcome.value.facts), attempts=outcome.attempts, made_from=source.made_from(video)
+            )
     for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]
         videos[name] = earlier.model_copy(update={"kept_since": "the dataset does not have it any more"})
@@ -106,6 +119,7 @@ def assemble(
         odd_entries=dict(done.listing.odd),
         dataset=str(config.dataset.root),
         source=str(done.listing.folder.relative_to(config.dataset.root)),
+        rows_digest=digest,
         fingerprint=outputs.fingerprint.digest,
         models=outputs.fingerprint.settings.models,
         host=host.host,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.frames import video_info
+from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
@@ -105,23 +105,23 @@ def extract_clips(
     limits = Limits(
         run.video_timeout, run.max_attempts, run.videos_per_worker, worker_memory(run.worker_memory, workers)
     )
-    total = sum(_frames_in(clip, config) for clip in clips.values())
+    videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
+    total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
     with executor_for(workers, job, limits, job.environment()) as pool:
-        tasks = [
-            VideoTask(Unit("", "", 0), Video(name, clip.absolute(), clip.is_file())) for name, clip in clips.items()
-        ]
+        tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
         working = {pool.submit(task) for task in tasks}
         while working:
             ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
             for future in ended:
                 outcome = future.result()
-                name = outcome.task.video.name
+                name = outcome.task.videos[0].name
                 npz = root / f"{name}.npz"
-                if outcome.value is not None:
-                    _store(npz, clips[name], outcome.value, config, bundles)
+                made = outcome.value[0] if outcome.value is not None else None
+                if made is not None:
+                    _store(npz, clips[name], made, config, bundles)
                 left -= 1
-                facts = outcome.value.facts if outcome.value is not None else None
+                facts = made.facts if made is not None else None
                 on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
@@ -140,10 +140,10 @@ def _check_outputs(root: Path, clips: Mapping[str, Path]) -> None:
             raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
 
 
-def _frames_in(clip: Path, config: Config) -> int:
+def _frames_in(video: Video, config: Config) -> int:
     """How many frames a clip says it has; 0 where it can't be read, which its task will tell."""
     try:
-        info = video_info(clip, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
+        info = video_info(video, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
     except (KpsbatchError, OSError):
         return 0
     return info.frames or round((info.seconds or 0) * info.average_rate)

@@ -45,8 +45,8 @@ class InProcess(Generic[TaskT, ResultT]):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _count_step(self) -> None:
-        self.steps += 1
+    def _count_step(self, steps: int = 1, /) -> None:
+        self.steps += steps
 
 
 def executor_for(

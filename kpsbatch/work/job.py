@@ -18,6 +18,13 @@ KILLED_FOR_MEMORY = (
 )
 
 
+class Heartbeat(Protocol):
+    """What a job calls while it works, so that it is not taken for hung."""
+
+    def __call__(self, steps: int = 1, /) -> None:
+        """Count steps (frames); 0 is a sign of life only."""
+
+
 class Job(Protocol[TaskT_contra, ResultT_co]):
     """The work: made in the parent, pickled to each worker, opened there once."""
 
@@ -27,7 +34,7 @@ class Job(Protocol[TaskT_contra, ResultT_co]):
     def close(self) -> None:
         """Free what `open` loaded; not called in a worker, whose end frees everything."""
 
-    def do(self, task: TaskT_contra, heartbeat: Callable[[], None]) -> ResultT_co:
+    def do(self, task: TaskT_contra, heartbeat: Heartbeat) -> ResultT_co:
         """Do one task and return its picklable result; call `heartbeat` after each step (frame)."""
 
 
@@ -72,7 +79,7 @@ class Outcome(Generic[TaskT, ResultT]):
     out_of_memory: bool = False
 
 
-def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Callable[[], None]) -> Outcome[TaskT, ResultT]:
+def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Heartbeat) -> Outcome[TaskT, ResultT]:
     """Do a task once. After a KpsbatchError another attempt is pointless; any other error allows one."""
     try:
         return Outcome(task, job.do(task, heartbeat))

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.layout import Listing, listed_size
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.reading import listed_size, together
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Listing, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
+from kpsbatch.store.survey import Survey
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.in_process import executor_for
-from kpsbatch.work.job import Limits
+from kpsbatch.work.job import Limits, Outcome
 from kpsbatch.work.todo import survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
+
+if TYPE_CHECKING:
+    from kpsbatch.landmarks.extract import VideoKeypoints
 
 TICK_SECONDS = 0.25
 WRITERS = 2
 MAX_STORING = 2 * WRITERS
 MAX_SLOWEST = 5
+
+TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None]]"
 
 
 @dataclass
@@ -90,6 +100,7 @@ def run(
     config: Config,
     signs: Sequence[int] | None = None,
     *,
+    source: Source | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -102,6 +113,7 @@ def run(
     Args:
         config: The config.
         signs: The signs of this shard; default all.
+        source: Its dataset, if it is open already.
         overwrite: Replace outputs that were made with other settings.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
@@ -110,7 +122,7 @@ def run(
         origin: What the run is a part of; its state file says so.
 
     Raises:
-        DatasetError: The dataset is not there, or holds no video at all for these signs.
+        DatasetError, ConfigError: The dataset can't be read, or holds no video at all for these signs.
         OutputError: The output folder can't be written, holds outputs made with other settings, or another run works
             on the outputs that are to be overwritten.
         ModelError: The workers can't load the models.
@@ -126,24 +138,23 @@ def run(
 
         started = time.monotonic()
         outputs, job = open_outputs(config)
-        units = units_of(config.dataset, signs)
-        outputs.prepare(sorted({folder / unit.folder for unit in units for folder in (outputs.root, outputs.records)}))
-        outputs.sweep()
+        outputs.prepare()
+        source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+        outputs.prepare_for(source.units(signs))
         survey = survey_to_do(
-            config, outputs, signs, depth="videos",
+            source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
         )  # fmt: skip
         summary = Summary(survey.outputs, progress=progress)
-        todo: list[tuple[Unit, Listing]] = []
-        for surveyed in survey:
-            if surveyed.listing is not None:
-                _sort_in(surveyed.unit, surveyed.listing, todo, summary)
+        todo = _sort(survey, summary)
         progress.units = len(todo)
         progress.videos = sum(len(listing.videos) for _, listing in todo)
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
             replaced = {surveyed.unit for surveyed in survey if surveyed.listing and surveyed.output}
-            _Work(config, outputs, job, summary, replaced).do(todo, tell, stop_reason)
+            _Work(config, source, outputs, job, summary, replaced).do(todo, tell, stop_reason)
+        if config.dataset.manifest is not None:
+            update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
         return summary
 
@@ -166,27 +177,36 @@ def mind_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: 
     on_notice(f"another run is at work on these outputs ({others}); both may do the same")
 
 
-def _sort_in(unit: Unit, listing: Listing, todo: list[tuple[Unit, Listing]], summary: Summary) -> None:
-    """Add a unit to what is to be done, or to what can't be."""
-    summary.odd.update(problem for _, problem in listing.odd)
-    if listing.presence == "unreadable":
-        summary.unreadable.append(unit)
-        summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
-    elif listing.presence == "videos":
-        todo.append((unit, listing))
-    else:
-        (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
+def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
+    """The units that are to be done; those that can't be are noted in the summary."""
+    todo: list[tuple[Unit, Listing]] = []
+    for surveyed in survey:
+        unit, listing = surveyed.unit, surveyed.listing
+        if listing is None:
+            continue
+        summary.odd.update(problem for _, problem in listing.odd)
+        if listing.presence == "unreadable":
+            summary.unreadable.append(unit)
+            summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
+        elif listing.presence == "videos":
+            todo.append((unit, listing))
+        else:
+            (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
+    return todo
 
 
 class _Work:
-    """Feeds the pool video by video, and stores every unit when its last video is in."""
+    """Feeds the pool task by task, and stores every unit when its last video is in."""
 
-    def __init__(self, config: Config, outputs: Outputs, job: VideoJob, summary: Summary, replaced: set[Unit]) -> None:
-        self._config, self._outputs, self._job = config, outputs, job
+    def __init__(
+        self, config: Config, source: Source, outputs: Outputs, job: VideoJob, summary: Summary, replaced: set[Unit]
+    ) -> None:
+        self._config, self._source, self._outputs, self._job = config, source, outputs, job
         self._summary, self._progress = summary, summary.progress
         self._replaced = replaced
         self._open: dict[Unit, OpenUnit] = {}
-        self._working: set[Future[VideoOutcome]] = set()
+        self._alone: deque[VideoTask] = deque()
+        self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
     def do(
@@ -208,22 +228,22 @@ class _Work:
             ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
         ):
             tasks = self._tasks(todo)
-            exhausted = False
             reason = ""
             while not reason:
-                while not exhausted and len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
-                    if task := next(tasks, None):
-                        self._working.add(pool.submit(task))
-                    else:
-                        exhausted = True
+                while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
+                    task = self._alone.popleft() if self._alone else next(tasks, None)
+                    if task is None:
+                        break
+                    self._working.add(pool.submit(task))
                 if self._working:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
-                    for video in ended:
-                        if unit := self._collect(video.result()):
-                            self._storing.append(writer.submit(store_unit, self._config, self._outputs, unit, workers))
+                    for unit in [unit for future in ended for unit in self._collect(future.result())]:
+                        self._storing.append(
+                            writer.submit(store_unit, self._config, self._source, self._outputs, unit, workers)
+                        )
                 elif self._storing:
                     wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
-                elif exhausted:
+                else:
                     return
                 self._note_stored([future for future in self._storing if future.done()])
                 self._progress.frames = pool.steps
@@ -238,7 +258,7 @@ class _Work:
         )
 
     def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
-        """All videos, unit by unit, the longest first so that no core idles at the end.
+        """All tasks, unit by unit, the longest first so that no core idles at the end.
 
         Units that another run has finished meanwhile are passed over.
         """
@@ -250,13 +270,27 @@ class _Work:
                 self._progress.videos -= len(listing.videos)
                 continue
             self._open[unit] = OpenUnit(unit, listing, replace)
-            for video in sorted(listing.videos, key=listed_size, reverse=True):
-                yield VideoTask(unit, video)
+            groups = [(sum(map(listed_size, group)), tuple(group)) for group in together(listing.videos)]
+            for _, videos in sorted(groups, key=lambda group: group[0], reverse=True):
+                yield VideoTask(unit, videos)
 
-    def _collect(self, outcome: VideoOutcome) -> OpenUnit | None:
-        """Note what became of a video; return its unit when that was the last one."""
+    def _collect(self, outcome: TaskOutcome) -> Iterator[OpenUnit]:
+        """Note what became of the videos of a task; the unit, when that was its last one.
+
+        Segments that failed among others are tried by themselves, so that each fails for its own reason only.
+        """
         task = outcome.task
-        name = f"{task.unit.name}/{task.video.name}"
+        made = outcome.value or [None] * len(task.videos)
+        for video, value in zip(task.videos, made, strict=True):
+            if value is None and len(task.videos) > 1:
+                self._alone.append(VideoTask(task.unit, (video,)))
+                continue
+            self._note(task.unit, video, VideoOutcome(value, outcome.problem, outcome.attempts, outcome.output))
+        if self._open[task.unit].is_whole:
+            yield self._open.pop(task.unit)
+
+    def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:
+        name = f"{unit.name}/{video.name}"
         self._progress.videos_done += 1
         if outcome.value is None:
             self._progress.videos_failed += 1
@@ -266,9 +300,7 @@ class _Work:
             if bad := outcome.value.facts.bad_frames:
                 self._summary.bad_frames[name] = bad
             self._summary.worker_seconds += outcome.value.facts.seconds.total
-        unit = self._open[task.unit]
-        unit.outcomes[task.video.name] = outcome
-        return self._open.pop(task.unit) if unit.is_whole else None
+        self._open[unit].outcomes[video.name] = outcome
 
     def _note_stored(self, futures: Sequence[Future[StoredUnit]]) -> None:
         for future in list(futures):

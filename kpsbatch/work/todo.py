@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kpsbatch.config import Config
-from kpsbatch.dataset.layout import check_root, no_video
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.units import Unit
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.survey import Depth, Survey, survey
 
 
 def survey_to_do(
-    config: Config,
+    source: Source,
     outputs: Outputs,
     signs: Iterable[int] | None = None,
     *,
@@ -25,8 +24,8 @@ def survey_to_do(
     """Survey the units of some signs, and look in the dataset for those that are to be done.
 
     Args:
-        config: The config.
-        outputs: Its output folder.
+        source: The dataset.
+        outputs: The output folder.
         signs: The signs; default all.
         depth: How closely the dataset is looked at.
         overwrite: Whether outputs of other settings are done again.
@@ -35,11 +34,10 @@ def survey_to_do(
         sweep: Whether stale temporary files are removed.
 
     Raises:
-        DatasetError: The dataset is not there, or holds no video at all.
+        DatasetError: The dataset holds no video at all.
         OutputError: The output folder holds outputs made with other settings, or can't be listed.
     """
-    check_root(config.dataset)
-    units = units_of(config.dataset, signs)
+    units = source.units(signs)
     states = outputs.states(units, sweep=sweep)
     if not overwrite:
         outputs.refuse_foreign(states)
@@ -48,8 +46,8 @@ def survey_to_do(
     def redo(unit: Unit, state: OutputState) -> bool:
         return state in redone and not outputs.recorded_since(unit, state, retried_since)
 
-    found = survey(config, outputs, units, states=states, depth=depth, redo=redo)
-    whole = len(units) == len(units_of(config.dataset))  # a shard may well have no video
+    found = survey(source, outputs, units, states=states, depth=depth, redo=redo)
+    whole = len(units) == len(source.units())  # a shard may well have no video
     if whole and not found.outputs and all(unit.presence in ("absent", "empty") for unit in found):
-        raise no_video(config.dataset, units[0])
+        raise source.no_video()
     return found

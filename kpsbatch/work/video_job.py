@@ -1,30 +1,33 @@
-"""What a worker does with one video."""
+"""What a worker does with a video, or with segments of one file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
-from kpsbatch.dataset.layout import Video
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Video
+from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
+    from kpsbatch.dataset.frame import Frame
     from kpsbatch.landmarks.bundles import Bundle
     from kpsbatch.landmarks.extract import VideoKeypoints
 
 
 class VideoTask(NamedTuple):
-    """One video of one unit."""
+    """One video of a unit, or segments of one file that are decoded in one pass (`together`)."""
 
     unit: Unit
-    video: Video
+    videos: tuple[Video, ...]
 
 
 @dataclass
 class VideoJob:
-    """Opens the landmarkers once in a worker; a task is one video."""
+    """Opens the landmarkers once in a worker."""
 
     settings: LandmarksConfig
     mirrored: bool
@@ -61,22 +64,45 @@ class VideoJob:
         cv2.setNumThreads(1)
         self._landmarker = Landmarker(self.settings, self.bundles)
 
-    def do(self, task: VideoTask, heartbeat: Callable[[], None]) -> VideoKeypoints:
-        """Compute the keypoints of one video.
+    def do(self, task: VideoTask, heartbeat: Heartbeat) -> list[VideoKeypoints | None]:
+        """Compute the keypoints of the videos of a task.
+
+        Returns:
+            Those of each video, in their order; None for a segment of several that has to be tried by itself.
 
         Raises:
-            DatasetError: Too little of it can be read.
+            DatasetError: Too little of the one video can be read, or the file of several can't be opened.
         """
-        from kpsbatch.dataset.frames import read_video
+        from kpsbatch.dataset.reading import read_frames
+        from kpsbatch.dataset.shared_pass import read_each
+
+        def skipped() -> None:
+            heartbeat(0)
+
+        if len(task.videos) == 1:
+            [video] = task.videos
+            frames = read_frames(
+                video,
+                frame_rate=self.settings.frame_rate,
+                max_pixels=self.max_pixels,
+                reduced=self.settings.decode == "fast" and video.box is None,  # a box is in pixels of the whole frame
+                frame_rate_out=self.frame_rate_out,
+                on_skipped=skipped,
+            )
+            return [self._extract(video, frames, heartbeat)]
+        made: list[VideoKeypoints | None] = [None] * len(task.videos)
+        segments = read_each(
+            task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
+        )
+        for number, segment in segments:
+            if segment is not None:
+                with contextlib.suppress(Exception):  # which one, and why, is told when it is tried by itself
+                    made[number] = self._extract(task.videos[number], segment, heartbeat)
+        return made
+
+    def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
 
-        frames = read_video(
-            task.video.path,
-            frame_rate=self.settings.frame_rate,
-            max_pixels=self.max_pixels,
-            reduced=self.settings.decode == "fast",
-            frame_rate_out=self.frame_rate_out,
-        )
         try:
             return extract(
                 frames,
@@ -85,6 +111,7 @@ class VideoJob:
                 mirrored=self.mirrored,
                 dtype=self.dtype,
                 max_bad_frames=self.max_bad_frames,
+                box=video.box,
                 on_frame=heartbeat,
             )
         except Exception:  # in the middle of a video: its clock and its tracking are left as they were

@@ -76,16 +76,15 @@ class Heartbeat:
         self._steps = 0
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
-    def __call__(self) -> None:
-        """Count one step."""
-        self._steps += 1
+    def __call__(self, steps: int = 1, /) -> None:
+        """Count steps; 0 is a sign of life only."""
+        self._steps += steps
         if time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
-        """Send the steps counted so far."""
-        if self._steps:
-            send(self._channel, self._steps)
+        """Send the steps counted so far, which can be none."""
+        send(self._channel, self._steps)
         self._steps = 0
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 

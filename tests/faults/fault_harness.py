@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from processes import REPOSITORY, alive, wait_until, workers_of
 
 from kpsbatch.config import load_config
-from kpsbatch.dataset.layout import list_unit
-from kpsbatch.dataset.units import Unit, units_of
+from kpsbatch.dataset.source import open_source
+from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import temporary_path
 from kpsbatch.look.verify import verify
@@ -155,7 +155,8 @@ def check_state(this: Round) -> None:
     wait_until(lambda: not left_processes(this.folder))
     config = load_config(this.bench.demo.config, [f"output.root={this.root}"])
     files = read_outputs(this.root)
-    for unit in units_of(config.dataset):
+    source = open_source(config.dataset, this.bench.demo.config.parent / "index")
+    for unit in source.units():
         records = list((this.root / INTERNAL / "records").glob(f"*/{unit.name}*.json"))
         name = f"{unit.name}.npz"
         if name not in files and not records:
@@ -167,7 +168,7 @@ def check_state(this: Round) -> None:
             data = (this.root / name).read_bytes()
             assert record["npz"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
             assert list(files[name]) == [key for key, video in record["videos"].items() if "error" not in video]
-        videos = {video.name for video in list_unit(config.dataset, unit).videos}
+        videos = {video.name for video in source.listing(unit).videos}
         assert set(record["videos"]) == videos
         assert all(video.get("error", "why") for video in record["videos"].values())
         for key, array in files.get(name, {}).items():
@@ -480,6 +481,14 @@ KINDS: list[Callable[[Round], set[int]]] = [
     killed_at_a_step,
 ]
 MOUNTS = (full_disk, read_only_disk)
+SOURCE_KINDS: list[Callable[[Round], set[int]]] = [
+    killed_again_and_again,
+    killed_at_a_step,
+    killed_at_a_moment,
+    worker_lost,
+    signal_at_a_moment,
+]
+"""For other datasets than a tree."""
 
 
 def measure(bench: Bench, folder: Path) -> None:

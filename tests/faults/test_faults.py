@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fault_harness import KINDS, MOUNTS, Bench, Round, can_mount, measure, play
+import yaml
+from fault_harness import KINDS, MOUNTS, SOURCE_KINDS, Bench, Round, can_mount, measure, play
+from pictures import write_mp4
 
 from kpsbatch.demo.dataset import write_demo
 
@@ -44,6 +47,49 @@ def real(folder: Path) -> Bench:
     return bench
 
 
+@pytest.fixture(scope="session")
+def archived(folder: Path) -> Bench:
+    """The demo as a zip."""
+    demo = write_demo(folder / "demo in a zip", signers=1, signs=2)
+    archive = folder / "demo.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted((demo.directory / "dataset").rglob("*")):
+            file.write(path, path.relative_to(demo.directory / "dataset").as_posix())
+    shutil.rmtree(demo.directory / "dataset")
+    _change(demo.config, {"root": str(archive)})
+    bench = Bench(demo, True, SEED)
+    measure(bench, folder / "undisturbed, zip")
+    return bench
+
+
+@pytest.fixture(scope="session")
+def segmented(folder: Path) -> Bench:
+    """Segments of two long files, of which some overlap, in units of five."""
+    demo = write_demo(folder / "demo of segments", signers=1, signs=1)
+    data = folder / "long files"
+    data.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        write_mp4(data / name, [(4 * number, 250 - 4 * number, 99) for number in range(60)])
+    starts = [0.0, 0.4, 1.0, 3.5, 5.0]
+    rows = [f"{name},{name[0]}{start},{start},{start + 0.9}" for name in ("a.mp4", "b.mp4") for start in starts]
+    (folder / "segments.csv").write_text("\n".join(["video,key,start,end", *rows]))
+    columns = {"video": "video", "id": "key", "start": "start", "end": "end"}
+    manifest = {"path": str(folder / "segments.csv"), "columns": columns}
+    every = dict.fromkeys(("signers", "splits", "signs"), "all")
+    _change(demo.config, {"root": str(data), "manifest": manifest, "videos_per_unit": 3, **every})
+    bench = Bench(demo, True, SEED)
+    measure(bench, folder / "undisturbed, segments")
+    assert {len(videos) for videos in bench.expected.values()} == {3, 1}
+    return bench
+
+
+def _change(config: Path, dataset: dict[str, object]) -> None:
+    """Change the `dataset` section of a config."""
+    tree = yaml.safe_load(config.read_text(encoding="utf-8"))
+    tree["dataset"].update(dataset)
+    config.write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
 def repeat(bench: Bench, folder: Path, number: int, kind: Kind) -> None:
     if kind in MOUNTS and not can_mount():
         pytest.skip("mounting a tmpfs needs root and the right to mount")
@@ -68,3 +114,15 @@ def test_stubbed(stubbed: Bench, folder: Path, number: int, kind: Callable[[Roun
 def test_real(real: Bench, folder: Path, number: int, kind: Callable[[Round], set[int]]) -> None:
     """The same with MediaPipe."""
     repeat(real, folder, 10_000 + number, kind)
+
+
+@pytest.mark.parametrize("kind", SOURCE_KINDS)
+def test_archive(archived: Bench, folder: Path, kind: Callable[[Round], set[int]]) -> None:
+    """Over an archive."""
+    repeat(archived, folder, 20_000 + SOURCE_KINDS.index(kind), kind)
+
+
+@pytest.mark.parametrize("kind", SOURCE_KINDS)
+def test_segments(segmented: Bench, folder: Path, kind: Callable[[Round], set[int]]) -> None:
+    """Over segments of long files, which are read in groups."""
+    repeat(segmented, folder, 30_000 + SOURCE_KINDS.index(kind), kind)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frames import RGB, Frame
+from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.landmarks.clip.clip import Found, follow_clip
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter

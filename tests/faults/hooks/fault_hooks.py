@@ -122,14 +122,14 @@ def disturb_frames(faults: list[dict[str, Any]], marks: str, root: str) -> None:
     do = VideoJob.do
     frames = itertools.count()
 
-    def disturbed(self: Any, task: Any, heartbeat: Callable[[], None]) -> Any:
-        name = f"{task.unit.name}/{task.video.name}"
+    def disturbed(self: Any, task: Any, heartbeat: Callable[[int], None]) -> Any:
+        names = [f"{task.unit.name}/{video.name}" for video in task.videos]
 
-        def beat() -> None:
-            heartbeat()
+        def beat(steps: int = 1, /) -> None:
+            heartbeat(steps)
             number = next(frames)
             for fault in faults:
-                poisoned = name == fault.get("poison")
+                poisoned = fault.get("poison") in names
                 if poisoned or (fault.get("frame") == number and only_once(marks, f"frame-{number}")):
                     strike(fault, root)
 

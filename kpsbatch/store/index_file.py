@@ -1,0 +1,127 @@
+"""index.csv beside the outputs of a manifest, kept up to date run by run: only records that are new to it are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.index_table import COLUMNS, Measured, write_index
+from kpsbatch.dataset.labels import labels_of
+from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Video
+from kpsbatch.files import write_atomically
+from kpsbatch.store.guards import explained
+from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.records import UnitRecord
+from kpsbatch.stored import read_stored
+
+INDEX_FILE = "index.csv"
+
+Key = tuple[str, str]
+"""An output file below the output root, and the key of a video in it."""
+
+
+class _Written(NamedTuple):
+    """The index as it is: its rows, and the time of the newest record that is in it, in nanoseconds."""
+
+    rows: Mapping[Key, Mapping[str, str]]
+    newest: int
+
+
+def update_index(config: Config, source: Source, outputs: Outputs) -> int:
+    """Write index.csv: a row for every video in the outputs.
+
+    Rows of units that are not among the source's, since only a part of the dataset was chosen, stay as they are. The
+    file's own time is that of the newest record in it, so that later records are found, whatever the clocks say.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        OutputError: The output folder can't be written.
+        ConfigError: The labels can't be used.
+    """
+    labels = labels_of(config.dataset.labels)
+    path = outputs.root / INDEX_FILE
+    with explained(outputs.root), outputs.lock():
+        written = _read(path)
+        units = source.units()
+        states = outputs.states(units, sweep=False)
+        measured, newest = _measure(outputs, states, written)
+
+        def look_up(unit: Unit, video: Video) -> Measured | None:
+            if states.get(unit) not in ("complete", "partial"):
+                return None
+            key = (f"{unit.name}.npz", video.name)
+            if key in measured:
+                made_from, found = measured[key]
+                return found if made_from == source.made_from(video) else None
+            return _as_written(written.rows.get(key), source, video)
+
+        files = {f"{unit.name}.npz" for unit in units}
+        others = [row for key, row in written.rows.items() if key[0] not in files]
+        text = io.StringIO()
+        rows = write_index(text, source, look_up, labels, others)
+        write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+        os.utime(path, ns=(newest, newest))
+    return rows
+
+
+def _measure(
+    outputs: Outputs, states: Mapping[Unit, OutputState], written: _Written
+) -> tuple[dict[Key, tuple[str, Measured]], int]:
+    """What the records say that are newer than the index, or not in it; and the time of the newest of all."""
+    listed = {file for file, _ in written.rows}
+    newest = written.newest
+    measured: dict[Key, tuple[str, Measured]] = {}
+    for unit, state in states.items():
+        if state not in ("complete", "partial"):
+            continue
+        file, path = f"{unit.name}.npz", outputs.record_path(unit, state)
+        try:
+            time = path.stat().st_mtime_ns
+        except FileNotFoundError:  # another run replaces it
+            continue
+        newest = max(newest, time)
+        if time < written.newest and file in listed:
+            continue
+        record = read_stored(path, UnitRecord) or UnitRecord()
+        for name, video in record.good.items():
+            found = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
+            measured[file, name] = (video.made_from, found)
+    return measured, newest
+
+
+def _as_written(row: Mapping[str, str] | None, source: Source, video: Video) -> Measured | None:
+    """What a row of the index says, if it is of the same segment of the same file."""
+    if row is None:
+        return None
+    segment = video.segment
+    told = [video.path.relative_to(source.root).as_posix(), segment and segment.start, segment and segment.end]
+    if ["" if value is None else str(value) for value in told] != [row["video"], row["start"], row["end"]]:
+        return None
+    width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
+    return Measured(int(row["frames"]), float(row["rate"]) if row["rate"] else None, width, height)
+
+
+def _read(path: Path) -> _Written:
+    """The index that is there; nothing where it is none."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            rows = {(row["file"], row["key"]): row for row in _whole(table)}
+            if tuple(table.fieldnames or ()) == COLUMNS:
+                return _Written(rows, os.fstat(file.fileno()).st_mtime_ns)
+    except (OSError, ValueError, KeyError, csv.Error):
+        pass
+    return _Written({}, 0)
+
+
+def _whole(table: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in table if row.get("height") is not None and int(row["frames"]) > 0]

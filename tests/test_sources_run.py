@@ -1,0 +1,368 @@
+"""The whole program on tables and archives: each row once, whatever file it lies in; outputs as from a plain tree."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from factories import make_config, write_config
+from numpy.typing import NDArray
+from pictures import write_mp4
+
+from kpsbatch.cli import main
+from kpsbatch.cluster.container import interpreter
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.frame import RGB, Frame
+from kpsbatch.dataset.reading import read_frames, together
+from kpsbatch.dataset.shared_pass import read_each
+from kpsbatch.dataset.video import Box, Segment, Video
+from kpsbatch.demo.dataset import write_demo
+from kpsbatch.landmarks import landmarker
+from kpsbatch.landmarks.crop import crop_to
+from kpsbatch.landmarks.detection import Detection
+from kpsbatch.landmarks.extract import extract
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.look.status import StatusReader
+from kpsbatch.look.verify import verify
+from kpsbatch.report.gather import gather
+from kpsbatch.stored import INTERNAL
+from kpsbatch.work.run import Summary, run
+
+SHADES = [(4 * number + 12,) * 3 for number in range(60)]
+"""Of the frames of the long video, 10 a second: dark to bright, so that a frame is known by its shade."""
+
+
+class Stub:
+    """A landmarker that finds a pose where the picture is brightest, as large as the picture is bright."""
+
+    networks = None
+
+    def __init__(self, *_: Any) -> None:
+        self.seen: list[RGB] = []
+
+    def start_video(self, height: int, width: int) -> None:
+        pass
+
+    def detect(self, image: RGB, timestamp: int) -> Detection:
+        self.seen.append(image)
+        if 107 <= image.mean() <= 112:  # frame 25
+            raise RuntimeError("a graph that fails")
+        place = np.unravel_index(int(image.sum(axis=2).argmax()), image.shape[:2])
+        pose = np.full((33, 4), 0.5, np.float32)
+        pose[:, 0], pose[:, 1] = place[1] / image.shape[1], place[0] / image.shape[0]
+        pose[:, 2] = image.mean() / 255
+        return Detection(pose)
+
+    def hand_in(self, image: RGB) -> None:
+        return None
+
+    def face_in(self, image: RGB) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landmarker, "Landmarker", Stub)
+
+
+def write_rows(folder: Path, rows: Sequence[tuple[Any, ...]]) -> None:
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "key", "text", "start", "end"), *rows])
+
+
+ROWS = [
+    ("long.mp4", "a", "one", 0.0, 1.0),
+    ("long.mp4", "b", "two", 0.5, 1.5),  # overlaps
+    ("long.mp4", "c", "three", 4.0, 5.0),
+    ("short.mp4", "d", "four", "", ""),
+    ("gone.mp4", "e", "five", 0, 1),
+    ("long.mp4", "f", "six", 3, 2),
+]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A config of a table of two long files; two of its rows are bad."""
+    (tmp_path / "data").mkdir()
+    write_mp4(tmp_path / "data" / "long.mp4", SHADES)
+    write_mp4(tmp_path / "data" / "short.mp4", SHADES[30:35])
+    write_rows(tmp_path, ROWS)
+    columns = {"video": "file", "id": "key", "label": "text", "start": "start", "end": "end"}
+    return write_config(
+        tmp_path,
+        dataset={
+            "signers": "all", "splits": "all", "signs": "all", "videos_per_unit": 4,
+            "manifest": {"path": "table.csv", "columns": columns},
+        },
+        run={"workers": 0},
+    )  # fmt: skip
+
+
+def arrays(config: Config) -> dict[str, NDArray[np.float32]]:
+    """Every video of every output."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for path in sorted(config.output.root.glob("*-*/*.npz")):
+        with np.load(path) as stored:
+            found.update({f"{path.stem}/{name}": stored[name] for name in stored.files})
+    return found
+
+
+def index_of(config: Config) -> list[dict[str, str]]:
+    with (config.output.root / "index.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def shades(keypoints: NDArray[np.float32]) -> list[int]:
+    """The numbers of the frames of the long video that keypoints are of."""
+    return [int((float(z) * 255 - 8) // 4) for z in keypoints[:, 0, 2]]  # the codec darkens by 2 or 3
+
+
+def names(summary: Summary) -> list[str]:
+    return sorted(unit.name for unit in summary.stored)
+
+
+@pytest.mark.usefixtures("stubbed")
+class TestTable:
+    def test_every_row_once(self, table):
+        """Segments, also overlapping ones, hold their frames and no others; bad rows are left out."""
+        config = load_config(table)
+        summary = run(config)
+        assert (summary.exit_status, summary.failures) == (0, [])
+        found = {name: shades(array) for name, array in arrays(config).items()}
+        assert found == {
+            "0001/a": list(range(10)),
+            "0001/b": list(range(5, 15)),
+            "0001/c": list(range(40, 50)),
+            "0001/d": list(range(30, 35)),
+        }
+        record = json.loads(next((config.output.root / INTERNAL / "records").glob("*/*/0001.json")).read_text())
+        assert len(record["rows_digest"]) == 16
+        assert record["videos"]["b"]["frame_rate"] == 10.0
+
+    def test_index(self, table):
+        """index.csv tells of every video in the outputs, also after a run of a part of the table."""
+        config = load_config(table)
+        write_rows(table.parent, [*ROWS, ("short.mp4", "g", 'a "word"', 0.1, 0.3)])
+        run(config, [2])
+        run(config)
+        rows = index_of(config)
+        assert [(row["file"], row["key"], row["label"], row["frames"]) for row in rows] == [
+            ("all-all/0001.npz", "a", "one", "10"),
+            ("all-all/0001.npz", "b", "two", "10"),
+            ("all-all/0001.npz", "c", "three", "10"),
+            ("all-all/0001.npz", "d", "four", "5"),
+            ("all-all/0002.npz", "g", 'a "word"', "2"),
+        ]
+        assert [rows[2][name] for name in ("source", "start", "end", "rate", "width", "height")] == [
+            "table.csv:4", "4.0", "5.0", "10.0", "64", "48",
+        ]  # fmt: skip
+
+    def test_new_labels(self, table):
+        """A label that changes redoes nothing, and is told by the next run's index."""
+        config = load_config(table)
+        run(config)
+        write_rows(table.parent, [(file, key, "new", start, end) for file, key, _, start, end in ROWS])
+        assert names(run(config)) == []
+        rows = index_of(config)
+        assert [row["label"] for row in rows] == ["new"] * 4
+
+    def test_changed_rows(self, table):
+        """A unit whose rows have changed is left to do, and redone, and no other; what is not in the table goes."""
+        config = load_config(table)
+        more = [("short.mp4", f"g{number}", "", "", "") for number in range(4)]
+        write_rows(table.parent, [*ROWS, *more])
+        assert names(run(config)) == ["all-all/0001", "all-all/0002", "all-all/0003"]
+        assert run(config).stored == []
+        write_rows(table.parent, [*ROWS[:2], ("long.mp4", "z", "", 2.0, 2.2), *ROWS[3:], *more])
+        status = StatusReader(config).read()
+        assert (status.count("complete"), status.count("left")) == (2, 1)
+        assert [unit.name for unit in verify(config).left] == ["all-all/0001"]
+        assert names(run(config)) == ["all-all/0001"]
+        assert shades(arrays(config)["0001/z"]) == [20, 21]
+        assert "0001/c" not in arrays(config)
+        assert verify(config).exit_status == 0
+
+    def test_kept_only_of_the_same_row(self, table):
+        """A video that fails in a redo keeps its keypoints, unless they were made from another segment."""
+        config = load_config(table)
+        run(config)
+        before = arrays(config)
+        (table.parent / "data" / "long.mp4").write_bytes(b"broken")
+        write_rows(table.parent, [ROWS[0], ("long.mp4", "b", "", 0.6, 1.5), *ROWS[2:]])
+        assert run(config).exit_status == 1
+        after = arrays(config)
+        assert sorted(after) == ["0001/a", "0001/c", "0001/d"]
+        np.testing.assert_array_equal(after["0001/a"], before["0001/a"])
+
+    def test_a_segment_that_fails(self, table):
+        """A segment that fails does no harm to those that were read with it, and says why."""
+        config = load_config(table)
+        write_rows(table.parent, [*ROWS[:2], ("long.mp4", "bad", "", 2.0, 3.0), ("long.mp4", "far", "", 99, 100)])
+        summary = run(config)
+        assert {name: shades(array) for name, array in arrays(config).items()} == {
+            "0001/a": list(range(10)), "0001/b": list(range(5, 15)),
+        }  # fmt: skip
+        reasons = dict(summary.failures)
+        assert "a graph that fails" in reasons["all-all/0001/bad"]
+        assert "has no frame from 99 to 100 s. Correct table.csv:5." in reasons["all-all/0001/far"]
+        assert summary.progress.videos_done == 4
+
+    def test_commands(self, table, capsys, tmp_path):
+        """scan names bad rows with their lines; report, preview and verify work."""
+        assert call("scan", str(table)) == 0
+        said = capsys.readouterr().out
+        assert "2 rows of the table can't be used:\n  table.csv:6: " in said
+        assert "table.csv:7: " in said
+        assert call("run", str(table), "--quiet") == 0
+        assert "2 rows of the table can't be used: table.csv:6: " in capsys.readouterr().err
+        assert call("verify", str(table), "--quiet") == 0
+        data = gather(load_config(table))
+        assert [video.name for video in data.videos] == ["a", "b", "c", "d"]
+        assert call("report", str(table), "--quiet", "-o", str(tmp_path / "r.html")) == 0
+        assert call("preview", str(table), "--video", "c", "-o", str(tmp_path / "c.png")) == 0
+        assert "(10 of 10 frames)" in capsys.readouterr().out
+
+
+class TestSharedPass:
+    def test_grouped(self, tmp_path):
+        """Segments of a file that overlap, each read by itself or in one pass, are the same, and decoded once."""
+        path = write_mp4(tmp_path / "long.mp4", SHADES)
+        parts = [(0.0, 2.0), (0.5, 0.9), (1.5, 3.0), (3.4, 3.5), (5.9, 9.0)]
+        videos = [Video(str(n), path, True, segment=Segment(a, b, "s")) for n, (a, b) in enumerate(parts)]
+        assert together(videos) == [videos[:4], videos[4:]]
+        skipped: list[int] = []
+        each = read_each(videos, max_pixels=10**6, on_skipped=lambda: skipped.append(1))
+        found = {number: list(frames or ()) for number, frames in each}
+        for number, video in enumerate(videos):
+            alone = list(read_frames(video, frame_rate=1, max_pixels=10**6))
+            assert [frame.time for frame in found[number]] == [frame.time for frame in alone]
+            for one, other in zip(found[number], alone, strict=True):
+                np.testing.assert_array_equal(one.image, other.image)
+        assert len(skipped) >= 4  # frames 30-33, at least
+
+    def test_overlap_that_is_too_long(self, tmp_path, monkeypatch):
+        """Frames are kept up to a limit; a segment beyond it is to be read by itself."""
+        monkeypatch.setattr("kpsbatch.dataset.shared_pass.MAX_KEPT_BYTES", 5 * 64 * 48 * 3)
+        path = write_mp4(tmp_path / "long.mp4", SHADES)
+        parts = [(0.0, 2.0), (1.0, 2.0), (2.0, 3.0)]
+        videos = [Video(str(n), path, True, segment=Segment(a, b, "s")) for n, (a, b) in enumerate(parts)]
+        found = {n: frames and len(list(frames)) for n, frames in read_each(videos, max_pixels=10**6)}
+        assert found == {0: 20, 1: None, 2: 10}
+
+
+class TestBox:
+    @pytest.mark.parametrize("mirrored", [False, True])
+    @pytest.mark.parametrize("box", [Box(0.5, 0.5, 0.2, 0.3, "shares"), Box(60, 40, 24, 24, "pixels")])
+    def test_whole_frame_coordinates(self, box, mirrored):
+        """Only the box is looked at, with a margin; the coordinates are those of the whole frame."""
+        image = np.zeros((80, 120, 3), np.uint8)
+        image[50, 72] = 255
+        stub: Any = Stub()
+        settings = make_settings()
+        made = extract([Frame(image, 0, "0")], stub, settings, box=box, mirrored=mirrored)
+        assert stub.seen[0].size < image.size
+        expected = [(71 if mirrored else 72) / 120, 50 / 80]
+        pixel = [1 / 120 if mirrored else 0, 0]  # a pixel has a width when it is mirrored
+        np.testing.assert_allclose(made.keypoints[0, 0, :2], np.add(expected, pixel), atol=1e-6 + pixel[0])
+        assert made.facts.sizes == {"120x80": 1}
+        assert not made.keypoints[0, Topology.FACE].any()
+
+    @pytest.mark.parametrize(
+        "box", [Box(0, 0, 1, 1, "shares"), Box(900, 10, 50, 50, "pixels"), Box(5, 5, 0, 9, "pixels")]
+    )
+    def test_whole_frame(self, box):
+        """A box that is the frame, lies outside of it or holds nothing changes nothing."""
+        assert crop_to(box, 640, 480) == (0, 0, 640, 480, 640, 480)
+
+    def test_inside_with_the_frames_shape(self):
+        """What is looked at lies in the frame, has its shape, and holds the box with its margin where there is room."""
+        for box in (
+            Box(0.0, 0.1, 0.2, 0.5, "shares"),
+            Box(0.8, 0.8, 0.2, 0.2, "shares"),
+            Box(0.4, 0.4, 0.1, 0.3, "shares"),
+        ):
+            crop = crop_to(box, 1920, 1080)
+            assert abs(crop.width / crop.height - 16 / 9) < 0.01
+            assert 0 <= crop.left <= box.x * 1920 + 1
+            assert crop.left + crop.width <= 1920
+            assert (box.x + box.width) * 1920 <= crop.left + crop.width + 1
+            assert crop.top <= box.y * 1080 + 1
+            assert (box.y + box.height) * 1080 <= crop.top + crop.height + 1 <= 1081
+
+
+def make_settings() -> Any:
+    from kpsbatch.config import LandmarksConfig
+
+    return LandmarksConfig(parts=("pose",))
+
+
+def call(*arguments: str) -> int | str | None:
+    """Run the command line in this process; returns its exit status."""
+    with pytest.raises(SystemExit) as done:
+        main(list(arguments))
+    return done.value.code
+
+
+def zip_tree(root: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
+        for path in sorted(root.rglob("*")):
+            file.write(path, path.relative_to(root).as_posix())
+    return archive
+
+
+class TestArchive:
+    @pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
+    def test_outputs_are_those_of_the_tree(self, tmp_path):
+        """From the zip, every output has the bytes that it has from the tree, with MediaPipe's landmarkers."""
+        demo = write_demo(tmp_path / "demo", signers=1, signs=1)
+        archive = zip_tree(demo.directory / "dataset", tmp_path / "demo.zip")
+        files: list[dict[str, bytes]] = []
+        for name, root in (("tree", demo.directory / "dataset"), ("zip", archive)):
+            out = tmp_path / name
+            config = load_config(demo.config, [f"dataset.root={root}", f"output.root={out}", "run.workers=1"])
+            assert run(config).exit_status == 0
+            files.append({str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("*-*/*.npz"))})
+        assert files[0] == files[1]
+        assert len(files[0]) == 2
+
+    @pytest.mark.usefixtures("stubbed")
+    def test_commands(self, tmp_path, capsys):
+        """scan, run, status, verify, report and preview take an archive; its index is built once."""
+        demo = write_demo(tmp_path / "demo", signers=1, signs=1)
+        archive = zip_tree(demo.directory / "dataset", tmp_path / "demo.zip")
+        shutil.rmtree(demo.directory / "dataset")
+        for command in (["scan"], ["run", "--quiet"], ["status"], ["verify", "--quiet"]):
+            settings = ["--set", f"dataset.root={archive}", "--set", "run.workers=0"]
+            assert call(command[0], str(demo.config), *settings, *command[1:]) == 0, capsys.readouterr()
+        picture, page = tmp_path / "p.png", tmp_path / "r.html"
+        assert call("preview", str(demo.config), "--set", f"dataset.root={archive}", "-o", str(picture)) == 0
+        assert call("report", str(demo.config), "--set", f"dataset.root={archive}", "-o", str(page), "--quiet") == 0
+        assert "dataset is not here" not in page.read_text()
+        [index] = (tmp_path / "demo" / "out" / INTERNAL / "archives").iterdir()
+        assert index.name.startswith("demo.zip-")
+
+    def test_image_in_a_container(self, tmp_path):
+        """`slurm.dataset_image` is mounted as `dataset.root`, and what a task reads besides at its own place."""
+        config = make_config(
+            tmp_path,
+            dataset={
+                "root": "/data", "signers": "all", "splits": "all", "signs": "all",
+                "manifest": {"path": {"a": "a.csv", "b": "/data/b.csv"}, "columns": {"video": "file"}},
+            },
+            slurm={"container": "kps.sif", "dataset_image": "karsl.sqsh"},
+        )  # fmt: skip
+        assert interpreter(config, "apptainer").split(" --mount ")[1:] == [
+            f"type=bind,source={tmp_path}/karsl.sqsh,destination=/data,image-src=/,ro",
+            f"type=bind,source={tmp_path}/out,destination={tmp_path}/out",
+            f"type=bind,source={tmp_path}/a.csv,destination={tmp_path}/a.csv,ro {tmp_path}/kps.sif python",
+        ]
