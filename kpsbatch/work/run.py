@@ -147,8 +147,6 @@ def run(
         )  # fmt: skip
         summary = Summary(survey.outputs, progress=progress)
         todo = _sort(survey, summary)
-        progress.units = len(todo)
-        progress.videos = sum(len(listing.videos) for _, listing in todo)
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
             replaced = {surveyed.unit for surveyed in survey if surveyed.listing and surveyed.output}
@@ -178,7 +176,7 @@ def mind_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: 
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
-    """The units that are to be done; those that can't be are noted in the summary."""
+    """The units that are to be done, counted in the summary; those that can't be are noted there."""
     todo: list[tuple[Unit, Listing]] = []
     for surveyed in survey:
         unit, listing = surveyed.unit, surveyed.listing
@@ -192,6 +190,8 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
             todo.append((unit, listing))
         else:
             (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
+    summary.progress.units = len(todo)
+    summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
     return todo
 
 

@@ -25,7 +25,7 @@ from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def arrays(*names: str, frames: int = 3, dtype: str = "float32") -> dict[str, NDArray[Any]]:

@@ -21,7 +21,7 @@ from kpsbatch.errors import ModelError
 from kpsbatch.landmarks import bundles, graph_edits, networks
 from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 
-SIGNER = Path(__file__).parents[2] / "shared" / "data" / "signer.mp4"
+SIGNER = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 CACHE = bundles.default_cache()
 NETWORKS = networks.networks_directory(CACHE)
 
@@ -245,7 +245,7 @@ class TestCache:
             "import sys; from kpsbatch.landmarks.bundles import find_bundles\n"
             "print('ready', flush=True); sys.stdin.read(); print(sum(len(b.read()) for b in find_bundles().values()))"
         )
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         jobs = [
             subprocess.Popen(
                 [sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -22,7 +22,7 @@ from kpsbatch.errors import ConfigError
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
 from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 ARRAY = REPO / "slurm" / "array.sh"
 BATCH_SHELL = REPO / "kpsbatch" / "cluster" / "batch.sh"
 AWAY = """\

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared librarie
 
 def python(code: str, *path: Path) -> str:
     """What a Python of its own prints, with these folders first on its path."""
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, path), root])},

@@ -23,7 +23,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Segment, Video
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "karsl"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "karsl"
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 
 

@@ -23,7 +23,7 @@ from kpsbatch.work.in_process import InProcess, executor_for
 from kpsbatch.work.job import Job, Limits, Outcome
 from kpsbatch.work.pool import WorkerPool
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 LONG = 60.0
 Task = tuple[str, Any]
 Pool = WorkerPool[Task, Any]

@@ -18,7 +18,7 @@ from kpsbatch.dataset.source import Source, open_source, resolved
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 
-PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
+PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
 
 
 def recipe(name: str) -> tuple[str, str]:

@@ -400,7 +400,7 @@ for number in range(60):
 
 def test_two_processes(outputs):
     """Two processes that store one unit again and again leave an npz whose hash is in its record."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE.parent)])}
     commands = [[sys.executable, "-c", STORE_MANY, str(HERE), str(outputs.root), str(number)] for number in range(2)]
     running = [
         subprocess.Popen(c, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) for c in commands

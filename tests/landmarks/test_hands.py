@@ -17,7 +17,7 @@ from kpsbatch.landmarks.hands import MAX_WRIST_DISTANCE, place_by_label, place_b
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.second_look import Region, cut_out, find_hands, guess_region, region_of, to_frame
 
-CLIP = Path(__file__).parents[2] / "shared" / "data" / "signer.mp4"
+CLIP = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 200
 RIGHT, LEFT = (0.25, 0.5), (0.75, 0.5)  # the signer's right is on the picture's left
 
@@ -189,7 +189,7 @@ def test_counts_add_up_over_a_video() -> None:
 def clip() -> list[np.ndarray]:
     if not CLIP.exists():
         pytest.skip(f"needs the signer clip {CLIP}, which is not part of the repository")
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
     try:
         from clips import load
     finally:

@@ -42,7 +42,7 @@ from kpsbatch.work.video_job import VideoJob, VideoTask
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
-SIGNER = Path(__file__).parents[2] / "shared" / "data" / "signer.mp4"
+SIGNER = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 256
 TRUTH = {"pose": slice(0, 6), "right_hand": slice(6, 27), "left_hand": slice(27, 48)}
 Files = dict[str, dict[str, NDArray[Any]]]

@@ -31,7 +31,7 @@ from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}
 
 

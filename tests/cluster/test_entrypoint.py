@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "docker/entrypoint.py"
+SCRIPT = Path(__file__).parents[2] / "docker/entrypoint.py"
 MOUNTED = ["/config.yaml", "--set", "dataset.root=/data", "--set", "output.root=/out"]
 
 
