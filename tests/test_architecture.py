@@ -31,6 +31,7 @@ ROOMS = (
     "cluster",
     "look",
     "drawing",
+    "player",
     "report",
     "api",
     "commands",
