@@ -333,9 +333,8 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
         elif not (finding["type"] == "missing" and key in misspelt):
             found.setdefault(key, _explain_value(key, finding))
     texts = [f"--set {text}" if key in changed else text for key, text in found.items()]
-    if len(texts) == 1:
-        return texts[0]
-    return " ".join([f"{len(texts)} mistakes.", *(f"({number}) {text}" for number, text in enumerate(texts, 1))])
+    numbered = [f"({number}) {text}" for number, text in enumerate(texts, 1)]
+    return texts[0] if len(texts) == 1 else " ".join([f"{len(texts)} mistakes.", *numbered])
 
 
 def _explain_value(key: str, finding: ErrorDetails) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kpsbatch.dataset.frame import Frame
 from kpsbatch.stored import Stored
+
+if TYPE_CHECKING:  # records need this module, and status reads records without NumPy
+    from kpsbatch.dataset.frame import Frame
 
 JITTER = 1.0
 """Milliseconds that a frame of a constant rate may be off: several containers store whole milliseconds."""

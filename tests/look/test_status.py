@@ -150,7 +150,7 @@ class TestUnits:
         status = read(config)
         assert (status.count("complete"), status.count("other"), status.count("left")) == (1, 1, 14)
         assert "01-train/0001.npz) were made with other settings" in status.notes[0]
-        assert "landmarks.running_mode is 'video' there, 'image' here" in status.notes[0]
+        assert "landmarks.running_mode is 'video' there, 'clip' here" in status.notes[0]
 
     def test_only_other_settings(self, config):
         """Without any output of these settings, the others are named all the same."""

@@ -273,9 +273,7 @@ class TestStart:
 
     def test_killed(self):
         """Workers that the kernel kills while they load end the run with the memory that they need."""
-        says = (
-            r"3 in a row .* killed by SIGKILL; the kernel does that when memory runs out: .*; 500 MB a worker and 300"
-        )
+        says = r"3 worker processes in a row .* killed by SIGKILL; the kernel does that .*; 500 MB a worker and 300"
         with make_pool(job=pool_jobs.KilledAtStart()) as pool, pytest.raises(ModelError, match=says) as raised:
             finish(pool, ECHOES)
         assert "kpsbatch models" not in str(raised.value)

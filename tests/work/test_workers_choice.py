@@ -28,7 +28,7 @@ class TestWorkerCount:
         ("cores", "memory", "workers"),
         [
             (2, 64 * GIB, 2),
-            (64, 2 * GIB, 4),
+            (64, 2 * GIB, 3),
             (2, 1 * GIB, 1),
             (8, PARENT_BYTES + 3 * WORKER_BYTES, 3),
             (8, PARENT_BYTES + 3 * WORKER_BYTES - 1, 2),
