@@ -245,31 +245,18 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}. Correct that place.") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds {_kind(tree)} and no sections. Add the sections dataset and output.")
+    return make_config(tree, overrides, base=Path(os.path.abspath(path)).parent, where=f"{path}: ")
+
+
+def make_config(tree: dict[Any, Any], overrides: Sequence[str], *, base: Path, where: str = "") -> Config:
+    """Validate the sections of a config, changed by overrides; errors as `load_config`, with `where` before them."""
     for override in overrides:
         _apply_override(tree, override)
     try:
-        return Config.model_validate(tree, context={"base": Path(os.path.abspath(path)).parent})
+        return Config.model_validate(tree, context={"base": base})
     except ValidationError as error:
         changed = {override.partition("=")[0].strip() for override in overrides}
-        raise ConfigError(f"{path}: {explain(error, changed=changed)}") from None
-
-
-def make_config(tree: dict[str, Any], overrides: Sequence[str]) -> Config:
-    """Validate a config that no file holds; paths are relative to the current directory.
-
-    Args:
-        tree: Its sections; changed by the overrides.
-        overrides: As `load_config` takes them.
-
-    Raises:
-        ConfigError: One line that names the key, what must be and what was got.
-    """
-    for override in overrides:
-        _apply_override(tree, override)
-    try:
-        return Config.model_validate(tree, context={"base": Path.cwd()})
-    except ValidationError as error:
-        raise ConfigError(explain(error)) from None
+        raise ConfigError(f"{where}{explain(error, changed=changed)}") from None
 
 
 def load_frozen_config(path: Path) -> Config:

@@ -36,7 +36,7 @@ def extract(
     from kpsbatch.work.signals import stop_on_signals
 
     found = find_clips(clips)
-    config = make_config(_tree(folder), [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
+    config = make_config(_tree(folder), [*(overrides or ()), *([ADJUSTED] if adjusted else ())], base=Path.cwd())
     done: list[DoneClip] = []
 
     def tell(clip: DoneClip) -> None:

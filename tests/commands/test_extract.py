@@ -135,9 +135,9 @@ class TestFindClips:
 
 
 def test_config_without_a_file(tmp_path, monkeypatch):
-    """A config that no file holds is validated as others are; paths are relative to the current directory."""
+    """A config that no file holds is validated as others are; paths are relative to the folder that is given."""
     monkeypatch.chdir(tmp_path)
     tree = {"dataset": {"root": "d", "signers": ["1"], "splits": ["a"], "signs": "1"}, "output": {"root": "o"}}
-    assert make_config(tree, ["run.workers=2"]).output.root == tmp_path / "o"
+    assert make_config(tree, ["run.workers=2"], base=Path.cwd()).output.root == tmp_path / "o"
     with pytest.raises(ConfigError, match=r"run\.workers"):
-        make_config(tree, ["run.workers=many"])
+        make_config(tree, ["run.workers=many"], base=Path.cwd())

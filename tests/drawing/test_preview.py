@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from bodies import LENGTH, adjusted, keypoints
 from browser import CHROMIUM, NO_CHROMIUM, Page
 from factories import make_config, write_frames
 from numpy.typing import NDArray
@@ -28,32 +29,6 @@ from kpsbatch.drawing.strokes import draw_keypoints, missing_parts
 from kpsbatch.drawing.text import fit_text, text_width, write_text
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.topology import FACE_MESH, Topology
-
-LENGTH = 5
-
-
-def keypoints(length: int = LENGTH) -> NDArray[np.float32]:
-    """(T, 184, 4): shoulders, elbows, wrists; a ring for a face; both hands upwards of the wrists."""
-    kps = np.zeros((length, 184, 4), np.float32)
-    kps[:, 0:6, :2] = [(0.65, 0.4), (0.35, 0.4), (0.75, 0.6), (0.25, 0.6), (0.8, 0.8), (0.2, 0.8)]
-    turn = np.linspace(0, 2 * np.pi, 136)
-    kps[:, Topology.FACE, :2] = np.stack([0.5 + 0.08 * np.cos(turn), 0.2 + 0.1 * np.sin(turn)], axis=1)
-    for part, x in ((Topology.RIGHT_HAND, 0.2), (Topology.LEFT_HAND, 0.8)):
-        finger, joint = np.divmod(np.arange(20), 4)
-        kps[:, part.start, :2] = x, 0.8
-        kps[:, part.start + 1 : part.stop, :2] = np.stack([x + (finger - 2) * 0.03, 0.75 - joint * 0.03], axis=1)
-    kps[..., 3] = 1
-    return kps
-
-
-def adjusted() -> NDArray[np.float32]:
-    """The same body in adjusted coordinates."""
-    kps = keypoints()
-    kps[:, Topology.POSE, :2] = (kps[:, Topology.POSE, :2] - (0.5, 0.2)) / 0.3
-    kps[:, Topology.FACE, :2] = (kps[:, Topology.FACE, :2] - (0.5, 0.2)) / 0.06
-    for part in (Topology.RIGHT_HAND, Topology.LEFT_HAND):
-        kps[:, part, :2] = (kps[:, part, :2] - kps[:, part.start : part.start + 1, :2]) / 0.12
-    return kps
 
 
 @pytest.fixture

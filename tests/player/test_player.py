@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from bodies import adjusted, keypoints
 from browser import CHROMIUM, NO_CHROMIUM, Page
 from factories import make_config, unit_record, write_frames
 from numpy.typing import NDArray
 from processes import kpsbatch
-from test_preview import adjusted, keypoints
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
@@ -143,7 +143,8 @@ class TestChoice:
     def test_frames_by_record(self, config):
         """A file alone finds its frames, its letters and its size by the record beside it."""
         found = load_clip(Candidate(config.output.root / "01-train" / "0007.npz", "take (1)"))
-        assert found.clip.frames == config.dataset.root / "01/01/train/0007/take (1)"
+        assert found.clip.frames is not None
+        assert found.clip.frames.path == config.dataset.root / "01/01/train/0007/take (1)"
         assert found.facts is not None
         assert (found.facts.how, found.clip.aspect) == (HOW, 1.5)
 
