@@ -49,7 +49,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
     """
     labels = labels_of(config.dataset.labels)
     path = outputs.root / INDEX_FILE
-    with explained(outputs.root), outputs.lock():
+    with explained(outputs.root), outputs.lock("index.lock"):  # units are stored meanwhile
         written = _read(path)
         units = source.units()
         states = outputs.states(units, sweep=False)

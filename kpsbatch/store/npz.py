@@ -26,4 +26,5 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
             entry = zipfile.ZipInfo(f"{name}.npy")
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
-            archive.writestr(entry, buffer.getbuffer(), zipfile.ZIP_DEFLATED, COMPRESSION)
+            with buffer.getbuffer() as data:  # released also where the disk is full
+                archive.writestr(entry, data, zipfile.ZIP_DEFLATED, COMPRESSION)

@@ -292,14 +292,14 @@ class Outputs:
             return [path for path in records_of(self.root, unit.name) if self.records not in path.parents]
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, name: str = "store.lock") -> Iterator[None]:
         """Keep other processes from storing at the same moment; the kernel frees it when its holder dies.
 
         Where the file system has no locks, or a stopped process holds this one for a minute, it does without: then
         only two runs that store the same unit in the same few milliseconds can leave an npz beside the other's
         record, which `verify` finds.
         """
-        path = self.root / INTERNAL / "store.lock"
+        path = self.root / INTERNAL / name
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "ab") as file:
             give_up = time.monotonic() + LOCK_SECONDS
             while True:

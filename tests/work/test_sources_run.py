@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import socket
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_frames, together
 from kpsbatch.dataset.shared_pass import read_each
+from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.landmarks import landmarker
@@ -34,6 +36,8 @@ from kpsbatch.look.verify import verify
 from kpsbatch.report.gather import gather
 from kpsbatch.stored import INTERNAL
 from kpsbatch.work.run import Summary, run
+from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.worker import Heartbeat, receive
 
 SHADES = [(4 * number + 12,) * 3 for number in range(60)]
 """Of the frames of the long video, 10 a second: dark to bright, so that a frame is known by its shade."""
@@ -258,6 +262,37 @@ class TestSharedPass:
         videos = [Video(str(n), path, True, segment=Segment(a, b, "s")) for n, (a, b) in enumerate(parts)]
         found = {n: frames and len(list(frames)) for n, frames in read_each(videos, max_pixels=10**6)}
         assert found == {0: 20, 1: None, 2: 10}
+
+
+class TestSignOfLife:
+    @pytest.mark.usefixtures("stubbed")
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_frames_before_a_segment(self, tmp_path, count):
+        """A frame that is decoded on the way to a segment is a sign of life, and no frame of the video."""
+        path = write_mp4(tmp_path / "long.mp4", SHADES)
+        parts = [Segment(1.5, 2.0, "s"), Segment(2.8, 3.3, "s")][:count]  # too near to be sought
+        videos = tuple(Video(str(n), path, True, segment=part) for n, part in enumerate(parts))
+        config = make_config(tmp_path, landmarks={"parts": "pose"})
+        job = VideoJob.of(config, {})
+        job.open()
+        beats: list[int] = []
+        made = job.do(VideoTask(Unit("a", "b", 1), videos), lambda steps=1: beats.append(steps))
+        assert [one and one.facts.frames for one in made] == [5] * count
+        assert beats.count(1) == 5 * count
+        assert beats[:15] == [0] * 15
+        assert beats.count(0) >= (15, 23)[count - 1]
+
+    def test_is_told_to_the_parent(self):
+        """A worker tells of it though no frame is done, at most twice a second."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            heartbeat = Heartbeat(theirs)
+            heartbeat._next = 0.0
+            heartbeat(0)
+            assert receive(ours) == 0
+            heartbeat(2)
+            heartbeat.flush()
+            assert receive(ours) == 2
 
 
 class TestBox:
