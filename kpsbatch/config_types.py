@@ -41,7 +41,7 @@ def parse_signs(value: object) -> tuple[int, ...]:
             raise ValueError(f"{item!r} is no sign. Write 1-502 or [1, 5, 7-9].")
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
-            raise ValueError(f"the range {item!r} runs downwards. Did you mean {last}-{first}?")
+            raise ValueError(f"the range of signs {item!r} runs downwards. Did you mean {last}-{first}?")
         if last > MAX_SIGN:
             raise ValueError(f"{item!r} is not from 0 to {MAX_SIGN}. Correct the sign.")
         signs.update(range(first, last + 1))

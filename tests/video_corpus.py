@@ -128,6 +128,7 @@ CORPUS = (
     Made("gif_uneven.gif", "", filters="settb=1/100,setpts='if(lt(N,7),N*4,28+(N-7)*10)'", constant=False),
     Made("mpeg1.mpg", "-c:v mpeg1video -bf 2"),
     Made("mpeg2.mpg", "-c:v mpeg2video -bf 2"),
+    Made("mpeg2.mxf", "-c:v mpeg2video -bf 2"),
     Made("mpeg2_interlaced.ts", "-c:v mpeg2video -flags +ilme+ildct -top 1"),
     Made("wmv1.wmv", "-c:v wmv1"),
     Made("wmv2.wmv", "-c:v wmv2"),

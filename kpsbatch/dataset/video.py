@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"),
-    *(".3gp", ".ts", ".mts", ".m2ts", ".flv", ".ogv", ".mxf", ".gif"),
+    *(".3gp", ".ts", ".mts", ".m2ts", ".flv", ".mxf", ".gif"),
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

@@ -210,7 +210,7 @@ class TestScan:
         monkeypatch.chdir(config.parent)
         status, out, error = call(capsys, "scan", config, "--set", f"dataset.root={root}")
         assert (status, out) == (2, "")
-        assert re.fullmatch(r"kpsbatch: dataset\.root: .* (does not exist|can't be listed: .*)\. .*\n", error)
+        assert re.fullmatch(r"kpsbatch: dataset\.root: .* (does not exist|is neither a folder nor a .*)\. .*\n", error)
 
     def test_no_video(self, config, capsys):
         """No video at all is one line: what was tried and what is there."""

@@ -41,7 +41,7 @@ def rate_of(made: Made) -> float:
 
 def test_the_corpus_covers_all_suffixes():
     """There is a file of every suffix that counts as a video."""
-    also_as = {".mpeg"}  # .mpg by another name
+    also_as = {".mpeg", ".mts", ".m2ts"}  # .mpg and .ts by other names
     assert set(VIDEO_SUFFIXES) - also_as == {Path(made.name).suffix for made in CORPUS}
     assert len(CORPUS) >= 40
 

@@ -158,7 +158,7 @@ class TestFrames:
         from kpsbatch import extract_video
 
         for odd in ({"assign_hands": "label"}, {"recover_hands": False}):
-            with pytest.raises(ConfigError, match="leave that out"):
+            with pytest.raises(ConfigError, match="Remove that setting"):
                 extract_video("nothing", running_mode="clip", **odd)
 
 

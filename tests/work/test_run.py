@@ -44,6 +44,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:Dep
 
 SIGNER = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 256
+IMAGE_MODE = ("--set", "landmarks.running_mode=image")
 TRUTH = {"pose": slice(0, 6), "right_hand": slice(6, 27), "left_hand": slice(27, 48)}
 Files = dict[str, dict[str, NDArray[Any]]]
 
@@ -478,7 +479,7 @@ class TestBadData:
         for picture in (unit_of(small, 2) / videos[1].name).iterdir():
             picture.write_bytes(b"")
 
-        done = kpsbatch("run", small, "--quiet")
+        done = kpsbatch("run", small, "--quiet", "--set", "landmarks.running_mode=image")
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
         assert "1 frame of 1 video can't be read, their rows are zeros; most in 01-train/0001/file: 1" in done.stdout
@@ -494,8 +495,14 @@ class TestBadData:
         record = records(out)["01-train/0001.partial.json"]
         assert record["videos"]["file"]["bad_frames"] == 1
         assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "no readable image"}]
-        assert "3 of 6 are; the first: 2.jpg: a truncated JPEG" in record["videos"]["half"]["error"]
-        assert "6 of 6 are; the first: 1.jpg: an empty file" in record["videos"]["zero bytes"]["error"]
+        assert (
+            "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 2.jpg: a truncated JPEG"
+            in record["videos"]["half"]["error"]
+        )
+        assert (
+            "6 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 1.jpg: an empty file"
+            in record["videos"]["zero bytes"]["error"]
+        )
         assert "has no frame" in record["videos"]["empty"]["error"]
         assert {video["attempts"] for video in record["videos"].values()} == {1}
         assert records(out)["01-train/0002.failed.json"]["npz"] is None
@@ -643,12 +650,12 @@ class TestOutputs:
             pytest.skip("mounting a small tmpfs needs root and the right to mount")
         try:
             out = disk / "out"
-            command = ("run", demo.config, "--quiet", "--splits", "train", "--signs", "1")
+            command = ("run", demo.config, "--quiet", *IMAGE_MODE, "--splits", "train", "--signs", "1")
             command += ("--set", f"output.root={out}")
             done = kpsbatch(*command)
             assert done.returncode == 2
             assert done.stderr.count("\n") == 1
-            assert "No space left on device; free space there, then run the same command again" in done.stderr
+            assert "No space left on device. Free space there, then run the same command again" in done.stderr
             assert read_outputs(out) == {}
             assert not list(out.rglob("*.partial"))
             subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
@@ -700,7 +707,7 @@ class TestInterruption:
     def test_signal(self, demo, image, tmp_path, number):
         """A signal stops the run with status 3; what is finished is kept, and the same command does the rest."""
         out = tmp_path / "out"
-        command = ("run", demo.config, "--quiet", "--splits", "train", "--set", "run.workers=1")
+        command = ("run", demo.config, "--quiet", *IMAGE_MODE, "--splits", "train", "--set", "run.workers=1")
         command += ("--set", f"output.root={out}")
         process = start(*command)
         wait_until(lambda: process.poll() is not None or list(out.glob("*/*.npz")))
@@ -728,7 +735,7 @@ class TestInterruption:
         """After kill -9 at any moment the workers are gone, and the same command ends as if nothing had been."""
         moments = random.Random(502)
         out = tmp_path / "out"
-        command = ("run", demo.config, "--quiet", "--splits", "train", "--set", f"output.root={out}")
+        command = ("run", demo.config, "--quiet", *IMAGE_MODE, "--splits", "train", "--set", f"output.root={out}")
         for units in (0, 1):
             process = start(*command)
             begun = partial(self.has_begun, process, out, units)
