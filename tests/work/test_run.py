@@ -507,7 +507,7 @@ class TestBadData:
         assert {video["attempts"] for video in record["videos"].values()} == {1}
         assert records(out)["01-train/0002.failed.json"]["npz"] is None
 
-        config = load_config(small)
+        config = load_config(small, ["landmarks.running_mode=image"])
         again = run(config)
         assert (again.exit_status, again.progress.units) == (1, 0)
         for name in ("zero bytes", "half", "empty"):
