@@ -256,7 +256,7 @@ class TestErrors:
         command = ("run", config, "--signs", "9-3")
         plain, debug = kpsbatch(*command), kpsbatch(*command, "--debug")
         assert plain.returncode == 2
-        assert plain.stderr == "kpsbatch: --signs: the range '9-3' runs downwards. Did you mean 3-9?\n"
+        assert plain.stderr == "kpsbatch: --signs: the range of signs '9-3' runs downwards. Did you mean 3-9?\n"
         assert debug.returncode != 0
         assert "Traceback" in debug.stderr
         assert "ConfigError: --signs" in debug.stderr
