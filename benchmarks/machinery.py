@@ -14,7 +14,6 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -28,6 +27,7 @@ from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
 from kpsbatch.store.settings import Fingerprint, Settings
 from kpsbatch.work import run as run_module
+from kpsbatch.work.job import Heartbeat
 from kpsbatch.work.video_job import VideoTask
 
 
@@ -47,7 +47,7 @@ class StubJob:
     def close(self) -> None:
         pass
 
-    def do(self, task: VideoTask, heartbeat: Callable[[], None]) -> VideoKeypoints:
+    def do(self, task: VideoTask, heartbeat: Heartbeat) -> list[VideoKeypoints | None]:
         started = time.perf_counter()
         for _ in range(self.frames):
             end = time.perf_counter() + self.cost / 1000
@@ -56,7 +56,7 @@ class StubJob:
             heartbeat()
         seconds = time.perf_counter() - started
         spent = WorkSeconds(total=seconds, landmarkers=seconds)
-        return VideoKeypoints(self.keypoints, VideoFacts(frames=self.frames, seconds=spent))
+        return [VideoKeypoints(self.keypoints, VideoFacts(frames=self.frames, seconds=spent)) for _ in task.videos]
 
     def environment(self) -> dict[str, str]:
         folder = str(Path(__file__).parent)

@@ -252,7 +252,7 @@ class TestInterruption:
         victim = next(run for run in project.running() if run.shard == 0)
         kept = project.units()
         subprocess.run([HERE / "node_crash.sh", victim.host, cluster.folder], timeout=30, check=True)
-        cluster.ask("scontrol", "update", f"nodename={victim['host']}", "state=down", "reason=test")
+        cluster.ask("scontrol", "update", f"nodename={victim.host}", "state=down", "reason=test")
         try:
             project.finish(job)
         finally:

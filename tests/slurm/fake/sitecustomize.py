@@ -22,24 +22,24 @@ if "FAKE_IMAGE" in os.environ:
     threading.Thread(target=_need_pages, daemon=True).start()
 
 if "FAKE_SECONDS" in os.environ:
-    from types import SimpleNamespace
-
     import numpy as np
 
+    from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.facts import VideoFacts, WorkSeconds
     from kpsbatch.work.video_job import VideoJob
 
     def _open(self):
         pass
 
     def _do(self, task, heartbeat):
-        with open(os.environ["FAKE_LOG"], "a") as log:
-            log.write(f"{task.unit.name}/{task.video.name}\n")
         seconds = float(os.environ["FAKE_SECONDS"])
-        time.sleep(seconds)
-        points = np.full((2, 184, 4), task.unit.sign, np.float32)
-        return SimpleNamespace(
-            keypoints=points,
-            summary={"frames": 2, "bad_frames": 0, "seconds": {"total": seconds, "landmarkers": seconds}},
-        )
+        made = []
+        for video in task.videos:
+            with open(os.environ["FAKE_LOG"], "a") as log:
+                log.write(f"{task.unit.name}/{video.name}\n")
+            time.sleep(seconds)
+            points = np.full((2, 184, 4), task.unit.sign, np.float32)
+            made.append(VideoKeypoints(points, VideoFacts(frames=2, seconds=WorkSeconds(total=seconds))))
+        return made
 
     VideoJob.open, VideoJob.do = _open, _do
