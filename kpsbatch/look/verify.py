@@ -68,7 +68,7 @@ class Verdict:
         left: Units that have videos in the dataset, and neither an output nor a record, or those of other rows.
         problems: What is wrong, unit by unit.
         repaired: Units that were removed, for the next run to redo.
-        kept: Units with problems that repairing leaves, since a new run would not mend them, and why.
+        kept: Units with problems that repairing leaves, since a new run would not fix them, and why.
     """
 
     units: int = 0

@@ -128,7 +128,7 @@ def run(
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
-    mind_other_runs(config, origin, overwrite, on_notice)
+    check_other_runs(config, origin, overwrite, on_notice)
     progress = Progress()
     with tracked(config.output.root, origin, progress) as note:
 
@@ -157,7 +157,7 @@ def run(
         return summary
 
 
-def mind_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
+def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
     """Tell that another run is at work on the same outputs; refuse to overwrite them meanwhile.
 
     Raises:
