@@ -245,6 +245,8 @@ def signal_at_a_moment(this: Round) -> set[int]:
     process = this.start()
     this.pause()
     number = this.draw.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
+    if number == signal.SIGINT:  # while Python itself starts it dies of this in its own way, with status 1
+        wait_until(lambda: (this.root / INTERNAL).exists() or process.poll() is not None)
     with contextlib.suppress(ProcessLookupError):
         this.draw.choice([os.kill, os.killpg])(process.pid, number)
     this.end()
