@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -32,7 +32,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     Args:
         function: Its parameters are annotated as Typer wants them, or with a dataclass of such fields.
     """
-    hints = get_type_hints(function, include_extras=True)
+    hints = {name: _annotated(kind) for name, kind in get_type_hints(function, include_extras=True).items()}
     groups: dict[str, type] = {}
     parameters: list[Parameter] = []
     for parameter in signature(function).parameters.values():
@@ -53,6 +53,11 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return command
+
+
+def _annotated(kind: Any) -> Any:
+    """A type hint with its option: Python 3.10 hides it in an Optional where the default is None."""
+    return next((inner for inner in get_args(kind) if get_origin(inner) is Annotated), kind)
 
 
 def _parameters_of(group: type) -> list[Parameter]:
