@@ -122,9 +122,13 @@ def render_page(title: str, entries: Sequence[Entry]) -> str:
 
 @lru_cache(1)
 def _templates() -> Environment:
-    """The templates, in which every text is escaped: names of videos can hold anything."""
+    return templates_in(FOLDER)
+
+
+def templates_in(folder: Path) -> Environment:
+    """The templates of a folder, in which every text is escaped: names in a dataset can hold anything."""
     templates = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

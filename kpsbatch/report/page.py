@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.drawing.encoders import save
-from kpsbatch.player.page import player_assets
+from kpsbatch.player.page import player_assets, templates_in
 from kpsbatch.report.figures import Labels
 from kpsbatch.report.gather import ReportData
 from kpsbatch.report.view import view_of
@@ -60,21 +60,8 @@ def render(
 
 @lru_cache(1)
 def _templates() -> Environment:
-    """The templates, in which every text is escaped: names in a dataset can hold anything."""
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(TEMPLATES)
     templates.globals["file"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # our own files
-    templates.policies["json.dumps_kwargs"] = {
-        "ensure_ascii": False,
-        "separators": (",", ":"),
-        "allow_nan": False,
-        "sort_keys": False,
-    }
     return templates
 
 
