@@ -44,7 +44,7 @@ def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     """
     temporary = temporary_path(path)
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())

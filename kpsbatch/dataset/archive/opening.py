@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import _TemporaryFileWrapper
-from typing import Any
+from typing import Any, BinaryIO
 
 from kpsbatch.dataset.archive.index import DEFLATED, ArchiveFolders, ArchiveIndex, IndexWriter, Member
 from kpsbatch.dataset.archive.tar_headers import BLOCK, is_tar_header, scan_tar
 from kpsbatch.dataset.archive.zip_directory import LOCAL_SIZE, data_start, scan_zip
 from kpsbatch.errors import DatasetError
+from kpsbatch.files import write_atomically
 
 _TAIL = 1 << 16
 _SLACK = 512
@@ -104,21 +105,14 @@ def _build(fd: int, archive: Path, path: Path, state: dict[str, Any], on_progres
     """Write an index: under another name first, so that an index that is there is whole."""
     kind = archive_kind(fd, archive)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with open(handle, "wb+") as file:
-            writer = IndexWriter(file)
-            scan = scan_zip if kind == "zip" else scan_tar
-            ignored = scan(fd, str(archive), state["size"], writer, on_progress)
-            writer.finish({**state, "kind": kind, "members": len(writer), "ignored": ignored})
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+
+    def write(file: BinaryIO) -> None:
+        writer = IndexWriter(file)
+        scan = scan_zip if kind == "zip" else scan_tar
+        ignored = scan(fd, str(archive), state["size"], writer, on_progress)
+        writer.finish({**state, "kind": kind, "members": len(writer), "ignored": ignored})
+
+    write_atomically(path, write)
 
 
 class Archive:
@@ -189,7 +183,7 @@ class Archive:
         """Unpack a member into a file that is removed when it is closed."""
         start = data_start(os.pread(self._fd, LOCAL_SIZE, member.offset), member.offset, member.name)
         unpack, crc, left = zlib.decompressobj(-zlib.MAX_WBITS), 0, member.size
-        file = tempfile.NamedTemporaryFile(prefix="kpsbatch-")  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile(prefix="kpsbatch-")  # noqa: SIM115 - the caller closes it
         try:
             while left:
                 block = os.pread(self._fd, min(left, 1 << 20), start + member.size - left)
