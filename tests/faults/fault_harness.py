@@ -205,6 +205,7 @@ ANY_END = {0, 1, 2, 3, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal
 def a_step(this: Round, kinds: tuple[str, ...] = ()) -> int:
     """A step of the store: all of them in turn, in a fixed random order."""
     fitting = [number for number, kind in enumerate(this.bench.steps) if not kinds or kind in kinds]
+    assert fitting, f"the hooks saw no step of {kinds}: they follow the calls of kpsbatch.files, which changed"
     random.Random(this.bench.seed).shuffle(fitting)
     return fitting[this.number // len(KINDS) % len(fitting)]
 

@@ -65,8 +65,8 @@ class Steps:
                 return int(steps.around("write", self.name, lambda: super(Raw, self).write(data), half))
 
         def open_file(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-            if mode == "xb" and os.fspath(file).startswith(steps.root):
-                return steps.around("open", file, lambda: io.BufferedWriter(Raw(file, "xb")))
+            if mode == "x+b" and os.fspath(file).startswith(steps.root):
+                return steps.around("open", file, lambda: io.BufferedRandom(Raw(file, "x+b")))
             return _open(file, mode, *arguments, **options)
 
         def replace(source: Any, target: Any) -> None:
