@@ -116,7 +116,8 @@ class Outputs:
         """
         internal = self.root / INTERNAL
         with explained(self.root):
-            for folder in (internal, internal / "runs", *internal.glob("records/*"), *internal.glob("submissions/*")):
+            several = (folder for pattern in ("records/*", "submissions/*") for folder in internal.glob(pattern))
+            for folder in (internal, internal / "runs", internal / "archives", *several):
                 if folder.is_dir():
                     _names_in(folder, sweep=True)
 
