@@ -117,7 +117,7 @@ class Outputs:
         internal = self.root / INTERNAL
         with explained(self.root):
             several = (folder for pattern in ("records/*", "submissions/*") for folder in internal.glob(pattern))
-            for folder in (internal, internal / "runs", internal / "archives", *several):
+            for folder in (self.root, internal, internal / "runs", internal / "archives", *several):
                 if folder.is_dir():
                     _names_in(folder, sweep=True)
 

@@ -308,6 +308,18 @@ class TestStates:
         assert outputs.states([UNIT]) == {}
         assert set(folder.iterdir()) == {living, elsewhere, foreign}
 
+    def test_stale_temporaries_beside_the_units(self, outputs):
+        """They are removed in every folder that a run writes to, such as that of the table of keys (index.csv)."""
+        outputs.prepare()
+        with subprocess.Popen(["true"]) as ended:
+            ended.wait()
+        for name in ("index.csv", ".kpsbatch/settings.json", ".kpsbatch/runs/1.json", ".kpsbatch/archives/a.index"):
+            living = temporary_path(outputs.root / name)
+            living.parent.mkdir(exist_ok=True)
+            living.with_name(living.name.replace(f".{os.getpid()}.", f".{ended.pid}.")).touch()
+        outputs.sweep()
+        assert list(outputs.root.rglob(".*.partial")) == []
+
     def test_process_ids_of_another_container(self, monkeypatch):
         """A container that shares the host's name has process IDs of its own, so its marks differ."""
         real = os.stat
