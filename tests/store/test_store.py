@@ -313,7 +313,7 @@ class TestStates:
         outputs.prepare()
         with subprocess.Popen(["true"]) as ended:
             ended.wait()
-        for name in ("index.csv", ".kpsbatch/settings.json", ".kpsbatch/runs/1.json", ".kpsbatch/archives/a.index"):
+        for name in ("index.csv", "_kpsbatch/settings.json", "_kpsbatch/runs/1.json", "_kpsbatch/archives/a.index"):
             living = temporary_path(outputs.root / name)
             living.parent.mkdir(exist_ok=True)
             living.with_name(living.name.replace(f".{os.getpid()}.", f".{ended.pid}.")).touch()
