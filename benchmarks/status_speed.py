@@ -34,7 +34,9 @@ def make_tree(root: Path, done: float) -> Path:
     if path.exists():
         return path
     root.mkdir(parents=True, exist_ok=True)
-    (root / "labels.csv").write_text("".join(f"{sign},إشارة {sign},sign {sign}\n" for sign in range(1, 503)))
+    (root / "labels.csv").write_text(
+        "id,arabic,english\n" + "".join(f"{sign},إشارة {sign},sign {sign}\n" for sign in range(1, 503))
+    )
     text = 'dataset: {root: data, signers: ["01", "02", "03"], signs: 1-502, labels: labels.csv}\noutput: {root: out}\n'
     (root / "new.yaml").write_text(text)
     config = load_config(root / "new.yaml")
@@ -53,7 +55,7 @@ def write_outputs(config: Config, done: float) -> None:
     for folder in (f"{signer}-{split}" for signer in config.dataset.signers for split in config.dataset.splits):
         (config.output.root / folder).mkdir(parents=True)
         (records / folder).mkdir(parents=True)
-    settings = {"mediapipe": "0.10.21", "models": {}, **settings_of(config)}
+    settings = {**settings_of(config).tree(), "mediapipe": "1.2.3", "models": {}}
     (records / "settings.json").write_text(json.dumps(settings))
     video = {"frames": 60, "bad": [], "seconds": {"total": 1.5}, "note": "x" * 300}
     units = open_source(config.dataset, config.output.root).units()
