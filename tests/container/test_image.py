@@ -25,7 +25,7 @@ HARDENED = [
     *("--security-opt", "no-new-privileges", "--pids-limit", "256", "--user", f"{USER}:{USER}"),
     *("--memory", "2g", "--cpus", "2"),
 ]
-MAX_MEGABYTES = 730
+MAX_MEGABYTES = 650
 TOLERANCE = 1e-4
 DEMO_UNITS = 16
 
