@@ -99,7 +99,7 @@ def matrix(square: Region, pixels: int) -> NDArray[np.float64]:
     """(2, 3): maps pixels of a square's picture, `pixels` wide, to the frame's."""
     (x, y), (across, up), half = square.centre.tolist(), square.up.tolist(), pixels / 2
     a, b = -up * (square.side / pixels), across * (square.side / pixels)  # plain numbers: three times as fast
-    return np.array([[a, -b, x - half * (a - b)], [b, a, y - half * (a + b)]])
+    return np.array([[a, -b, x - (a * half - b * half)], [b, a, y - (b * half + a * half)]])
 
 
 def cut(image: RGB, square: Region, pixels: int) -> RGB:
@@ -115,5 +115,5 @@ def to_pixels(points: Floats, square: Region) -> NDArray[np.float64]:
     there = matrix(square, 1)
     moved_points[:, :2] = moved_points[:, :2] @ there[:, :2].T + there[:, 2]
     if points.shape[1] > 2:
-        moved_points[:, 2] *= square.side
+        moved_points[:, 2] = points[:, 2] * square.side
     return moved_points
