@@ -1,10 +1,11 @@
-"""Frames for each core-second: kpsbatch against the plain way and the legacy Holistic, side by side.
+"""Frames for each CPU second: kpsbatch against the plain way and the legacy Holistic, side by side.
 
-    python benchmarks/throughput.py [--rounds 3] [--signs 6] [--clip FILE] [--videos 24] [--workers N]
+    python benchmarks/throughput.py [--clip FILE | --karsl ROOT] [--ways clip,plain,holistic] [--rounds 5] [--workers N]
 
-All ways do the same dataset (the demo, or videos of 40 frames at 256x256 cut out of a clip), each as whole processes,
-in turn, several rounds after a warm-up; medians, and ratios of the medians. Frames per second are of the whole run,
-start-up included, and without the start-up (a run over one video of one frame for each worker).
+All ways do the same dataset (the demo, videos of 40 frames at 256x256 cut out of a clip, or a tree in KArSL's layout),
+each as whole processes, in turn, several rounds after a warm-up; medians, and ratios of the medians. CPU seconds are of
+a whole run with all its processes, and without the start-up (a run over one video of one frame for each worker). Legacy
+Holistic needs a Python with mediapipe 0.10.21: `--holistic-python PYTHON`.
 """
 
 from __future__ import annotations
@@ -45,20 +46,18 @@ class Run:
     peak: float
 
 
-def ways(workers: int) -> dict[str, list[str]]:
+def ways(names: Sequence[str], workers: int, holistic_python: str) -> dict[str, list[str]]:
+    """The command of each way."""
     ours = [sys.executable, "-m", "kpsbatch", "run", "{config}", "--quiet", "--set", "output.root={output}"]
-    ours += ["--set", f"run.workers={workers}"]
-    plain = [sys.executable, str(ROOT / "benchmarks" / "plain.py"), "{dataset}", "{output}", "--workers", str(workers)]
-    return {
-        "plain way": plain,
-        "kpsbatch image, no second look": [*ours, "--set", "landmarks.recover_hands=false"],
-        "kpsbatch image": ours,
-        "kpsbatch video, no second look": [
-            *ours, "--set", "landmarks.running_mode=video", "--set", "landmarks.recover_hands=false",
-        ],
-        "kpsbatch video": [*ours, "--set", "landmarks.running_mode=video"],
-        "legacy Holistic": [*plain, "--holistic"],
-    }  # fmt: skip
+    ours += ["--set", f"run.workers={workers}", "--set"]
+    plain = [str(ROOT / "benchmarks" / "plain.py"), "{dataset}", "{output}", "--workers", str(workers)]
+    every = {mode: [*ours, f"landmarks.running_mode={mode}"] for mode in ("clip", "image", "video")}
+    check = "import mediapipe; mediapipe.solutions.holistic.Holistic"
+    if "holistic" in names and subprocess.run([holistic_python, "-c", check], capture_output=True).returncode:
+        print("holistic is left out: name a Python with mediapipe 0.10.21, --holistic-python", file=sys.stderr)
+        names = [name for name in names if name != "holistic"]
+    every |= {"plain": [sys.executable, *plain], "holistic": [holistic_python, *plain, "--holistic"]}
+    return {name: every[name] for name in names}
 
 
 def execute(command: list[str], data: Path, output: Path) -> Run:
@@ -103,6 +102,19 @@ def lay_out(videos: Iterable[Sequence[bytes]], data: Path) -> None:
     )
 
 
+def take_karsl(root: Path, data: Path) -> int:
+    """Make a config for a tree in KArSL's layout, and count its frames."""
+    data.mkdir()
+    (data / "dataset").symlink_to(root.resolve())
+    signers = sorted({path.name for path in root.iterdir() if path.is_dir()})
+    signs = sorted({int(path.name) for path in root.glob("*/*/*/*") if path.is_dir()})
+    (data / "config.yaml").write_text(
+        f"dataset: {{root: dataset, signers: {json.dumps(signers)}, splits: [train], signs: {signs[0]}-{signs[-1]}}}\n"
+        "output: {root: out}\n"
+    )
+    return sum(1 for _ in root.rglob("*.jpg"))
+
+
 def worker_seconds(output: Path) -> dict[str, float]:
     """Where the workers' seconds went, from the records: in all, and by what they did."""
     seconds: dict[str, float] = defaultdict(float)
@@ -115,26 +127,35 @@ def worker_seconds(output: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--signs", type=int, default=6)
+    parser.add_argument("--ways", default="plain,clip,image,video,holistic")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--signs", type=int, default=6, help="of the demo")
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--videos", type=int, default=24, help="to cut out of the clip")
+    parser.add_argument("--karsl", type=Path, metavar="ROOT")
+    parser.add_argument("--holistic-python", default=sys.executable, help="a Python with mediapipe 0.10.21")
     parser.add_argument("--workers", type=int, default=available_cores())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         measure(arguments, Path(scratch))
 
 
-def measure(arguments: argparse.Namespace, scratch: Path) -> None:
-    data, tiny = scratch / "data", scratch / "tiny"
+def prepare(arguments: argparse.Namespace, data: Path) -> int:
+    """Lay out the dataset that was asked for; returns its frames."""
+    if arguments.karsl:
+        return take_karsl(arguments.karsl, data)
     if arguments.clip:
         lay_out(videos_from(frames_of(arguments.clip), arguments.videos), data)
-        frames = arguments.videos * LENGTH
-    else:
-        frames = sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)
-    start_frame = next((data / "dataset").rglob("*.jpg")).read_bytes()
+        return arguments.videos * LENGTH
+    return sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)
+
+
+def measure(arguments: argparse.Namespace, scratch: Path) -> None:
+    data, tiny = scratch / "data", scratch / "tiny"
+    frames = prepare(arguments, data)
+    start_frame = next(path for path in (data / "dataset").resolve().rglob("*.jpg")).read_bytes()
     lay_out([[start_frame]] * arguments.workers, tiny)  # a video for each worker, so that all of them start
-    commands = ways(arguments.workers)
+    commands = ways(arguments.ways.split(","), arguments.workers, arguments.holistic_python)
     runs: dict[str, list[Run]] = defaultdict(list)
     starts: dict[str, list[Run]] = defaultdict(list)
     for turn in range(arguments.rounds + 1):
@@ -146,26 +167,10 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
                 starts[way].append(start)
         print(f"round {turn} of {arguments.rounds} done{'' if turn else ' (warm-up)'}", file=sys.stderr)
     print(f"{frames} frames, {arguments.workers} workers, {arguments.rounds} rounds; medians\n")
-    print(
-        "| way | frames/s | per core | against plain | steady frames/s | against plain | CPU ms a frame | start s "
-        "| peak MB |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    plain = plain_steady = 0.0
-    for way in commands:
-        seconds = statistics.median(run.seconds for run in runs[way])
-        start = statistics.median(run.seconds for run in starts[way])
-        cpu = statistics.median(run.cpu for run in runs[way])
-        peak = statistics.median(run.peak for run in runs[way])
-        rate, steady = frames / seconds, (frames - arguments.workers) / max(seconds - start, 1e-9)
-        plain, plain_steady = plain or rate, plain_steady or steady
-        print(
-            f"| {way} | {rate:.1f} | {rate / arguments.workers:.1f} | {rate / plain:.2f} | {steady:.1f} | "
-            f"{steady / plain_steady:.2f} | {1000 * cpu / frames:.1f} | {start:.2f} | {peak:.0f} |"
-        )
+    print_table(runs, starts, frames, arguments.workers)
     print("\nwhere the workers' time goes:")
     for way in commands:
-        if way.startswith("kpsbatch"):
+        if way in ("clip", "image", "video"):
             spent = worker_seconds(scratch / f"out-{way}-{arguments.rounds}")
             steady = arguments.workers * (runs[way][-1].seconds - starts[way][-1].seconds)
             parts = {name: value / spent["total"] for name, value in spent.items() if name != "total"}
@@ -173,6 +178,26 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> None:
                 f"  {way}: " + ", ".join(f"{name} {value:.1%}" for name, value in parts.items()) + "; waiting (for "
                 f"transport, storing, the last video) {max(0.0, 1 - spent['total'] / steady):.1%}, start left out"
             )
+
+
+def print_table(runs: dict[str, list[Run]], starts: dict[str, list[Run]], frames: int, workers: int) -> None:
+    """Medians of the rounds; ratios are of frames for each CPU second."""
+
+    def median(of: list[Run], what: str) -> float:
+        return statistics.median(getattr(run, what) for run in of)
+
+    cpu = {way: 1000 * median(of, "cpu") / frames for way, of in runs.items()}
+    print(
+        "| way | CPU ms a frame |" + "".join(f" against {way} |" for way in ("plain", "holistic") if way in cpu), end=""
+    )
+    print(" start left out | frames/s | start CPU s | peak MB |")
+    print("|---" * (6 + ("plain" in cpu) + ("holistic" in cpu)) + "|")
+    for way, each in cpu.items():
+        ratios = "".join(f" {cpu[other] / each:.2f} |" for other in ("plain", "holistic") if other in cpu)
+        start = median(starts[way], "cpu")
+        steady = 1000 * (median(runs[way], "cpu") - start) / (frames - workers)
+        rate, peak = frames / median(runs[way], "seconds"), median(runs[way], "peak")
+        print(f"| {way} | {each:.1f} |{ratios} {steady:.1f} | {rate:.1f} | {start:.1f} | {peak:.0f} |")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ class Landmarker:
             self.close()
             reason = " ".join(str(error).split())[:200]
             if gpu:
+                if "kGpuService" in reason:
+                    reason = "it finds none, or no OpenGL ES driver for it"
                 raise ModelError(
                     f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu."
                 ) from None

