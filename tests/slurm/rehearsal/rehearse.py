@@ -193,8 +193,8 @@ class Rehearsal:
         [kind] = self.draw.choices(list(kinds), list(kinds.values()))
         try:
             self.counts[kind.__name__.replace("_", " ")] += kind()
-        except (ProcessLookupError, subprocess.CalledProcessError):
-            pass  # it has just ended
+        except (ProcessLookupError, subprocess.SubprocessError):
+            pass  # it has just ended, or SLURM waits for a node that is gone
 
     def settle(self) -> None:
         """All nodes back, no pauses: let what is left be done, submitting again as a person would."""
