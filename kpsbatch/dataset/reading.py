@@ -10,12 +10,12 @@ from pathlib import Path
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frame_folder import StoredFrames, read_frame_folder
+from kpsbatch.dataset.frame_folder import StoredFrames, is_frame, read_frame_folder
 from kpsbatch.dataset.images import image_size
 from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.times import resample
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, Segment, Video, natural_key
+from kpsbatch.dataset.video import Segment, Video, natural_key
 from kpsbatch.dataset.video_file import VideoFile, VideoInfo
 from kpsbatch.errors import DatasetError
 
@@ -84,7 +84,8 @@ def count_frames(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
     Raises:
         OSError: The folder can't be listed.
     """
-    return len((_stored_frames(video, frame_rate) or StoredFrames.of(video.path)).names())
+    frames = _stored_frames(video, frame_rate)
+    return sum(map(is_frame, os.listdir(video.path))) if frames is None else len(frames.names())
 
 
 def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
@@ -159,8 +160,7 @@ def _archived_frames(archive: Archive, path: Path) -> StoredFrames:
     members = {member.name: member for member in archive.index.members(folder)}
 
     def names() -> list[str]:
-        found = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-        return sorted(found, key=natural_key)
+        return sorted(filter(is_frame, members), key=natural_key)
 
     return StoredFrames(names, lambda name: archive.read(members[name]))
 
