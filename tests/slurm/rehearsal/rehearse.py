@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -80,10 +81,14 @@ class Rehearsal:
         return [(job, node) for job, state, node in self.jobs() if state == "RUNNING"]
 
     def submit(self) -> bool:
-        """Submit what is left; whether anything was."""
-        said = self.kpsbatch("submit", expect=(0,))
-        self.counts["submissions"] += "jobs:" in said
-        return "nothing left to do" not in said
+        """Submit what is left, sometimes twice at once; whether anything was left."""
+        at_once = 2 if self.draw.random() < 0.4 else 1
+        with ThreadPoolExecutor() as persons:
+            expect = (0, 2) if at_once == 2 else (0,)
+            said = list(persons.map(lambda _: self.kpsbatch("submit", expect=expect), range(at_once)))
+        self.counts["submissions"] += sum("jobs:" in text for text in said)
+        self.counts["two submits at once"] += at_once == 2
+        return not any("nothing left to do" in text for text in said)
 
     def processes(self, module: bytes) -> list[int]:
         """Processes of our tasks that run a module."""
