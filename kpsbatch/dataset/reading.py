@@ -50,7 +50,7 @@ def read_frames(
     if video.is_file:
         frames = _frames_of_file(video, max_pixels, on_skipped)
     else:
-        stored = _stored_frames(video, frame_rate)
+        stored = stored_frames(video, frame_rate)
         frames = read_frame_folder(
             video.path, frame_rate=frame_rate, max_pixels=max_pixels, reduced=reduced, stored=stored
         )
@@ -69,9 +69,9 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
         DatasetError: It can't be read.
     """
     if video.is_file:
-        with _opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
+        with opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
             return file.info()
-    frames = _stored_frames(video, frame_rate) or StoredFrames.of(video.path)
+    frames = stored_frames(video, frame_rate) or StoredFrames.of(video.path)
     names = with_retries(video.path, frames.names)
     size = image_size(with_retries(video.path, lambda: frames.read(names[0]))) if names else None
     width, height = size or (0, 0)
@@ -84,7 +84,7 @@ def count_frames(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
     Raises:
         OSError: The folder can't be listed.
     """
-    frames = _stored_frames(video, frame_rate)
+    frames = stored_frames(video, frame_rate)
     return sum(map(is_frame, os.listdir(video.path))) if frames is None else len(frames.names())
 
 
@@ -110,7 +110,7 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
 
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
     if video.segment is None:
-        with _opened(video) as stored:
+        with opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
         return
     frames = 0
@@ -124,7 +124,7 @@ def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None
 
 
 @contextmanager
-def _opened(video: Video) -> Iterator[StoredFile | None]:
+def opened(video: Video) -> Iterator[StoredFile | None]:
     """Where the bytes of a video file in an archive are; None for a file on disk."""
     if video.index is None:
         yield None
@@ -138,7 +138,7 @@ def _opened(video: Video) -> Iterator[StoredFile | None]:
         raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
 
 
-def _stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
+def stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
     """What lists and reads a folder of frames that is in an archive, or of which a segment is taken."""
     if video.index is not None:
         frames = _archived_frames(open_archive(video.index), video.path)
@@ -227,7 +227,7 @@ def read_together(
     Raises:
         DatasetError: The file can't be opened, or storage goes on failing.
     """
-    with _opened(videos[0]) as stored:
+    with opened(videos[0]) as stored:
         path = videos[0].path
         segments = [video.segment for video in videos if video.segment is not None]
         pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
