@@ -101,6 +101,8 @@ def area_of(path: str, root: Path) -> str:
     for name in ("dataset", "out"):
         if path == str(root / name) or path.startswith(f"{root / name}/"):
             return name
+    if path.startswith(f"{REPO}/"):
+        return "program"
     return "elsewhere" if not path or path.startswith(("/proc", "/sys", "/dev", "/tmp/")) else "program"
 
 

@@ -1,4 +1,7 @@
-"""Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment."""
+"""Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment.
+
+PyAV is imported where a video file is opened: a dataset of frames does without its 300 files at every worker's start.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.frame_folder import StoredFrames, is_frame, read_frame_folder
 from kpsbatch.dataset.images import image_size
-from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.times import resample
-from kpsbatch.dataset.video import Segment, Video, natural_key
-from kpsbatch.dataset.video_file import VideoFile, VideoInfo
+from kpsbatch.dataset.video import JUMP, Segment, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+if TYPE_CHECKING:
+    from kpsbatch.dataset.video_file import VideoInfo
 
 NOMINAL_RATE = 25.0
 """Frames a second where only a guess is needed."""
@@ -68,6 +73,8 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     Raises:
         DatasetError: It can't be read.
     """
+    from kpsbatch.dataset.video_file import VideoFile, VideoInfo
+
     if video.is_file:
         with opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
             return file.info()
@@ -109,6 +116,8 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
 
 
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
+    from kpsbatch.dataset.segments import read_video_file
+
     if video.segment is None:
         with opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
@@ -227,6 +236,8 @@ def read_together(
     Raises:
         DatasetError: The file can't be opened, or storage goes on failing.
     """
+    from kpsbatch.dataset.segments import read_segments, segments_in_seconds
+
     with opened(videos[0]) as stored:
         path = videos[0].path
         segments = [video.segment for video in videos if video.segment is not None]
