@@ -49,7 +49,7 @@ COMMANDS = {
     "run, nothing to do": ["run", "--signs", f"1-{LEFT - 1}"],
     "status": ["status"],
     "logs": ["logs"],
-    "report": ["report", "--out", "/dev/shm/report.html"],
+    "report": ["report", "--output", "/dev/shm/report.html"],
     "verify": ["verify"],
 }
 
@@ -91,7 +91,7 @@ def path_of(line: str) -> str:
     """The path that a call asks for; "" for calls on open files."""
     quoted, opened = re.search(r'"([^"]*)"', line), re.search(r"<([^>]*)>", line)
     path = quoted[1] if quoted else ""
-    if "AT_EMPTY_PATH" in line or "resumed>" in line:
+    if (quoted and not path) or "resumed>" in line:
         return ""
     return path if path.startswith("/") else f"{opened[1] if opened else ''}/{path}".rstrip("/")
 
