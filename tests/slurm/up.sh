@@ -72,8 +72,10 @@ PartitionName=main Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE DefaultTime=10
 PartitionName=high Nodes=n[1-$nodes] MaxTime=INFINITE DefaultTime=10 State=UP PriorityTier=10 PreemptMode=OFF OverSubscribe=NO LLN=YES
 CONF
 : >"$dir/etc/plugstack.conf"
-echo "CgroupPlugin=disabled" >"$dir/etc/cgroup.conf"
-if [ -n "${SLURM_PLUGINS:-}" ]; then echo "PluginDir=$SLURM_PLUGINS" >>"$SLURM_CONF"; fi
+if [ -n "${SLURM_PLUGINS:-}" ]; then
+  echo "PluginDir=$SLURM_PLUGINS" >>"$SLURM_CONF"
+  echo "CgroupPlugin=disabled" >"$dir/etc/cgroup.conf" # SLURM 22.05 knows no such value
+fi
 
 slurmctld -c
 for i in $(seq 1 "$nodes"); do slurmd -N "n$i"; done
