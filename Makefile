@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
-.PHONY: help demo test test-pythons bench licences test-faults test-container lint setup lock clean
+.PHONY: help demo test test-pythons bench licences test-faults test-slurm-new rehearsal test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,6 +17,12 @@ test-pythons: ## the fast tests on the oldest and the newest Python of this mach
 
 test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
 	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
+
+test-slurm-new: $(VENV)/ready-dev ## the SLURM tests on Debian unstable's SLURM, beside this machine's (root)
+	@tests/slurm/newer.sh $(or $(SLURM_NEW),$(HOME)/.cache/kpsbatch-slurm-new) $(BIN)/python -m pytest tests/slurm/test_cluster.py
+
+rehearsal: $(VENV)/ready-dev ## KArSL's shape through a real SLURM that loses nodes, pre-empts, cancels (MINUTES=30)
+	@$(BIN)/python tests/slurm/rehearsal/rehearse.py --minutes $(or $(MINUTES),30) --seed $(or $(SEED),18)
 
 test-container: $(VENV)/ready-dev ## build the image and test it, with an engine of its own (root on Debian 12)
 	@tests/container/run.sh

@@ -178,6 +178,7 @@ class RunConfig(Section):
     max_pixels: Annotated[int, Field(ge=64 * 64)] = 50_000_000
     videos_per_worker: Annotated[int, Field(ge=1)] = 500
     worker_memory: Annotated[int, Field(ge=512)] | Literal["auto"] = "auto"
+    stage: Annotated[str, Field(min_length=1)] | None = None  # its variables are those of the machine that runs it
 
 
 class SlurmConfig(Section):

@@ -33,9 +33,12 @@ def list_frames(folder: Path) -> list[str]:
     Raises:
         OSError: The folder can't be listed.
     """
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.lower().endswith(IMAGE_SUFFIXES) and not e.name.startswith(".")]
-    return sorted(names, key=natural_key)
+    return sorted(filter(is_frame, os.listdir(folder)), key=natural_key)
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file of this name is a frame."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def read_frame_folder(

@@ -1,4 +1,7 @@
-"""Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment."""
+"""Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment.
+
+PyAV is imported where a video file is opened: a dataset of frames does without its 300 files at every worker's start.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frame_folder import StoredFrames, read_frame_folder
+from kpsbatch.dataset.frame_folder import StoredFrames, is_frame, read_frame_folder
 from kpsbatch.dataset.images import image_size
-from kpsbatch.dataset.segments import JUMP, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.times import resample
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, Segment, Video, natural_key
-from kpsbatch.dataset.video_file import VideoFile, VideoInfo
+from kpsbatch.dataset.video import JUMP, Segment, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+if TYPE_CHECKING:
+    from kpsbatch.dataset.video_file import VideoInfo
 
 NOMINAL_RATE = 25.0
 """Frames a second where only a guess is needed."""
@@ -50,7 +55,7 @@ def read_frames(
     if video.is_file:
         frames = _frames_of_file(video, max_pixels, on_skipped)
     else:
-        stored = _stored_frames(video, frame_rate)
+        stored = stored_frames(video, frame_rate)
         frames = read_frame_folder(
             video.path, frame_rate=frame_rate, max_pixels=max_pixels, reduced=reduced, stored=stored
         )
@@ -68,10 +73,12 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     Raises:
         DatasetError: It can't be read.
     """
+    from kpsbatch.dataset.video_file import VideoFile, VideoInfo
+
     if video.is_file:
-        with _opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
+        with opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
             return file.info()
-    frames = _stored_frames(video, frame_rate) or StoredFrames.of(video.path)
+    frames = stored_frames(video, frame_rate) or StoredFrames.of(video.path)
     names = with_retries(video.path, frames.names)
     size = image_size(with_retries(video.path, lambda: frames.read(names[0]))) if names else None
     width, height = size or (0, 0)
@@ -84,7 +91,8 @@ def count_frames(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
     Raises:
         OSError: The folder can't be listed.
     """
-    return len((_stored_frames(video, frame_rate) or StoredFrames.of(video.path)).names())
+    frames = stored_frames(video, frame_rate)
+    return sum(map(is_frame, os.listdir(video.path))) if frames is None else len(frames.names())
 
 
 def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
@@ -108,8 +116,10 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
 
 
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
+    from kpsbatch.dataset.segments import read_video_file
+
     if video.segment is None:
-        with _opened(video) as stored:
+        with opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
         return
     frames = 0
@@ -123,7 +133,7 @@ def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None
 
 
 @contextmanager
-def _opened(video: Video) -> Iterator[StoredFile | None]:
+def opened(video: Video) -> Iterator[StoredFile | None]:
     """Where the bytes of a video file in an archive are; None for a file on disk."""
     if video.index is None:
         yield None
@@ -137,7 +147,7 @@ def _opened(video: Video) -> Iterator[StoredFile | None]:
         raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
 
 
-def _stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
+def stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
     """What lists and reads a folder of frames that is in an archive, or of which a segment is taken."""
     if video.index is not None:
         frames = _archived_frames(open_archive(video.index), video.path)
@@ -159,8 +169,7 @@ def _archived_frames(archive: Archive, path: Path) -> StoredFrames:
     members = {member.name: member for member in archive.index.members(folder)}
 
     def names() -> list[str]:
-        found = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-        return sorted(found, key=natural_key)
+        return sorted(filter(is_frame, members), key=natural_key)
 
     return StoredFrames(names, lambda name: archive.read(members[name]))
 
@@ -227,7 +236,9 @@ def read_together(
     Raises:
         DatasetError: The file can't be opened, or storage goes on failing.
     """
-    with _opened(videos[0]) as stored:
+    from kpsbatch.dataset.segments import read_segments, segments_in_seconds
+
+    with opened(videos[0]) as stored:
         path = videos[0].path
         segments = [video.segment for video in videos if video.segment is not None]
         pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.video import JUMP
 from kpsbatch.dataset.video_file import MISSING, Shown, VideoFile
 from kpsbatch.errors import DatasetError
-
-JUMP = 2.0
-"""Seconds between two segments from which on seeking is tried; shorter gaps are decoded through."""
 
 _SAME = 0.0005
 """Seconds that a frame may lie before a segment's start: tables round to milliseconds."""

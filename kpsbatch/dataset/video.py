@@ -13,6 +13,9 @@ VIDEO_SUFFIXES = (
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
+JUMP = 2.0
+"""Seconds between two segments from which on seeking is tried; shorter gaps are decoded through."""
+
 Presence = Literal["videos", "absent", "empty", "unreadable"]
 """What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
 

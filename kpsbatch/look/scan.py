@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Listing, Video
+from kpsbatch.store.survey import READERS
 
 MAX_EXAMPLES = 20
 
@@ -61,7 +66,7 @@ class Scan:
 def scan(
     source: Source, *, frames: bool = True, on_unit: Callable[[int, int], None] = lambda done, total: None
 ) -> Scan:
-    """List the dataset.
+    """List the dataset, several units at a time.
 
     Args:
         source: The dataset.
@@ -75,9 +80,11 @@ def scan(
     result = Scan({}, source.has_signs)
     if isinstance(source, ManifestSource):
         result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
-    for done, unit in enumerate(units, 1):
-        _add(result, source, unit, frames)
-        on_unit(done, len(units))
+    with ThreadPoolExecutor(READERS) as readers:
+        looks = readers.map(partial(_look, source, frames), units)
+        for done, (unit, looked) in enumerate(zip(units, looks, strict=True), 1):
+            _add(result, unit, looked)
+            on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
     if not result.bad_rows:
@@ -86,9 +93,28 @@ def scan(
     return result
 
 
-def _add(result: Scan, source: Source, unit: Unit, frames: bool) -> None:
-    group = result.groups.setdefault((unit.signer, unit.split), Group())
+class _Looked(NamedTuple):
+    """A unit's listing, and of each of its folders of frames how many it holds, or why it can't be listed."""
+
+    listing: Listing
+    frames: list[tuple[Video, int | str]]
+
+
+def _look(source: Source, frames: bool, unit: Unit) -> _Looked:
     listing = source.listing(unit)
+    counts: list[tuple[Video, int | str]] = []
+    for video in listing.videos:
+        if frames and not video.is_file:
+            try:
+                counts.append((video, count_frames(video)))
+            except OSError as error:
+                counts.append((video, f"can't be listed: {error.strerror}"))
+    return _Looked(listing, counts)
+
+
+def _add(result: Scan, unit: Unit, looked: _Looked) -> None:
+    group = result.groups.setdefault((unit.signer, unit.split), Group())
+    listing = looked.listing
     if not result.bad_rows:
         for name, problem in listing.odd:
             _note(result, os.path.join(listing.folder, name), problem)
@@ -103,20 +129,16 @@ def _add(result: Scan, source: Source, unit: Unit, frames: bool) -> None:
     count = len(listing.videos)
     group.units += 1
     group.videos += count
+    group.files += sum(video.is_file for video in listing.videos)
     group.fewest = min(group.fewest or count, count)
     group.most = max(group.most, count)
-    for video in listing.videos:
-        if video.is_file:
-            group.files += 1
-        elif frames:
-            try:
-                count = count_frames(video)
-            except OSError as error:
-                _note(result, str(video.path), f"can't be listed: {error.strerror}")
-                continue
-            group.frames += count
-            if count < 2:
-                _note(result, str(video.path), "no frame" if count == 0 else "one frame only")
+    for video, counted in looked.frames:
+        if isinstance(counted, str):
+            _note(result, str(video.path), counted)
+            continue
+        group.frames += counted
+        if counted < 2:
+            _note(result, str(video.path), "no frame" if counted == 0 else "one frame only")
 
 
 def _note(result: Scan, path: str, problem: str) -> None:

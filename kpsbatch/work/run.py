@@ -24,6 +24,7 @@ from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_uni
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.in_process import executor_for
 from kpsbatch.work.job import Limits, Outcome
+from kpsbatch.work.stage import Stage
 from kpsbatch.work.todo import survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
@@ -204,6 +205,7 @@ class _Work:
         self._config, self._source, self._outputs, self._job = config, source, outputs, job
         self._summary, self._progress = summary, summary.progress
         self._replaced = replaced
+        self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
         self._working: set[Future[TaskOutcome]] = set()
@@ -224,10 +226,11 @@ class _Work:
         memory = worker_memory(run.worker_memory, workers)
         limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
         with (
+            self._stage,
             executor_for(workers, self._job, limits, self._job.environment()) as pool,
             ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
         ):
-            tasks = self._tasks(todo)
+            tasks = self._stage.ahead(self._tasks(todo))
             reason = ""
             while not reason:
                 while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
@@ -285,8 +288,10 @@ class _Work:
             if value is None and len(task.videos) > 1:
                 self._alone.append(VideoTask(task.unit, (video,)))
                 continue
-            self._note(task.unit, video, VideoOutcome(value, outcome.problem, outcome.attempts, outcome.output))
+            problem = self._stage.with_real_paths(task.unit, outcome.problem)
+            self._note(task.unit, video, VideoOutcome(value, problem, outcome.attempts, outcome.output))
         if self._open[task.unit].is_whole:
+            self._stage.release(task.unit)
             yield self._open.pop(task.unit)
 
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:

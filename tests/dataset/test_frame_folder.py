@@ -87,7 +87,7 @@ class TestDirectory:
         def refuse(path):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("os.scandir", refuse)
+        monkeypatch.setattr("os.listdir", refuse)
         with pytest.raises(DatasetError, match=r"can't be read: Permission denied"):
             read(directory)
 

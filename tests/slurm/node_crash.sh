@@ -3,7 +3,7 @@
 # (Killing slurmd alone is no loss of a node: slurmstepd and the job's processes go on.)
 node=$1 dir=$(readlink -m "$2")
 slurmd=$(cat "$dir/run/slurmd.$node.pid")
-tr '\0' ' ' <"/proc/$slurmd/cmdline" | grep -q "slurmd -N $node" && kill -9 "$slurmd"
+tr '\0' ' ' <"/proc/$slurmd/cmdline" | grep -q "slurmd .*-N $node " && kill -9 "$slurmd"
 victims=()
 for file in /proc/[0-9]*/environ; do
   pid=${file%/environ} pid=${pid#/proc/}

@@ -155,7 +155,7 @@ class TestSubmission:
     def test_environment_that_is_not_passed_on(self, new_project):
         """With `sbatch --export=NONE`, which some sites make the default, the tasks find all that they need."""
         project = new_project(signs=1, seconds=0.1)
-        names = ("PYTHONPATH", "FAKE_SECONDS", "FAKE_LOG")
+        names = ("PATH", "PYTHONPATH", "FAKE_SECONDS", "FAKE_LOG")
         setup = [f"export {name}={shlex.quote(project.environment[name])}" for name in names]
         job = project.submit("--set", f"slurm.setup={json.dumps(setup)}", "--set", "slurm.extra={export: NONE}")
         project.finish(job)

@@ -2,7 +2,8 @@
 # up.sh RUNDIR: starts a real SLURM with several virtual nodes on this machine; prints its SLURM_CONF.
 #
 # Needs slurmctld, slurmd and the client commands, nothing else: no root, no systemd, no munge, no cgroups; it listens
-# on the loopback only. Set by environment: NODES, CPUS (of each node), PORT_BASE, MAX_ARRAY_SIZE.
+# on the loopback only. Set by environment: NODES, CPUS (of each node), PORT_BASE, MAX_ARRAY_SIZE, SLURM_PLUGINS (where
+# another SLURM than this machine's is first on PATH, see newer.sh).
 # Partition `main` is pre-empted by partition `high`; tasks spread over the nodes.
 set -eu
 here=$(dirname "$(readlink -f "$0")")
@@ -71,6 +72,10 @@ PartitionName=main Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE DefaultTime=10
 PartitionName=high Nodes=n[1-$nodes] MaxTime=INFINITE DefaultTime=10 State=UP PriorityTier=10 PreemptMode=OFF OverSubscribe=NO LLN=YES
 CONF
 : >"$dir/etc/plugstack.conf"
+if [ -n "${SLURM_PLUGINS:-}" ]; then
+  echo "PluginDir=$SLURM_PLUGINS" >>"$SLURM_CONF"
+  echo "CgroupPlugin=disabled" >"$dir/etc/cgroup.conf" # SLURM 22.05 knows no such value
+fi
 
 slurmctld -c
 for i in $(seq 1 "$nodes"); do slurmd -N "n$i"; done
