@@ -54,7 +54,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
         tasks = [Task(str(folder), number) for number in range(len(jobs), len(jobs) + size)]
         try:
             with _outside_of_jobs():
-                accepted = _submit_array(config, logs, name, tasks, after=arrays[-1] if arrays else "")
+                accepted = _submit_array(config, plan, logs, name, tasks, after=arrays[-1] if arrays else "")
         except (RuntimeError, OSError) as error:
             before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
             if not arrays:
@@ -89,7 +89,7 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
             tasks = [Task("", task) for task in range(size)]
             after = f"<job {number}>" if number else ""
             try:
-                job = _submit_array(config, logs, name, tasks, after)[0]
+                job = _submit_array(config, plan, logs, name, tasks, after)[0]
             except (RuntimeError, OSError) as error:
                 raise SubmitError(
                     f"--dry-run: no program can run in {tempfile.gettempdir()}: {error}. Set TMPDIR to a folder where "
@@ -169,11 +169,11 @@ def array_sizes(shards: int) -> list[int]:
 
 
 def _submit_array(
-    config: Config, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
+    config: Config, plan: Plan, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
 ) -> list[submitit.Job[None]]:
     """Submit one array; raises RuntimeError with the error text of sbatch."""
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
-        executor = submitit.SlurmExecutor(logs, python=step_command(config))
+        executor = submitit.SlurmExecutor(logs, python=step_command(config, plan))
         executor.update_parameters(**parameters(config, logs, name, after))
         jobs: list[submitit.Job[None]] = executor.submit_array(tasks)
     return jobs

@@ -64,7 +64,8 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
         f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
         flush=True,
     )
-    origin = Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime)
+    submitted = (folder / "plan.json").stat().st_mtime
+    origin = Origin(plan.id, number, len(plan.shards), submitted, shard.videos, plan.settings)
     last_start = read_run(config.output.root, origin) if restarts else None
     units_done = 0
     with run_progress(quiet=False) as show:
@@ -94,4 +95,6 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
                 ) from error
             raise
     print_summary(config, summary)
+    if summary.progress.error:
+        print(f"kpsbatch: {summary.progress.error}", file=sys.stderr, flush=True)
     return summary.exit_status

@@ -86,7 +86,7 @@ def task_logs(root: Path) -> list[TaskLog]:
 def _task_log(name: str, run: RunState | None, job: str, log: Path | None) -> TaskLog:
     if run is None:
         return TaskLog(name, job, _state_without_run(log), "", "", "", log)
-    state = "lost" if run.is_lost() else str(run.state)
+    state = "lost" if run.is_lost else str(run.state)
     if state == "finished" and run.videos_failed:
         state = f"finished, {run.videos_failed} videos failed"
     counts = f"{run.units_done}/{run.units} units, {run.videos_done}/{run.videos} videos"

@@ -344,7 +344,7 @@ def _task(log: TaskLog, now: float) -> Task:
         return Task(log.name, "failed" if failed else log.state, log.job, log=path, error=log.state if failed else "")
     return Task(
         log.name,
-        "lost" if run.is_lost(now) else run.state,
+        "lost" if run.is_lost else run.state,
         log.job,
         log.node,
         path,
@@ -355,7 +355,7 @@ def _task(log: TaskLog, now: float) -> Task:
         videos_failed=run.videos_failed,
         frames=run.frames,
         seconds=run.seconds,
-        silent=max(0.0, round(now - run.last_sign, 1)),
+        silent=round(run.silent, 1),
         unit=run.unit,
         error=log.error,
     )

@@ -176,7 +176,7 @@ def _runs(data: ReportData) -> Table:
     rows = [
         [
             run.run,
-            "lost" if run.is_lost() else run.state,
+            "lost" if run.is_lost else run.state,
             run.host,
             clock(run.began).removesuffix(" UTC"),
             round(run.seconds / 60, 1),

@@ -24,9 +24,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, WrapValidator
 
 from kpsbatch.errors import InterruptedRun, OutputError
-from kpsbatch.files import write_json
+from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
+from kpsbatch.store.settings import Settings
 from kpsbatch.stored import INTERNAL, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
@@ -47,12 +48,16 @@ class Origin:
         shards: The number of shards.
         submitted: When the submission was frozen, by the clock of its file system; units that were recorded since
             are not redone, so that a requeued task doesn't retry failed units twice.
+        videos: How many videos the submission counted in each of its units, by name.
+        settings: All that changes values, as the submission froze it; None for a run by itself.
     """
 
     submission: str = ""
     shard: int | None = None
     shards: int | None = None
     submitted: float = float("inf")
+    videos: Mapping[str, int] = field(default_factory=dict)
+    settings: Settings | None = None
 
 
 ALONE = Origin()
@@ -72,6 +77,8 @@ class Progress:
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
         slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
+        fingerprint: Of the settings that it works with; "" before they are known.
+        error: Why it counts as failed although it went on to its end.
     """
 
     videos: int = 0
@@ -82,6 +89,8 @@ class Progress:
     units_done: int = 0
     unit: str = ""
     slowest: list[tuple[str, float]] = field(default_factory=list)
+    fingerprint: str = ""
+    error: str = ""
 
 
 def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
@@ -105,6 +114,7 @@ class RunState(Stored):
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
+        silent: Seconds since it last wrote this file when it was read, by the clock of the file system; not stored.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
@@ -131,6 +141,8 @@ class RunState(Stored):
     units_done: Count = 0
     unit: str = ""
     slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
+    fingerprint: Text = ""
+    silent: float = Field(default=0.0, exclude=True)
 
     @property
     def began(self) -> float:
@@ -152,19 +164,19 @@ class RunState(Stored):
         """The job as SLURM writes it, such as 123_4; "" outside of SLURM."""
         return "" if not self.job else self.job if self.array_task is None else f"{self.job}_{self.array_task}"
 
-    def is_lost(self, now: float | None = None) -> bool:
+    @property
+    def is_lost(self) -> bool:
         """Whether its file says "running" but it is gone: no such process on this host, or no update for 2 minutes."""
         if self.state != "running":
             return False
         if self.host == socket.gethostname() and not Path(f"/proc/{self.pid}").exists():
             return True
-        silent = (time.time() if now is None else now) - seconds_of(self.updated)
-        return silent > LOST_SECONDS
+        return self.silent > LOST_SECONDS
 
     @property
     def is_running(self) -> bool:
         """Whether it runs, as far as files tell."""
-        return self.state == "running" and not self.is_lost()
+        return self.state == "running" and not self.is_lost
 
     @property
     def is_alive_here(self) -> bool:
@@ -197,8 +209,8 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
 
 
 @contextlib.contextmanager
-def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[[], None]]:
-    """Keep a run's state file up to date while the block runs; call what it yields often.
+def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[..., None]]:
+    """Keep a run's state file up to date while the block runs; call what it yields often, or with `at_once=True`.
 
     An error of writing the state file is ignored: the outputs matter more.
 
@@ -208,40 +220,25 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         progress: How far it is; read whenever the file is written.
     """
     path = runs_folder(root) / f"{run_id(origin)}.json"
-    job, task = job_of()
-    now = _now()
-    began = RunState(
-        format=RUN_FORMAT,
-        run=path.stem,
-        submission=origin.submission or None,
-        shard=origin.shard,
-        shards=origin.shards,
-        job=job or None,
-        array_task=task,
-        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        pid=os.getpid(),
-        log=_log_file(),
-        command=sys.orig_argv,
-        started=now,
-        updated=now,
-        state="running",
-    )
+    began = _beginning(origin)
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "") -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
-        current = began.model_copy(update={"state": state, "updated": _now(), "error": error, **asdict(progress)})
+        current = began.model_copy(update={**asdict(progress), "state": state, "updated": _now(), "error": error})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, current.model_dump(mode="json"))
 
-    def note() -> None:
-        if time.monotonic() >= next_write:
+    def note(*, at_once: bool = False) -> None:
+        nonlocal next_write
+        if at_once or time.monotonic() >= next_write:
             write("running")
+        if at_once:
+            next_write = 0.0
 
     write("running")
     next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
@@ -256,18 +253,49 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     except BaseException as error:
         write("interrupted", type(error).__name__)
         raise
-    write("finished")
+    write("failed" if progress.error else "finished", progress.error)
+
+
+def _beginning(origin: Origin) -> RunState:
+    """The state of a run that begins now, in this process."""
+    job, task = job_of()
+    now = _now()
+    return RunState(
+        format=RUN_FORMAT,
+        run=run_id(origin),
+        submission=origin.submission or None,
+        shard=origin.shard,
+        shards=origin.shards,
+        job=job or None,
+        array_task=task,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        log=_log_file(),
+        command=sys.orig_argv,
+        started=now,
+        updated=now,
+        state="running",
+    )
 
 
 def read_runs(root: Path) -> list[RunState]:
     """All state files of an output folder that can be read, by name."""
-    found = (read_stored(path, RunState) for path in sorted(runs_folder(root).glob("*.json")))
+    clock = FileClock(runs_folder(root))
+    found = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
     return [run for run in found if run is not None]
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:
-    """The state file of one run, or None where it is missing or unreadable."""
+    """The state file of one run, without its age, or None where it is missing or unreadable."""
     return read_stored(runs_folder(root) / f"{run_id(origin)}.json", RunState)
+
+
+def _read(path: Path, clock: FileClock) -> RunState | None:
+    run = read_stored(path, RunState)
+    if run is None or run.state != "running":
+        return run
+    return run.model_copy(update={"silent": clock.age_of(path) or 0.0})
 
 
 def other_live_runs(root: Path, origin: Origin) -> list[RunState]:

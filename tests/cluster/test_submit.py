@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ import pytest
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
-from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
+from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_plan
+from kpsbatch.work import run as run_module
+from kpsbatch.work.video_job import VideoJob
 
 REPO = Path(__file__).resolve().parents[2]
 ARRAY = REPO / "slurm" / "array.sh"
@@ -209,13 +212,7 @@ class TestBatchScript:
         assert "does not exist" in missing.stderr
         image.touch()
         assert kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}").returncode == 0
-        script = cluster.script()
-        shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")].replace(
-            '"$apptainer"', "apptainer"
-        )
-        words = subprocess.run(
-            ["bash", "-c", f'printf "%s\\n" {shell}'], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
+        words = _step_of(cluster.script())
         data, out = str(project.parent / "data").replace('"', '""'), str(project.parent / "out").replace('"', '""')
         assert words == [
             "srun",
@@ -230,7 +227,110 @@ class TestBatchScript:
             str(image),
             "python",
         ]
-        assert "export PYTHONPATH" not in script
+        assert "export PYTHONPATH" not in cluster.script()
+
+    def test_container_sees_what_links_point_to(self, cluster, project):
+        """What links on the way to the videos point to, outside of dataset.root, is mounted too, where they name it."""
+        train = project.parent / "data" / "01" / "train"
+        disk, other = project.parent / "a disk", project.parent / "other"
+        for sign in (1, 2):
+            (disk / f"{sign:04}").mkdir(parents=True)
+            (train / f"{sign:04}" / "v").rename(disk / f"{sign:04}" / "v")
+            (train / f"{sign:04}").rmdir()
+            (train / f"{sign:04}").symlink_to(disk / f"{sign:04}")
+        (other / "deep").mkdir(parents=True)
+        (disk / "0002" / "w").symlink_to("../../other/deep")
+        (train / "stray").symlink_to("/usr")
+        (train / "0003" / "w").symlink_to("v")
+        image = project.parent / "image.sif"
+        image.touch()
+        done = kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}")
+        assert done.returncode == 0, done.stderr
+        mounted = [
+            word.partition(',"destination=')[2] for word in _step_of(cluster.script()) if word.startswith("type=")
+        ]
+        read = [disk / "0001", disk / "0002", other / "deep", project.parent / "data"]
+        expected = [*(f'{path}",ro' for path in read), f'{project.parent / "out"}"']
+        assert [path.replace('""', '"') for path in mounted] == expected
+
+
+@pytest.fixture
+def frozen(cluster, project, monkeypatch):
+    """Freezes the plan of one shard of signs 1 and 2; its videos are then done here, without MediaPipe."""
+    import numpy as np
+
+    from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.facts import VideoFacts
+
+    def do(job, task, heartbeat):
+        return [VideoKeypoints(np.zeros((1, 184, 4), np.float32), VideoFacts(frames=1)) for _ in task.videos]
+
+    monkeypatch.setattr(VideoJob, "open", lambda job: None)
+    monkeypatch.setattr(VideoJob, "close", lambda job: None)
+    monkeypatch.setattr(VideoJob, "do", do)
+
+    def freeze(*overrides):
+        config = load_config(project, ["run.workers=0", "run.chunk_size=2", *overrides])
+        return write_plan(config, plan_submission(config))
+
+    return freeze
+
+
+class TestTask:
+    def test_less_data_than_planned(self, frozen, project, capsys):
+        """Units that have fewer videos on the node are named and not done; the task fails, also when it is repeated."""
+        train = project.parent / "data" / "01" / "train"
+        (train / "0001" / "w").mkdir()
+        folder = frozen()
+        (train / "0001" / "w").rmdir()
+        assert run_shard(folder, 0) == 2
+        said = capsys.readouterr().err
+        assert "the dataset holds less than where this was submitted: 01-train/0001 (1 of 2 videos); not done" in said
+        out = project.parent / "out"
+        assert [path.name for path in out.glob("*/*.npz")] == ["0002.npz"]
+        run = read_run(out, Origin(folder.name, 0))
+        assert (run.state, run.units_done, "01-train/0001 (1 of 2" in run.error) == ("failed", 1, True)
+        (train / "0001" / "v").rmdir()
+        (train / "0001").rmdir()
+        assert run_shard(folder, 0) == 2
+        assert "01-train/0001 (0 of 2 videos)" in capsys.readouterr().err
+        (train / "0001" / "v").mkdir(parents=True)
+        (train / "0001" / "w").mkdir()
+        (train / "0001" / "x").mkdir()
+        assert run_shard(folder, 0) == 0
+
+    def test_other_settings_than_planned(self, frozen, project, capsys, monkeypatch):
+        """A task on a node with another mediapipe refuses in one line that says what differs; nothing is done."""
+        folder = frozen()
+        monkeypatch.setattr(run_module, "installed_version", lambda package: "0.9.9")
+        assert run_shard(folder, 0) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert f"mediapipe is '{version('mediapipe')}' there, '0.9.9' here. Give all nodes the same" in line
+        out = project.parent / "out"
+        assert not list(out.glob("*/*.npz"))
+        assert read_run(out, Origin(folder.name, 0)).state == "failed"
+
+    def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
+        """A task of array.sh with other settings than those of a task at work refuses before there is any output."""
+        frozen()
+        plain = load_config(project, ["run.workers=0"])
+        other = load_config(project, ["run.workers=0", "landmarks.coordinates=adjusted"])
+        do = VideoJob.do
+        refused = []
+
+        def do_and_start_another(job, task, heartbeat):
+            if not refused:
+                monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+                with pytest.raises(OutputError) as error:
+                    run_module.run(other, [2], origin=Origin(shard=1, shards=2))
+                refused.append(str(error.value))
+            return do(job, task, heartbeat)
+
+        monkeypatch.setattr(VideoJob, "do", do_and_start_another)
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+        assert run_module.run(plain, [1], origin=Origin(shard=0, shards=2)).exit_status == 0
+        assert "with other settings: landmarks.coordinates is 'image' there, 'adjusted' here" in refused[0]
 
 
 class TestSubmission:
@@ -589,8 +689,7 @@ class TestRunState:
         with tracked(tmp_path, origin, Progress(units_done=2)):
             run = read_run(tmp_path, origin)
             assert (run.state, run.units_done) == ("running", 2)
-            assert not run.is_lost()
-            assert run.is_lost(time.time() + 1000)
+            assert not run.is_lost
         assert read_run(tmp_path, origin).state == "finished"
         with pytest.raises(ZeroDivisionError), tracked(tmp_path, origin, Progress()):
             raise ZeroDivisionError("of\nall")
@@ -604,6 +703,14 @@ class TestRunState:
         with tracked(tmp_path / "missing", ALONE, Progress()):
             pass
         assert not (tmp_path / "missing").exists()
+
+
+def _step_of(script: str) -> list[str]:
+    """The words of the command that a batch script runs, as bash reads them."""
+    shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")]
+    shell = shell.replace('"$apptainer"', "apptainer")
+    command = ["bash", "-c", f'printf "%s\\n" {shell}']
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def _write_video(folder: Path) -> None:

@@ -99,7 +99,9 @@ def write_run(config: Config, name: str, *, began: float = 100, silent: float = 
     }
     folder = config.output.root / "_kpsbatch" / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(state))
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(state))
+    os.utime(path, (time.time() - silent,) * 2)
 
 
 def read(config: Config) -> Status:
@@ -219,6 +221,21 @@ class TestTasks:
         assert (status.now.videos, status.seconds_to_go) == (0, None)
         assert status.average.videos == pytest.approx(0.1, abs=0.001)
         assert status.tasks[0].silent == pytest.approx(500, abs=5)
+
+    @pytest.mark.parametrize("hours", [-5, 5])
+    def test_clock_of_another_host(self, config, hours):
+        """A node whose clock is wrong is not lost: the file's age counts, by the file system's own clock."""
+        write_run(config, "run-a")
+        [path] = (config.output.root / "_kpsbatch" / "runs").glob("*.json")
+        state = json.loads(path.read_text())
+        for name in ("started", "updated"):
+            state[name] = (datetime.fromisoformat(state[name]) + timedelta(hours=hours)).isoformat()
+        path.write_text(json.dumps(state))
+        assert read(config).task_states == {"running": 1}
+        os.utime(path, (time.time() - 500,) * 2)
+        status = read(config)
+        assert status.task_states == {"lost": 1}
+        assert status.tasks[0].silent == pytest.approx(500, abs=20)
 
     def test_failed_and_interrupted(self, config):
         """Failed and interrupted runs keep their error."""
@@ -347,8 +364,8 @@ class TestFilesOnly:
         )
         assert json.loads(done.stdout)["all"]["partial"] == 1
         *opened, imported = done.stderr.splitlines()
-        names = sorted(line.rpartition("/")[2] for line in opened)
-        assert names == ["0002.partial.json", "run-a.json", "settings.json"]
+        names = {line.rpartition("/")[2] for line in opened}
+        assert names == {"0002.partial.json", "run-a.json", "settings.json", "runs"}  # the last for its clock
         assert imported == "[]"
 
     def test_few_records(self, config, monkeypatch):
