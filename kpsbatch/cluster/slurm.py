@@ -56,12 +56,16 @@ def submit(config: Config, plan: Plan) -> Submitted:
             with _outside_of_jobs():
                 accepted = _submit_array(config, plan, logs, name, tasks, after=arrays[-1] if arrays else "")
         except (RuntimeError, OSError) as error:
-            before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
+            reason = " ".join(str(error).split()) or type(error).__name__
             if not arrays:
                 shutil.rmtree(folder, ignore_errors=True)
-            reason = " ".join(str(error).split()) or type(error).__name__
+                raise SubmitError(
+                    f"sbatch refused the job: {reason}. Correct the slurm section, then submit again."
+                ) from None
+            write_jobs(folder, "slurm", jobs, f"sbatch refused: {reason}")
             raise SubmitError(
-                f"sbatch refused the job{before}: {reason}. Correct the slurm section, then submit again."
+                f"sbatch refused {len(plan.shards) - len(jobs)} of {len(plan.shards)} shards: {reason}. Jobs "
+                f"{', '.join(arrays)} run; submit again when they are done."
             ) from None
         jobs += [job.job_id for job in accepted]
         arrays.append(jobs[-1].partition("_")[0])

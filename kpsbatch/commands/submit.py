@@ -34,6 +34,7 @@ def submit(
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, refuse_live
     from kpsbatch.commands.dataset import open_dataset
+    from kpsbatch.store.sharing import unshared_warning
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
@@ -51,7 +52,7 @@ def submit(
             print("would run here, one shard after another")
             return
         raise typer.Exit(_run_here(selection, config, plan, quiet))
-    for warning in slurm.limit_warnings(config):
+    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
         print(f"kpsbatch: {warning}", file=sys.stderr)
     if dry_run:
         print_scripts(config, plan)

@@ -181,8 +181,8 @@ def _runs(data: ReportData) -> Table:
             clock(run.began).removesuffix(" UTC"),
             round(run.seconds / 60, 1),
             run.units_done,
-            run.videos_done,
-            run.videos_failed,
+            run.videos_done + run.videos_before,
+            run.videos_failed + run.failed_before,
             round(run.frames / run.seconds, 1) if run.seconds else None,
             run.error,
         ]

@@ -77,6 +77,7 @@ class Progress:
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
         slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
+        units_before, videos_before, failed_before: What earlier starts of the same task did, by the records.
         fingerprint: Of the settings that it works with; "" before they are known.
         error: Why it counts as failed although it went on to its end.
     """
@@ -89,6 +90,9 @@ class Progress:
     units_done: int = 0
     unit: str = ""
     slowest: list[tuple[str, float]] = field(default_factory=list)
+    units_before: int = 0
+    videos_before: int = 0
+    failed_before: int = 0
     fingerprint: str = ""
     error: str = ""
 
@@ -114,7 +118,8 @@ class RunState(Stored):
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
-        silent: Seconds since it last wrote this file when it was read, by the clock of the file system; not stored.
+        modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
+            file system; looked for by `read_runs`, and not stored.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
@@ -140,14 +145,23 @@ class RunState(Stored):
     units: Count = 0
     units_done: Count = 0
     unit: str = ""
+    units_before: Count = 0
+    videos_before: Count = 0
+    failed_before: Count = 0
     slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
     fingerprint: Text = ""
+    modified: float = Field(default=0.0, exclude=True)
     silent: float = Field(default=0.0, exclude=True)
 
     @property
     def began(self) -> float:
         """When it began, in seconds since 1970."""
         return seconds_of(self.started)
+
+    @property
+    def began_by_file(self) -> float:
+        """When it began, by the clock of the file system."""
+        return self.modified - self.seconds
 
     @property
     def last_sign(self) -> float:
@@ -206,6 +220,11 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
     if array and task.isdecimal():
         return array, int(task)
     return environment.get("SLURM_JOB_ID", ""), None
+
+
+def restarts(environment: Mapping[str, str] = os.environ) -> int:
+    """How often SLURM has started this process's job again; 0 outside of SLURM."""
+    return int(environment.get("SLURM_RESTART_COUNT") or 0)
 
 
 @contextlib.contextmanager
@@ -268,7 +287,7 @@ def _beginning(origin: Origin) -> RunState:
         shards=origin.shards,
         job=job or None,
         array_task=task,
-        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        restarts=restarts(),
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         pid=os.getpid(),
         log=_log_file(),
@@ -293,9 +312,13 @@ def read_run(root: Path, origin: Origin) -> RunState | None:
 
 def _read(path: Path, clock: FileClock) -> RunState | None:
     run = read_stored(path, RunState)
-    if run is None or run.state != "running":
-        return run
-    return run.model_copy(update={"silent": clock.age_of(path) or 0.0})
+    if run is None:
+        return None
+    with contextlib.suppress(OSError):
+        modified = path.stat().st_mtime
+        silent = max(0.0, clock.now - modified) if run.state == "running" else 0.0  # the clock costs a file
+        return run.model_copy(update={"modified": modified, "silent": silent})
+    return run
 
 
 def other_live_runs(root: Path, origin: Origin) -> list[RunState]:

@@ -21,7 +21,7 @@ from kpsbatch.errors import SubmitError
 from kpsbatch.files import write_atomically, write_json
 from kpsbatch.store.guards import explained
 from kpsbatch.store.settings import Settings
-from kpsbatch.stored import INTERNAL, Stored, read_stored
+from kpsbatch.stored import INTERNAL, Stored, Text, read_stored
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""
@@ -84,10 +84,17 @@ class Plan(Stored):
 
 
 class Jobs(Stored):
-    """The jobs of a submission: `cluster`, and the job of every shard, such as "123_4"; "" where it has none."""
+    """The jobs of a submission.
+
+    Attributes:
+        cluster: slurm or local.
+        jobs: The job of every shard that has one, such as "123_4".
+        problem: Why the other shards have none.
+    """
 
     cluster: str = ""
     jobs: tuple[str, ...] = ()
+    problem: Text = ""
 
 
 def submissions_folder(root: Path) -> Path:
@@ -129,13 +136,13 @@ def read_plan(folder: Path) -> Plan:
         raise SubmitError(f"the submission's plan {path} can't be read: {said}. Submit again.") from None
 
 
-def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
-    """Write down the jobs of a submission, shard by shard.
+def write_jobs(folder: Path, cluster: str, jobs: Sequence[str], problem: str = "") -> None:
+    """Write down the jobs of a submission, shard by shard, and why there are no more.
 
     Raises:
         OSError: It can't be written.
     """
-    write_json(folder / "jobs.json", Jobs(cluster=cluster, jobs=tuple(jobs)).model_dump(mode="json"))
+    write_json(folder / "jobs.json", Jobs(cluster=cluster, jobs=tuple(jobs), problem=problem).model_dump(mode="json"))
 
 
 def read_jobs(folder: Path) -> Jobs:

@@ -26,7 +26,7 @@ from kpsbatch.work.checks import check_other_runs, describe_lacking, lacking_uni
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.in_process import executor_for
 from kpsbatch.work.job import Limits, Outcome
-from kpsbatch.work.todo import survey_to_do
+from kpsbatch.work.todo import count_earlier_starts, survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def run(
             source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
         )  # fmt: skip
-        summary = Summary(survey.outputs, progress=progress)
-        summary.lacking = lacking_units(survey, origin.videos)
+        summary = Summary(survey.outputs, lacking=lacking_units(survey, origin.videos), progress=progress)
+        count_earlier_starts(survey, outputs, progress)
         todo = _sort(survey, summary)
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:

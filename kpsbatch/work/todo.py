@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
+from kpsbatch.store.records import RECORDED_STATES, UnitRecord
+from kpsbatch.store.run_state import Progress, restarts
 from kpsbatch.store.survey import Depth, Survey, survey
+from kpsbatch.stored import read_stored
+from kpsbatch.work.host import host_facts
 
 
 def survey_to_do(
@@ -51,3 +55,18 @@ def survey_to_do(
     if whole and not found.outputs and all(unit.presence in ("absent", "empty") for unit in found):
         raise source.no_video()
     return found
+
+
+def count_earlier_starts(found: Survey, outputs: Outputs, progress: Progress) -> None:
+    """Count in `progress` what a job that was requeued did before: the units that have a record of this very job."""
+    if not restarts():
+        return
+    job = host_facts().slurm
+    for unit, state in found.outputs.items():
+        if state not in RECORDED_STATES:
+            continue
+        record = read_stored(outputs.record_path(unit, state), UnitRecord)
+        if record is not None and record.slurm == job:
+            progress.units_before += 1
+            progress.videos_before += len(record.videos)
+            progress.failed_before += len(record.failed)

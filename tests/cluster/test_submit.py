@@ -19,10 +19,14 @@ import pytest
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
-from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.look.logs import task_logs, without_a_trace
+from kpsbatch.look.status import StatusReader
+from kpsbatch.store import sharing
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
-from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_plan
+from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_jobs, write_plan
 from kpsbatch.work import run as run_module
+from kpsbatch.work.host import host_facts
 from kpsbatch.work.video_job import VideoJob
 
 REPO = Path(__file__).resolve().parents[2]
@@ -332,6 +336,31 @@ class TestTask:
         assert run_module.run(plain, [1], origin=Origin(shard=0, shards=2)).exit_status == 0
         assert "with other settings: landmarks.coordinates is 'image' there, 'adjusted' here" in refused[0]
 
+    def test_counts_of_all_starts(self, frozen, project, monkeypatch):
+        """A requeued task shows what all of its starts did and which videos failed, whatever the last one had to do."""
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+        host_facts.cache_clear()
+        (project.parent / "data" / "01" / "train" / "0002" / "w").mkdir()
+        folder = frozen("run.max_attempts=1")
+        do = VideoJob.do
+
+        def refuse_one(job, task, heartbeat):
+            if task.videos[0].name == "w":
+                raise DatasetError("no frame")
+            return do(job, task, heartbeat)
+
+        monkeypatch.setattr(VideoJob, "do", refuse_one)
+        for start in ("0", "1", "2"):
+            monkeypatch.setenv("SLURM_RESTART_COUNT", start)
+            assert run_shard(folder, 0) == 1
+            task = task_logs(project.parent / "out")[0]
+            assert (task.state, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
+            assert task.needs_a_look
+        [shown, _] = StatusReader(load_config(project)).read().tasks
+        assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
+        monkeypatch.delenv("SLURM_JOB_ID")
+        host_facts.cache_clear()
+
 
 class TestSubmission:
     def test_of_502_signs(self, cluster, tmp_path):
@@ -385,8 +414,63 @@ class TestSubmission:
         done = kpsbatch("submit", project)
         assert done.returncode == 2
         assert "Invalid account" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert len([line for line in done.stderr.splitlines() if "output.root" not in line]) == 1
         assert list_submissions(project.parent / "out") == []
+
+    def test_shards_without_a_job(self, cluster, project):
+        """Where the cluster takes some arrays only (MaxSubmitJobs), the other shards are not waiting: submit again."""
+        (cluster.folder / "max").write_text("3")
+        sbatch = cluster.folder / "bin" / "sbatch"
+        refusal = 'if [ -e "$FAKE/script-1.sh" ]; then echo "sbatch: error: MaxSubmitJobs" >&2; exit 1; fi\n'
+        sbatch.write_text(sbatch.read_text().replace("\n", f"\n{refusal}", 1))
+        done = kpsbatch("submit", project)
+        assert done.returncode == 2
+        [line] = [line for line in done.stderr.splitlines() if "output.root" not in line]
+        assert "sbatch refused 1 of 4 shards: " in line
+        assert "MaxSubmitJobs. Jobs 71 run; submit again when they are done." in line
+        tasks = task_logs(project.parent / "out")
+        assert [task.state for task in tasks] == ["waiting"] * 3 + ["not submitted"]
+        assert "MaxSubmitJobs. Submit again" in tasks[3].error
+        shown = kpsbatch("logs", project, "--failed").stdout
+        assert shown.startswith("shard 3 of 4, not submitted\n    sbatch refused: ")
+        assert StatusReader(load_config(project)).read().task_states == {"waiting": 3, "not submitted": 1}
+
+    def test_submission_that_was_killed(self, cluster, project):
+        """A plan without jobs is being submitted for two minutes, and then was not."""
+        folder = write_plan(*_planned(project))
+        assert {task.state for task in task_logs(project.parent / "out")} == {"waiting"}
+        os.utime(folder / "plan.json", (time.time() - 300,) * 2)
+        assert {task.state for task in task_logs(project.parent / "out")} == {"not submitted"}
+
+    def test_outputs_that_nodes_do_not_see(self, cluster, project, monkeypatch):
+        """An output folder on this machine's own disk is warned of, and named when jobs leave no trace there."""
+        out = project.parent / "out"
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "tmpfs")
+        config, plan = _planned(project)
+        assert "on a file system of this machine (tmpfs)" in sharing.unshared_warning(out)
+        folder = write_plan(config, plan)
+        write_jobs(folder, "slurm", ["71_0", "71_1", "71_2", "71_3"])
+        assert without_a_trace(out) == ""
+        os.utime(folder / "jobs.json", (time.time() - 300,) * 2)
+        assert "no job has left a log or a state file yet. If squeue does not" in without_a_trace(out)
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "nfs4")
+        assert without_a_trace(out) == ""
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "tmpfs")
+        monkeypatch.setenv("SLURMD_NODENAME", "node7")
+        with tracked(out, Origin(plan.id, 0), Progress()):
+            assert without_a_trace(out) == ""
+        assert sharing.unshared_warning(out) == ""
+
+    def test_kinds_of_file_systems(self, tmp_path):
+        """The mount that a path lies on counts: the deepest one, and the last where several are at one place."""
+        mounts = tmp_path / "mounts"
+        mounts.write_text(
+            "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /tmp rw shared:1 - ext4 /dev/sda rw\n"
+            "3 2 0:3 / /tmp/a\\040b rw - nfs4 server:/x rw\n4 1 0:4 / /tmp rw - tmpfs tmpfs rw\n"
+        )
+        found = [sharing.file_system_of(Path(path), mounts) for path in ("/tmp/a b/new/out", "/tmp/c", "/nowhere")]
+        assert found == ["nfs4", "tmpfs", "overlay"]
+        assert sharing.file_system_of(Path("/tmp"), tmp_path / "none") == ""
 
     @pytest.mark.parametrize(
         ("settings", "nodes", "said"),
@@ -404,8 +488,9 @@ class TestSubmission:
         (cluster.folder / "nodes").write_text(nodes)
         done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
         assert done.returncode == 0
-        assert said in done.stderr
-        assert bool(done.stderr) is bool(said)
+        told = [line for line in done.stderr.splitlines() if "output.root" not in line]
+        assert said in "".join(told)
+        assert bool(told) is bool(said)
 
     def test_without_slurm(self, project, monkeypatch, tmp_path):
         """Without sbatch, `submit` says how to go on; it never runs here unasked."""
@@ -703,6 +788,12 @@ class TestRunState:
         with tracked(tmp_path / "missing", ALONE, Progress()):
             pass
         assert not (tmp_path / "missing").exists()
+
+
+def _planned(project):
+    """The config of a project, and a plan for it."""
+    config = load_config(project)
+    return config, plan_submission(config)
 
 
 def _step_of(script: str) -> list[str]:
