@@ -204,6 +204,8 @@ class _Work:
         self._replaced = replaced
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
+        self._killed_for_memory: dict[VideoTask, int] = {}
+        self._retries_alone = summary.workers > 1
         self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
@@ -213,19 +215,30 @@ class _Work:
         on_progress: Callable[[Progress], None],
         stop_reason: Callable[[], str],
     ) -> None:
-        """Do all of it.
+        """Do all of it; what the kernel killed for memory is done again by one worker alone.
 
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
-        run, workers = self._config.run, self._summary.workers
+        self._feed(self._summary.workers, self._tasks(todo), on_progress, stop_reason)
+        if again := list(self._killed_for_memory):
+            self._retries_alone = False
+            self._feed(1, iter(again), on_progress, stop_reason)
+
+    def _feed(
+        self,
+        workers: int,
+        tasks: Iterator[VideoTask],
+        on_progress: Callable[[Progress], None],
+        stop_reason: Callable[[], str],
+    ) -> None:
+        run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
         limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
         with (
             executor_for(workers, self._job, limits, self._job.environment()) as pool,
             ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
         ):
-            tasks = self._tasks(todo)
             reason = ""
             while not reason:
                 while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
@@ -237,14 +250,16 @@ class _Work:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
                     for unit in [unit for future in ended for unit in self._collect(future.result())]:
                         self._storing.append(
-                            writer.submit(store_unit, self._config, self._source, self._outputs, unit, workers)
+                            writer.submit(
+                                store_unit, self._config, self._source, self._outputs, unit, self._summary.workers
+                            )
                         )
                 elif self._storing:
                     wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
                 else:
                     return
                 self._note_stored([future for future in self._storing if future.done()])
-                self._progress.frames = pool.steps
+                self._progress.frames = frames_before + pool.steps
                 on_progress(self._progress)
                 reason = stop_reason()
             pool.close()
@@ -278,12 +293,17 @@ class _Work:
         Segments that failed among others are tried by themselves, so that each fails for its own reason only.
         """
         task = outcome.task
+        if outcome.out_of_memory and self._retries_alone:
+            self._killed_for_memory[task] = outcome.attempts
+            return
+        attempts = outcome.attempts + self._killed_for_memory.get(task, 0)
         made = outcome.value or [None] * len(task.videos)
         for video, value in zip(task.videos, made, strict=True):
             if value is None and len(task.videos) > 1:
                 self._alone.append(VideoTask(task.unit, (video,)))
                 continue
-            self._note(task.unit, video, VideoOutcome(value, outcome.problem, outcome.attempts, outcome.output))
+            how = VideoOutcome(value, outcome.problem, attempts, outcome.output, outcome.out_of_memory)
+            self._note(task.unit, video, how)
         if self._open[task.unit].is_whole:
             yield self._open.pop(task.unit)
 

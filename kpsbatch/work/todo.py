@@ -27,6 +27,8 @@ def survey_to_do(
 ) -> Survey:
     """Survey the units of some signs, and look in the dataset for those that are to be done.
 
+    Units of which the kernel killed a worker for memory are done again anyway: with more memory the video may be good.
+
     Args:
         source: The dataset.
         outputs: The output folder.
@@ -48,7 +50,8 @@ def survey_to_do(
     redone = states_to_redo(retry_failed)
 
     def redo(unit: Unit, state: OutputState) -> bool:
-        return state in redone and not outputs.recorded_since(unit, state, retried_since)
+        again = state in redone or outputs.ran_out_of_memory(unit, state)
+        return again and not outputs.recorded_since(unit, state, retried_since)
 
     found = survey(source, outputs, units, states=states, depth=depth, redo=redo)
     whole = len(units) == len(source.units())  # a shard may well have no video
