@@ -18,6 +18,7 @@ import pytest
 
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
+from kpsbatch.cluster.waiting import waiting_jobs
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.look.logs import task_logs, without_a_trace
@@ -407,6 +408,39 @@ class TestSubmission:
         assert "job 71 (1 running, 2 pending)" in refused.stderr
         assert "job 9" not in refused.stderr
         assert kpsbatch("submit", project, "--force").returncode == 0
+
+    def test_two_submits_at_once(self, cluster, project):
+        """While one submit is at work, another is refused before it plans: nothing is submitted twice."""
+        sbatch = cluster.folder / "bin" / "sbatch"
+        wait = 'until [ -e "$FAKE/go" ]; do sleep 0.1; done\n'
+        sbatch.write_text(sbatch.read_text().replace("\n", f"\n{wait}", 1))
+        command = [sys.executable, "-m", "kpsbatch", "submit", str(project)]
+        environment = {**os.environ, "PYTHONPATH": str(REPO)}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
+            while not list_submissions(project.parent / "out"):
+                assert first.poll() is None
+                time.sleep(0.05)
+            second = kpsbatch("submit", project)
+            (cluster.folder / "go").touch()
+            assert first.wait(60) == 0
+        assert second.returncode == 2
+        assert "another submit is at work on these outputs. Wait for it, or --force." in second.stderr
+        assert len(list_submissions(project.parent / "out")) == 1
+
+    def test_run_sees_jobs_that_wait(self, cluster, project, monkeypatch):
+        """A run tells of jobs that wait on the same outputs: from squeue, or from files; it does not overwrite then."""
+        kpsbatch("submit", project)
+        name = re.search(r"--job-name=(\S+)", cluster.script())[1]
+        (cluster.folder / "queue").write_text(f"71 RUNNING {name}\n71 PENDING {name}\n71 PENDING {name}\n")
+        run = ("run", project, "--signs", "1", "--set", "run.workers=0")
+        assert "jobs wait to work on these outputs (job 71 (1 running, 2 pending)); both" in kpsbatch(*run).stderr
+        refused = kpsbatch(*run, "--overwrite")
+        assert refused.returncode == 2
+        assert "jobs wait to work on" in refused.stderr
+        (cluster.folder / "queue").write_text("")
+        assert waiting_jobs(project.parent / "out") == ""
+        monkeypatch.setenv("PATH", str(project.parent))
+        assert waiting_jobs(project.parent / "out") == "4 of 4 jobs of the last submission, unless they were cancelled"
 
     def test_refusal_of_the_cluster(self, cluster, project):
         """What sbatch says is shown in one line."""

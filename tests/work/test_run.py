@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 import pytest
 from factories import fingerprint, make_config
-from numpy.typing import NDArray
 from memory_job import LargeVideo
+from numpy.typing import NDArray
 from processes import kpsbatch, start, wait_until, wait_until_dead, workers_of
 
 import kpsbatch.dataset.reading as reading_module
