@@ -35,7 +35,7 @@ run_task() {
     wait "$task" || status=$?
   fi
   for messenger in $task_messengers; do
-    if jobs -pr | grep -qx "$messenger"; then kill "$messenger" 2>/dev/null || true; fi
+    if jobs -pr | grep -qx "$messenger"; then kill -KILL "$messenger" 2>/dev/null || true; fi
   done
   rm -f "$KPSBATCH_PID_FILE"
   if [ -n "${SLURM_JOB_ID:-}" ]; then requeue "$status"; fi

@@ -15,7 +15,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.files import FileClock, discard, json_bytes, write_json, write_temporary
 from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import LOST_SECONDS, read_runs
+from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
 from kpsbatch.store.settings import Settings, differences
 from kpsbatch.stored import INTERNAL, Stored, read_stored
 
@@ -83,10 +83,9 @@ def _create(path: Path, tree: dict[str, object]) -> bool:
 def _is_live(outputs: Outputs, path: Path, theirs: Claim, run: str) -> bool:
     """Whether the run that claimed the folder, or any other with other settings, is at work."""
     runs = {state.run: state for state in read_runs(outputs.root) if state.run != run}
-    age = FileClock(path.parent).age_of(path)
-    if theirs.run != run and theirs.run not in runs and age is not None and age < LOST_SECONDS:
-        return True  # its state file can't be seen yet
-    return any(
+    age = FileClock(path.parent).age_of(path) or 0.0
+    unseen = theirs.run != run and not state_file(outputs.root, theirs.run).exists()
+    return (unseen and age < LOST_SECONDS) or any(
         state.is_running and (name == theirs.run or state.fingerprint not in ("", outputs.fingerprint.digest))
         for name, state in runs.items()
     )

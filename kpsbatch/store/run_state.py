@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, WrapValidator
 
-from kpsbatch.errors import InterruptedRun, OutputError
+from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
@@ -118,6 +118,7 @@ class RunState(Stored):
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
+        without_work: Whether it was no task, and ended before it did anything: refused, or nothing was left to do.
         modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
             file system; looked for by `read_runs`, and not stored.
     """
@@ -150,6 +151,7 @@ class RunState(Stored):
     failed_before: Count = 0
     slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
     fingerprint: Text = ""
+    without_work: bool = False
     modified: float = Field(default=0.0, exclude=True)
     silent: float = Field(default=0.0, exclude=True)
 
@@ -203,6 +205,11 @@ def runs_folder(root: Path) -> Path:
     return root / INTERNAL / "runs"
 
 
+def state_file(root: Path, run: str) -> Path:
+    """The state file of a run."""
+    return runs_folder(root) / f"{run}.json"
+
+
 def run_id(origin: Origin, environment: Mapping[str, str] = os.environ) -> str:
     """The name of a run's state file: the same for every attempt of a task."""
     if origin.submission:
@@ -238,14 +245,16 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         origin: What the run is a part of.
         progress: How far it is; read whenever the file is written.
     """
-    path = runs_folder(root) / f"{run_id(origin)}.json"
+    path = state_file(root, run_id(origin))
     began = _beginning(origin)
     next_write = 0.0
 
-    def write(state: RunOutcome, error: str = "") -> None:
+    def write(state: RunOutcome, error: str = "", *, told: bool = False) -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
-        current = began.model_copy(update={**asdict(progress), "state": state, "updated": _now(), "error": error})
+        idle = told and not (progress.units or began.submission or began.shards or began.job)
+        now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
+        current = began.model_copy(update={**asdict(progress), **now})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
@@ -264,15 +273,15 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     try:
         yield note
     except InterruptedRun as error:
-        write("interrupted", str(error))
+        write("interrupted", str(error), told=True)
         raise
     except Exception as error:
-        write("failed", " ".join(str(error).split()) or type(error).__name__)
+        write("failed", " ".join(str(error).split()) or type(error).__name__, told=isinstance(error, KpsbatchError))
         raise
     except BaseException as error:
         write("interrupted", type(error).__name__)
         raise
-    write("failed" if progress.error else "finished", progress.error)
+    write("failed" if progress.error else "finished", progress.error, told=True)
 
 
 def _beginning(origin: Origin) -> RunState:
@@ -299,15 +308,15 @@ def _beginning(origin: Origin) -> RunState:
 
 
 def read_runs(root: Path) -> list[RunState]:
-    """All state files of an output folder that can be read, by name."""
+    """All state files of an output folder that can be read, by name, without those of runs that had no work."""
     clock = FileClock(runs_folder(root))
     found = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
-    return [run for run in found if run is not None]
+    return [run for run in found if run is not None and not run.without_work]
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:
     """The state file of one run, without its age, or None where it is missing or unreadable."""
-    return read_stored(runs_folder(root) / f"{run_id(origin)}.json", RunState)
+    return read_stored(state_file(root, run_id(origin)), RunState)
 
 
 def _read(path: Path, clock: FileClock) -> RunState | None:

@@ -23,11 +23,13 @@ from factories import fingerprint, tree_of, unit_record
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
+from kpsbatch.look.logs import task_logs
 from kpsbatch.look.status import MAX_RECORDS, Status, StatusReader
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.run_state import ALONE, Progress, tracked
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 
@@ -292,6 +294,26 @@ class TestTasks:
         status = read(config)
         assert status.is_over
         assert (status.videos_left, status.seconds_to_go) == (0, 0)
+
+    def test_runs_without_work(self, config, monkeypatch):
+        """A run that was refused, or had nothing to do, is no task, failed or not; a task of an array is one."""
+        for name in [name for name in os.environ if name.startswith("SLURM")]:
+            monkeypatch.delenv(name)
+        config.output.root.mkdir()
+        errors = (OutputError("made with other settings"), InterruptedRun("by SIGINT"), None)
+        for error in errors:
+            with contextlib.suppress(KpsbatchError), tracked(config.output.root, ALONE, Progress()):
+                if error is not None:
+                    raise error
+            assert read(config).tasks == []
+            assert task_logs(config.output.root) == []
+        with contextlib.suppress(ZeroDivisionError), tracked(config.output.root, ALONE, Progress()):
+            raise ZeroDivisionError
+        assert read(config).task_states == {"failed": 1}
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+        with contextlib.suppress(OutputError), tracked(config.output.root, ALONE, Progress()):
+            raise OutputError("made with other settings")
+        assert "job-5" in [task.name for task in task_logs(config.output.root) if task.needs_a_look]
 
     def test_odd_state_files(self, config):
         """State files of another release or cut off stop nothing."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.store import outputs as outputs_module
 from kpsbatch.store.claim import claim
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import Origin, Progress, run_id, tracked
+from kpsbatch.store.run_state import Origin, Progress, run_id, state_file, tracked
 
 
 @contextlib.contextmanager
@@ -97,3 +99,14 @@ def test_outputs_hold_it(tmp_path):
         at_work(tmp_path, 1, "1.3").__enter__()
     with at_work(tmp_path, 1, "1.3", overwrite=True), pytest.raises(OutputError, match=r"'1\.3' there, '1\.2' here"):
         at_work(tmp_path, 0, "1.2").__enter__()
+
+
+def test_a_task_that_can_not_be_seen_yet(tmp_path):
+    """On a file system that shows new files late, a claim alone counts for two minutes."""
+    with at_work(tmp_path, 0, "1.2"):
+        state_file(tmp_path, "s-0000").unlink()
+        with pytest.raises(OutputError, match=r"'1\.2' there, '1\.3' here"):
+            at_work(tmp_path, 1, "1.3").__enter__()
+        os.utime(tmp_path / "_kpsbatch" / "claim.json", (time.time() - 200,) * 2)
+        with at_work(tmp_path, 1, "1.3"):
+            pass
