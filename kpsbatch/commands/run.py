@@ -37,7 +37,7 @@ def run(
     from kpsbatch.work.shards import signs_of_shard
     from kpsbatch.work.signals import stop_on_signals
 
-    if "SLURM_JOB_ID" not in os.environ:
+    if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
         _look_for_waiting_jobs(config, overwrite=overwrite)
     part = None if shard is None else parse_shard(shard)
     source = open_dataset(config, quiet=quiet)

@@ -420,9 +420,11 @@ class TestSubmission:
             while not list_submissions(project.parent / "out"):
                 assert first.poll() is None
                 time.sleep(0.05)
-            second = kpsbatch("submit", project)
-            (cluster.folder / "go").touch()
-            assert first.wait(60) == 0
+            try:
+                second = kpsbatch("submit", project)
+            finally:
+                (cluster.folder / "go").touch()
+            assert first.wait() == 0
         assert second.returncode == 2
         assert "another submit is at work on these outputs. Wait for it, or --force." in second.stderr
         assert len(list_submissions(project.parent / "out")) == 1
