@@ -23,7 +23,7 @@ def places_outside(root: Path, videos: Iterable[Path], most: int = MOST_PLACES) 
         most: Above this number neighbouring places are taken together in the folder that holds them.
 
     Returns:
-        Absolute paths as the links name them, none of them below another.
+        Absolute paths as the links name them, those that exist, none of them below another.
     """
     search = _Search(root)
     paths = list(videos)
@@ -33,7 +33,7 @@ def places_outside(root: Path, videos: Iterable[Path], most: int = MOST_PLACES) 
     if first is not None and search.follow_entries(first):
         for path in paths:
             search.follow_entries(path)
-    return _taken_together(search.places, most)
+    return _taken_together((place for place in search.places if place.exists()), most)
 
 
 class _Search:
