@@ -690,10 +690,10 @@ class TestArrayScript:
 class TestBatchShell:
     """kpsbatch/cluster/batch.sh: what happens around a task."""
 
-    def run(self, cluster, task, **variables):
+    def run(self, cluster, task, before="", **variables):
         pid_file = cluster.folder / "task.pid"
         environment = {**os.environ, "SLURM_JOB_ID": "5", "KPSBATCH_PID_FILE": str(pid_file), "TASK": task, **variables}
-        shell = f'. {shlex.quote(str(BATCH_SHELL))}\nrun_task bash -c "$TASK"'
+        shell = f'. {shlex.quote(str(BATCH_SHELL))}\n{before}\nrun_task bash -c "$TASK"'
         return subprocess.run(
             ["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=30, check=False
         )
@@ -740,6 +740,13 @@ signal.pause()' &
         assert done.returncode == 3
         assert "scontrol requeue 5" in cluster.calls
         assert not (cluster.folder / "task.pid").exists()
+
+    def test_signal_before_the_task(self, cluster):
+        """A signal that comes before the task is there reaches it all the same."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        task = 'trap "exit 3" USR2; echo $$ >"$KPSBATCH_PID_FILE"; while :; do sleep 0.1; done'
+        assert self.run(cluster, task, before="kill -USR2 $$").returncode == 3
+        assert "scontrol requeue 5" in cluster.calls
 
     def test_scheduler_that_answers_late(self, cluster):
         """squeue and scontrol are asked again while they fail; no answer does not mean cancelled."""
