@@ -8,8 +8,10 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -123,6 +125,33 @@ def is_stale(entry: os.DirEntry[str]) -> bool:
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
     except (OSError, ValueError):
         return False
+
+
+class FileClock:
+    """The clock of a file system, by which ages of files are told: the clocks of the hosts that share it may differ.
+
+    It is read once, when it is first asked: by making a file without a name, which is gone at once. Where that can't be
+    done, this host's clock has to do.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def now(self) -> float:
+        """Seconds since 1970, by the file system."""
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                return os.fstat(file.fileno()).st_mtime
+        except OSError:
+            return time.time()
+
+    def age_of(self, path: Path) -> float | None:
+        """Seconds since a file was last written to; None where it is not there."""
+        try:
+            return max(0.0, self.now - path.stat().st_mtime)
+        except OSError:
+            return None
 
 
 def sha256_of(path: Path) -> str:

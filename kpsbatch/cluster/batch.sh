@@ -5,13 +5,14 @@
 # A warning of SLURM comes to this shell alone (B: in --signal) and is passed on to the Python process alone: a signal to the
 # whole job step also hits the process that serves a container's image, and the task dies of it.
 
-# pass_on SIGNAL: sends it to the Python process, as soon as that has said its ID.
+# pass_on SIGNAL: sends it to the Python process, as soon as that has said its ID; gives up when the task has ended.
 pass_on() {
   task_warned=$1
+  [ -n "$task_id" ] || return 0 # run_task calls it again
   {
     until [ -s "$KPSBATCH_PID_FILE" ]; do
       sleep 0.5
-      kill -0 $$ 2>/dev/null || exit 0
+      kill -0 "$task_id" 2>/dev/null || exit 0 # bash can wait for this messenger in place of a task that has ended
     done
     kill -s "$1" "$(cat "$KPSBATCH_PID_FILE")" 2>/dev/null
   } &
@@ -20,22 +21,23 @@ pass_on() {
 
 # run_task COMMAND...: runs it, and has SLURM start the job again when it was interrupted; returns its status.
 run_task() {
-  local task status messenger
+  local status messenger
   unset SLURM_EXPORT_ENV # `sbatch --export=NONE` leaves NONE there, and srun would start the task without its variables
   "$@" &
-  task=$!
+  task_id=$!
+  if [ -n "$task_warned" ]; then pass_on "$task_warned"; fi # a signal that came before
   status=0
-  wait "$task" || status=$?
-  while kill -0 "$task" 2>/dev/null; do # a signal ended the wait, not the task
+  wait "$task_id" || status=$?
+  while kill -0 "$task_id" 2>/dev/null; do # a signal ended the wait, not the task
     status=0
-    wait "$task" || status=$?
+    wait "$task_id" || status=$?
   done
   if [ -n "$task_warned" ]; then # perhaps the last wait, too, was ended by a signal, just when the task ended
     status=0
-    wait "$task" || status=$?
+    wait "$task_id" || status=$?
   fi
   for messenger in $task_messengers; do
-    if jobs -pr | grep -qx "$messenger"; then kill "$messenger" 2>/dev/null || true; fi
+    if jobs -pr | grep -qx "$messenger"; then kill -KILL "$messenger" 2>/dev/null || true; fi
   done
   rm -f "$KPSBATCH_PID_FILE"
   if [ -n "${SLURM_JOB_ID:-}" ]; then requeue "$status"; fi
@@ -64,7 +66,7 @@ requeue() {
   done
 }
 
-task_warned='' task_messengers=''
+task_id='' task_warned='' task_messengers=''
 rm -f "$KPSBATCH_PID_FILE"
 trap 'pass_on USR2' USR2
 trap 'pass_on TERM' TERM

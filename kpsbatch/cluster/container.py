@@ -7,18 +7,20 @@ import io
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import kpsbatch
 from kpsbatch.config import Config
 
 
-def interpreter(config: Config, apptainer: str = "") -> str:
+def interpreter(config: Config, apptainer: str = "", mounts: Sequence[Path] = ()) -> str:
     """Shell words that start Python; in a container with the dataset, the outputs and the models mounted.
 
     Args:
         config: The config.
         apptainer: A shell word for Apptainer; default what is on the PATH here.
+        mounts: What else the container sees, read-only.
     """
     slurm = config.slurm
     if slurm.container is None:
@@ -27,8 +29,10 @@ def interpreter(config: Config, apptainer: str = "") -> str:
     dataset = _mount(config.dataset.root, "ro")
     if slurm.dataset_image is not None:
         dataset = _mount(config.dataset.root, "image-src=/", "ro", source=slurm.dataset_image)
-    mounts = [dataset, _mount(config.output.root), *(_mount(path, "ro") for path in _read_besides(config))]
-    options = " ".join(f"--mount {shlex.quote(mount)}" for mount in mounts)
+    besides = _read_besides(config)
+    outer = [_mount(path, "ro") for path in mounts if path not in besides]  # first: they can hold the others
+    inner = [dataset, _mount(config.output.root), *(_mount(path, "ro") for path in besides)]
+    options = " ".join(f"--mount {shlex.quote(mount)}" for mount in (*outer, *inner))
     return f"{program} exec {options} {shlex.quote(str(slurm.container))} python"
 
 

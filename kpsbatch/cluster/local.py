@@ -49,7 +49,9 @@ def submit(
     """
     folder = write_plan(config, plan)
     on_start(folder)
-    executor = submitit.LocalExecutor(folder / "logs", python=f"env {shlex.join(_variables())} {interpreter(config)}")
+    executor = submitit.LocalExecutor(
+        folder / "logs", python=f"env {shlex.join(_variables())} {interpreter(config, mounts=plan.mounts)}"
+    )
     executor.update_parameters(timeout_min=TEN_YEARS, stderr_to_stdout=True)
     jobs: list[str] = []
     worst = 0

@@ -11,6 +11,7 @@ from kpsbatch.cluster.container import interpreter, package_parent
 from kpsbatch.cluster.task import signal_delay
 from kpsbatch.config import Config
 from kpsbatch.errors import SubmitError
+from kpsbatch.store.submissions import Plan
 
 BATCH_SHELL = Path(__file__).with_name("batch.sh")
 """The shell functions around a task, which slurm/array.sh uses too."""
@@ -68,9 +69,9 @@ def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> di
     }
 
 
-def step_command(config: Config) -> str:
+def step_command(config: Config, plan: Plan) -> str:
     """The shell words that start the interpreter in a step of the job."""
-    python = interpreter(config, apptainer='"$apptainer"')
+    python = interpreter(config, '"$apptainer"', plan.mounts)
     return f"run_task srun --ntasks=1 --cpus-per-task={config.slurm.cpus_per_task} {python}"
 
 

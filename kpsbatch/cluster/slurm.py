@@ -54,14 +54,18 @@ def submit(config: Config, plan: Plan) -> Submitted:
         tasks = [Task(str(folder), number) for number in range(len(jobs), len(jobs) + size)]
         try:
             with _outside_of_jobs():
-                accepted = _submit_array(config, logs, name, tasks, after=arrays[-1] if arrays else "")
+                accepted = _submit_array(config, plan, logs, name, tasks, after=arrays[-1] if arrays else "")
         except (RuntimeError, OSError) as error:
-            before = f" (jobs {', '.join(arrays)} were accepted and run)" if arrays else ""
+            reason = " ".join(str(error).split()) or type(error).__name__
             if not arrays:
                 shutil.rmtree(folder, ignore_errors=True)
-            reason = " ".join(str(error).split()) or type(error).__name__
+                raise SubmitError(
+                    f"sbatch refused the job: {reason}. Correct the slurm section, then submit again."
+                ) from None
+            write_jobs(folder, "slurm", jobs, f"sbatch refused: {reason}")
             raise SubmitError(
-                f"sbatch refused the job{before}: {reason}. Correct the slurm section, then submit again."
+                f"sbatch refused {len(plan.shards) - len(jobs)} of {len(plan.shards)} shards: {reason}. Jobs "
+                f"{', '.join(arrays)} run; submit again when they are done."
             ) from None
         jobs += [job.job_id for job in accepted]
         arrays.append(jobs[-1].partition("_")[0])
@@ -89,7 +93,7 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
             tasks = [Task("", task) for task in range(size)]
             after = f"<job {number}>" if number else ""
             try:
-                job = _submit_array(config, logs, name, tasks, after)[0]
+                job = _submit_array(config, plan, logs, name, tasks, after)[0]
             except (RuntimeError, OSError) as error:
                 raise SubmitError(
                     f"--dry-run: no program can run in {tempfile.gettempdir()}: {error}. Set TMPDIR to a folder where "
@@ -169,11 +173,11 @@ def array_sizes(shards: int) -> list[int]:
 
 
 def _submit_array(
-    config: Config, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
+    config: Config, plan: Plan, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
 ) -> list[submitit.Job[None]]:
     """Submit one array; raises RuntimeError with the error text of sbatch."""
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
-        executor = submitit.SlurmExecutor(logs, python=step_command(config))
+        executor = submitit.SlurmExecutor(logs, python=step_command(config, plan))
         executor.update_parameters(**parameters(config, logs, name, after))
         jobs: list[submitit.Job[None]] = executor.submit_array(tasks)
     return jobs

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.links import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.store.submissions import Plan, Shard
+from kpsbatch.store.survey import Survey
 from kpsbatch.work.run import open_outputs
 from kpsbatch.work.shards import cut_into_chunks
 from kpsbatch.work.todo import survey_to_do
@@ -32,16 +35,36 @@ def plan_submission(
     """
     outputs, _ = open_outputs(config)
     source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
-    survey = survey_to_do(source, outputs, depth="presence", overwrite=overwrite, retry_failed=retry_failed)
+    survey = survey_to_do(source, outputs, depth="videos", overwrite=overwrite, retry_failed=retry_failed)
     to_do = [unit for unit in survey if unit.presence is not None]
     unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))
+    videos = {unit.unit: len(unit.listing.videos) for unit in to_do if unit.presence == "videos" and unit.listing}
     chunks = cut_into_chunks(sorted(unfinished), config.run.chunk_size)
     return Plan(
         id=f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-        shards=tuple(Shard(signs=chunk, units=sum(unfinished[sign] for sign in chunk)) for chunk in chunks),
+        shards=tuple(
+            Shard(
+                signs=chunk,
+                units=sum(unfinished[sign] for sign in chunk),
+                videos={unit.name: count for unit, count in videos.items() if unit.sign in chunk},
+            )
+            for chunk in chunks
+        ),
         overwrite=overwrite,
         retry_failed=retry_failed,
         finished=len(survey.units) - len(to_do),
         failing=0 if retry_failed else len(survey.of_state("partial", "failed")),
         missing=len(to_do) - unfinished.total(),
+        settings=outputs.fingerprint.settings,
+        mounts=_mounts(config, survey) if config.slurm.container is not None else (),
+    )
+
+
+def _mounts(config: Config, survey: Survey) -> tuple[Path, ...]:
+    """Where links on the way to the videos lead, if the container does not see that anyway."""
+    listings = (unit.listing for unit in survey if unit.listing is not None)
+    videos = [video.path for listing in listings for video in listing.videos if video.index is None]
+    seen = (config.dataset.root, config.output.root)
+    return tuple(
+        place for place in places_outside(config.dataset.root, videos) if not {place, *place.parents}.intersection(seen)
     )

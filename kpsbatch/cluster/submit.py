@@ -5,12 +5,18 @@ The modules `slurm` and `local` then submit the plan, each to its cluster.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from kpsbatch.cluster import slurm
 from kpsbatch.errors import SubmitError
+from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.run_state import read_runs
+from kpsbatch.stored import INTERNAL
 
 
 def choose_cluster(name: str | None) -> str:
@@ -42,3 +48,26 @@ def refuse_live(root: Path, cluster: str) -> None:
         raise SubmitError(
             f"{root}: {'; '.join(live)} already at work on these outputs. Wait, cancel (scancel, kill), or --force."
         )
+
+
+@contextlib.contextmanager
+def only_submission(root: Path) -> Iterator[None]:
+    """Keep other processes from submitting for the same outputs while the block runs, where the file system has locks.
+
+    Raises:
+        SubmitError: Another one does just that.
+        OutputError: The output folder can't be written.
+    """
+    folder = root / INTERNAL
+    with explained(root):
+        refuse_outside(root, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SubmitError(f"{root}: another submit is at work on these outputs. Wait for it, or --force.") from None
+        except OSError:
+            pass  # no locks here
+        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -51,21 +50,21 @@ def run_shard(folder: Path, number: int) -> int:
 
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
     from kpsbatch.progress import run_progress
-    from kpsbatch.store.run_state import Origin, Progress, read_run
+    from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
     from kpsbatch.store.submissions import read_plan
     from kpsbatch.summary import print_summary
     from kpsbatch.work.run import run
 
     plan = read_plan(folder)
     shard = plan.shards[number]
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-    again = f", start {restarts + 1}" if restarts else ""
+    again = f", start {restarts() + 1}" if restarts() else ""
     print(
         f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
         flush=True,
     )
-    origin = Origin(plan.id, number, len(plan.shards), (folder / "plan.json").stat().st_mtime)
-    last_start = read_run(config.output.root, origin) if restarts else None
+    submitted = (folder / "plan.json").stat().st_mtime
+    origin = Origin(plan.id, number, len(plan.shards), submitted, shard.videos, plan.settings)
+    last_start = read_run(config.output.root, origin) if restarts() else None
     units_done = 0
     with run_progress(quiet=False) as show:
 
@@ -94,4 +93,6 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
                 ) from error
             raise
     print_summary(config, summary)
+    if summary.progress.error:
+        print(f"kpsbatch: {summary.progress.error}", file=sys.stderr, flush=True)
     return summary.exit_status

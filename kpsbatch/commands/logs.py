@@ -23,7 +23,7 @@ def logs(
 ) -> None:
     """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
     config = file.load()
-    from kpsbatch.look.logs import task_logs
+    from kpsbatch.look.logs import task_logs, without_a_trace
 
     tasks = task_logs(config.output.root)
     shown = [task for task in tasks if task.needs_a_look or not failed]
@@ -31,5 +31,7 @@ def logs(
         print(f"nothing was submitted or run yet for {config.output.root}")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_a_look else TAIL_LINES) if lines is None else lines)
-    if failed and tasks and not shown:
+    if note := without_a_trace(config.output.root):
+        print(f"note: {note}")
+    elif failed and tasks and not shown:
         print(f"none of {len(tasks)} tasks failed")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed
 from kpsbatch.commands.selection import Selection
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from kpsbatch.config import Config
 
 
 def run(
@@ -33,6 +37,8 @@ def run(
     from kpsbatch.work.shards import signs_of_shard
     from kpsbatch.work.signals import stop_on_signals
 
+    if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
+        _look_for_waiting_jobs(config, overwrite=overwrite)
     part = None if shard is None else parse_shard(shard)
     source = open_dataset(config, quiet=quiet)
     signs, origin = source.signs, Origin()
@@ -55,6 +61,23 @@ def run(
         )
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
+
+
+def _look_for_waiting_jobs(config: Config, *, overwrite: bool) -> None:
+    """Tell that jobs wait to work on the same outputs; refuse to overwrite them meanwhile.
+
+    Raises:
+        OutputError: They were to be overwritten.
+    """
+    from kpsbatch.cluster.waiting import waiting_jobs
+
+    if waiting := waiting_jobs(config.output.root):
+        if overwrite:
+            raise OutputError(
+                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
+                "(scancel), or wait."
+            )
+        print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -30,28 +31,36 @@ def submit(
     quiet: Quiet = False,
 ) -> None:
     """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
-    from kpsbatch.cluster import slurm
     from kpsbatch.cluster.submission import plan_submission
-    from kpsbatch.cluster.submit import choose_cluster, refuse_live
+    from kpsbatch.cluster.submit import choose_cluster, only_submission, refuse_live
     from kpsbatch.commands.dataset import open_dataset
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
     config = selection.load()
     cluster = choose_cluster(cluster)
-    if not (force or dry_run):
-        refuse_live(config.output.root, cluster)
     source = open_dataset(config, quiet=quiet)
-    plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
-    print_plan(config, plan)
-    if not plan.shards:
-        raise typer.Exit(int(plan.failing > 0))
-    if cluster == "local":
-        if dry_run:
+    with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
+        if not (force or dry_run):
+            refuse_live(config.output.root, cluster)
+        plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
+        print_plan(config, plan)
+        if not plan.shards:
+            raise typer.Exit(int(plan.failing > 0))
+        if cluster == "slurm":
+            _submit_to_slurm(selection, config, plan, dry_run=dry_run)
+        elif dry_run:
             print("would run here, one shard after another")
-            return
-        raise typer.Exit(_run_here(selection, config, plan, quiet))
-    for warning in slurm.limit_warnings(config):
+        else:
+            raise typer.Exit(_run_here(selection, config, plan, quiet))
+
+
+def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+    """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
+    from kpsbatch.cluster import slurm
+    from kpsbatch.store.sharing import unshared_warning
+
+    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
         print(f"kpsbatch: {warning}", file=sys.stderr)
     if dry_run:
         print_scripts(config, plan)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kpsbatch.files import FileClock
 from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
-from kpsbatch.store.submissions import list_submissions, log_file, read_jobs, read_plan
+from kpsbatch.store.sharing import unshared_warning
+from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan
 
 TAIL_BYTES = 64 * 1024
 QUIET_STATES = ("waiting", "starting", "running", "finished")
@@ -21,7 +23,8 @@ class TaskLog:
     Attributes:
         name: The shard of a submission, or the run.
         job: The job, "" outside of SLURM and before it started.
-        state: waiting, starting, running, lost, finished, "finished, 2 videos failed", interrupted, failed.
+        state: waiting, not submitted, starting, running, lost, finished, interrupted, failed; the number of videos that
+            failed is added, as in "finished, 2 videos failed".
         node: Where it runs or ran, "" before it started.
         counts: Units and videos done, "" before it started.
         error: Why it failed.
@@ -65,41 +68,72 @@ def task_logs(root: Path) -> list[TaskLog]:
     newest = ""
     if submissions:
         folder = submissions[-1]
-        plan, jobs = read_plan(folder), read_jobs(folder).jobs
+        plan, jobs = read_plan(folder), read_jobs(folder)
+        clock = FileClock(folder)
         newest = plan.id
         since = (folder / "plan.json").stat().st_mtime
         by_shard = {run.shard: run for run in runs if run.submission == plan.id}
+        in_progress = _is_being_submitted(folder, jobs, clock, list(by_shard.values()))
         for number in range(len(plan.shards)):
-            job = jobs[number] if number < len(jobs) else ""
+            job = jobs.jobs[number] if number < len(jobs.jobs) else ""
             log = log_file(folder, job) if job else None
             name = f"shard {number} of {len(plan.shards)}"
-            logs.append(_task_log(name, by_shard.get(number), job, log))
+            run = by_shard.get(number)
+            if run is not None:
+                logs.append(_task_log(name, run, job, log))
+            elif job or in_progress:
+                logs.append(TaskLog(name, job, _state_without_run(log, clock), "", "", "", log))
+            else:
+                why = f"{jobs.problem or 'submit was ended before'}. Submit again; what is finished is passed over."
+                logs.append(TaskLog(name, "", "not submitted", "", "", why, None))
     others = [
         run
         for run in runs
         if not newest or (run.submission or "") != newest
-        if run.is_running or (not run.submission and run.began > since)
+        if run.is_running or (not run.submission and run.began_by_file > since)
     ]
     return logs + [_task_log(run.run, run, "", None) for run in sorted(others, key=lambda run: run.began)]
 
 
-def _task_log(name: str, run: RunState | None, job: str, log: Path | None) -> TaskLog:
-    if run is None:
-        return TaskLog(name, job, _state_without_run(log), "", "", "", log)
-    state = "lost" if run.is_lost() else str(run.state)
-    if state == "finished" and run.videos_failed:
-        state = f"finished, {run.videos_failed} videos failed"
-    counts = f"{run.units_done}/{run.units} units, {run.videos_done}/{run.videos} videos"
+def without_a_trace(root: Path) -> str:
+    """Why the jobs of the newest submission may have left nothing here; "" where there is something, or it is new."""
+    submissions = list_submissions(root)
+    if not submissions or not read_jobs(submissions[-1]).jobs:
+        return ""
+    folder = submissions[-1]
+    logs = any(log_file(folder, job).exists() for job in read_jobs(folder).jobs)
+    if logs or any(run.submission == folder.name for run in read_runs(root)):
+        return ""
+    if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS or not (why := unshared_warning(root)):
+        return ""
+    return f"no job has left a log or a state file yet. If squeue does not show them as pending: {why}"
+
+
+def _is_being_submitted(folder: Path, jobs: Jobs, clock: FileClock, runs: Sequence[RunState]) -> bool:
+    """Whether shards without a job may still get one: here they are started one after another."""
+    if jobs.problem:
+        return False
+    if jobs.cluster == "local" and any(run.is_running for run in runs):
+        return True
+    ages = [clock.age_of(folder / name) for name in ("plan.json", "jobs.json")]
+    return any(age is not None and age < LOST_SECONDS for age in ages)
+
+
+def _task_log(name: str, run: RunState, job: str, log: Path | None) -> TaskLog:
+    state = "lost" if run.is_lost else str(run.state)
+    failed, units, videos = run.videos_failed + run.failed_before, run.units_before, run.videos_before
+    if failed:
+        state = f"{state}, {failed} videos failed"
+    counts = (
+        f"{units + run.units_done}/{units + run.units} units, {videos + run.videos_done}/{videos + run.videos} videos"
+    )
     if log is None and run.log:
         log = Path(run.log)
     return TaskLog(name, job or run.job_name, state, run.host, counts, run.error, log, run)
 
 
-def _state_without_run(log: Path | None) -> str:
-    try:
-        silent = time.time() - log.stat().st_mtime if log is not None else None
-    except OSError:
-        silent = None
+def _state_without_run(log: Path | None, clock: FileClock) -> str:
+    silent = None if log is None else clock.age_of(log)
     if silent is None:
         return "waiting"
     return "starting" if silent < LOST_SECONDS else "failed before it could start"

@@ -18,7 +18,7 @@ from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Presence
-from kpsbatch.look.logs import TaskLog, task_logs
+from kpsbatch.look.logs import TaskLog, task_logs, without_a_trace
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
@@ -72,9 +72,11 @@ class Task:
 
     Attributes:
         name: The shard of a submission, or the run.
-        state: waiting, starting, running, lost, finished, interrupted or failed.
+        state: waiting, not submitted, starting, running, lost, finished, interrupted or failed.
         job, node, log: Where it runs or ran, "" where that is not known.
-        units, units_done, videos, videos_done, videos_failed, frames: Its counts.
+        units, units_done, videos, videos_done, videos_failed, frames: Its counts; but for the frames, those of earlier
+            starts of a task that was requeued are in them.
+        videos_before: How many of the videos done are from earlier starts.
         seconds: From its start to its last sign of life.
         silent: Seconds since its last sign of life.
         unit: The unit that it stored last.
@@ -91,6 +93,7 @@ class Task:
     videos: int = 0
     videos_done: int = 0
     videos_failed: int = 0
+    videos_before: int = 0
     frames: int = 0
     seconds: float = 0.0
     silent: float = 0.0
@@ -100,7 +103,7 @@ class Task:
     @property
     def videos_per_second(self) -> float:
         """Its rate since it started."""
-        return self.videos_done / self.seconds if self.seconds else 0.0
+        return (self.videos_done - self.videos_before) / self.seconds if self.seconds else 0.0
 
     @property
     def frames_per_second(self) -> float:
@@ -265,6 +268,8 @@ class StatusReader:
         if other := found.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
         status.failing, status.failing_unread = self._failing(known.outputs, found)
+        if note := without_a_trace(known.outputs.root):
+            notes.append(note)
         logs = _without_superseded(task_logs(known.outputs.root))
         status.tasks = [_task(log, status.moment) for log in logs]
         runs = [log.run for log in logs if log.run is not None]
@@ -340,22 +345,25 @@ def _task(log: TaskLog, now: float) -> Task:
     run = log.run
     path = "" if log.log is None else str(log.log)
     if run is None:
-        failed = log.state not in ("waiting", "starting")
-        return Task(log.name, "failed" if failed else log.state, log.job, log=path, error=log.state if failed else "")
+        known = log.state in ("waiting", "not submitted", "starting")
+        return Task(
+            log.name, log.state if known else "failed", log.job, log=path, error=log.error if known else log.state
+        )
     return Task(
         log.name,
-        "lost" if run.is_lost(now) else run.state,
+        "lost" if run.is_lost else run.state,
         log.job,
         log.node,
         path,
-        units=run.units,
-        units_done=run.units_done,
-        videos=run.videos,
-        videos_done=run.videos_done,
-        videos_failed=run.videos_failed,
+        units=run.units + run.units_before,
+        units_done=run.units_done + run.units_before,
+        videos=run.videos + run.videos_before,
+        videos_done=run.videos_done + run.videos_before,
+        videos_failed=run.videos_failed + run.failed_before,
+        videos_before=run.videos_before,
         frames=run.frames,
         seconds=run.seconds,
-        silent=max(0.0, round(now - run.last_sign, 1)),
+        silent=round(run.silent, 1),
         unit=run.unit,
         error=log.error,
     )
@@ -369,7 +377,7 @@ def _estimate(status: Status, runs: Sequence[RunState]) -> None:
     )
     busy = union_seconds([(run.began, run.last_sign) for run in runs])
     if busy:
-        done = sum(task.videos_done for task in status.tasks)
+        done = sum(task.videos_done - task.videos_before for task in status.tasks)
         status.average = Rate(done / busy, sum(task.frames for task in status.tasks) / busy)
     left = status.count("left")
     units, videos = (sum(getattr(task, name) for task in status.tasks) for name in ("units", "videos"))

@@ -26,9 +26,9 @@ FILE_WIDTH = 160
 MAX_ROWS = 8
 """Rows of the lists of tasks and failing units."""
 
-TASK_ORDER = ("failed", "lost", "interrupted", "running", "starting", "waiting", "finished")
-_SHOWN_TASKS = TASK_ORDER[:4]
-_STYLES = {"failed": "red", "lost": "red", "interrupted": "yellow", "running": "green"}
+TASK_ORDER = ("failed", "lost", "not submitted", "interrupted", "running", "starting", "waiting", "finished")
+_SHOWN_TASKS = TASK_ORDER[:5]
+_STYLES = {"failed": "red", "lost": "red", "not submitted": "yellow", "interrupted": "yellow", "running": "green"}
 
 
 def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> None:

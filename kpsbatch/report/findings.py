@@ -82,7 +82,7 @@ def _outputs(data: ReportData, labels: Labels) -> Iterator[Finding]:
 
 
 def _unfinished(data: ReportData, labels: Labels) -> Iterator[Finding]:
-    ended_early = [run for run in data.runs if run.is_lost() or run.state in ("failed", "interrupted")]
+    ended_early = [run for run in data.runs if run.is_lost or run.state in ("failed", "interrupted")]
     left = _of_state(data, "left")
     if ended_early and left:
         error = next((run.error for run in reversed(ended_early) if run.error), "")

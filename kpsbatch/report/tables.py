@@ -176,13 +176,13 @@ def _runs(data: ReportData) -> Table:
     rows = [
         [
             run.run,
-            "lost" if run.is_lost() else run.state,
+            "lost" if run.is_lost else run.state,
             run.host,
             clock(run.began).removesuffix(" UTC"),
             round(run.seconds / 60, 1),
             run.units_done,
-            run.videos_done,
-            run.videos_failed,
+            run.videos_done + run.videos_before,
+            run.videos_failed + run.failed_before,
             round(run.frames / run.seconds, 1) if run.seconds else None,
             run.error,
         ]

@@ -157,6 +157,13 @@ class Outputs:
         except OSError:
             return False
 
+    def ran_out_of_memory(self, unit: Unit, state: OutputState) -> bool:
+        """Whether a video of a unit failed because memory ran out; opens the record of one with failed videos."""
+        if state not in ("partial", "failed"):
+            return False
+        record = read_stored(self.record_path(unit, state), UnitRecord)
+        return record is not None and any(video.out_of_memory for video in record.failed.values())
+
     def rows_digest(self, unit: Unit, state: OutputState) -> str:
         """What the source said of the rows that a unit was made from; "" where there is no such record."""
         record = read_stored(self.record_path(unit, state), RowsDigest)

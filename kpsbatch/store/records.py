@@ -74,11 +74,19 @@ class VideoRecord(VideoFacts):
 
 
 class FailedVideo(Stored):
-    """A video that failed: why, after how many attempts, and what its worker wrote last."""
+    """A video that failed.
+
+    Attributes:
+        error: Why.
+        attempts: How often it was tried.
+        output: What its worker wrote last.
+        out_of_memory: Whether the kernel killed its worker, for memory as far as can be told: the next run tries again.
+    """
 
     error: Text
     attempts: int = 1
     output: Text = ""
+    out_of_memory: bool = False
 
 
 class SlurmTask(Stored):

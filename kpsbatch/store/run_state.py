@@ -23,10 +23,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, WrapValidator
 
-from kpsbatch.errors import InterruptedRun, OutputError
-from kpsbatch.files import write_json
+from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError
+from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
+from kpsbatch.store.settings import Settings
 from kpsbatch.stored import INTERNAL, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
@@ -47,12 +48,16 @@ class Origin:
         shards: The number of shards.
         submitted: When the submission was frozen, by the clock of its file system; units that were recorded since
             are not redone, so that a requeued task doesn't retry failed units twice.
+        videos: How many videos the submission counted in each of its units, by name.
+        settings: All that changes values, as the submission froze it; None for a run by itself.
     """
 
     submission: str = ""
     shard: int | None = None
     shards: int | None = None
     submitted: float = float("inf")
+    videos: Mapping[str, int] = field(default_factory=dict)
+    settings: Settings | None = None
 
 
 ALONE = Origin()
@@ -72,6 +77,9 @@ class Progress:
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
         slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
+        units_before, videos_before, failed_before: What earlier starts of the same task did, by the records.
+        fingerprint: Of the settings that it works with; "" before they are known.
+        error: Why it counts as failed although it went on to its end.
     """
 
     videos: int = 0
@@ -82,6 +90,11 @@ class Progress:
     units_done: int = 0
     unit: str = ""
     slowest: list[tuple[str, float]] = field(default_factory=list)
+    units_before: int = 0
+    videos_before: int = 0
+    failed_before: int = 0
+    fingerprint: str = ""
+    error: str = ""
 
 
 def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
@@ -105,6 +118,9 @@ class RunState(Stored):
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
+        without_work: Whether it was no task, and ended before it did anything: refused, or nothing was left to do.
+        modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
+            file system; looked for by `read_runs`, and not stored.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
@@ -130,12 +146,24 @@ class RunState(Stored):
     units: Count = 0
     units_done: Count = 0
     unit: str = ""
+    units_before: Count = 0
+    videos_before: Count = 0
+    failed_before: Count = 0
     slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
+    fingerprint: Text = ""
+    without_work: bool = False
+    modified: float = Field(default=0.0, exclude=True)
+    silent: float = Field(default=0.0, exclude=True)
 
     @property
     def began(self) -> float:
         """When it began, in seconds since 1970."""
         return seconds_of(self.started)
+
+    @property
+    def began_by_file(self) -> float:
+        """When it began, by the clock of the file system."""
+        return self.modified - self.seconds
 
     @property
     def last_sign(self) -> float:
@@ -152,19 +180,19 @@ class RunState(Stored):
         """The job as SLURM writes it, such as 123_4; "" outside of SLURM."""
         return "" if not self.job else self.job if self.array_task is None else f"{self.job}_{self.array_task}"
 
-    def is_lost(self, now: float | None = None) -> bool:
+    @property
+    def is_lost(self) -> bool:
         """Whether its file says "running" but it is gone: no such process on this host, or no update for 2 minutes."""
         if self.state != "running":
             return False
         if self.host == socket.gethostname() and not Path(f"/proc/{self.pid}").exists():
             return True
-        silent = (time.time() if now is None else now) - seconds_of(self.updated)
-        return silent > LOST_SECONDS
+        return self.silent > LOST_SECONDS
 
     @property
     def is_running(self) -> bool:
         """Whether it runs, as far as files tell."""
-        return self.state == "running" and not self.is_lost()
+        return self.state == "running" and not self.is_lost
 
     @property
     def is_alive_here(self) -> bool:
@@ -175,6 +203,11 @@ class RunState(Stored):
 def runs_folder(root: Path) -> Path:
     """Where the state files of an output folder lie."""
     return root / INTERNAL / "runs"
+
+
+def state_file(root: Path, run: str) -> Path:
+    """The state file of a run."""
+    return runs_folder(root) / f"{run}.json"
 
 
 def run_id(origin: Origin, environment: Mapping[str, str] = os.environ) -> str:
@@ -196,9 +229,14 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
     return environment.get("SLURM_JOB_ID", ""), None
 
 
+def restarts(environment: Mapping[str, str] = os.environ) -> int:
+    """How often SLURM has started this process's job again; 0 outside of SLURM."""
+    return int(environment.get("SLURM_RESTART_COUNT") or 0)
+
+
 @contextlib.contextmanager
-def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[[], None]]:
-    """Keep a run's state file up to date while the block runs; call what it yields often.
+def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[..., None]]:
+    """Keep a run's state file up to date while the block runs; call what it yields often, or with `at_once=True`.
 
     An error of writing the state file is ignored: the outputs matter more.
 
@@ -207,18 +245,58 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         origin: What the run is a part of.
         progress: How far it is; read whenever the file is written.
     """
-    path = runs_folder(root) / f"{run_id(origin)}.json"
+    path = state_file(root, run_id(origin))
+    began = _beginning(origin)
+    next_write = 0.0
+
+    def write(state: RunOutcome, error: str = "", *, told: bool = False) -> None:
+        nonlocal next_write
+        next_write = time.monotonic() + WRITE_SECONDS
+        idle = told and not (progress.units or began.submission or began.shards or began.job)
+        now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
+        current = began.model_copy(update={**asdict(progress), **now})
+        with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
+            if root.is_dir():
+                refuse_outside(root, path.parent)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, current.model_dump(mode="json"))
+
+    def note(*, at_once: bool = False) -> None:
+        nonlocal next_write
+        if at_once or time.monotonic() >= next_write:
+            write("running")
+        if at_once:
+            next_write = 0.0
+
+    write("running")
+    next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
+    try:
+        yield note
+    except InterruptedRun as error:
+        write("interrupted", str(error), told=True)
+        raise
+    except Exception as error:
+        write("failed", " ".join(str(error).split()) or type(error).__name__, told=isinstance(error, KpsbatchError))
+        raise
+    except BaseException as error:
+        write("interrupted", type(error).__name__)
+        raise
+    write("failed" if progress.error else "finished", progress.error, told=True)
+
+
+def _beginning(origin: Origin) -> RunState:
+    """The state of a run that begins now, in this process."""
     job, task = job_of()
     now = _now()
-    began = RunState(
+    return RunState(
         format=RUN_FORMAT,
-        run=path.stem,
+        run=run_id(origin),
         submission=origin.submission or None,
         shard=origin.shard,
         shards=origin.shards,
         job=job or None,
         array_task=task,
-        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        restarts=restarts(),
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         pid=os.getpid(),
         log=_log_file(),
@@ -227,47 +305,29 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         updated=now,
         state="running",
     )
-    next_write = 0.0
-
-    def write(state: RunOutcome, error: str = "") -> None:
-        nonlocal next_write
-        next_write = time.monotonic() + WRITE_SECONDS
-        current = began.model_copy(update={"state": state, "updated": _now(), "error": error, **asdict(progress)})
-        with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
-            if root.is_dir():
-                refuse_outside(root, path.parent)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, current.model_dump(mode="json"))
-
-    def note() -> None:
-        if time.monotonic() >= next_write:
-            write("running")
-
-    write("running")
-    next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
-    try:
-        yield note
-    except InterruptedRun as error:
-        write("interrupted", str(error))
-        raise
-    except Exception as error:
-        write("failed", " ".join(str(error).split()) or type(error).__name__)
-        raise
-    except BaseException as error:
-        write("interrupted", type(error).__name__)
-        raise
-    write("finished")
 
 
 def read_runs(root: Path) -> list[RunState]:
-    """All state files of an output folder that can be read, by name."""
-    found = (read_stored(path, RunState) for path in sorted(runs_folder(root).glob("*.json")))
-    return [run for run in found if run is not None]
+    """All state files of an output folder that can be read, by name, without those of runs that had no work."""
+    clock = FileClock(runs_folder(root))
+    found = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
+    return [run for run in found if run is not None and not run.without_work]
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:
-    """The state file of one run, or None where it is missing or unreadable."""
-    return read_stored(runs_folder(root) / f"{run_id(origin)}.json", RunState)
+    """The state file of one run, without its age, or None where it is missing or unreadable."""
+    return read_stored(state_file(root, run_id(origin)), RunState)
+
+
+def _read(path: Path, clock: FileClock) -> RunState | None:
+    run = read_stored(path, RunState)
+    if run is None:
+        return None
+    with contextlib.suppress(OSError):
+        modified = path.stat().st_mtime
+        silent = max(0.0, clock.now - modified) if run.state == "running" else 0.0  # the clock costs a file
+        return run.model_copy(update={"modified": modified, "silent": silent})
+    return run
 
 
 def other_live_runs(root: Path, origin: Origin) -> list[RunState]:

@@ -20,19 +20,28 @@ from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import write_atomically, write_json
 from kpsbatch.store.guards import explained
-from kpsbatch.stored import INTERNAL, Stored, read_stored
+from kpsbatch.store.settings import Settings
+from kpsbatch.stored import INTERNAL, Stored, Text, read_stored
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""
 
+FrozenSettings = Annotated[Settings, PlainSerializer(lambda settings: settings.tree())]
 Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs), PlainSerializer(format_signs)]
 
 
 class Shard(Stored):
-    """The signs of one task, and how many of their units were unfinished."""
+    """The work of one task.
+
+    Attributes:
+        signs: Its signs.
+        units: How many of their units were unfinished.
+        videos: How many videos each of these units had, by its name: a task that finds fewer does not see all data.
+    """
 
     signs: Signs
     units: int
+    videos: dict[str, int] = Field(default_factory=dict)
 
 
 class Plan(Stored):
@@ -45,6 +54,8 @@ class Plan(Stored):
         overwrite, retry_failed: As on the command line.
         finished: Units that were finished already.
         missing: Units without a folder or without a video.
+        settings: All that changes values, as it was where the plan was made; a task with other settings refuses.
+        mounts: Where links below the dataset's root lead, for a container.
         failing: Finished units of which videos failed, and that are not done again; not kept with the plan.
     """
 
@@ -55,6 +66,8 @@ class Plan(Stored):
     retry_failed: bool = False
     finished: int = 0
     missing: int = 0
+    settings: FrozenSettings | None = None
+    mounts: tuple[Path, ...] = ()
     failing: int = Field(default=0, exclude=True)
 
     @model_validator(mode="before")
@@ -71,10 +84,17 @@ class Plan(Stored):
 
 
 class Jobs(Stored):
-    """The jobs of a submission: `cluster`, and the job of every shard, such as "123_4"; "" where it has none."""
+    """The jobs of a submission.
+
+    Attributes:
+        cluster: slurm or local.
+        jobs: The job of every shard that has one, such as "123_4".
+        problem: Why the other shards have none.
+    """
 
     cluster: str = ""
     jobs: tuple[str, ...] = ()
+    problem: Text = ""
 
 
 def submissions_folder(root: Path) -> Path:
@@ -116,13 +136,13 @@ def read_plan(folder: Path) -> Plan:
         raise SubmitError(f"the submission's plan {path} can't be read: {said}. Submit again.") from None
 
 
-def write_jobs(folder: Path, cluster: str, jobs: Sequence[str]) -> None:
-    """Write down the jobs of a submission, shard by shard.
+def write_jobs(folder: Path, cluster: str, jobs: Sequence[str], problem: str = "") -> None:
+    """Write down the jobs of a submission, shard by shard, and why there are no more.
 
     Raises:
         OSError: It can't be written.
     """
-    write_json(folder / "jobs.json", Jobs(cluster=cluster, jobs=tuple(jobs)).model_dump(mode="json"))
+    write_json(folder / "jobs.json", Jobs(cluster=cluster, jobs=tuple(jobs), problem=problem).model_dump(mode="json"))
 
 
 def read_jobs(folder: Path) -> Jobs:

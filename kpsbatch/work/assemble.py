@@ -33,6 +33,7 @@ class VideoOutcome(NamedTuple):
     problem: str
     attempts: int
     output: str
+    out_of_memory: bool = False
 
 
 @dataclass
@@ -99,7 +100,12 @@ def assemble(
             arrays[video.name], earlier = before[video.name]
             videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem})
         elif outcome.value is None:
-            videos[video.name] = FailedVideo(error=outcome.problem, attempts=outcome.attempts, output=outcome.output)
+            videos[video.name] = FailedVideo(
+                error=outcome.problem,
+                attempts=outcome.attempts,
+                output=outcome.output,
+                out_of_memory=outcome.out_of_memory,
+            )
         else:
             arrays[video.name] = outcome.value.keypoints
             videos[video.name] = VideoRecord(

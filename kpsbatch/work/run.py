@@ -14,18 +14,20 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
-from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.errors import InterruptedRun, ModelError
+from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
+from kpsbatch.store.run_state import ALONE, Origin, Progress, run_id, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
 from kpsbatch.store.survey import Survey
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
+from kpsbatch.work.checks import check_other_runs, describe_lacking, lacking_units, refuse_other_settings
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.in_process import executor_for
 from kpsbatch.work.job import Limits, Outcome
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.todo import survey_to_do
+from kpsbatch.work.todo import count_earlier_starts, survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Summary:
         absent: Units without a folder in the dataset.
         empty: Units whose folder holds no video.
         unreadable: Units whose folder can't be listed; they have no record, and the next run tries them again.
+        lacking: Names of units with fewer videos than the submission counted, and how many; they were not done.
         odd: Entries of the dataset that are no videos, by what is odd about them.
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
         kept: unit/video of those that failed in this run or are gone, but are good in the output of an earlier one.
@@ -65,6 +68,7 @@ class Summary:
     absent: list[Unit] = field(default_factory=list)
     empty: list[Unit] = field(default_factory=list)
     unreadable: list[Unit] = field(default_factory=list)
+    lacking: dict[str, str] = field(default_factory=dict)
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -77,7 +81,9 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 all is done, 1 some videos failed, now or in an earlier run, or a unit can't be listed."""
+        """0 all is done, 1 some videos failed, now or earlier, or a unit can't be listed, 2 data is missing."""
+        if self.lacking:
+            return 2
         return int(bool(self.unreadable) or any(state in ("partial", "failed") for state in self.states.values()))
 
 
@@ -124,8 +130,7 @@ def run(
 
     Raises:
         DatasetError, ConfigError: The dataset can't be read, or holds no video at all for these signs.
-        OutputError: The output folder can't be written, holds outputs made with other settings, or another run works
-            on the outputs that are to be overwritten.
+        OutputError: The output folder can't be written, belongs to other settings, or another run works on it.
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
@@ -139,14 +144,15 @@ def run(
 
         started = time.monotonic()
         outputs, job = open_outputs(config)
-        outputs.prepare()
+        _claim(outputs, origin, progress, note, overwrite)
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         outputs.prepare_for(source.units(signs))
         survey = survey_to_do(
             source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
         )  # fmt: skip
-        summary = Summary(survey.outputs, progress=progress)
+        summary = Summary(survey.outputs, lacking=lacking_units(survey, origin.videos), progress=progress)
+        count_earlier_starts(survey, outputs, progress)
         todo = _sort(survey, summary)
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
@@ -158,22 +164,13 @@ def run(
         return summary
 
 
-def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
-    """Tell that another run is at work on the same outputs; refuse to overwrite them meanwhile.
-
-    Raises:
-        OutputError: They were to be overwritten.
-    """
-    live = other_live_runs(config.output.root, origin)
-    if not live:
-        return
-    first = f"process {live[0].pid} on {live[0].host} since {live[0].started}"
-    others = f"{first} and {len(live) - 1} more" if len(live) > 1 else first
-    if overwrite:
-        raise OutputError(
-            f"another run is at work on {config.output.root} ({others}), so --overwrite is refused. Wait for it."
-        )
-    on_notice(f"another run is at work on these outputs ({others}); both may do the same")
+def _claim(outputs: Outputs, origin: Origin, progress: Progress, note: Callable[..., None], overwrite: bool) -> None:
+    """Make the output folder and claim it for these settings; the run's state file names them before."""
+    refuse_other_settings(origin, outputs.fingerprint)
+    outputs.prepare()
+    progress.fingerprint = outputs.fingerprint.digest
+    note(at_once=True)
+    claim(outputs, run_id(origin), overwrite=overwrite)
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
@@ -187,10 +184,11 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
         if listing.presence == "unreadable":
             summary.unreadable.append(unit)
             summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
-        elif listing.presence == "videos":
+        elif unit.name not in summary.lacking and listing.presence == "videos":
             todo.append((unit, listing))
-        else:
+        elif unit.name not in summary.lacking:
             (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
+    summary.progress.error = describe_lacking(summary.lacking)
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
     return todo
@@ -208,6 +206,8 @@ class _Work:
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
+        self._killed_for_memory: dict[VideoTask, int] = {}
+        self._retries_alone = summary.workers > 1
         self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
@@ -217,20 +217,31 @@ class _Work:
         on_progress: Callable[[Progress], None],
         stop_reason: Callable[[], str],
     ) -> None:
-        """Do all of it.
+        """Do all of it; what the kernel killed for memory is done again by one worker alone.
 
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
-        run, workers = self._config.run, self._summary.workers
+        with self._stage:
+            self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)), on_progress, stop_reason)
+            if again := list(self._killed_for_memory):
+                self._retries_alone = False
+                self._feed(1, iter(again), on_progress, stop_reason)
+
+    def _feed(
+        self,
+        workers: int,
+        tasks: Iterator[VideoTask],
+        on_progress: Callable[[Progress], None],
+        stop_reason: Callable[[], str],
+    ) -> None:
+        run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
         limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
         with (
-            self._stage,
             executor_for(workers, self._job, limits, self._job.environment()) as pool,
             ThreadPoolExecutor(WRITERS, "store") as writer,  # the workers go on while units are compressed
         ):
-            tasks = self._stage.ahead(self._tasks(todo))
             reason = ""
             while not reason:
                 while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
@@ -242,14 +253,16 @@ class _Work:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
                     for unit in [unit for future in ended for unit in self._collect(future.result())]:
                         self._storing.append(
-                            writer.submit(store_unit, self._config, self._source, self._outputs, unit, workers)
+                            writer.submit(
+                                store_unit, self._config, self._source, self._outputs, unit, self._summary.workers
+                            )
                         )
                 elif self._storing:
                     wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
                 else:
                     return
                 self._note_stored([future for future in self._storing if future.done()])
-                self._progress.frames = pool.steps
+                self._progress.frames = frames_before + pool.steps
                 on_progress(self._progress)
                 reason = stop_reason()
             pool.close()
@@ -283,13 +296,18 @@ class _Work:
         Segments that failed among others are tried by themselves, so that each fails for its own reason only.
         """
         task = outcome.task
+        if outcome.out_of_memory and self._retries_alone:
+            self._killed_for_memory[task] = outcome.attempts
+            return
+        attempts = outcome.attempts + self._killed_for_memory.get(task, 0)
         made = outcome.value or [None] * len(task.videos)
         for video, value in zip(task.videos, made, strict=True):
             if value is None and len(task.videos) > 1:
                 self._alone.append(VideoTask(task.unit, (video,)))
                 continue
             problem = self._stage.with_real_paths(task.unit, outcome.problem)
-            self._note(task.unit, video, VideoOutcome(value, problem, outcome.attempts, outcome.output))
+            how = VideoOutcome(value, problem, attempts, outcome.output, outcome.out_of_memory)
+            self._note(task.unit, video, how)
         if self._open[task.unit].is_whole:
             self._stage.release(task.unit)
             yield self._open.pop(task.unit)

@@ -11,16 +11,24 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
+from kpsbatch.cluster.waiting import waiting_jobs
 from kpsbatch.config import load_config, load_frozen_config, parse_time
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.look.logs import task_logs, without_a_trace
+from kpsbatch.look.status import StatusReader
+from kpsbatch.store import sharing
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
-from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
+from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_jobs, write_plan
+from kpsbatch.work import run as run_module
+from kpsbatch.work.host import host_facts
+from kpsbatch.work.video_job import VideoJob
 
 REPO = Path(__file__).resolve().parents[2]
 ARRAY = REPO / "slurm" / "array.sh"
@@ -209,13 +217,7 @@ class TestBatchScript:
         assert "does not exist" in missing.stderr
         image.touch()
         assert kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}").returncode == 0
-        script = cluster.script()
-        shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")].replace(
-            '"$apptainer"', "apptainer"
-        )
-        words = subprocess.run(
-            ["bash", "-c", f'printf "%s\\n" {shell}'], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
+        words = _step_of(cluster.script())
         data, out = str(project.parent / "data").replace('"', '""'), str(project.parent / "out").replace('"', '""')
         assert words == [
             "srun",
@@ -230,7 +232,135 @@ class TestBatchScript:
             str(image),
             "python",
         ]
-        assert "export PYTHONPATH" not in script
+        assert "export PYTHONPATH" not in cluster.script()
+
+    def test_container_sees_what_links_point_to(self, cluster, project):
+        """What links on the way to the videos point to, outside of dataset.root, is mounted too, where they name it."""
+        train = project.parent / "data" / "01" / "train"
+        disk, other = project.parent / "a disk", project.parent / "other"
+        for sign in (1, 2):
+            (disk / f"{sign:04}").mkdir(parents=True)
+            (train / f"{sign:04}" / "v").rename(disk / f"{sign:04}" / "v")
+            (train / f"{sign:04}").rmdir()
+            (train / f"{sign:04}").symlink_to(disk / f"{sign:04}")
+        (other / "deep").mkdir(parents=True)
+        (disk / "0002" / "w").symlink_to("../../other/deep")
+        (train / "stray").symlink_to("/usr")
+        (train / "0003" / "w").symlink_to("v")
+        image = project.parent / "image.sif"
+        image.touch()
+        done = kpsbatch("submit", project, "--set", f"slurm.container={json.dumps(str(image))}")
+        assert done.returncode == 0, done.stderr
+        mounted = [
+            word.partition(',"destination=')[2] for word in _step_of(cluster.script()) if word.startswith("type=")
+        ]
+        read = [disk / "0001", disk / "0002", other / "deep", project.parent / "data"]
+        expected = [*(f'{path}",ro' for path in read), f'{project.parent / "out"}"']
+        assert [path.replace('""', '"') for path in mounted] == expected
+
+
+@pytest.fixture
+def frozen(cluster, project, monkeypatch):
+    """Freezes the plan of one shard of signs 1 and 2; its videos are then done here, without MediaPipe."""
+    import numpy as np
+
+    from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.facts import VideoFacts
+
+    def do(job, task, heartbeat):
+        return [VideoKeypoints(np.zeros((1, 184, 4), np.float32), VideoFacts(frames=1)) for _ in task.videos]
+
+    monkeypatch.setattr(VideoJob, "open", lambda job: None)
+    monkeypatch.setattr(VideoJob, "close", lambda job: None)
+    monkeypatch.setattr(VideoJob, "do", do)
+
+    def freeze(*overrides):
+        config = load_config(project, ["run.workers=0", "run.chunk_size=2", *overrides])
+        return write_plan(config, plan_submission(config))
+
+    return freeze
+
+
+class TestTask:
+    def test_less_data_than_planned(self, frozen, project, capsys):
+        """Units that have fewer videos on the node are named and not done; the task fails, also when it is repeated."""
+        train = project.parent / "data" / "01" / "train"
+        (train / "0001" / "w").mkdir()
+        folder = frozen()
+        (train / "0001" / "w").rmdir()
+        assert run_shard(folder, 0) == 2
+        said = capsys.readouterr().err
+        assert "the dataset holds less than where this was submitted: 01-train/0001 (1 of 2 videos); not done" in said
+        out = project.parent / "out"
+        assert [path.name for path in out.glob("*/*.npz")] == ["0002.npz"]
+        run = read_run(out, Origin(folder.name, 0))
+        assert (run.state, run.units_done, "01-train/0001 (1 of 2" in run.error) == ("failed", 1, True)
+        (train / "0001" / "v").rmdir()
+        (train / "0001").rmdir()
+        assert run_shard(folder, 0) == 2
+        assert "01-train/0001 (0 of 2 videos)" in capsys.readouterr().err
+        (train / "0001" / "v").mkdir(parents=True)
+        (train / "0001" / "w").mkdir()
+        (train / "0001" / "x").mkdir()
+        assert run_shard(folder, 0) == 0
+
+    def test_other_settings_than_planned(self, frozen, project, capsys, monkeypatch):
+        """A task on a node with another mediapipe refuses in one line that says what differs; nothing is done."""
+        folder = frozen()
+        monkeypatch.setattr(run_module, "installed_version", lambda package: "0.9.9")
+        assert run_shard(folder, 0) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert f"mediapipe is '{version('mediapipe')}' there, '0.9.9' here. Give all nodes the same" in line
+        out = project.parent / "out"
+        assert not list(out.glob("*/*.npz"))
+        assert read_run(out, Origin(folder.name, 0)).state == "failed"
+
+    def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
+        """A task of array.sh with other settings than those of a task at work refuses before there is any output."""
+        frozen()
+        plain = load_config(project, ["run.workers=0"])
+        other = load_config(project, ["run.workers=0", "landmarks.coordinates=adjusted"])
+        do = VideoJob.do
+        refused = []
+
+        def do_and_start_another(job, task, heartbeat):
+            if not refused:
+                monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+                with pytest.raises(OutputError) as error:
+                    run_module.run(other, [2], origin=Origin(shard=1, shards=2))
+                refused.append(str(error.value))
+            return do(job, task, heartbeat)
+
+        monkeypatch.setattr(VideoJob, "do", do_and_start_another)
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+        assert run_module.run(plain, [1], origin=Origin(shard=0, shards=2)).exit_status == 0
+        assert "with other settings: landmarks.coordinates is 'image' there, 'adjusted' here" in refused[0]
+
+    def test_counts_of_all_starts(self, frozen, project, monkeypatch):
+        """A requeued task shows what all of its starts did and which videos failed, whatever the last one had to do."""
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+        host_facts.cache_clear()
+        (project.parent / "data" / "01" / "train" / "0002" / "w").mkdir()
+        folder = frozen("run.max_attempts=1")
+        do = VideoJob.do
+
+        def refuse_one(job, task, heartbeat):
+            if task.videos[0].name == "w":
+                raise DatasetError("no frame")
+            return do(job, task, heartbeat)
+
+        monkeypatch.setattr(VideoJob, "do", refuse_one)
+        for start in ("0", "1", "2"):
+            monkeypatch.setenv("SLURM_RESTART_COUNT", start)
+            assert run_shard(folder, 0) == 1
+            task = task_logs(project.parent / "out")[0]
+            assert (task.state, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
+            assert task.needs_a_look
+        [shown, _] = StatusReader(load_config(project)).read().tasks
+        assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
+        monkeypatch.delenv("SLURM_JOB_ID")
+        host_facts.cache_clear()
 
 
 class TestSubmission:
@@ -279,14 +409,104 @@ class TestSubmission:
         assert "job 9" not in refused.stderr
         assert kpsbatch("submit", project, "--force").returncode == 0
 
+    def test_two_submits_at_once(self, cluster, project):
+        """While one submit is at work, another is refused before it plans: nothing is submitted twice."""
+        sbatch = cluster.folder / "bin" / "sbatch"
+        wait = 'until [ -e "$FAKE/go" ]; do sleep 0.1; done\n'
+        sbatch.write_text(sbatch.read_text().replace("\n", f"\n{wait}", 1))
+        command = [sys.executable, "-m", "kpsbatch", "submit", str(project)]
+        environment = {**os.environ, "PYTHONPATH": str(REPO)}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
+            while not list_submissions(project.parent / "out"):
+                assert first.poll() is None
+                time.sleep(0.05)
+            try:
+                second = kpsbatch("submit", project)
+            finally:
+                (cluster.folder / "go").touch()
+            assert first.wait() == 0
+        assert second.returncode == 2
+        assert "another submit is at work on these outputs. Wait for it, or --force." in second.stderr
+        assert len(list_submissions(project.parent / "out")) == 1
+
+    def test_run_sees_jobs_that_wait(self, cluster, project, monkeypatch):
+        """A run tells of jobs that wait on the same outputs: from squeue, or from files; it does not overwrite then."""
+        kpsbatch("submit", project)
+        name = re.search(r"--job-name=(\S+)", cluster.script())[1]
+        (cluster.folder / "queue").write_text(f"71 RUNNING {name}\n71 PENDING {name}\n71 PENDING {name}\n")
+        run = ("run", project, "--signs", "1", "--set", "run.workers=0")
+        assert "jobs wait to work on these outputs (job 71 (1 running, 2 pending)); both" in kpsbatch(*run).stderr
+        refused = kpsbatch(*run, "--overwrite")
+        assert refused.returncode == 2
+        assert "jobs wait to work on" in refused.stderr
+        (cluster.folder / "queue").write_text("")
+        assert waiting_jobs(project.parent / "out") == ""
+        monkeypatch.setenv("PATH", str(project.parent))
+        assert waiting_jobs(project.parent / "out") == "4 of 4 jobs of the last submission, unless they were cancelled"
+
     def test_refusal_of_the_cluster(self, cluster, project):
         """What sbatch says is shown in one line."""
         (cluster.folder / "refusal").write_text("sbatch: error: Batch job submission failed: Invalid account\n")
         done = kpsbatch("submit", project)
         assert done.returncode == 2
         assert "Invalid account" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert len([line for line in done.stderr.splitlines() if "output.root" not in line]) == 1
         assert list_submissions(project.parent / "out") == []
+
+    def test_shards_without_a_job(self, cluster, project):
+        """Where the cluster takes some arrays only (MaxSubmitJobs), the other shards are not waiting: submit again."""
+        (cluster.folder / "max").write_text("3")
+        sbatch = cluster.folder / "bin" / "sbatch"
+        refusal = 'if [ -e "$FAKE/script-1.sh" ]; then echo "sbatch: error: MaxSubmitJobs" >&2; exit 1; fi\n'
+        sbatch.write_text(sbatch.read_text().replace("\n", f"\n{refusal}", 1))
+        done = kpsbatch("submit", project)
+        assert done.returncode == 2
+        [line] = [line for line in done.stderr.splitlines() if "output.root" not in line]
+        assert "sbatch refused 1 of 4 shards: " in line
+        assert "MaxSubmitJobs. Jobs 71 run; submit again when they are done." in line
+        tasks = task_logs(project.parent / "out")
+        assert [task.state for task in tasks] == ["waiting"] * 3 + ["not submitted"]
+        assert "MaxSubmitJobs. Submit again" in tasks[3].error
+        shown = kpsbatch("logs", project, "--failed").stdout
+        assert shown.startswith("shard 3 of 4, not submitted\n    sbatch refused: ")
+        assert StatusReader(load_config(project)).read().task_states == {"waiting": 3, "not submitted": 1}
+
+    def test_submission_that_was_killed(self, cluster, project):
+        """A plan without jobs is being submitted for two minutes, and then was not."""
+        folder = write_plan(*_planned(project))
+        assert {task.state for task in task_logs(project.parent / "out")} == {"waiting"}
+        os.utime(folder / "plan.json", (time.time() - 300,) * 2)
+        assert {task.state for task in task_logs(project.parent / "out")} == {"not submitted"}
+
+    def test_outputs_that_nodes_do_not_see(self, cluster, project, monkeypatch):
+        """An output folder on this machine's own disk is warned of, and named when jobs leave no trace there."""
+        out = project.parent / "out"
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "tmpfs")
+        config, plan = _planned(project)
+        assert "on a file system of this machine (tmpfs)" in sharing.unshared_warning(out)
+        folder = write_plan(config, plan)
+        write_jobs(folder, "slurm", ["71_0", "71_1", "71_2", "71_3"])
+        assert without_a_trace(out) == ""
+        os.utime(folder / "jobs.json", (time.time() - 300,) * 2)
+        assert "no job has left a log or a state file yet. If squeue does not" in without_a_trace(out)
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "nfs4")
+        assert without_a_trace(out) == ""
+        monkeypatch.setattr(sharing, "file_system_of", lambda root: "tmpfs")
+        monkeypatch.setenv("SLURMD_NODENAME", "node7")
+        with tracked(out, Origin(plan.id, 0), Progress()):
+            assert without_a_trace(out) == ""
+        assert sharing.unshared_warning(out) == ""
+
+    def test_kinds_of_file_systems(self, tmp_path):
+        """The mount that a path lies on counts: the deepest one, and the last where several are at one place."""
+        mounts = tmp_path / "mounts"
+        mounts.write_text(
+            "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /tmp rw shared:1 - ext4 /dev/sda rw\n"
+            "3 2 0:3 / /tmp/a\\040b rw - nfs4 server:/x rw\n4 1 0:4 / /tmp rw - tmpfs tmpfs rw\n"
+        )
+        found = [sharing.file_system_of(Path(path), mounts) for path in ("/tmp/a b/new/out", "/tmp/c", "/nowhere")]
+        assert found == ["nfs4", "tmpfs", "overlay"]
+        assert sharing.file_system_of(Path("/tmp"), tmp_path / "none") == ""
 
     @pytest.mark.parametrize(
         ("settings", "nodes", "said"),
@@ -304,8 +524,9 @@ class TestSubmission:
         (cluster.folder / "nodes").write_text(nodes)
         done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
         assert done.returncode == 0
-        assert said in done.stderr
-        assert bool(done.stderr) is bool(said)
+        told = [line for line in done.stderr.splitlines() if "output.root" not in line]
+        assert said in "".join(told)
+        assert bool(told) is bool(said)
 
     def test_without_slurm(self, project, monkeypatch, tmp_path):
         """Without sbatch, `submit` says how to go on; it never runs here unasked."""
@@ -469,10 +690,10 @@ class TestArrayScript:
 class TestBatchShell:
     """kpsbatch/cluster/batch.sh: what happens around a task."""
 
-    def run(self, cluster, task, **variables):
+    def run(self, cluster, task, before="", **variables):
         pid_file = cluster.folder / "task.pid"
         environment = {**os.environ, "SLURM_JOB_ID": "5", "KPSBATCH_PID_FILE": str(pid_file), "TASK": task, **variables}
-        shell = f'. {shlex.quote(str(BATCH_SHELL))}\nrun_task bash -c "$TASK"'
+        shell = f'. {shlex.quote(str(BATCH_SHELL))}\n{before}\nrun_task bash -c "$TASK"'
         return subprocess.run(
             ["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=30, check=False
         )
@@ -519,6 +740,13 @@ signal.pause()' &
         assert done.returncode == 3
         assert "scontrol requeue 5" in cluster.calls
         assert not (cluster.folder / "task.pid").exists()
+
+    def test_signal_before_the_task(self, cluster):
+        """A signal that comes before the task is there reaches it all the same."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        task = 'trap "exit 3" USR2; echo $$ >"$KPSBATCH_PID_FILE"; while :; do sleep 0.1; done'
+        assert self.run(cluster, task, before="kill -USR2 $$").returncode == 3
+        assert "scontrol requeue 5" in cluster.calls
 
     def test_scheduler_that_answers_late(self, cluster):
         """squeue and scontrol are asked again while they fail; no answer does not mean cancelled."""
@@ -589,8 +817,7 @@ class TestRunState:
         with tracked(tmp_path, origin, Progress(units_done=2)):
             run = read_run(tmp_path, origin)
             assert (run.state, run.units_done) == ("running", 2)
-            assert not run.is_lost()
-            assert run.is_lost(time.time() + 1000)
+            assert not run.is_lost
         assert read_run(tmp_path, origin).state == "finished"
         with pytest.raises(ZeroDivisionError), tracked(tmp_path, origin, Progress()):
             raise ZeroDivisionError("of\nall")
@@ -604,6 +831,20 @@ class TestRunState:
         with tracked(tmp_path / "missing", ALONE, Progress()):
             pass
         assert not (tmp_path / "missing").exists()
+
+
+def _planned(project):
+    """The config of a project, and a plan for it."""
+    config = load_config(project)
+    return config, plan_submission(config)
+
+
+def _step_of(script: str) -> list[str]:
+    """The words of the command that a batch script runs, as bash reads them."""
+    shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")]
+    shell = shell.replace('"$apptainer"', "apptainer")
+    command = ["bash", "-c", f'printf "%s\\n" {shell}']
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def _write_video(folder: Path) -> None:

@@ -23,11 +23,13 @@ from factories import fingerprint, tree_of, unit_record
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
+from kpsbatch.look.logs import task_logs
 from kpsbatch.look.status import MAX_RECORDS, Status, StatusReader
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.run_state import ALONE, Progress, tracked
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 
@@ -99,7 +101,9 @@ def write_run(config: Config, name: str, *, began: float = 100, silent: float = 
     }
     folder = config.output.root / "_kpsbatch" / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(state))
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(state))
+    os.utime(path, (time.time() - silent,) * 2)
 
 
 def read(config: Config) -> Status:
@@ -220,6 +224,21 @@ class TestTasks:
         assert status.average.videos == pytest.approx(0.1, abs=0.001)
         assert status.tasks[0].silent == pytest.approx(500, abs=5)
 
+    @pytest.mark.parametrize("hours", [-5, 5])
+    def test_clock_of_another_host(self, config, hours):
+        """A node whose clock is wrong is not lost: the file's age counts, by the file system's own clock."""
+        write_run(config, "run-a")
+        [path] = (config.output.root / "_kpsbatch" / "runs").glob("*.json")
+        state = json.loads(path.read_text())
+        for name in ("started", "updated"):
+            state[name] = (datetime.fromisoformat(state[name]) + timedelta(hours=hours)).isoformat()
+        path.write_text(json.dumps(state))
+        assert read(config).task_states == {"running": 1}
+        os.utime(path, (time.time() - 500,) * 2)
+        status = read(config)
+        assert status.task_states == {"lost": 1}
+        assert status.tasks[0].silent == pytest.approx(500, abs=20)
+
     def test_failed_and_interrupted(self, config):
         """Failed and interrupted runs keep their error."""
         write_run(config, "run-a", state="failed", error="no space left", shard=0, shards=2)
@@ -275,6 +294,26 @@ class TestTasks:
         status = read(config)
         assert status.is_over
         assert (status.videos_left, status.seconds_to_go) == (0, 0)
+
+    def test_runs_without_work(self, config, monkeypatch):
+        """A run that was refused, or had nothing to do, is no task, failed or not; a task of an array is one."""
+        for name in [name for name in os.environ if name.startswith("SLURM")]:
+            monkeypatch.delenv(name)
+        config.output.root.mkdir()
+        errors = (OutputError("made with other settings"), InterruptedRun("by SIGINT"), None)
+        for error in errors:
+            with contextlib.suppress(KpsbatchError), tracked(config.output.root, ALONE, Progress()):
+                if error is not None:
+                    raise error
+            assert read(config).tasks == []
+            assert task_logs(config.output.root) == []
+        with contextlib.suppress(ZeroDivisionError), tracked(config.output.root, ALONE, Progress()):
+            raise ZeroDivisionError
+        assert read(config).task_states == {"failed": 1}
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+        with contextlib.suppress(OutputError), tracked(config.output.root, ALONE, Progress()):
+            raise OutputError("made with other settings")
+        assert "job-5" in [task.name for task in task_logs(config.output.root) if task.needs_a_look]
 
     def test_odd_state_files(self, config):
         """State files of another release or cut off stop nothing."""
@@ -347,8 +386,8 @@ class TestFilesOnly:
         )
         assert json.loads(done.stdout)["all"]["partial"] == 1
         *opened, imported = done.stderr.splitlines()
-        names = sorted(line.rpartition("/")[2] for line in opened)
-        assert names == ["0002.partial.json", "run-a.json", "settings.json"]
+        names = {line.rpartition("/")[2] for line in opened}
+        assert names == {"0002.partial.json", "run-a.json", "settings.json", "runs"}  # the last for its clock
         assert imported == "[]"
 
     def test_few_records(self, config, monkeypatch):

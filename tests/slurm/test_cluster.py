@@ -166,7 +166,7 @@ class TestSubmission:
         project = new_project(signs=1)
         done = project.kpsbatch("submit", "--dry-run", "--set", "slurm.cpus_per_task=16")
         assert "no node of partition main has 16 cores (at most 4)" in done.stderr
-        assert project.kpsbatch("submit", "--dry-run").stderr == ""
+        assert "cores" not in project.kpsbatch("submit", "--dry-run").stderr
 
 
 class TestInterruption:

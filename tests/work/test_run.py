@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
+from factories import fingerprint, make_config
+from memory_job import LargeVideo
 from numpy.typing import NDArray
 from processes import kpsbatch, start, wait_until, wait_until_dead, workers_of
 
@@ -34,6 +36,7 @@ from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
+from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
 from kpsbatch.stored import INTERNAL
 from kpsbatch.work import run as run_module
@@ -700,6 +703,49 @@ class TestModels:
         with pytest.raises(ModelError, match=f"not {'0' * 64}"):
             run(load_config(small))
         assert list((small.parent / "out").rglob("*.npz")) == []
+
+
+class TestMemory:
+    """A worker that the kernel kills for memory says nothing about its video."""
+
+    @pytest.fixture
+    def starve(self, tmp_path, monkeypatch):
+        """A run of three videos, one of which is killed as often as is wanted; returns the config and that function."""
+        for name in ("a", "b", "large"):
+            (tmp_path / "data" / "01" / "train" / "0001" / name).mkdir(parents=True)
+        (tmp_path / "marks").mkdir()
+        layout = "{signer}/{split}/{sign:04d}"
+        config = make_config(tmp_path, dataset={"layout": layout, "splits": ["train"]}, run={"workers": 2})
+        outputs = Outputs(config.output.root, fingerprint("a" * 12))
+        monkeypatch.setattr(run_module, "open_outputs", lambda config: (outputs, LargeVideo(tmp_path / "marks")))
+
+        def start(kills: int) -> Summary:
+            for number in range(kills):
+                (tmp_path / "marks" / f"{number}").touch()
+            return run(config)
+
+        return config, start
+
+    def test_retried_alone(self, starve, tmp_path):
+        """Once all the others are done, one worker alone tries it again, in the same run."""
+        config, start = starve
+        assert start(2).exit_status == 0
+        assert (tmp_path / "workers").read_text() == "1"
+        [record] = records(config.output.root).values()
+        assert (record["state"], record["videos"]["large"]["attempts"]) == ("complete", 3)
+
+    def test_not_failed_for_good(self, starve):
+        """If it is killed then too, it fails with the advice about memory, and the next run does it again unasked."""
+        config, start = starve
+        summary = start(4)
+        assert (summary.exit_status, [name for name, _ in summary.failures]) == (1, ["01-train/0001/large"])
+        assert "ask for more memory" in summary.failures[0][1]
+        [record] = records(config.output.root).values()
+        assert (record["state"], set(record["videos"])) == ("partial", {"a", "b", "large"})
+        assert record["videos"]["large"]["attempts"] == 4
+        again = start(0)
+        assert (again.exit_status, again.progress.units_done) == (0, 1)
+        assert start(0).progress.units == 0
 
 
 class TestInterruption:
