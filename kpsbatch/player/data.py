@@ -15,19 +15,17 @@ from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import CANVAS, COLOURS, OUTLINE, RGB
 from kpsbatch.drawing.frames import plain_frames
-from kpsbatch.drawing.strokes import STROKES
+from kpsbatch.drawing.strokes import strokes_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 STEPS: Final = 4096
 """Steps of a coordinate in a frame's width or height: a quarter of a pixel of a frame of 1,024."""
 
 FOUND: Final = "f"
 """The letter of a part that was found where no record tells how."""
-
-FINE: Final = ("face", "irises")
 
 Entry = dict[str, Any]
 """What the page's script reads of one clip, see `encode_clip`."""
@@ -41,12 +39,12 @@ def player_spec() -> dict[str, Any]:
         "parts": {name: [part.start, part.stop] for name, part in Topology.PARTS.items()},
         "strokes": [
             {
-                "name": name,
-                "part": next(part for part, place in Topology.PARTS.items() if place == points),
-                "paths": [[points.start + place for place in path] for path in paths],
-                "fine": name in FINE,
+                "name": stroke.name,
+                "part": stroke.part,
+                "paths": stroke.paths,
+                "fine": stroke.is_fine,
             }
-            for name, points, paths in STROKES
+            for stroke in strokes_of(CONTRACT)
         ],
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()},
         "outline": "#{:02x}{:02x}{:02x}".format(*OUTLINE),
