@@ -13,6 +13,7 @@ import typer
 
 import kpsbatch
 from kpsbatch.commands.demo import demo
+from kpsbatch.commands.export import export
 from kpsbatch.commands.extract import extract
 from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
@@ -47,6 +48,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "preview": preview,
         "inspect": inspect_file,
     },
+    "Hand over": {"export": export},
     "Maintain": {"verify": verify},
 }
 """By the heading of the main help."""

@@ -35,6 +35,7 @@ ROOMS = (
     "drawing",
     "player",
     "report",
+    "export",
     "api",
     "commands",
     "cli",

@@ -20,8 +20,8 @@ from kpsbatch.dataset.video import Video, natural_key, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store.known_videos import find_outputs
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored
