@@ -18,6 +18,9 @@ test-pythons: ## the fast tests on the oldest and the newest Python of this mach
 test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
 	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
 
+test-formats: ## test exports with pose-format, pyarrow, webdataset and torch, in an environment of their own
+	@scripts/test-formats.sh
+
 test-container: $(VENV)/ready-dev ## build the image and test it, with an engine of its own (root on Debian 12)
 	@tests/container/run.sh
 
