@@ -257,8 +257,9 @@ def _name_of(chosen: frozenset[str]) -> str:
     for name in _WHOLE:
         if SETS[name] == chosen:
             return name
-    parts = [name for name in SETS if name not in _WHOLE]
-    return ", ".join(min((_cover(chosen, sets) for sets in (parts, ["contract", *parts])), key=len))
+    sets = [name for name in SETS if name not in _WHOLE]
+    said, with_contract = _cover(chosen, sets), _cover(chosen, ["contract", *sets])
+    return ", ".join(with_contract if len(with_contract) < len(said) else said)
 
 
 def _cover(chosen: frozenset[str], sets: Sequence[str]) -> list[str]:

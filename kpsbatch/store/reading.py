@@ -8,7 +8,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,32 +16,102 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.errors import OutputError
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 
-_SHAPE = f"(T, {Topology.POINTS}, {len(Topology.CHANNELS)})"
 _SUFFIX = ".npy"
 
 
-def load(path: Path | str) -> dict[str, NDArray[Any]]:
+class Videos(dict[str, NDArray[Any]]):
+    """The arrays of an output file by the names of their videos.
+
+    Attributes:
+        topology: Which points they have.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], topology: Topology) -> None:
+        super().__init__(arrays)
+        self.topology = topology
+
+
+def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     """Read an output file.
 
-        for video, keypoints in kpsbatch.load("karsl-kps/01-train/0007.npz").items():
-            hands_missing = ~keypoints[:, kpsbatch.Topology.RIGHT_HAND].any(axis=(1, 2))
+        videos = kpsbatch.load("karsl-kps/01-train/0007.npz")
+        for video, keypoints in videos.items():
+            hands_missing = ~keypoints[:, videos.topology.parts["right_hand"]].any(axis=(1, 2))
+
+    Args:
+        path: The npz.
+        points: Its set of points, as in `output.points`, for a file that was taken away from its record; default: what
+            the record says, or the contract's points or all of MediaPipe's, where there is no record.
 
     Returns:
-        (T, 184, 4) for each video name, in the order of the file; every byte was checked against its checksum.
+        (T, points, 4) for each video name, in the order of the file; every byte was checked against its checksum. Its
+        `topology` says which points they are.
 
     Raises:
-        OutputError: It is missing, damaged, or not what the output contract says.
+        OutputError: It is missing, damaged, or not what the output contract says, or its points are not known.
+        ConfigError: There are no such points.
     """
     path = Path(path)
     with _opened(path) as archive:
-        return {name: _read(path, archive, name) for name in _names(path, archive)}
+        arrays = {name: _array(path, archive, name) for name in _names(path, archive)}
+    count = next(iter(arrays.values())).shape[1]
+    topology = topology_of(points) if points is not None else file_topology(path, count)
+    for name, array in arrays.items():
+        check_points(path, name, array, topology)
+    return Videos(arrays, topology)
+
+
+def file_topology(path: Path, count: int = 0) -> Topology:
+    """Which points a file has: by its record, else by their number.
+
+    Args:
+        path: The npz.
+        count: How many points it has, where there may be no record.
+
+    Raises:
+        OutputError: Neither tells.
+    """
+    points = recorded_points(path)
+    if points is None:
+        known = {one.points: one for one in (CONTRACT, topology_of("all"))}
+        if count not in known:
+            raise OutputError(
+                f"{path} has {count} points, and no record beside it says which. Keep it in its output folder, or name "
+                "them: kpsbatch.load(path, points=...)."
+            )
+        return known[count]
+    try:
+        return topology_of(points)
+    except ConfigError as error:
+        raise OutputError(f"{path}: its record has points that this release does not know: {error}") from None
+
+
+def recorded_points(path: Path) -> str | None:
+    """The set of points that the record of an npz names; None where there is no record."""
+    clip = _tree(path.with_suffix(".json"))
+    if "video" in clip:
+        return str(clip.get("points", CONTRACT.name))
+    folder, stem = path.absolute().parent, _literal(path.stem)
+    for record in sorted((folder.parent / "_kpsbatch" / "records").glob(f"*/{_literal(folder.name)}/{stem}.*json")):
+        output = _tree(record.parents[1] / "settings.json").get("output", {})
+        return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
+    return None
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    """The sections of a JSON file; none where it is missing or damaged."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return tree if isinstance(tree, Mapping) else {}
 
 
 class Sample(NamedTuple):
-    """One video of a dataset of outputs; `keypoints` is (T, 184, 4)."""
+    """One video of a dataset of outputs; `keypoints` is (T, points, 4)."""
 
     signer: str
     split: str
@@ -69,7 +139,7 @@ class OutputFile:
             return _names(self.path, archive)
 
     def read(self, video: str) -> NDArray[Any]:
-        """The (T, 184, 4) keypoints of one video.
+        """The (T, points, 4) keypoints of one video.
 
         Raises:
             OutputError: The file is damaged, or holds no such video.
@@ -206,6 +276,13 @@ def _names(path: Path, archive: zipfile.ZipFile) -> list[str]:
 
 
 def _read(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    array = _array(path, archive, name)
+    if array.shape[1] != CONTRACT.points:  # for which no record is opened
+        check_points(path, name, array, file_topology(path, array.shape[1]))
+    return array
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     try:
         data = archive.read(name + _SUFFIX)  # to the end, which is where the checksum is looked at
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data))
@@ -218,9 +295,22 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         raise OutputError(
             f"{path} is damaged in video {name!r}: {said}. Delete the file and run the same command again."
         ) from None
-    if array.shape[1:] != (Topology.POINTS, len(Topology.CHANNELS)) or array.ndim != 3 or array.dtype.kind != "f":
+    if array.ndim != 3 or array.shape[2] != len(CONTRACT.CHANNELS) or array.dtype.kind != "f":
         raise OutputError(
-            f"{path}: video {name!r} is {array.shape} of {array.dtype}, not {_SHAPE} of floats. "
+            f"{path}: video {name!r} is {array.shape} of {array.dtype}, not (T, points, 4) of floats. "
             "Name a file that kpsbatch wrote."
         )
     return array
+
+
+def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology) -> None:
+    """Refuse (T, points, 4) of other points.
+
+    Raises:
+        OutputError: There are more or fewer.
+    """
+    if array.shape[1] != topology.points:
+        raise OutputError(
+            f"{path}: video {name!r} has {array.shape[1]} points, not the {topology.points} of {topology.name}. "
+            "Name a file that kpsbatch wrote."
+        )
