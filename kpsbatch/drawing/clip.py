@@ -21,7 +21,8 @@ from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import check_points, file_topology, find_outputs
+from kpsbatch.store.points import check_points, file_topology
+from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored
