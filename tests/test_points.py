@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from kpsbatch.cli import main
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.landmarks.topology import topology_of
+from kpsbatch.landmarks.topology import SETS, topology_of
 from kpsbatch.look.contents import show_contents
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
@@ -60,6 +61,14 @@ def test_from_run_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     status, shown = call(capsys, "run", config, "--set", "output.points=contract")
     assert status == 2
     assert f"output.points is '{points}' there, 'contract' here" in shown
+
+
+def test_documented_sets() -> None:
+    """docs/points.md has a row for each set, with the number of its points."""
+    text = (Path(__file__).parents[1] / "docs" / "points.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z].*?) \| (\d+) \|", text, re.MULTILINE)
+    told = {name: int(count) for names, count in rows for name in re.findall("`(.*?)`", names)}
+    assert told == {name: topology_of(name).points for name in SETS}
 
 
 class TestLoad:

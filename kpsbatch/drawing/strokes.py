@@ -83,7 +83,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CON
         outline = () if stroke.is_fine else ((OUTLINE, scale),)
         for colour, wider in (*outline, (COLOURS[stroke.name], 0)):
             cv2.polylines(canvas, lines, False, colour, thickness + 2 * wider, cv2.LINE_AA, _SHIFT)
-            radius = (thickness << _SHIFT) // 2 if stroke.is_fine else (scale * 3 << _SHIFT) // 2 + (wider << _SHIFT)
+            radius = (scale * 3 << _SHIFT) // 5 if stroke.is_fine else (scale * 3 << _SHIFT) // 2 + (wider << _SHIFT)
             for x, y in fixed[list(stroke.dots)].tolist():
                 cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
     return canvas

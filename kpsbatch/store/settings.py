@@ -53,7 +53,7 @@ class Settings(Stored):
 
     @property
     def points(self) -> str:
-        """The set of points, see `topology_of`; outputs that don't say it have the 184 of the contract."""
+        """The set of points, see `topology_of`; outputs that don't say it have the contract's."""
         return str(self.output.get("points", CONTRACT.name))
 
     def tree(self) -> dict[str, Any]:
