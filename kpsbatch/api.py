@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +55,7 @@ def extract_video(
         DatasetError: The video is missing, or too little of it can be read.
         ModelError: mediapipe or its bundles can't be used.
     """
-    try:
-        settings = LandmarksConfig.model_validate(landmarks)
-    except ValidationError as error:
-        raise ConfigError(explain(error, section="landmarks")) from None
-    try:
-        output = OutputConfig.model_validate({"root": ".", "dtype": dtype, "points": points})
-    except ValidationError as error:
-        raise ConfigError(explain(error)) from None
-    try:
-        settings = settings.model_copy(update={"parts": parts_with_points(settings, output)})
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    settings, output = _checked(landmarks, dtype, points)
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
@@ -89,3 +78,24 @@ def extract_video(
             max_bad_frames=max_bad_frames,
         )
     return made.keypoints
+
+
+def _checked(
+    landmarks: Mapping[str, Any], dtype: str, points: str | Sequence[str]
+) -> tuple[LandmarksConfig, OutputConfig]:
+    """The settings, validated as those of a config.
+
+    Raises:
+        ConfigError: One is unknown or unusable.
+    """
+    try:
+        settings = LandmarksConfig.model_validate(landmarks)
+    except ValidationError as error:
+        raise ConfigError(explain(error, section="landmarks")) from None
+    try:
+        output = OutputConfig.model_validate({"root": ".", "dtype": dtype, "points": points})
+        return settings.model_copy(update={"parts": parts_with_points(settings, output)}), output
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

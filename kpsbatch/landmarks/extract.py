@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,34 +166,49 @@ def extract(
     started = time.perf_counter()
     pictures = Pictures(frames, mirrored=mirrored, box=box)
     networks = landmarker.networks
-    signer: WholeClip | FrameByFrame
-    if networks is not None:
-        signer = WholeClip(networks, settings, hands, faces, topology)
-    else:
-        signer = FrameByFrame(landmarker, settings, hands, faces, topology)
+    args = settings, hands, faces, topology
+    signer = WholeClip(networks, *args) if networks is not None else FrameByFrame(landmarker, *args)
     for row, letters in signer.rows(pictures):
         rows.append(row)
         how.append(letters)
         on_frame()
     check_readable(pictures.bad, len(rows), max_bad_frames)
-    keypoints = np.stack(rows)
-    if mirrored:
-        keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted", topology=topology)
-    if box is not None and settings.coordinates == "image":
-        keypoints = in_whole_frames(keypoints, pictures.crops, topology)
+    keypoints = in_the_file(np.stack(rows), pictures.crops, settings, topology, mirrored=mirrored)
     facts = VideoFacts(
         **pictures.log.timing().model_dump(),
         frames=len(rows),
         bad_frames=len(pictures.bad),
         bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
         sizes=dict(pictures.sizes),
-        found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()}),
+        found=found_frames(keypoints, topology),
         how=how_found(how, topology),
         hands=HandCounts(**hands),
         faces=FaceCounts(**faces),
         seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
     )
     return VideoKeypoints(keypoints.astype(dtype, copy=False), facts)
+
+
+def in_the_file(
+    keypoints: NDArray[np.float32],
+    crops: Sequence[Crop | None],
+    settings: LandmarksConfig,
+    topology: Topology,
+    *,
+    mirrored: bool,
+) -> NDArray[np.float32]:
+    """Keypoints (T, points, 4) of flipped and cut frames in the coordinates of the frames as the file has them."""
+    adjusted = settings.coordinates == "adjusted"
+    if mirrored:
+        keypoints = mirror(keypoints, adjusted=adjusted, topology=topology)
+    if crops and not adjusted:
+        keypoints = in_whole_frames(keypoints, crops, topology)
+    return keypoints
+
+
+def found_frames(keypoints: NDArray[Any], topology: Topology) -> FoundFrames:
+    """In how many frames of (T, points, 4) each part was found."""
+    return FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()})
 
 
 def _work_seconds(total: float, decoding: float) -> WorkSeconds:

@@ -126,7 +126,7 @@ const kpDrawing = (() => {
       for (const points of paths) points.forEach((point, at) => (at ? path.lineTo(...spots(point)) : path.moveTo(...spots(point))));
       const width = fine ? Math.max(1, scale * 0.7) : scale + 1;
       const dots = new Path2D();
-      const radius = fine ? width * 0.8 : scale * 1.5;
+      const radius = scale * (fine ? 1 : 1.5);
       for (const point of dotted) {
         const [x, y] = spots(point);
         dots.moveTo(x + radius, y);
