@@ -16,12 +16,12 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 ROOMS = (
     "errors",
+    "landmarks.topology",
     "words",
     "files",
     "stored",
     "config_types",
     "yaml_text",
-    "landmarks.topology",
     "dataset",
     "config",
     "landmarks",
@@ -43,7 +43,7 @@ ROOMS = (
 )
 """The rooms, which are folders or single files of the package: each may import those before it, and none after it.
 
-`landmarks.topology` is pure data, which the config names too, so it is a room of its own."""
+`landmarks.topology` is pure data, which the config needs too, so it is a room of its own."""
 
 
 def module_name(path: Path) -> str:

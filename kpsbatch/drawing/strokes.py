@@ -16,6 +16,10 @@ from kpsbatch.landmarks.topology import CONTRACT, Paths, Topology
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 
 
+_PART_OF = {"head": "pose", "irises": "face"}
+_FINE = ("head", "face", "irises")
+
+
 class Stroke(NamedTuple):
     """What is drawn in one colour.
 
@@ -23,7 +27,7 @@ class Stroke(NamedTuple):
         name: Of its colour.
         part: The part that it belongs to; where that is missing nothing is drawn.
         paths: Lines, as places among the points of the set.
-        dots: Points that get a dot: all of pose and hands; of the face those that lie on no line.
+        dots: Points that get a dot: all of body and hands; of the face those that lie on no line.
         is_fine: Whether it is thin and without an outline, which would hide a face.
     """
 
@@ -37,14 +41,15 @@ class Stroke(NamedTuple):
 @lru_cache(8)
 def strokes_of(topology: Topology) -> tuple[Stroke, ...]:
     """What is drawn of a set of points, in this order."""
+    lines = {name: {place for path in paths for place in path} for name, paths in topology.paths.items()}
     strokes = []
-    on_lines = {place for paths in topology.paths.values() for path in paths for place in path}
     for name, paths in topology.paths.items():
-        part = "face" if name == "irises" else name
-        points = range(topology.parts[part].start, topology.parts[part].stop)
-        is_fine = part == "face"
-        dots = [place for place in points if not is_fine or (name == "face" and place not in on_lines)]
-        strokes.append(Stroke(name, part, paths, tuple(dots), is_fine))
+        part = _PART_OF.get(name, name)
+        is_fine = name in _FINE
+        points = range(topology.points)[topology.parts[part]] if name in topology.parts else []
+        thin = {place for other in _FINE for place in lines.get(other, ())}
+        dots = tuple(place for place in points if place not in thin)
+        strokes.append(Stroke("pose" if name == "head" else name, part, paths, dots, is_fine))
     return tuple(strokes)
 
 
@@ -78,7 +83,7 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CON
         outline = () if stroke.is_fine else ((OUTLINE, scale),)
         for colour, wider in (*outline, (COLOURS[stroke.name], 0)):
             cv2.polylines(canvas, lines, False, colour, thickness + 2 * wider, cv2.LINE_AA, _SHIFT)
-            radius = (thickness << _SHIFT) // 2 if stroke.is_fine else (scale * 3 << _SHIFT) // 2 + (wider << _SHIFT)
+            radius = (scale * 3 << _SHIFT) // 5 if stroke.is_fine else (scale * 3 << _SHIFT) // 2 + (wider << _SHIFT)
             for x, y in fixed[list(stroke.dots)].tolist():
                 cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
     return canvas

@@ -85,7 +85,8 @@ _LANDMARKS: Final = {
 """MediaPipe's landmarks of each part by name; the order of all sets of points."""
 
 _LINES: Final[Mapping[str, tuple[str, Paths]]] = {
-    "pose": ("pose", POSE_PATHS),
+    "pose": ("pose", POSE_PATHS[:-2]),
+    "head": ("pose", POSE_PATHS[-2:]),
     "face": ("face", FACE_PATHS[:-2]),
     "irises": ("face", FACE_PATHS[-2:]),
     "right_hand": ("right_hand", HAND_PATHS),
@@ -109,7 +110,8 @@ class Topology:
         parts: The slice of each part that has a point: `pose`, `face`, `right_hand`, `left_hand`; right and left are
             the signer's own.
         sources: Of each of these parts, which of MediaPipe's landmarks its points are.
-        paths: Lines to draw, as places in `names`: `pose`, `face`, `irises`, `right_hand`, `left_hand`.
+        paths: Lines to draw, as places in `names`: `pose`, `head` (the pose's few points of it), `face`, `irises`,
+            `right_hand`, `left_hand`.
         CHANNELS: Names of the last axis.
     """
 
@@ -257,8 +259,9 @@ def _name_of(chosen: frozenset[str]) -> str:
     for name in _WHOLE:
         if SETS[name] == chosen:
             return name
-    parts = [name for name in SETS if name not in _WHOLE]
-    return ", ".join(min((_cover(chosen, sets) for sets in (parts, ["contract", *parts])), key=len))
+    sets = [name for name in SETS if name not in _WHOLE]
+    said, with_contract = _cover(chosen, sets), _cover(chosen, ["contract", *sets])
+    return ", ".join(with_contract if len(with_contract) < len(said) else said)
 
 
 def _cover(chosen: frozenset[str], sets: Sequence[str]) -> list[str]:

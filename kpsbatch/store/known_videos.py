@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.errors import OutputError
-from kpsbatch.landmarks.topology import CONTRACT, topology_of
+from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.members import open_npz
+from kpsbatch.store.points import file_topology
 
 INDEX_FILE = "index.csv"
 READERS = 8
@@ -158,7 +159,7 @@ def _look(path: Path, record: Path | None) -> KnownUnit:
     failed = len(recorded) - len(good)
     if good and _is_of(told, path):
         videos = tuple(_known(name, facts) for name, facts in good.items())
-        return KnownUnit(videos, _points(told), str(told["npz"].get("sha256")), record, failed)
+        return KnownUnit(videos, str(told.get("points", CONTRACT.name)), str(told["npz"].get("sha256")), record, failed)
     with open_npz(path) as npz:  # an npz that another tool wrote, or one that was copied without its record
         shapes = {name: npz.shape(name) for name in npz.members}
     for name, shape in shapes.items():
@@ -170,16 +171,9 @@ def _look(path: Path, record: Path | None) -> KnownUnit:
         _known(name, facts) if (facts := good.get(name, {})).get("frames") == shape[0] else KnownVideo(name, shape[0])
         for name, shape in shapes.items()
     )
-    counts = {shape[1] for shape in shapes.values()}
+    points = file_topology(path, next(iter(shapes.values()))[1]).name
     found = path.stat()
-    return KnownUnit(tuple(known), _points(told, *counts), f"{found.st_size}-{found.st_mtime_ns}", record, failed)
-
-
-def _points(record: Mapping[str, Any], *counts: int) -> str:
-    """The set of points that a record names; where it names none, the set of that many points."""
-    if isinstance(named := record.get("points"), str):
-        return named
-    return "all" if counts == (topology_of("all").points,) else CONTRACT.name
+    return KnownUnit(tuple(known), points, f"{found.st_size}-{found.st_mtime_ns}", record, failed)
 
 
 def _is_of(record: Mapping[str, Any], path: Path) -> bool:

@@ -207,7 +207,7 @@ class Outputs:
 
         Args:
             unit: The unit.
-            arrays: (T, 184, 4) for every video that succeeded; none only when the record's state is "failed".
+            arrays: (T, points, 4) for every video that succeeded; none only when the record's state is "failed".
             record: What the record holds besides the npz's size and hash.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
             locked: Whether the caller holds the lock.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -19,6 +19,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
 from kpsbatch.store.members import NpzReader, open_npz
+from kpsbatch.store.points import Videos, check_points, file_topology, with_topology
 
 _SHOWN = 20
 
@@ -26,20 +27,30 @@ Class = int | str
 """A class: the number of a sign, or a label where the dataset has no numbers."""
 
 
-def load(path: Path | str) -> dict[str, NDArray[Any]]:
+def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     """Read an output file.
 
-        for video, keypoints in kpsbatch.load("karsl-kps/01-train/0007.npz").items():
-            hands_missing = ~keypoints[:, kpsbatch.Topology.RIGHT_HAND].any(axis=(1, 2))
+        videos = kpsbatch.load("karsl-kps/01-train/0007.npz")
+        for video, keypoints in videos.items():
+            hands_missing = ~keypoints[:, videos.topology.parts["right_hand"]].any(axis=(1, 2))
+
+    Args:
+        path: The npz.
+        points: Its set of points, as in `output.points`, for a file that was taken away from its record; default: what
+            the record says, or the contract's points or all of MediaPipe's, where there is no record.
 
     Returns:
-        (T, 184, 4) for each video name, in the order of the file; every byte was checked against its checksum.
+        (T, points, 4) for each video name, in the order of the file; every byte was checked against its checksum. Its
+        `topology` says which points they are.
 
     Raises:
-        OutputError: It is missing, damaged, or not what the output contract says.
+        OutputError: It is missing, damaged, or not what the output contract says, or its points are not known.
+        ConfigError: There are no such points.
     """
-    with open_npz(Path(path)) as npz:
-        return {name: _read(npz, name, CONTRACT.points) for name in npz.members}
+    path = Path(path)
+    with open_npz(path) as npz:
+        arrays = {name: _read(npz, name) for name in npz.members}
+    return with_topology(path, arrays, points)
 
 
 class VideoInfo(NamedTuple):
@@ -118,7 +129,10 @@ class OutputFile:
             OutputError: The file is damaged, or holds no such video.
         """
         with open_npz(self.path) as npz:
-            return _read(npz, video)
+            keypoints = _read(npz, video)
+        if keypoints.shape[1] != CONTRACT.points:  # for which no record is opened
+            check_points(self.path, video, keypoints, file_topology(self.path, keypoints.shape[1]))
+        return keypoints
 
 
 @dataclass(frozen=True)
@@ -171,12 +185,14 @@ class OutputDataset:
             OutputError: A file is missing or damaged.
             IndexError: There is no video of such a number.
         """
-        parts, points = self.topology.parts, self.topology.points
+        topology = self.topology
         infos = (self.videos[number] for number in numbers)
         for path, videos in groupby(infos, key=lambda info: info.path):
             with open_npz(path) as npz:
                 for info in videos:
-                    yield Sample(info, _read(npz, info.video, points), parts)
+                    keypoints = _read(npz, info.video)
+                    check_points(path, info.video, keypoints, topology)
+                    yield Sample(info, keypoints, topology.parts)
 
     @cached_property
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -326,16 +342,12 @@ def _class_of(unit: OutputFile, row: IndexRow | None) -> Class:
     return row.label if row is not None and not row.has_sign else unit.sign
 
 
-def _read(npz: NpzReader, name: str, points: int | None = None) -> NDArray[Any]:
-    """An array, which must be (T, points, 4) of floats; of any number of points where that is None."""
+def _read(npz: NpzReader, name: str) -> NDArray[Any]:
+    """An array, which must be (T, points, 4) of floats."""
     array = npz.read(name)
-    if (
-        array.ndim != 3
-        or array.shape[1:] != (points or array.shape[1], len(Topology.CHANNELS))
-        or array.dtype.kind != "f"
-    ):
+    if array.ndim != 3 or array.shape[2] != len(CONTRACT.CHANNELS) or array.dtype.kind != "f":
         raise OutputError(
-            f"{npz.path}: video {name!r} is {array.shape} of {array.dtype}, not (T, {points or 'points'}, "
-            f"{len(Topology.CHANNELS)}) of floats. Name a file that kpsbatch wrote."
+            f"{npz.path}: video {name!r} is {array.shape} of {array.dtype}, not (T, points, 4) of floats. "
+            "Name a file that kpsbatch wrote."
         )
     return array

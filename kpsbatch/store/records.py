@@ -113,6 +113,7 @@ class UnitRecord(RowsDigest):
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
         rows_digest: Which rows of a table they are; "" without a table.
+        points: The set of points of the npz, see `topology_of`.
         fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.
@@ -127,6 +128,7 @@ class UnitRecord(RowsDigest):
     odd_entries: dict[Text, Text] = Field(default_factory=dict)
     dataset: Text = ""
     source: Text = ""
+    points: str = "contract"
     fingerprint: str = ""
     models: dict[str, str] = Field(default_factory=dict)
     host: str = ""

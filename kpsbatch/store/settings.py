@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field
 
 from kpsbatch.config import PART_NAMES, Config
+from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class Settings(Stored):
         """The parts that were computed: of pose, face and hands."""
         return tuple(self.landmarks.get("parts") or PART_NAMES)
 
+    @property
+    def points(self) -> str:
+        """The set of points, see `topology_of`; outputs that don't say it have the contract's."""
+        return str(self.output.get("points", CONTRACT.name))
+
     def tree(self) -> dict[str, Any]:
         """The fields that are set, for a JSON file."""
         return self.model_dump(mode="json", exclude_unset=True)
@@ -77,8 +83,13 @@ def settings_of(config: Config) -> Settings:
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
-        output={"dtype": config.output.dtype},
+        output={"dtype": config.output.dtype, **_unless_contract(config.output.points)},
     )
+
+
+def _unless_contract(points: str) -> dict[str, str]:
+    """The set of points as a setting; none for the contract's, so that outputs of before keep their fingerprint."""
+    return {} if points == CONTRACT.name else {"points": points}
 
 
 def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
@@ -105,6 +116,8 @@ def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     left, right = flatten(theirs), flatten(ours)
+    for tree in (left, right):
+        tree.setdefault("output.points", CONTRACT.name)
     missing = "unset"
     return [
         f"{key} is {left.get(key, missing)!r} there, {right.get(key, missing)!r} here"

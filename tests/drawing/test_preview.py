@@ -341,7 +341,7 @@ class TestChoice:
     def test_another_shape(self, tmp_path):
         """An npz of something else is named."""
         np.savez(tmp_path / "x.npz", a=np.zeros((3, 4)))
-        with pytest.raises(OutputError, match=r"'a' is \(3, 4\), not \(T, 184, 4\)"):
+        with pytest.raises(OutputError, match=r"'a' is \(3, 4\), not \(T, points, 4\)"):
             clip_of_file(tmp_path / "x.npz")
 
 
