@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -445,6 +446,25 @@ class TestDocs:
         for example in examples:
             exec(compile(example, "docs/reading.md", "exec"), scope)
         assert scope["batch"].shape[0] == 8
+
+    def test_training(self, tmp_path, monkeypatch, capsys):
+        """The script in docs/training.md learns signs that differ, and tells them for a signer and takes not seen."""
+        random = np.random.default_rng(2)
+        for signer, split, sign in product(("01", "02"), ("train", "test"), (1, 2, 3)):
+            takes = {}
+            for take in range(3):
+                keypoints = random.normal(0.5, 0.02, (random.integers(9, 30), 184, 4)).astype(np.float32)
+                keypoints[:, 0, 0] += 0.2  # shoulders
+                keypoints[:, Topology.RIGHT_HAND, 1] += np.linspace(0, 0.2 * sign, len(keypoints))[:, None]
+                keypoints[random.random(len(keypoints)) < 0.1, Topology.LEFT_HAND] = 0
+                takes[f"take {take}"] = keypoints
+            write_unit(tmp_path / "demo" / "out", takes, Unit(signer, split, sign))
+        monkeypatch.chdir(tmp_path)
+        (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
+        exec(compile(example, "docs/training.md", "exec"), {})
+        shares = re.findall(r": ([0-9]+)% of ([0-9]+) videos, chance 33%", capsys.readouterr().out)
+        assert [int(count) for _, count in shares] == [18, 18]
+        assert min(int(share) for share, _ in shares) > 80
 
 
 def _stand_in_for_torch() -> dict[str, types.ModuleType]:
