@@ -100,7 +100,7 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
         section = theirs.dataset.model_dump(mode="json", exclude_defaults=True)
     else:
         section = {
-            "root": os.path.relpath(root.parent / "no-videos", folder),
+            "root": os.path.relpath(root.parent / f"{root.name}-videos", folder),
             "signers": sorted({file.unit.signer for file in files}, key=natural_key),
             "splits": sorted({file.unit.split for file in files}, key=natural_key),
             "signs": format_signs(file.unit.sign for file in files),
