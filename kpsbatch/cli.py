@@ -15,6 +15,7 @@ import kpsbatch
 from kpsbatch.commands.demo import demo
 from kpsbatch.commands.export import export
 from kpsbatch.commands.extract import extract
+from kpsbatch.commands.import_outputs import import_outputs
 from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
@@ -49,7 +50,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "inspect": inspect_file,
     },
     "Hand over": {"export": export},
-    "Maintain": {"verify": verify},
+    "Maintain": {"verify": verify, "import": import_outputs},
 }
 """By the heading of the main help."""
 

@@ -168,6 +168,7 @@ class OutputConfig(Section):
     root: AnyPath
     dtype: Literal["float32", "float64", "float16"] = "float32"
     points: Points = "contract"
+    imported: bool = False
 
 
 class RunConfig(Section):

@@ -34,6 +34,7 @@ def submit(
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, refuse_live
     from kpsbatch.commands.dataset import open_dataset
+    from kpsbatch.work.run import refuse_imported
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
@@ -41,6 +42,7 @@ def submit(
     cluster = choose_cluster(cluster)
     if not (force or dry_run):
         refuse_live(config.output.root, cluster)
+    refuse_imported(config)
     source = open_dataset(config, quiet=quiet)
     plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
     print_plan(config, plan)

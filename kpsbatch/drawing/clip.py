@@ -128,7 +128,8 @@ def clip_of_unit(
         (adjusted or looks_adjusted(keypoints, topology)) if coordinates is None else coordinates == "adjusted"
     )
     frames = None
-    if not (blank or is_adjusted):
+    without_dataset = config.output.imported and not config.dataset.root.exists()
+    if not (blank or is_adjusted or without_dataset):
         listing = (source or open_source(config.dataset, config.output.root / INDEX_FOLDER)).listing(unit)
         found: dict[str, Video] = {entry.name: entry for entry in listing.videos}
         if name not in found:

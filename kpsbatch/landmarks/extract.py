@@ -201,7 +201,7 @@ def in_the_file(
     adjusted = settings.coordinates == "adjusted"
     if mirrored:
         keypoints = mirror(keypoints, adjusted=adjusted, topology=topology)
-    if crops and not adjusted:
+    if any(crops) and not adjusted:
         keypoints = in_whole_frames(keypoints, crops, topology)
     return keypoints
 

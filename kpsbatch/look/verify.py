@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.found import is_found
@@ -132,7 +132,7 @@ def verify(
         OutputError: The output folder can't be read, or not be repaired.
         ModelError: The settings can't be told without the models.
     """
-    dataset = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+    dataset = source or open_dataset(config)
     outputs, _ = open_outputs(config)
     verdict = Verdict()
 
@@ -169,6 +169,16 @@ def verify(
     return verdict
 
 
+def open_dataset(config: Config) -> Source:
+    """The dataset; of imported outputs it need not be there.
+
+    Raises:
+        DatasetError: It is not there.
+    """
+    folder = config.output.root / INDEX_FOLDER
+    return open_if_there(config.dataset, folder)[0] if config.output.imported else open_source(config.dataset, folder)
+
+
 def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> bool:
     """Remove a unit that is wrong; False where it is right by now."""
     with explained(outputs.root), outputs.lock():
@@ -203,6 +213,8 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
     result.there = True
     result.left = surveyed.state == "changed"
     result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
+    if config.output.imported:
+        result.keep = "it was imported, so no run can make it again"
     found: list[tuple[str, str]] = []
     if unreadable:
         found.append(("", f"its npz can't be read: {unreadable}"))
@@ -341,7 +353,7 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     if keypoints.ndim != 3 or keypoints.shape[1:] != points or not len(keypoints):
         yield f"its shape must be (T, {points[0]}, {points[1]}) (got {keypoints.shape})"
         return
-    if keypoints.dtype != config.output.dtype:
+    if keypoints.dtype != config.output.dtype and not config.output.imported:
         yield f"its dtype must be {config.output.dtype} (got {keypoints.dtype})"
     if not np.isfinite(keypoints).all():
         yield "its values must be finite"
@@ -352,7 +364,9 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     visibility = keypoints[..., 3]
     for part, place in topology.parts.items():
         seen, there = visibility[:, place], is_found(keypoints, place)
-        if part == "pose":
+        if config.output.imported:
+            pass  # other scripts have other values there, such as 0 for all points of a hand
+        elif part == "pose":
             if ((seen < 0) | (seen > 1)).any():
                 yield "the visibility of its pose must be from 0 to 1"
         elif not np.isin(seen, (0, 1)).all():

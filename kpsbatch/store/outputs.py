@@ -187,7 +187,8 @@ class Outputs:
         why = "it has no record"
         for record in records_of(self.root, name):
             if (theirs := settings_of_record(record)) is not None:
-                why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
+                differing = differences(theirs, self.fingerprint.settings)[:5]
+                why = "it was imported" if theirs.imported else "; ".join(differing)
         return OutputError(
             f"{self.root}: {name}.npz was made with other settings: {why}. Choose another output.root, or --overwrite."
         )

@@ -35,6 +35,7 @@ class Settings(Stored):
         dataset: The `dataset` section, as far as it changes values.
         landmarks: The `landmarks` section of the config.
         output: The `output` section, as far as it changes values.
+        imported: Other scripts made the outputs: nothing else is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -45,6 +46,7 @@ class Settings(Stored):
     dataset: dict[str, Any] = Field(default_factory=dict)
     landmarks: dict[str, Any] = Field(default_factory=dict)
     output: dict[str, Any] = Field(default_factory=dict)
+    imported: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -79,11 +81,14 @@ def installed_version(package: str) -> str:
 
 def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
+    output = {"dtype": config.output.dtype, **_unless_contract(config.output.points)}
+    if config.output.imported:
+        return Settings(imported=True, landmarks={"coordinates": config.landmarks.coordinates}, output=output)
     return Settings(
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
-        output={"dtype": config.output.dtype, **_unless_contract(config.output.points)},
+        output=output,
     )
 
 
@@ -99,6 +104,11 @@ def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version
         models={part: bundle.sha256 for part, bundle in sorted(bundles.items())},
         **settings_of(config).tree(),
     )
+    return fingerprint_of(settings)
+
+
+def fingerprint_of(settings: Settings) -> Fingerprint:
+    """The fingerprint of any settings."""
     canonical = json.dumps(settings.tree(), sort_keys=True, separators=(",", ":"))
     return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])
 
