@@ -33,7 +33,13 @@ def keypoints(random: np.random.Generator, frames: int) -> NDArray[np.float32]:
 
 
 def store(
-    root: Path, unit: Unit, arrays: dict[str, NDArray[Any]], *, settings: str = "aaaaaaaaaaaa", **more: Any
+    root: Path,
+    unit: Unit,
+    arrays: dict[str, NDArray[Any]],
+    *,
+    settings: str = "aaaaaaaaaaaa",
+    points: str = "contract",
+    **more: Any,
 ) -> None:
     """Store an output; `more` goes into the settings."""
     facts = {
@@ -41,7 +47,8 @@ def store(
         | ({"times": TIMES} if len(array) == len(TIMES) else {})
         for name, array in arrays.items()
     }
-    record = UnitRecord.model_validate({"state": "complete", "unit": unit._asdict(), "videos": facts})
+    named = {"state": "complete", "unit": unit._asdict(), "points": points}
+    record = UnitRecord.model_validate({**named, "videos": facts})
     told = Settings.model_validate({"landmarks": {"coordinates": "image"}, **more})
     Outputs(root, Fingerprint(told, settings)).store(unit, arrays, record, replace=True)
 

@@ -264,6 +264,38 @@ class TestPose:
             export(kpsbatch.open_dataset(root), "pose", root.parent / "pose")
 
 
+@pytest.mark.parametrize("points", ["all", "youtube-asl"])
+@pytest.mark.parametrize("form", ["mmap", "npy", "webdataset"])
+def test_other_points(tmp_path, points, form):
+    """Shapes and names are those of the outputs' set of points."""
+    topology = topology_of(points)
+    video = np.random.default_rng(0).random((3, topology.points, 4)).astype(np.float32)
+    store(tmp_path / "out", Unit("01", "train", 1), {"v": video}, points=points)
+    dataset = kpsbatch.open_dataset(tmp_path / "out")
+    assert dataset.topology == topology
+    export(dataset, form, tmp_path / form)
+    about = json.loads((tmp_path / form / "export.json").read_text(encoding="utf-8"))
+    assert about["names"] == list(topology.names)
+    assert about["points"] == points
+    if form == "mmap":
+        shape = tuple(about["arrays"]["train_X.mmap"]["shape"])
+        np.testing.assert_array_equal(
+            np.memmap(tmp_path / form / "train_X.mmap", np.float32, "r", shape=shape)[0], video
+        )
+    else:
+        assert about["shape"] == ["T", topology.points, 4]
+
+
+def test_several_sets_of_points(tmp_path):
+    """Outputs of different sets don't fit into one array; units of one of them do."""
+    for sign, points in ((1, "all"), (2, "contract")):
+        video = np.zeros((3, topology_of(points).points, 4), np.float32)
+        store(tmp_path / "out", Unit("01", "train", sign), {"v": video}, points=points)
+    with pytest.raises(OutputError, match="several sets of points: 1 of 'all', 1 of 'contract'"):
+        export(kpsbatch.open_dataset(tmp_path / "out"), "npy", tmp_path / "npy")
+    assert kpsbatch.open_dataset(tmp_path / "out", signs=1)[0].keypoints.shape == (3, 553, 4)
+
+
 def test_names_of_files_differ():
     """Different videos get different names of files, of any length, none of which is hidden or a path."""
     videos = [*NAMES, "a%2Fb", "a/b", "a\nb", "x" * 300, "x" * 301, "x" * 299 + "é", ".", "..", "%2E"]
