@@ -123,8 +123,8 @@ def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
 def find_records(root: Path) -> dict[str, Path]:
     """The record of every unit that has an npz; the newest where settings were changed halfway."""
     found: dict[str, Path] = {}
-    for folder in sorted((root / "_kpsbatch" / "records").glob("*/*/")):
-        for name in os.listdir(folder):
+    for folder in sorted((root / "_kpsbatch" / "records").glob("*/*")):
+        for name in os.listdir(folder) if folder.is_dir() else ():
             stem, _, suffix = name.partition(".")
             if not stem or suffix not in ("json", "partial.json"):
                 continue
