@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
-.PHONY: help demo test test-pythons bench licences test-faults test-slurm-new rehearsal test-container lint setup lock clean
+.PHONY: help demo test test-pythons bench licences test-faults test-formats test-slurm-new rehearsal test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -23,6 +23,9 @@ test-slurm-new: $(VENV)/ready-dev ## the SLURM tests on Debian unstable's SLURM,
 
 rehearsal: $(VENV)/ready-dev ## KArSL's shape through a real SLURM that loses nodes, pre-empts, cancels (MINUTES=30)
 	@$(BIN)/python tests/slurm/rehearsal/rehearse.py --minutes $(or $(MINUTES),30) --seed $(or $(SEED),18)
+
+test-formats: ## test exports with pose-format, pyarrow, webdataset and torch, in an environment of their own
+	@scripts/test-formats.sh
 
 test-container: $(VENV)/ready-dev ## build the image and test it, with an engine of its own (root on Debian 12)
 	@tests/container/run.sh

@@ -11,11 +11,11 @@ from collections import Counter
 
 import numpy as np
 
-from kpsbatch.landmarks.topology import FACE_MESH, Topology
+from kpsbatch.landmarks.topology import Topology
 
 SIDES = {"right": (Topology.RIGHT_HAND, 16, 20, 18), "left": (Topology.LEFT_HAND, 15, 19, 17)}
-IRISES = [[FACE_MESH.index(i) for i in range(first, first + 4)] for first in (469, 474)]
-MOUTH = [FACE_MESH.index(i) for i in (61, 291)]  # its corners
+IRISES = [[Topology.FACE_MESH.index(i) for i in range(first, first + 4)] for first in (469, 474)]
+MOUTH = [Topology.FACE_MESH.index(i) for i in (61, 291)]  # its corners
 HEAD_MARKS = [2, 5, 9, 10]  # the pose's eyes and corners of the mouth
 HEAD = [0, 2, 5, 9, 10]  # with the nose: what must be in the picture for a face to be seen
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kpsbatch.config import LandmarksConfig, OutputConfig, explain
+from kpsbatch.config import LandmarksConfig, OutputConfig, explain, parts_with_points
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.topology import topology_of
 
 
 def extract_video(
@@ -22,6 +24,7 @@ def extract_video(
     *,
     mirrored: bool = False,
     dtype: str = "float32",
+    points: str | Sequence[str] = "contract",
     max_bad_frames: float = 0.2,
     max_pixels: int = 50_000_000,
     frame_rate_out: float | None = None,
@@ -31,32 +34,28 @@ def extract_video(
 
         keypoints = kpsbatch.extract_video("clip.mp4")
         keypoints.shape  # (T, 184, 4)
+        kpsbatch.extract_video("clip.mp4", points=["pose", "hands"]).shape  # (T, 75, 4)
 
     Args:
         path: A directory of frames or a video file.
         mirrored: The picture is a mirror image: right is the signer's own right all the same.
         dtype: float32, float64 or float16.
+        points: The set of points, as in `output.points`; `topology_of(points)` names them.
         max_bad_frames: Share of unreadable frames above which it fails.
         max_pixels: Larger frames are not decoded.
         frame_rate_out: Give the video as many frames a second first, each the nearest in time; None for its own.
         landmarks: The settings of the config's `landmarks` section, such as `running_mode`, `coordinates`, `parts`.
 
     Returns:
-        (T, 184, 4): x, y, z, visibility of the points that `kpsbatch.Topology` names; zeros where a part is missing.
+        (T, points, 4): x, y, z, visibility of the points, which are those of `kpsbatch.Topology` where no others were
+        asked for; zeros where a part is missing.
 
     Raises:
         ConfigError: A setting is unknown or unusable.
         DatasetError: The video is missing, or too little of it can be read.
         ModelError: mediapipe or its bundles can't be used.
     """
-    try:
-        settings = LandmarksConfig.model_validate(landmarks)
-    except ValidationError as error:
-        raise ConfigError(explain(error, section="landmarks")) from None
-    try:
-        OutputConfig.model_validate({"root": ".", "dtype": dtype})
-    except ValidationError as error:
-        raise ConfigError(explain(error)) from None
+    settings, output = _checked(landmarks, dtype, points)
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
@@ -69,5 +68,34 @@ def extract_video(
             reduced=reduced,
             frame_rate_out=frame_rate_out,
         )
-        made = extract(frames, landmarker, settings, mirrored=mirrored, dtype=dtype, max_bad_frames=max_bad_frames)
+        made = extract(
+            frames,
+            landmarker,
+            settings,
+            mirrored=mirrored,
+            dtype=dtype,
+            topology=topology_of(output.points),
+            max_bad_frames=max_bad_frames,
+        )
     return made.keypoints
+
+
+def _checked(
+    landmarks: Mapping[str, Any], dtype: str, points: str | Sequence[str]
+) -> tuple[LandmarksConfig, OutputConfig]:
+    """The settings, validated as those of a config.
+
+    Raises:
+        ConfigError: One is unknown or unusable.
+    """
+    try:
+        settings = LandmarksConfig.model_validate(landmarks)
+    except ValidationError as error:
+        raise ConfigError(explain(error, section="landmarks")) from None
+    try:
+        output = OutputConfig.model_validate({"root": ".", "dtype": dtype, "points": points})
+        return settings.model_copy(update={"parts": parts_with_points(settings, output)}), output
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -13,7 +13,9 @@ import typer
 
 import kpsbatch
 from kpsbatch.commands.demo import demo
+from kpsbatch.commands.export import export
 from kpsbatch.commands.extract import extract
+from kpsbatch.commands.import_outputs import import_outputs
 from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
@@ -47,7 +49,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "preview": preview,
         "inspect": inspect_file,
     },
-    "Maintain": {"verify": verify},
+    "Hand over": {"export": export},
+    "Maintain": {"verify": verify, "import": import_outputs},
 }
 """By the heading of the main help."""
 

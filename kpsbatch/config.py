@@ -13,9 +13,10 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from kpsbatch.config_types import MAX_SIGN, AnyPath, Section, format_signs, parse_signs, unique
+from kpsbatch.config_types import MAX_SIGN, AnyPath, Points, Section, format_signs, parse_signs, unique
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.errors import ConfigError
+from kpsbatch.landmarks.topology import topology_of
 from kpsbatch.yaml_text import read_yaml
 
 __all__ = ["MAX_SIGN", "DatasetConfig", "format_signs", "parse_signs"]
@@ -23,7 +24,8 @@ __all__ = ["MAX_SIGN", "DatasetConfig", "format_signs", "parse_signs"]
 TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "view")
 """Settings below `dataset` that can start with a brace."""
 
-PART_NAMES = ("pose", "face", "hands")
+Part = Literal["pose", "face", "hands"]
+PART_NAMES: tuple[Part, ...] = ("pose", "face", "hands")
 PATH_SETTINGS = (
     ("dataset", "root"),
     ("dataset", "labels"),
@@ -137,7 +139,7 @@ class LandmarksConfig(Section):
     running_mode: Literal["clip", "image", "video"] = "clip"
     coordinates: Literal["image", "adjusted"] = "image"
     parts: Annotated[
-        tuple[Literal["pose", "face", "hands"], ...],
+        tuple[Part, ...],
         BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),
         AfterValidator(unique),
         AfterValidator(lambda parts: tuple(sorted(parts, key=PART_NAMES.index))),
@@ -161,10 +163,12 @@ class LandmarksConfig(Section):
 
 
 class OutputConfig(Section):
-    """Where the keypoints go."""
+    """Where the keypoints go, and which of them."""
 
     root: AnyPath
     dtype: Literal["float32", "float64", "float16"] = "float32"
+    points: Points = "contract"
+    imported: bool = False
 
 
 class RunConfig(Section):
@@ -216,12 +220,32 @@ class Config(Section):
     slurm: SlurmConfig = SlurmConfig()
 
     @model_validator(mode="after")
+    def _parts_that_have_points(self) -> Config:
+        parts = parts_with_points(self.landmarks, self.output)
+        return self.model_copy(update={"landmarks": self.landmarks.model_copy(update={"parts": parts})})
+
+    @model_validator(mode="after")
     def _output_outside_dataset(self) -> Config:
         if self.output.root == self.dataset.root or self.output.root in self.dataset.root.parents:
             raise ValueError(
                 f"output.root: {self.output.root} is the dataset's own folder or above it. Choose another folder."
             )
         return self
+
+
+def parts_with_points(landmarks: LandmarksConfig, output: OutputConfig) -> tuple[Part, ...]:
+    """The parts of `landmarks.parts` that the output has points of: others are not computed.
+
+    Raises:
+        ValueError: There is none.
+    """
+    there = {"hands" if part.endswith("_hand") else part for part in topology_of(output.points).parts}
+    parts = tuple(part for part in landmarks.parts if part in there)
+    if not parts:
+        raise ValueError(
+            f"output.points: {output.points} has no point of landmarks.parts ({', '.join(landmarks.parts)}). Add some."
+        )
+    return parts
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:

@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
+from kpsbatch.errors import ConfigError
+from kpsbatch.landmarks.topology import topology_of
+
 MAX_SIGN = 99_999
 MAX_NAME_BYTES = 100
 
@@ -119,7 +122,20 @@ def unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
     return names
 
 
+def _parse_points(value: object) -> str:
+    """The name of a set of points, see `topology_of`."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    names = [item for item in items if isinstance(item, str)]
+    if len(names) < len(items):
+        raise ValueError(f"{value!r} is no set of points. Write contract, all, or a list such as [pose, hands].")
+    try:
+        return topology_of(", ".join(names)).name
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
 AnyPath = Annotated[Path, BeforeValidator(expand_path)]
+Points = Annotated[str, BeforeValidator(_parse_points)]
 Name = Annotated[str, AfterValidator(check_name)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(unique)]
 

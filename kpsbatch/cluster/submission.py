@@ -12,7 +12,7 @@ from kpsbatch.dataset.links import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.store.submissions import Plan, Shard
 from kpsbatch.store.survey import Survey
-from kpsbatch.work.run import open_outputs
+from kpsbatch.work.run import open_outputs, refuse_imported
 from kpsbatch.work.shards import cut_into_chunks
 from kpsbatch.work.todo import survey_to_do
 
@@ -33,6 +33,7 @@ def plan_submission(
         OutputError: The output folder holds outputs made with other settings.
         ModelError: mediapipe or a bundle is missing.
     """
+    refuse_imported(config)
     outputs, _ = open_outputs(config)
     source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
     survey = survey_to_do(source, outputs, depth="videos", overwrite=overwrite, retry_failed=retry_failed)

@@ -66,7 +66,9 @@ def _line(clip: DoneClip, folder: Path) -> str:
     """What came out of a clip."""
     facts = clip.facts
     assert facts is not None
-    shares = {"pose": facts.found.pose, "face": facts.found.face, "any hand": facts.hands.both + facts.hands.one}
+    shares: dict[str, int] = {part: facts.found.of(part) for part in ("pose", "face") if part in facts.how}
+    if any(part.endswith("_hand") for part in facts.how):
+        shares["any hand"] = facts.hands.both + facts.hands.one
     found = ", ".join(f"{name} {100 * count // facts.frames}%" for name, count in shares.items())
     return f"{folder / clip.npz.name}: {counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
 

@@ -26,7 +26,7 @@ def verify(
     from kpsbatch.look.verify import verify as verify_outputs
     from kpsbatch.progress import count_progress
 
-    source = open_dataset(config, quiet=quiet)
+    source = None if config.output.imported else open_dataset(config, quiet=quiet)
     with count_progress("units verified", quiet=quiet) as show:
         verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
     if as_json:

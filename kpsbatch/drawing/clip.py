@@ -19,9 +19,10 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video, natural_key, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
+from kpsbatch.store.known_videos import find_outputs
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import find_outputs
+from kpsbatch.store.points import check_points, file_topology
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored
@@ -35,13 +36,14 @@ class Clip:
 
     Attributes:
         title: What is written above it.
-        keypoints: (T, 184, 4).
+        keypoints: (T, points, 4).
         frames: The video of the dataset; None for an empty canvas.
         adjusted: Whether the coordinates are adjusted, which an empty canvas shows.
         aspect: Width by height of the frames, where there are none to look at.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
         frame_rate_out: The rate that the frames were given before the keypoints were computed; None for their own.
+        topology: Which points they are.
         how: How each part of each frame was found, from the record (see found.py); empty where that is not known.
     """
 
@@ -54,6 +56,7 @@ class Clip:
     max_pixels: int = 50_000_000
     how: Mapping[str, str] = field(default_factory=dict)
     frame_rate_out: float | None = None
+    topology: Topology = CONTRACT
 
 
 def choose_unit(config: Config, sign: int | None, signer: str | None, split: str | None) -> Unit:
@@ -118,12 +121,15 @@ def clip_of_unit(
         OutputError: The unit has no output file, or that holds no such video.
         DatasetError: The video is not in the dataset any more.
     """
-    name, keypoints = load_video(config.output.root / f"{unit.name}.npz", video)
+    name, keypoints, topology = load_video(config.output.root / f"{unit.name}.npz", video)
     settings, record = _made_with(config.output.root, unit)
     coordinates = settings.landmarks.get("coordinates")
-    is_adjusted = (adjusted or looks_adjusted(keypoints)) if coordinates is None else coordinates == "adjusted"
+    is_adjusted = (
+        (adjusted or looks_adjusted(keypoints, topology)) if coordinates is None else coordinates == "adjusted"
+    )
     frames = None
-    if not (blank or is_adjusted):
+    without_dataset = config.output.imported and not config.dataset.root.exists()
+    if not (blank or is_adjusted or without_dataset):
         listing = (source or open_source(config.dataset, config.output.root / INDEX_FOLDER)).listing(unit)
         found: dict[str, Video] = {entry.name: entry for entry in listing.videos}
         if name not in found:
@@ -145,6 +151,7 @@ def clip_of_unit(
         config.run.max_pixels,
         entry.how if entry else {},
         config.dataset.frame_rate_out,
+        topology,
     )
 
 
@@ -162,16 +169,17 @@ def clip_of_file(
         OutputError: The file holds no such video.
         DatasetError: The frames are not there.
     """
-    name, keypoints = load_video(path, video)
+    name, keypoints, topology = load_video(path, video)
     if frames is not None and not frames.exists():
         raise DatasetError(f"--frames: {frames} does not exist. Name a directory of frames or a video file.")
-    is_adjusted = adjusted or looks_adjusted(keypoints)
+    is_adjusted = adjusted or looks_adjusted(keypoints, topology)
     shown = None if is_adjusted or frames is None else video_of(frames)
-    return Clip(f"{path.parent.name}/{path.stem}: {name}", keypoints, shown, is_adjusted, frame_rate=frame_rate)
+    title = f"{path.parent.name}/{path.stem}: {name}"
+    return Clip(title, keypoints, shown, is_adjusted, frame_rate=frame_rate, topology=topology)
 
 
-def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any]]:
-    """One video's name and (T, 184, 4) keypoints.
+def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any], Topology]:
+    """One video's name and (T, points, 4) keypoints, and which points they are.
 
     Args:
         path: An output file.
@@ -190,11 +198,13 @@ def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any]]
         raise OutputError(
             f"{path} is not a readable npz: {error}. `kpsbatch verify --repair` removes it, so that a run redoes it."
         ) from None
-    if keypoints.ndim != 3 or keypoints.shape[1:] != (Topology.POINTS, 4) or not len(keypoints):
+    if keypoints.ndim != 3 or keypoints.shape[2] != len(CONTRACT.CHANNELS) or not len(keypoints):
         raise OutputError(
-            f"{path}: {name!r} is {keypoints.shape}, not (T, {Topology.POINTS}, 4). Name a file that kpsbatch wrote."
+            f"{path}: {name!r} is {keypoints.shape}, not (T, points, 4). Name a file that kpsbatch wrote."
         )
-    return name, keypoints
+    topology = file_topology(path, keypoints.shape[1])
+    check_points(path, name, keypoints, topology)
+    return name, keypoints, topology
 
 
 def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:

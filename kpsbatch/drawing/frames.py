@@ -51,8 +51,9 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         if shape and canvas.shape != shape:
             canvas = np.asarray(cv2.resize(canvas, (shape[1], shape[0])), dtype=np.uint8)
         shape = canvas.shape
-        drawn = draw_keypoints(canvas, place_adjusted(keypoints, clip.aspect) if clip.adjusted else keypoints)
-        mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [])
+        placed = place_adjusted(keypoints, clip.aspect, clip.topology) if clip.adjusted else keypoints
+        drawn = draw_keypoints(canvas, placed, clip.topology)
+        mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [], clip.topology)
         mark_letters(drawn, clip.how, number)
         yield Drawn(drawn, number, timestamp)
 

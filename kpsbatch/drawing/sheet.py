@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from kpsbatch.drawing.colours import BACKGROUND, CANVAS, COLOURS, RGB, WARNING
 from kpsbatch.drawing.strokes import missing_parts
 from kpsbatch.drawing.text import text_width, write_text
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 
-def mark_frame(image: RGB, keypoints: NDArray[Any], number: int, notes: Sequence[str] = ()) -> None:
+def mark_frame(
+    image: RGB, keypoints: NDArray[Any], number: int, notes: Sequence[str] = (), topology: Topology = CONTRACT
+) -> None:
     """Write a frame's number, its missing parts and further notes into its upper left, in place."""
     write_text(image, f"{number}", 0, 0)
-    missing = [name.replace("_", " ") for name in missing_parts(keypoints)]
+    missing = [name.replace("_", " ") for name in missing_parts(keypoints, topology)]
     warnings = [*notes, "no " + ", ".join(missing)] if missing else [*notes]
     for line, text in enumerate(warnings, 1):
         write_text(image, text, 0, 20 * line, WARNING)

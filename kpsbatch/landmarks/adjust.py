@@ -40,6 +40,6 @@ def adjust_face(points: Points, face: Points) -> Points:
     return adjust(points, face[t.FACE_NOSE_TIP], face[t.FACE_LEFT_IRIS_CENTRE], face[t.FACE_RIGHT_IRIS_CENTRE])
 
 
-def adjust_hand(hand: Points) -> Points:
-    """A hand (21, 3 or more) with its wrist at 0 and its thumb MCP and pinky MCP 1 apart."""
-    return adjust(hand, hand[t.HAND_WRIST], hand[t.HAND_THUMB_MCP], hand[t.HAND_PINKY_MCP])
+def adjust_hand(points: Points, hand: Points) -> Points:
+    """Hand points (N, 3 or more) with the wrist of `hand` (21, 3) at 0 and its thumb MCP and pinky MCP 1 apart."""
+    return adjust(points, hand[t.HAND_WRIST], hand[t.HAND_THUMB_MCP], hand[t.HAND_PINKY_MCP])

@@ -12,7 +12,7 @@ from kpsbatch.dataset.frame import RGB
 from kpsbatch.dataset.video import Box
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.regions import in_frame
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 MARGIN = 0.2
 """Of the box's width and height, added on each side: hands leave a box that was drawn around a body."""
@@ -62,8 +62,10 @@ def crop_to(box: Box, width: int, height: int) -> Crop:
     return Crop(min(max(x, 0), width - wide), min(max(y, 0), height - high), wide, high, width, height)
 
 
-def in_whole_frames(keypoints: NDArray[np.float32], crops: Sequence[Crop | None]) -> NDArray[np.float32]:
-    """Keypoints (T, 184, 4) in the coordinates of parts of the frames as they lie in the whole frames.
+def in_whole_frames(
+    keypoints: NDArray[np.float32], crops: Sequence[Crop | None], topology: Topology = CONTRACT
+) -> NDArray[np.float32]:
+    """Keypoints (T, points, 4) in the coordinates of parts of the frames as they lie in the whole frames.
 
     z, which is in widths of the picture, is scaled as x is. Faces and hands are visible where they are in the frame.
     """
@@ -71,7 +73,7 @@ def in_whole_frames(keypoints: NDArray[np.float32], crops: Sequence[Crop | None]
     for row, crop in zip(mapped, crops, strict=True):
         if crop is None:
             continue
-        for name, place in Topology.PARTS.items():
+        for name, place in topology.parts.items():
             if not is_found(row[None], place)[0]:
                 continue
             part = row[place]

@@ -1,10 +1,10 @@
-"""One video's frames to its (T, 184, 4) keypoints and a summary of what was found."""
+"""One video's frames to its (T, points, 4) keypoints and a summary of what was found."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,10 @@ from kpsbatch.landmarks.faces import FACE_COUNTS, find_face
 from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, VideoFacts, WorkSeconds
 from kpsbatch.landmarks.found import DETECTED, TRACKED, Letter, how_found, is_found
 from kpsbatch.landmarks.hands import is_same_hand
-from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
+from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints, mirror
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.second_look import find_hands
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 MAX_EXAMPLES = 5
 HAND_COUNTS = (
@@ -49,7 +49,7 @@ class VideoKeypoints:
     """What became of one video.
 
     Attributes:
-        keypoints: (T, 184, 4), rows of zeros for frames that could not be read.
+        keypoints: (T, points, 4), rows of zeros for frames that could not be read.
         facts: What the record says of it.
     """
 
@@ -61,22 +61,28 @@ class FrameByFrame:
     """Finds the signer in the frames of one video, one after the other: the running modes image and video."""
 
     def __init__(
-        self, landmarker: Landmarker, settings: LandmarksConfig, hands: Counter[str], faces: Counter[str]
+        self,
+        landmarker: Landmarker,
+        settings: LandmarksConfig,
+        hands: Counter[str],
+        faces: Counter[str],
+        topology: Topology = CONTRACT,
     ) -> None:
-        """Take the landmarkers, the settings, and what `HAND_COUNTS` and `FACE_COUNTS` are counted in."""
+        """Take the landmarkers, the settings, what `HAND_COUNTS` and `FACE_COUNTS` are counted in, and the points."""
         self._landmarker, self._settings, self._hands, self._faces = landmarker, settings, hands, faces
+        self._topology = topology
         self._before: Detection | None = None  # of the last frame that could be read
 
     def rows(self, frames: Iterable[Frame]) -> Iterator[tuple[NDArray[np.float32], dict[str, Letter]]]:
-        """Of each frame its (184, 4) keypoints and the letter of each part that was found; zeros where unreadable."""
+        """Of each frame its (points, 4) keypoints and the letter of each part found; zeros where unreadable."""
         for frame in frames:
             if frame.image is None:
-                yield np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), {}
+                yield empty_row(self._topology), {}
             else:
                 yield self.keypoints(frame.image, frame.timestamp)
 
     def keypoints(self, image: RGB, timestamp: int) -> tuple[NDArray[np.float32], dict[str, Letter]]:
-        """One frame's (184, 4) keypoints, and the letter of each part that was found.
+        """One frame's (points, 4) keypoints, and the letter of each part that was found.
 
         Args:
             image: (H, W, 3) RGB.
@@ -105,6 +111,7 @@ class FrameByFrame:
             slots["right"].points if "right" in slots else None,
             slots["left"].points if "left" in slots else None,
             adjusted=self._settings.coordinates == "adjusted",
+            topology=self._topology,
         )
         return row, how
 
@@ -129,6 +136,7 @@ def extract(
     *,
     mirrored: bool = False,
     dtype: str = "float32",
+    topology: Topology = CONTRACT,
     max_bad_frames: float = 0.2,
     box: Box | None = None,
     on_frame: Callable[[], None] = lambda: None,
@@ -142,6 +150,7 @@ def extract(
         mirrored: The frames are mirror images, see `dataset.mirrored`: right becomes the signer's own right, while the
             coordinates are those of the frames as they are.
         dtype: Of the result.
+        topology: The points of the result.
         max_bad_frames: Share of unreadable frames above which the video fails.
         box: Where the signer is: only this part of the frames is looked at (`crop_to`); the coordinates are those of
             the whole frames all the same.
@@ -157,31 +166,49 @@ def extract(
     started = time.perf_counter()
     pictures = Pictures(frames, mirrored=mirrored, box=box)
     networks = landmarker.networks
-    by_frame = FrameByFrame(landmarker, settings, hands, faces)
-    signer = WholeClip(networks, settings, hands, faces) if networks is not None else by_frame
+    args = settings, hands, faces, topology
+    signer = WholeClip(networks, *args) if networks is not None else FrameByFrame(landmarker, *args)
     for row, letters in signer.rows(pictures):
         rows.append(row)
         how.append(letters)
         on_frame()
     check_readable(pictures.bad, len(rows), max_bad_frames)
-    keypoints = np.stack(rows)
-    if mirrored:
-        keypoints = mirror(keypoints, adjusted=settings.coordinates == "adjusted")
-    if box is not None and settings.coordinates == "image":
-        keypoints = in_whole_frames(keypoints, pictures.crops)
+    keypoints = in_the_file(np.stack(rows), pictures.crops, settings, topology, mirrored=mirrored)
     facts = VideoFacts(
         **pictures.log.timing().model_dump(),
         frames=len(rows),
         bad_frames=len(pictures.bad),
         bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
         sizes=dict(pictures.sizes),
-        found=FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}),
-        how=how_found(how),
+        found=found_frames(keypoints, topology),
+        how=how_found(how, topology),
         hands=HandCounts(**hands),
         faces=FaceCounts(**faces),
         seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
     )
     return VideoKeypoints(keypoints.astype(dtype, copy=False), facts)
+
+
+def in_the_file(
+    keypoints: NDArray[np.float32],
+    crops: Sequence[Crop | None],
+    settings: LandmarksConfig,
+    topology: Topology,
+    *,
+    mirrored: bool,
+) -> NDArray[np.float32]:
+    """Keypoints (T, points, 4) of flipped and cut frames in the coordinates of the frames as the file has them."""
+    adjusted = settings.coordinates == "adjusted"
+    if mirrored:
+        keypoints = mirror(keypoints, adjusted=adjusted, topology=topology)
+    if any(crops) and not adjusted:
+        keypoints = in_whole_frames(keypoints, crops, topology)
+    return keypoints
+
+
+def found_frames(keypoints: NDArray[Any], topology: Topology) -> FoundFrames:
+    """In how many frames of (T, points, 4) each part was found."""
+    return FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()})
 
 
 def _work_seconds(total: float, decoding: float) -> WorkSeconds:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 Letter = Literal["d", "t", "l", "-"]
 
@@ -32,8 +32,8 @@ def is_found(keypoints: NDArray[Any], part: slice) -> NDArray[np.bool_]:
     Visibility alone does not tell: a point outside the frame has visibility 0 and keeps its coordinates.
 
     Args:
-        keypoints: (..., 184, 4), one frame or many.
-        part: One of `Topology.PARTS`.
+        keypoints: (..., points, 4), one frame or many.
+        part: One of the `parts` of their `Topology`.
 
     Returns:
         (...) booleans.
@@ -41,10 +41,11 @@ def is_found(keypoints: NDArray[Any], part: slice) -> NDArray[np.bool_]:
     return np.asarray(keypoints[..., part, :].any(axis=(-2, -1)))
 
 
-def how_found(frames: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def how_found(frames: Sequence[Mapping[str, str]], topology: Topology = CONTRACT) -> dict[str, str]:
     """The letters of a video for its record: a string for each part, a letter for each frame.
 
     Args:
         frames: For each frame the letter of each part that was found; a part that is not there was not found.
+        topology: The points of the output.
     """
-    return {part: "".join(frame.get(part, MISSING) for frame in frames) for part in Topology.PARTS}
+    return {part: "".join(frame.get(part, MISSING) for frame in frames) for part in topology.parts}

@@ -1,6 +1,8 @@
-"""One frame's landmarks as the 184 points of the output contract."""
+"""One frame's landmarks as the points of an output."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +10,9 @@ from numpy.typing import NDArray
 from kpsbatch.landmarks.adjust import adjust_face, adjust_hand, adjust_pose
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.regions import in_frame
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 Points = NDArray[np.float32]
-
-_POSE = list(Topology.POSE_LANDMARKS)
-_FACE = list(Topology.FACE_MESH)
 
 
 def frame_keypoints(
@@ -23,6 +22,7 @@ def frame_keypoints(
     left_hand: Points | None,
     *,
     adjusted: bool,
+    topology: Topology = CONTRACT,
 ) -> Points:
     """Lay out one frame.
 
@@ -31,29 +31,43 @@ def frame_keypoints(
         face: (478, 3), or None.
         right_hand: (21, 3), the signer's own right hand, or None.
         left_hand: (21, 3), or None.
-        adjusted: Whether each part is expressed relative to its own body reference.
+        adjusted: Whether each part is expressed relative to its own body reference, which need not be among the points.
+        topology: The points.
 
     Returns:
-        (184, 4) x, y, z, visibility; a part that was not found is all zeros. The pose keeps the model's visibility; a
-        point of face or hands has 1 inside the frame, and 0 outside it, where its place is the model's guess.
+        (points, 4) x, y, z, visibility; a part that was not found is all zeros. The pose keeps the model's visibility;
+        a point of face or hands has 1 inside the frame, and 0 outside it, where its place is the model's guess.
     """
-    row = np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32)
-    if pose is not None:
-        row[Topology.POSE] = adjust_pose(pose[_POSE], pose) if adjusted else pose[_POSE]
-    if face is not None:
-        row[Topology.FACE, :3] = adjust_face(face[_FACE], face) if adjusted else face[_FACE]
-        row[Topology.FACE, 3] = in_frame(face[_FACE])
-    for place, hand in ((Topology.RIGHT_HAND, right_hand), (Topology.LEFT_HAND, left_hand)):
-        if hand is not None:
-            row[place, :3] = adjust_hand(hand) if adjusted else hand
-            row[place, 3] = in_frame(hand)
+    row = empty_row(topology)
+    found = {"pose": pose, "face": face, "right_hand": right_hand, "left_hand": left_hand}
+    for part, landmarks in _landmarks(topology).items():
+        whole = found[part]
+        if whole is None:
+            continue
+        points, place = whole[landmarks], topology.parts[part]
+        if part == "pose":
+            row[place] = adjust_pose(points, whole) if adjusted else points
+        else:
+            row[place, 3] = in_frame(points)
+            row[place, :3] = (adjust_face if part == "face" else adjust_hand)(points, whole) if adjusted else points
     return row
 
 
-def mirror(keypoints: NDArray[np.float32], *, adjusted: bool) -> NDArray[np.float32]:
-    """Keypoints (T, 184, 4) of flipped frames as they lie in the frames before; missing parts stay zeros."""
+def empty_row(topology: Topology) -> Points:
+    """The row of a frame in which nothing was found."""
+    return np.zeros((topology.points, len(topology.CHANNELS)), np.float32)
+
+
+@lru_cache(8)
+def _landmarks(topology: Topology) -> dict[str, NDArray[np.intp]]:
+    """Which landmarks of each part the points are."""
+    return {part: np.array(landmarks) for part, landmarks in topology.sources.items()}
+
+
+def mirror(keypoints: NDArray[np.float32], *, adjusted: bool, topology: Topology = CONTRACT) -> NDArray[np.float32]:
+    """Keypoints (T, points, 4) of flipped frames as they lie in the frames before; missing parts stay zeros."""
     mirrored = keypoints.copy()
-    for part in Topology.PARTS.values():
+    for part in topology.parts.values():
         x = keypoints[:, part, 0]
         mirrored[:, part, 0] = np.where(is_found(keypoints, part)[:, None], -x if adjusted else 1 - x, 0)
     return mirrored

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.store.reading import load
 
 
@@ -25,9 +25,9 @@ class Contents:
     found: Mapping[str, int]
 
 
-def contents(keypoints: NDArray[Any]) -> Contents:
-    """Count in (T, 184, 4) keypoints; a part is missing where all of its values are 0."""
-    found = {name: int(is_found(keypoints, part).sum()) for name, part in Topology.PARTS.items()}
+def contents(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> Contents:
+    """Count in (T, points, 4) keypoints; a part is missing where all of its values are 0."""
+    found = {name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()}
     return Contents(len(keypoints), found)
 
 
@@ -38,20 +38,22 @@ def show_contents(path: Path) -> None:
         OutputError: It is missing, damaged or no output.
     """
     videos = load(path)
-    counted = {name: contents(keypoints) for name, keypoints in videos.items()}
+    counted = {name: contents(keypoints, videos.topology) for name, keypoints in videos.items()}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("video", overflow="fold")
-    for heading in ("frames", *Topology.PARTS):
+    for heading in ("frames", *videos.topology.parts):
         table.add_column(heading.replace("_", " "), justify="right")
     for name, video in counted.items():
         table.add_row(Text(_printable(name)), *_cells(video))
     if len(counted) > 1:
-        sums = {part: sum(video.found[part] for video in counted.values()) for part in Topology.PARTS}
+        sums = {part: sum(video.found[part] for video in counted.values()) for part in videos.topology.parts}
         every = Contents(sum(video.frames for video in counted.values()), sums)
         table.add_row("all", *_cells(every), style="bold")
     types = ", ".join(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
     count = "1 video" if len(videos) == 1 else f"{len(videos)} videos"
-    print(f"{path}: {count} of (T, {Topology.POINTS}, {len(Topology.CHANNELS)}) {types}")
+    topology = videos.topology
+    points = "" if topology == CONTRACT else f", points: {topology.name}"
+    print(f"{path}: {count} of (T, {topology.points}, {len(topology.CHANNELS)}) {types}{points}")
     print("share of frames in which a part was found:")
     Console().print(table)
 

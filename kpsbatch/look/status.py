@@ -256,7 +256,7 @@ class StatusReader:
         """
         known = outputs_without_models(self._config)
         notes = list(known.notes)
-        if not self._here:
+        if not self._here and not self._config.output.imported:
             notes.append(f"the dataset is not here ({self._source.root}): units without videos count as left")
         found = survey(
             self._source, known.outputs, depth="presence" if self._here else "outputs",

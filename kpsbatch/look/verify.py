@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
@@ -132,7 +132,7 @@ def verify(
         OutputError: The output folder can't be read, or not be repaired.
         ModelError: The settings can't be told without the models.
     """
-    dataset = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+    dataset = source or open_dataset(config)
     outputs, _ = open_outputs(config)
     verdict = Verdict()
 
@@ -169,6 +169,16 @@ def verify(
     return verdict
 
 
+def open_dataset(config: Config) -> Source:
+    """The dataset; of imported outputs it need not be there.
+
+    Raises:
+        DatasetError: It is not there.
+    """
+    folder = config.output.root / INDEX_FOLDER
+    return open_if_there(config.dataset, folder)[0] if config.output.imported else open_source(config.dataset, folder)
+
+
 def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> bool:
     """Remove a unit that is wrong; False where it is right by now."""
     with explained(outputs.root), outputs.lock():
@@ -203,6 +213,8 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
     result.there = True
     result.left = surveyed.state == "changed"
     result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
+    if config.output.imported:
+        result.keep = "it was imported, so no run can make it again"
     found: list[tuple[str, str]] = []
     if unreadable:
         found.append(("", f"its npz can't be read: {unreadable}"))
@@ -258,6 +270,8 @@ def _check_record(outputs: Outputs, unit: Unit, state: RecordedState, record: Un
         yield f"its record is of another unit: {record.unit and record.unit.unit.name}"
     if record.state != state:
         yield f"its record has another state: {record.state!r}"
+    if record.points != outputs.fingerprint.settings.points:
+        yield f"its record has other points: {record.points!r}"
     if record.fingerprint != outputs.fingerprint.digest:
         yield f"its record has another fingerprint: {record.fingerprint!r}"
     good = len(record.good)
@@ -334,11 +348,12 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     Yields:
         What is wrong.
     """
-    points = (Topology.POINTS, len(Topology.CHANNELS))
+    topology = topology_of(config.output.points)
+    points = (topology.points, len(topology.CHANNELS))
     if keypoints.ndim != 3 or keypoints.shape[1:] != points or not len(keypoints):
         yield f"its shape must be (T, {points[0]}, {points[1]}) (got {keypoints.shape})"
         return
-    if keypoints.dtype != config.output.dtype:
+    if keypoints.dtype != config.output.dtype and not config.output.imported:
         yield f"its dtype must be {config.output.dtype} (got {keypoints.dtype})"
     if not np.isfinite(keypoints).all():
         yield "its values must be finite"
@@ -347,14 +362,16 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     if (farthest := float(np.abs(keypoints[..., :3]).max())) > limit:
         yield f"its coordinates must be within {limit:g} (got {farthest:g})"
     visibility = keypoints[..., 3]
-    for part, place in Topology.PARTS.items():
+    for part, place in topology.parts.items():
         seen, there = visibility[:, place], is_found(keypoints, place)
-        if part == "pose":
+        if config.output.imported:
+            pass  # other scripts have other values there, such as 0 for all points of a hand
+        elif part == "pose":
             if ((seen < 0) | (seen > 1)).any():
                 yield "the visibility of its pose must be from 0 to 1"
         elif not np.isin(seen, (0, 1)).all():
             yield f"the visibility of its {part} must be 1 or 0 for every point"
-        elif not seen[there].any(axis=1).all():
+        elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
             yield f"where its {part} is missing all values must be 0"
         elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, place]):
             yield f"the visibility of its {part} must be 1 for points inside the frame, 0 for those outside"
@@ -362,6 +379,11 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
     if noted is not None and noted.frames != len(keypoints):
         yield f"it has {len(keypoints)} frames; its record says {noted.frames}"
+
+
+def _always_has_a_visible_point(topology: Topology, part: str) -> bool:
+    """Whether a part that is found has a point inside the frame: with a few points only it may have none."""
+    return set(CONTRACT.sources[part]) <= set(topology.sources[part])
 
 
 def _wrongly_visible(points: NDArray[Any]) -> bool:

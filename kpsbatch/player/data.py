@@ -15,11 +15,11 @@ from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import CANVAS, COLOURS, OUTLINE, RGB
 from kpsbatch.drawing.frames import plain_frames
-from kpsbatch.drawing.strokes import STROKES
+from kpsbatch.drawing.strokes import strokes_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 
 STEPS: Final = 4096
 """Steps of a coordinate in a frame's width or height: a quarter of a pixel of a frame of 1,024."""
@@ -27,31 +27,36 @@ STEPS: Final = 4096
 FOUND: Final = "f"
 """The letter of a part that was found where no record tells how."""
 
-FINE: Final = ("face", "irises")
+KNOWN_SETS: Final = ("contract", "all")
+"""Sets that the script knows anyway: those that an npz without a record is taken for."""
 
 Entry = dict[str, Any]
 """What the page's script reads of one clip, see `encode_clip`."""
 
 
 def player_spec() -> dict[str, Any]:
-    """What the player's script knows of keypoints: parts, strokes, colours and the words for the letters."""
+    """What the player's script knows of keypoints: sets of points, colours and the words for the letters."""
     return {
-        "points": Topology.POINTS,
         "steps": STEPS,
-        "parts": {name: [part.start, part.stop] for name, part in Topology.PARTS.items()},
-        "strokes": [
-            {
-                "name": name,
-                "part": next(part for part, place in Topology.PARTS.items() if place == points),
-                "paths": [[points.start + place for place in path] for path in paths],
-                "fine": name in FINE,
-            }
-            for name, points, paths in STROKES
-        ],
+        "parts": list(Topology.PARTS),
+        "sets": {name: set_spec(topology_of(name)) for name in KNOWN_SETS},
         "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()},
         "outline": "#{:02x}{:02x}{:02x}".format(*OUTLINE),
         "canvas": "#{:02x}{:02x}{:02x}".format(*CANVAS),
         "meaning": {**MEANING, FOUND: "found"},
+    }
+
+
+def set_spec(topology: Topology) -> dict[str, Any]:
+    """What the script knows of a set of points: which landmarks they are, where parts lie, what is drawn."""
+    return {
+        "points": topology.points,
+        "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
+        "sources": topology.sources,
+        "strokes": [
+            {"name": one.name, "part": one.part, "paths": one.paths, "dots": one.dots, "fine": one.is_fine}
+            for one in strokes_of(topology)
+        ],
     }
 
 
@@ -68,9 +73,9 @@ def encode_clip(
         budget: Bytes that the pictures may take, about; every n-th frame has one if need be.
 
     Returns:
-        `name`, `frames`, `rate` and `times` (ms, None where the rate is constant), `width` and `height` of the
-        frames in pixels (0 where not known), `aspect`, `adjusted`, `letters` by part, `points` (`pack_points`), and
-        `pictures` in base64, of every `every`-th frame.
+        `name`, `set` (of points), `frames`, `rate` and `times` (ms, None where the rate is constant),
+        `width` and `height` of the frames in pixels (0 where not known), `aspect`, `adjusted`, `letters` by part,
+        `points` (`pack_points`), and `pictures` in base64, of every `every`-th frame.
 
     Raises:
         DatasetError: Its frames can't be read.
@@ -78,9 +83,10 @@ def encode_clip(
     known = facts if facts is not None and facts.frames == len(clip.keypoints) else None
     keypoints = clip.keypoints
     if clip.adjusted:
-        keypoints = np.stack([place_adjusted(frame, clip.aspect) for frame in keypoints])
+        keypoints = np.stack([place_adjusted(frame, clip.aspect, clip.topology) for frame in keypoints])
     entry: Entry = {
         "name": clip.title,
+        "set": clip.topology.name,
         "frames": len(keypoints),
         "rate": (known and known.frame_rate) or clip.frame_rate_out or clip.frame_rate,
         "times": known.times if known else None,
@@ -88,7 +94,7 @@ def encode_clip(
         "height": known.height if known else 0,
         "aspect": 1.0 if clip.adjusted else clip.aspect,
         "adjusted": clip.adjusted,
-        "letters": letters_of(clip.keypoints, known.how if known else clip.how),
+        "letters": letters_of(clip.keypoints, known.how if known else clip.how, clip.topology),
         "points": pack_points(keypoints),
         "every": 1,
         "pictures": [],
@@ -98,15 +104,16 @@ def encode_clip(
     return entry
 
 
-def letters_of(keypoints: NDArray[Any], how: Mapping[str, str]) -> dict[str, str]:
+def letters_of(keypoints: NDArray[Any], how: Mapping[str, str], topology: Topology = CONTRACT) -> dict[str, str]:
     """How each part of each frame was found: the record's letters, or `f` and `-` by the values.
 
     Args:
-        keypoints: (T, 184, 4).
+        keypoints: (T, points, 4).
         how: The record's letters; parts of another length than T are passed over.
+        topology: Which points they are.
     """
     letters: dict[str, str] = {}
-    for name, part in Topology.PARTS.items():
+    for name, part in topology.parts.items():
         told = how.get(name, "")
         found = is_found(keypoints, part)
         letters[name] = told if len(told) == len(keypoints) else "".join(FOUND if one else MISSING for one in found)
@@ -120,7 +127,7 @@ def pack_points(keypoints: NDArray[Any]) -> str:
     the frame before is stored, point by point: first all low bytes, then all high bytes, then visibility in 255ths.
 
     Args:
-        keypoints: (T, 184, 4) in image coordinates.
+        keypoints: (T, points, 4) in image coordinates.
     """
     values = np.nan_to_num(keypoints.astype(np.float64), posinf=0, neginf=0)
     places = np.clip(np.round(values[..., :2] * STEPS), -(1 << 15), (1 << 15) - 1).astype(np.int64)

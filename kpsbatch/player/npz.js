@@ -103,8 +103,10 @@ const kpNpz = (() => {
     const kind = type.match(/^([<>])f([248])$/);
     if (!kind) fail(`holds ${name} of type ${type}, not of floats`);
     if (/'fortran_order':\s*True/.test(header)) fail(`holds ${name} in Fortran order`);
-    if (shape.length !== 3 || shape[1] !== kpSpec.points || shape[2] !== 4 || !(shape[0] > 0)) {
-      fail(`holds ${name} of shape (${shape.join(", ")}), not (T, ${kpSpec.points}, 4)`);
+    const sets = Object.entries(kpSpec.sets);
+    const known = sets.find(([, { points }]) => points === shape[1]);
+    if (shape.length !== 3 || !known || shape[2] !== 4 || !(shape[0] > 0)) {
+      fail(`holds ${name} of shape (${shape.join(", ")}), not (T, ${sets.map(([, { points }]) => points).join(" or ")}, 4)`);
     }
     const size = Number(kind[2]);
     const count = shape[0] * shape[1] * shape[2];
@@ -117,10 +119,11 @@ const kpNpz = (() => {
       else values[at] = size === 8 ? view.getFloat64(place, little) : half(view.getUint16(place, little));
       if (!Number.isFinite(values[at])) values[at] = 0;
     }
-    return { values, frames: shape[0] };
+    return { values, frames: shape[0], set: known[0] };
   }
 
-  /* All videos of an npz: [{name, frames, values}], values being x, y, z, visibility of every point. */
+  /* All videos of an npz: [{name, frames, values, set}], values being x, y, z, visibility of every point of a set that is
+     known by its number of points. */
   async function read(buffer) {
     const view = new DataView(buffer);
     let members;
@@ -146,10 +149,10 @@ const kpNpz = (() => {
   }
 
   /* The page's own packing, see pack_points in data.py. */
-  async function unpack(text, frames) {
+  async function unpack(text, frames, points) {
     const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
     const bytes = await inflate(packed, "deflate");
-    const { points, steps } = kpSpec;
+    const { steps } = kpSpec;
     const half = frames * points * 2;
     const xy = new Float32Array(half);
     const seen = new Uint8Array(frames * points);

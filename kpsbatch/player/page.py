@@ -14,8 +14,9 @@ import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import DatasetError
+from kpsbatch.landmarks.topology import topology_of
 from kpsbatch.player.clips import Candidate, Found, load_clip, pair_up, problem_of
-from kpsbatch.player.data import Entry, encode_clip, player_spec
+from kpsbatch.player.data import KNOWN_SETS, Entry, encode_clip, player_spec, set_spec
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("npz.js", "drawing.js", "ribbon.js", "player.js")
@@ -85,7 +86,9 @@ def player_html(entries: Sequence[Entry], *, small: bool = False) -> Markup:
         entries: The clips; with several, the reader chooses.
         small: Smaller, and without what chooses and opens clips.
     """
-    return Markup(_templates().get_template("player.html").render(data={"clips": list(entries)}, small=small))
+    sets = {name: set_spec(topology_of(name)) for name in {entry["set"] for entry in entries} - {*KNOWN_SETS}}
+    data = {"clips": list(entries), "sets": sets}
+    return Markup(_templates().get_template("player.html").render(data=data, small=small))
 
 
 def sample_player(config: Config, unit: Unit, video: str, *, pictures: bool) -> Markup:

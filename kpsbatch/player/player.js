@@ -1,7 +1,7 @@
 /* The player: every .kp-player of the page becomes one. */
 (() => {
   const DETAILS = { right_hand: "right hand", left_hand: "left hand", face: "face" };
-  const PARTS = Object.keys(kpSpec.parts);
+  const PARTS = kpSpec.parts;
   const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
   const OTHER = "#ff5cf4"; // the clip that is compared with
   const words = (part) => part.replace("_", " ");
@@ -13,6 +13,7 @@
   };
   const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
   const timeOf = (clip, frame) => (clip.times ? clip.times[Math.min(frame, clip.frames - 1)] : frame * 1000 / clip.rate);
+  const partsOf = (clip) => PARTS.filter((part) => clip.set.parts[part]);
   const lengthOf = (clip) => timeOf(clip, clip.frames - 1) + 1000 / clip.rate;
 
   function start(host) {
@@ -21,6 +22,7 @@
     const [video, other, way] = ["video", "other", "way"].map((name) => find(name).querySelector("select"));
     const [main, second] = host.querySelectorAll(".kp-main");
     const [play, scrub, speed, loop, now] = ["play", "scrub", "speed", "loop", "now"].map(find);
+    Object.assign(kpSpec.sets, data.sets);
     const clips = data.clips; // entries, each replaced by a clip when it is first shown
     const shown = new Set(PARTS);
     const views = {};
@@ -94,6 +96,7 @@
       find("note").textContent = clip.note;
       find("note").hidden = !clip.note;
       checkboxes.picture.closest("label").hidden = !clip.pictures.length;
+      for (const part of PARTS) checkboxes[part].closest("label").hidden = ![clip, rival].some((one) => one && partsOf(one).includes(part));
       main.querySelector("figcaption").textContent = rival ? `${clip.name}` : "";
       second.querySelector("figcaption").textContent = rival?.name ?? "";
       legend();
@@ -113,7 +116,7 @@
     }
 
     function legend() {
-      const letters = new Set(PARTS.flatMap((part) => [...clip.letters[part], ...(rival?.letters[part] ?? "")]));
+      const letters = new Set(PARTS.flatMap((part) => [...(clip.letters[part] ?? ""), ...(rival?.letters[part] ?? "")]));
       const items = Object.entries(kpSpec.meaning).filter(([letter]) => letters.has(letter));
       find("legend").replaceChildren(...items.map(([letter, text]) => make(
         "span", {}, make("i", { class: `kp-key kp-key-${letter === "-" ? "missing" : letter}` }), letter === "f" ? text : `${letter} ${text}`,
@@ -127,10 +130,10 @@
         return `${name}: ${Object.entries(kpSpec.meaning).filter(([letter]) => count(letter)).map(([letter, text]) => `${text} in ${count(letter)}`).join(", ")} of ${letters.length} frames`;
       };
       const share = (letters) => `${Math.floor(100 * [...letters].filter((letter) => letter !== "-").length / letters.length)}%`;
-      for (const part of PARTS) {
+      for (const part of partsOf(clip)) {
         const letters = clip.letters[part];
         rows.push({ label: words(part), letters, share: share(letters), told: told(words(part), letters) });
-        if (!rival) continue;
+        if (!rival?.letters[part]) continue;
         const others = rival.letters[part];
         rows.push({ label: "compared", spoken: `${words(part)}, compared`, letters: others, share: share(others), told: told(`${words(part)}, compared`, others) });
         const values = [...Array(clip.frames).keys()].map((at) => kpDrawing.difference(clip, rival, part, at)?.mean ?? null);
@@ -145,7 +148,7 @@
 
     function tell() {
       const seconds = (timeOf(clip, frame) / 1000).toFixed(2);
-      const found = PARTS.map((part) => `${words(part)} ${kpSpec.meaning[clip.letters[part][frame]] ?? "found"}`);
+      const found = partsOf(clip).map((part) => `${words(part)} ${kpSpec.meaning[clip.letters[part][frame]] ?? "found"}`);
       let text = `Frame ${frame} of ${clip.frames - 1}, ${seconds} s: ${found.join(", ")}.`;
       if (rival) {
         const apart = PARTS.map((part) => [part, kpDrawing.difference(clip, rival, part, frame)]).filter(([, value]) => value);
@@ -211,7 +214,7 @@
 
     function drawDetail(part, image) {
       const { canvas, caption, windows } = views[part];
-      const lacking = windows ? (frame < clip.frames && clip.found[part][frame] ? "" : ": missing") : ": in no frame";
+      const lacking = windows ? (frame < clip.frames && clip.found[part][frame] ? "" : ": missing") : partsOf(clip).includes(part) ? ": in no frame" : ": not among its points";
       caption.textContent = DETAILS[part] + lacking;
       const { pen, width } = prepared(canvas, 1);
       if (!windows) return;
@@ -276,7 +279,7 @@
     function nextMissing() {
       for (let stepped = 1; stepped <= clip.frames; stepped += 1) {
         const at = (frame + stepped) % clip.frames;
-        if (PARTS.some((part) => clip.letters[part][at] === "-")) { userSeek(at); return; }
+        if (partsOf(clip).some((part) => clip.letters[part][at] === "-")) { userSeek(at); return; }
       }
     }
 

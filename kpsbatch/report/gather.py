@@ -15,7 +15,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.topology import Topology, topology_of
 from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
@@ -138,8 +138,9 @@ class ReportData:
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed."""
         wanted = {part for settings, _ in self.settings.values() for part in settings.parts}
-        shown = tuple(part for part in PARTS if ("hands" if part.endswith("hand") else part) in wanted)
-        return shown or PARTS
+        there = {part for settings, _ in self.settings.values() for part in topology_of(settings.points).parts}
+        shown = (part for part in PARTS if ("hands" if part.endswith("hand") else part) in wanted)
+        return tuple(part for part in shown if part in there) or PARTS
 
 
 def gather(

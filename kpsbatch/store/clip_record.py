@@ -16,6 +16,7 @@ class ClipRecord(Stored):
     Attributes:
         clip: Where the clip lies.
         landmarks: The settings that made the keypoints.
+        points: The set of points, see `topology_of`.
         models: The hash of every bundle.
         versions: Of the packages.
         video: What is known of the clip.
@@ -23,6 +24,7 @@ class ClipRecord(Stored):
 
     clip: Text
     landmarks: dict[str, Any] = Field(default_factory=dict)
+    points: str = "contract"
     models: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     video: VideoFacts

@@ -194,7 +194,8 @@ class Outputs:
         why = "it has no record"
         for record in records_of(self.root, name):
             if (theirs := settings_of_record(record)) is not None:
-                why = "; ".join(differences(theirs, self.fingerprint.settings)[:5])
+                differing = differences(theirs, self.fingerprint.settings)[:5]
+                why = "it was imported" if theirs.imported else "; ".join(differing)
         return OutputError(
             f"{self.root}: {name}.npz was made with other settings: {why}. Choose another output.root, or --overwrite."
         )
@@ -214,7 +215,7 @@ class Outputs:
 
         Args:
             unit: The unit.
-            arrays: (T, 184, 4) for every video that succeeded; none only when the record's state is "failed".
+            arrays: (T, points, 4) for every video that succeeded; none only when the record's state is "failed".
             record: What the record holds besides the npz's size and hash.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
             locked: Whether the caller holds the lock.

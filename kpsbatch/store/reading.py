@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import re
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import operator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,37 +15,93 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
+from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
+from kpsbatch.store.members import NpzReader, open_npz
+from kpsbatch.store.points import Videos, check_points, file_topology, with_topology
 
-_SHAPE = f"(T, {Topology.POINTS}, {len(Topology.CHANNELS)})"
-_SUFFIX = ".npy"
+_SHOWN = 20
+
+Class = int | str
+"""A class: the number of a sign, or a label where the dataset has no numbers."""
 
 
-def load(path: Path | str) -> dict[str, NDArray[Any]]:
+def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     """Read an output file.
 
-        for video, keypoints in kpsbatch.load("karsl-kps/01-train/0007.npz").items():
-            hands_missing = ~keypoints[:, kpsbatch.Topology.RIGHT_HAND].any(axis=(1, 2))
+        videos = kpsbatch.load("karsl-kps/01-train/0007.npz")
+        for video, keypoints in videos.items():
+            hands_missing = ~keypoints[:, videos.topology.parts["right_hand"]].any(axis=(1, 2))
+
+    Args:
+        path: The npz.
+        points: Its set of points, as in `output.points`, for a file that was taken away from its record; default: what
+            the record says, or the contract's points or all of MediaPipe's, where there is no record.
 
     Returns:
-        (T, 184, 4) for each video name, in the order of the file; every byte was checked against its checksum.
+        (T, points, 4) for each video name, in the order of the file; every byte was checked against its checksum. Its
+        `topology` says which points they are.
 
     Raises:
-        OutputError: It is missing, damaged, or not what the output contract says.
+        OutputError: It is missing, damaged, or not what the output contract says, or its points are not known.
+        ConfigError: There are no such points.
     """
     path = Path(path)
-    with _opened(path) as archive:
-        return {name: _read(path, archive, name) for name in _names(path, archive)}
+    with open_npz(path) as npz:
+        arrays = {name: _read(npz, name) for name in npz.members}
+    return with_topology(path, arrays, points)
 
 
-class Sample(NamedTuple):
-    """One video of a dataset of outputs; `keypoints` is (T, 184, 4)."""
+class VideoInfo(NamedTuple):
+    """What is known of a video without reading its keypoints.
+
+    Attributes:
+        signer, split, sign, video: Which one it is; `video` is its key in the npz.
+        label: The name of its sign, or the text of its row in a manifest; "" where there is none.
+        target: Its place in `OutputDataset.classes`; -1 where its class is not known.
+        frames: T, the length of its array.
+        frame_rate: Frames a second, on average where it is not constant; None where that is not known.
+        width, height: Of its frames, in pixels; None where that is not known.
+        times: Milliseconds since the first frame, for each frame; None where the rate is constant or not known.
+        path: Its npz.
+    """
 
     signer: str
     split: str
     sign: int
     video: str
+    label: str
+    target: int
+    frames: int
+    frame_rate: float | None
+    width: int | None
+    height: int | None
+    times: tuple[float, ...] | None
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One video of a dataset of outputs; unpacks to `signer, split, sign, video, keypoints`.
+
+    Attributes:
+        info: What is known of it besides.
+        keypoints: (T, points, 4).
+        parts: The slice of each part.
+    """
+
+    info: VideoInfo
     keypoints: NDArray[Any]
+    parts: Mapping[str, slice]
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from (*self.info[:4], self.keypoints)
+
+    @property
+    def missing(self) -> dict[str, NDArray[np.bool_]]:
+        """For each part (T,): whether it was not found in a frame."""
+        return {name: ~is_found(self.keypoints, part) for name, part in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -65,37 +119,139 @@ class OutputFile:
         Raises:
             OutputError: It is missing or damaged.
         """
-        with _opened(self.path) as archive:
-            return _names(self.path, archive)
+        with open_npz(self.path) as npz:
+            return list(npz.members)
 
     def read(self, video: str) -> NDArray[Any]:
-        """The (T, 184, 4) keypoints of one video.
+        """The (T, points, 4) keypoints of one video.
 
         Raises:
             OutputError: The file is damaged, or holds no such video.
         """
-        with _opened(self.path) as archive:
-            return _read(self.path, archive, video)
+        with open_npz(self.path) as npz:
+            keypoints = _read(npz, video)
+        if keypoints.shape[1] != CONTRACT.points:  # for which no record is opened
+            check_points(self.path, video, keypoints, file_topology(self.path, keypoints.shape[1]))
+        return keypoints
 
-    def __iter__(self) -> Iterator[Sample]:
-        with _opened(self.path) as archive:
-            for video in _names(self.path, archive):
-                yield Sample(self.signer, self.split, self.sign, video, _read(self.path, archive, video))
+
+@dataclass(frozen=True)
+class _Choice:
+    """What `open_dataset` was asked for, as far as it is not a choice of units, and what index.csv says."""
+
+    signers: frozenset[str]
+    labels: frozenset[str] | None
+    names: Mapping[int, str]
+    index: Mapping[tuple[str, str], IndexRow]
+
+    def label(self, unit: OutputFile, row: IndexRow | None) -> str:
+        """The label of a video."""
+        if row is None:
+            return self.names.get(unit.sign, "")
+        return row.label or (self.names.get(unit.sign, "") if row.has_sign else "")
 
 
 @dataclass(frozen=True)
 class OutputDataset:
-    """The outputs below a folder; `len()` counts units, iterating yields videos, with one file open at a time."""
+    """The videos in the outputs below a folder, by number or one after the other; can be sent to other processes.
+
+    It is what `torch.utils.data.DataLoader` calls a map-style dataset. Arrays are read when they are asked for; what is
+    known of the videos comes from the records, and is read once.
+
+    Attributes:
+        root: The folder.
+        units: Its output files.
+        classes: What `VideoInfo.target` counts: the signs, or the labels, of all signers and splits below the root.
+    """
 
     root: Path
     units: tuple[OutputFile, ...]
+    classes: tuple[Class, ...]
+    _choice: _Choice = field(repr=False, compare=False)
 
     def __len__(self) -> int:
-        return len(self.units)
+        return len(self.videos)
+
+    def __getitem__(self, number: int) -> Sample:
+        return next(self.samples([operator.index(number)]))
 
     def __iter__(self) -> Iterator[Sample]:
-        for unit in self.units:
-            yield from unit
+        return self.samples(range(len(self)))
+
+    def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
+        """Read some videos, in this order; neighbours in the same file are read from it at one go.
+
+        Raises:
+            OutputError: A file is missing or damaged.
+            IndexError: There is no video of such a number.
+        """
+        topology = self.topology
+        infos = (self.videos[number] for number in numbers)
+        for path, videos in groupby(infos, key=lambda info: info.path):
+            with open_npz(path) as npz:
+                for info in videos:
+                    keypoints = _read(npz, info.video)
+                    check_points(path, info.video, keypoints, topology)
+                    yield Sample(info, keypoints, topology.parts)
+
+    @cached_property
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """What is known of each video.
+
+        Raises:
+            OutputError: A file without a record is missing or damaged.
+        """
+        return tuple(
+            info for unit, known in zip(self.units, self.known, strict=True) for info in self._infos(unit, known)
+        )
+
+    @cached_property
+    def known(self) -> tuple[KnownUnit, ...]:
+        """What the record of each unit says.
+
+        Raises:
+            OutputError: As `videos`.
+        """
+        return tuple(known_units([unit.path for unit in self.units], find_records(self.root)))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,) frames of each video."""
+        return np.array([video.frames for video in self.videos], np.int64)
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(N,) class of each video, as a place in `classes`."""
+        return np.array([video.target for video in self.videos], np.int64)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The set of points.
+
+        Raises:
+            OutputError: The outputs have different ones.
+        """
+        sets = Counter(known.points for known in self.known) or Counter({CONTRACT.name: 1})
+        if len(sets) > 1:
+            said = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
+            raise OutputError(
+                f"{self.root} holds outputs of several sets of points: {said}. Choose units of one of them."
+            )
+        return topology_of(next(iter(sets)))
+
+    def _infos(self, unit: OutputFile, known: KnownUnit) -> Iterator[VideoInfo]:
+        choice, file = self._choice, _file_of(unit)
+        for video in known.videos:
+            row = choice.index.get((file, video.name))
+            signer, label = (row and row.signer) or unit.signer, choice.label(unit, row)
+            if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
+                continue
+            target = self._targets.get(_class_of(unit, row), -1)
+            yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
+
+    @cached_property
+    def _targets(self) -> dict[Class, int]:
+        return {each: place for place, each in enumerate(self.classes)}
 
 
 def open_dataset(
@@ -104,123 +260,94 @@ def open_dataset(
     signers: str | Iterable[str] | None = None,
     splits: str | Iterable[str] | None = None,
     signs: int | Iterable[int] | None = None,
+    labels: str | Iterable[str] | None = None,
+    sign_names: Mapping[int, str] | Path | str | None = None,
 ) -> OutputDataset:
     """Find the outputs below a folder, by listing it; nothing is opened before it is asked for.
 
-        for signer, split, sign, video, keypoints in kpsbatch.open_dataset("karsl-kps", splits="train"):
-            ...
+        dataset = kpsbatch.open_dataset("karsl-kps", splits="train")
+        dataset.videos[0].frame_rate, dataset[0].keypoints
 
     Args:
         root: The config's `output.root`, or a copy of it, with or without its `_kpsbatch` folder.
         signers: Only these.
         splits: Only these.
         signs: Only these; signs without an output are passed over.
+        labels: Only videos of these labels, which a manifest or `sign_names` has.
+        sign_names: Names of signs, or the table that has them (the config's `dataset.labels`).
 
     Raises:
-        OutputError: The folder is missing or holds no output, or a signer or split has none.
+        OutputError: The folder is missing or holds no output, or a signer, split or label has none.
+        ConfigError: The table of names can't be used.
     """
     root = Path(root)
-    units = sorted(find_outputs(root), key=lambda unit: unit[:3])
+    units = sorted(
+        (OutputFile(*found) for found in find_outputs(root)), key=lambda unit: (unit.signer, unit.split, unit.sign)
+    )
     if not units:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
-    chosen_signers = _chosen("signers", signers, {unit[0] for unit in units})
-    chosen_splits = _chosen("splits", splits, {unit[1] for unit in units})
-    chosen_signs = None if signs is None else {signs} if isinstance(signs, int) else {int(sign) for sign in signs}
-    return OutputDataset(
-        root,
-        tuple(
-            OutputFile(*unit)
-            for unit in units
-            if unit[0] in chosen_signers
-            if unit[1] in chosen_splits
-            if chosen_signs is None or unit[2] in chosen_signs
+    index = read_index(root)
+    rows: dict[str, list[IndexRow]] = {}
+    for (file, _), row in index.items():
+        rows.setdefault(file, []).append(row)
+    choice = _Choice(
+        _chosen(
+            "signers", signers, {unit.signer for unit in units} | {row.signer for row in index.values() if row.signer}
         ),
+        None,
+        _names(sign_names),
+        index,
+    )
+    chosen_splits = _chosen("splits", splits, {unit.split for unit in units})
+    if signs is not None:
+        chosen_signs = {signs} if isinstance(signs, int) else {int(sign) for sign in signs}
+        units = [unit for unit in units if unit.sign in chosen_signs]
+    found = [(unit, row, choice.label(unit, row)) for unit in units for row in rows.get(_file_of(unit)) or (None,)]
+    if labels is not None:
+        chosen_labels = _chosen("labels", labels, {label for *_, label in found if label})
+        choice = replace(choice, labels=chosen_labels)
+        found = [(unit, row, label) for unit, row, label in found if label in chosen_labels]
+    classes = sorted({_class_of(unit, row) for unit, row, _ in found}, key=lambda each: (isinstance(each, str), each))
+    wanted = {unit for unit, row, _ in found if choice.signers & {unit.signer, row.signer if row else ""}}
+    return OutputDataset(
+        root, tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits), tuple(classes), choice
     )
 
 
-def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> set[str]:
+def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> frozenset[str]:
     if names is None:
-        return there
-    chosen = {names} if isinstance(names, str) else set(names)
+        return frozenset(there)
+    chosen = frozenset([names] if isinstance(names, str) else names)
     if unknown := chosen - there:
-        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {', '.join(sorted(there))}.")
+        some = sorted(there)[:_SHOWN]
+        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {', '.join(some)}{more}.")
     return chosen
 
 
-def find_outputs(root: Path) -> Iterator[tuple[str, str, int, Path]]:
-    """(signer, split, sign, path) of every output.
+def _names(table: Mapping[int, str] | Path | str | None) -> Mapping[int, str]:
+    if table is None or isinstance(table, Mapping):
+        return table or {}
+    from kpsbatch.dataset.labels import load_labels
 
-    Raises:
-        OutputError: The folder can't be listed.
-    """
-    try:
-        folders = [entry for entry in os.scandir(root) if entry.name[0] not in "._" and "-" in entry.name]
-        for folder in folders:
-            if not folder.is_dir():
-                continue
-            files = [name for name in os.listdir(folder) if re.fullmatch(r"[0-9]{4,5}\.npz", name)]
-            if files:
-                signer, split = _signer_and_split(root, folder.name)
-                yield from ((signer, split, int(name[:-4]), Path(folder.path, name)) for name in files)
-    except OSError as error:
-        raise OutputError(f"{root} can't be listed: {error.strerror}. Correct the path.") from None
+    return {sign: label.text for sign, label in load_labels(table).items()}
 
 
-def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:
-    """Take a folder's name apart; with several hyphens a record tells, else the last hyphen counts."""
-    if folder.count("-") > 1:
-        for record in (root / "_kpsbatch" / "records").glob(f"*/{_literal(folder)}/*.json"):
-            try:
-                unit = json.loads(record.read_text(encoding="utf-8"))["unit"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            return str(unit["signer"]), str(unit["split"])
-    signer, _, split = folder.rpartition("-")
-    return signer, split
+def _file_of(unit: OutputFile) -> str:
+    """An output as index.csv names it."""
+    return f"{unit.path.parent.name}/{unit.path.name}"
 
 
-def _literal(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+def _class_of(unit: OutputFile, row: IndexRow | None) -> Class:
+    return row.label if row is not None and not row.has_sign else unit.sign
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise OutputError(f"{path} does not exist. Correct the path.") from None
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else f"it is none, or cut off ({error})"
+def _read(npz: NpzReader, name: str) -> NDArray[Any]:
+    """An array, which must be (T, points, 4) of floats."""
+    array = npz.read(name)
+    if array.ndim != 3 or array.shape[2] != len(CONTRACT.CHANNELS) or array.dtype.kind != "f":
         raise OutputError(
-            f"{path} is no readable npz file: {said}. Delete it and run the same command again."
-        ) from None
-
-
-def _names(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    members = archive.namelist()
-    if not members:
-        raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
-    for member in members:
-        if not member.endswith(_SUFFIX):
-            raise OutputError(f"{path} holds {member!r}, which is no array. Name a file that kpsbatch wrote.")
-    return [member[: -len(_SUFFIX)] for member in members]
-
-
-def _read(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    try:
-        data = archive.read(name + _SUFFIX)  # to the end, which is where the checksum is looked at
-        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data))
-    except KeyError:
-        raise OutputError(
-            f"{path} holds no video {name!r} but {len(archive.namelist())} others. Correct the name."
-        ) from None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        said = " ".join(str(error).split())
-        raise OutputError(
-            f"{path} is damaged in video {name!r}: {said}. Delete the file and run the same command again."
-        ) from None
-    if array.shape[1:] != (Topology.POINTS, len(Topology.CHANNELS)) or array.ndim != 3 or array.dtype.kind != "f":
-        raise OutputError(
-            f"{path}: video {name!r} is {array.shape} of {array.dtype}, not {_SHAPE} of floats. "
+            f"{npz.path}: video {name!r} is {array.shape} of {array.dtype}, not (T, points, 4) of floats. "
             "Name a file that kpsbatch wrote."
         )
     return array

@@ -121,6 +121,8 @@ class UnitRecord(RowsDigest):
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
         rows_digest: Which rows of a table they are; "" without a table.
+        points: The set of points of the npz, see `topology_of`.
+        imported: The folder that the npz was imported from; "" where a run made it.
         fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.
@@ -135,6 +137,8 @@ class UnitRecord(RowsDigest):
     odd_entries: dict[Text, Text] = Field(default_factory=dict)
     dataset: Text = ""
     source: Text = ""
+    points: str = "contract"
+    imported: Text = ""
     fingerprint: str = ""
     models: dict[str, str] = Field(default_factory=dict)
     host: str = ""

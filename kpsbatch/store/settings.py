@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field
 
 from kpsbatch.config import PART_NAMES, Config
+from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Settings(Stored):
         dataset: The `dataset` section, as far as it changes values.
         landmarks: The `landmarks` section of the config.
         output: The `output` section, as far as it changes values.
+        imported: Other scripts made the outputs: nothing else is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -44,11 +46,17 @@ class Settings(Stored):
     dataset: dict[str, Any] = Field(default_factory=dict)
     landmarks: dict[str, Any] = Field(default_factory=dict)
     output: dict[str, Any] = Field(default_factory=dict)
+    imported: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed: of pose, face and hands."""
         return tuple(self.landmarks.get("parts") or PART_NAMES)
+
+    @property
+    def points(self) -> str:
+        """The set of points, see `topology_of`; outputs that don't say it have the contract's."""
+        return str(self.output.get("points", CONTRACT.name))
 
     def tree(self) -> dict[str, Any]:
         """The fields that are set, for a JSON file."""
@@ -73,12 +81,20 @@ def installed_version(package: str) -> str:
 
 def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
+    output = {"dtype": config.output.dtype, **_unless_contract(config.output.points)}
+    if config.output.imported:
+        return Settings(imported=True, landmarks={"coordinates": config.landmarks.coordinates}, output=output)
     return Settings(
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
-        output={"dtype": config.output.dtype},
+        output=output,
     )
+
+
+def _unless_contract(points: str) -> dict[str, str]:
+    """The set of points as a setting; none for the contract's, so that outputs of before keep their fingerprint."""
+    return {} if points == CONTRACT.name else {"points": points}
 
 
 def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
@@ -88,6 +104,11 @@ def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version
         models={part: bundle.sha256 for part, bundle in sorted(bundles.items())},
         **settings_of(config).tree(),
     )
+    return fingerprint_of(settings)
+
+
+def fingerprint_of(settings: Settings) -> Fingerprint:
+    """The fingerprint of any settings."""
     canonical = json.dumps(settings.tree(), sort_keys=True, separators=(",", ":"))
     return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])
 
@@ -105,6 +126,8 @@ def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     left, right = flatten(theirs), flatten(ours)
+    for tree in (left, right):
+        tree.setdefault("output.points", CONTRACT.name)
     missing = "unset"
     return [
         f"{key} is {left.get(key, missing)!r} there, {right.get(key, missing)!r} here"

@@ -119,8 +119,13 @@ def survey(
     if states is None:
         states = outputs.states(chosen, sweep=False)
 
+    imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
+
     def look(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
+        if imported and (state is None or depth != "videos"):
+            listing = source.listing(unit) if depth == "videos" else None
+            return SurveyedUnit(unit, state, "absent", listing)
         if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
             state = state if outputs.rows_digest(unit, state) == digest else "changed"
         if depth == "outputs" or (state is not None and not redo(unit, state)):
@@ -159,7 +164,7 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
         theirs = read_stored(path, Settings)
         if theirs is not None and not differences_in_config(theirs, ours):
-            right_version = installed in (UNKNOWN, theirs.mediapipe)
+            right_version = theirs.imported or installed in (UNKNOWN, theirs.mediapipe)
             fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
     if not fitting:
         return KnownOutputs(Outputs(root, Fingerprint(ours, "")))

@@ -126,6 +126,7 @@ def assemble(
         dataset=str(config.dataset.root),
         source=str(done.listing.folder.relative_to(config.dataset.root)),
         rows_digest=digest,
+        points=config.output.points,
         fingerprint=outputs.fingerprint.digest,
         models=outputs.fingerprint.settings.models,
         host=host.host,

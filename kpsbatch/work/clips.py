@@ -154,6 +154,7 @@ def _store(npz: Path, clip: Path, made: VideoKeypoints, config: Config, bundles:
     record = ClipRecord(
         clip=str(clip.absolute()),
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
+        points=config.output.points,
         models={name: bundle.sha256 for name, bundle in bundles.items()},
         versions=host_facts().versions,
         video=made.facts,

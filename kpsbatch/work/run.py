@@ -14,12 +14,12 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
-from kpsbatch.errors import InterruptedRun, ModelError
+from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, run_id, tracked
-from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
+from kpsbatch.store.settings import UNKNOWN, fingerprint, fingerprint_of, installed_version, settings_of
 from kpsbatch.store.survey import Survey
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.checks import check_other_runs, describe_lacking, lacking_units, refuse_other_settings
@@ -95,12 +95,27 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     """
     from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
 
+    if config.output.imported:
+        return Outputs(config.output.root, fingerprint_of(settings_of(config))), VideoJob.of(config, {})
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == UNKNOWN:
         raise ModelError("mediapipe must be installed (it is not); run `make setup`")
     bundles = find_bundles(config.landmarks.models)
     made_with = fingerprint(config, bundles, mediapipe_version)
     return Outputs(config.output.root, made_with), VideoJob.of(config, bundles)
+
+
+def refuse_imported(config: Config) -> None:
+    """Refuse to compute into a folder of imported outputs.
+
+    Raises:
+        OutputError: The config says that they are imported.
+    """
+    if config.output.imported:
+        raise OutputError(
+            f"output.imported: the outputs in {config.output.root} were imported, so no run adds to them. Use a config "
+            "with another output.root."
+        )
 
 
 def run(
@@ -134,6 +149,7 @@ def run(
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
+    refuse_imported(config)
     check_other_runs(config, origin, overwrite, on_notice)
     progress = Progress()
     with tracked(config.output.root, origin, progress) as note:

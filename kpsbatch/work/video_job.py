@@ -33,6 +33,7 @@ class VideoJob:
     mirrored: bool
     bundles: Mapping[str, Bundle]
     dtype: str
+    points: str
     max_bad_frames: float
     max_pixels: int
     frame_rate_out: float | None = None
@@ -46,6 +47,7 @@ class VideoJob:
             config.dataset.mirrored,
             bundles,
             config.output.dtype,
+            config.output.points,
             run.max_bad_frames,
             run.max_pixels,
             config.dataset.frame_rate_out,
@@ -102,6 +104,7 @@ class VideoJob:
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
+        from kpsbatch.landmarks.topology import topology_of
 
         try:
             return extract(
@@ -110,6 +113,7 @@ class VideoJob:
                 self.settings,
                 mirrored=self.mirrored,
                 dtype=self.dtype,
+                topology=topology_of(self.points),
                 max_bad_frames=self.max_bad_frames,
                 box=video.box,
                 on_frame=heartbeat,

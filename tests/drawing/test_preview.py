@@ -28,7 +28,7 @@ from kpsbatch.drawing.sheet import empty_canvas, legend
 from kpsbatch.drawing.strokes import draw_keypoints, missing_parts
 from kpsbatch.drawing.text import fit_text, text_width, write_text
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
-from kpsbatch.landmarks.topology import FACE_MESH, Topology
+from kpsbatch.landmarks.topology import Topology
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ class TestDrawing:
     def test_irises(self):
         """Irises have a colour of their own, around their points."""
         kps = keypoints()[0]
-        ring = [Topology.FACE.start + FACE_MESH.index(mesh) for mesh in (469, 470, 471, 472)]
+        ring = [Topology.FACE.start + Topology.FACE_MESH.index(mesh) for mesh in (469, 470, 471, 472)]
         kps[ring, :2] = [(0.92, 0.1), (0.9, 0.08), (0.88, 0.1), (0.9, 0.12)]
         image = draw_keypoints(empty_canvas(800, 800), kps)
         assert has(image[:120, 680:760], "irises")
@@ -341,7 +341,7 @@ class TestChoice:
     def test_another_shape(self, tmp_path):
         """An npz of something else is named."""
         np.savez(tmp_path / "x.npz", a=np.zeros((3, 4)))
-        with pytest.raises(OutputError, match=r"'a' is \(3, 4\), not \(T, 184, 4\)"):
+        with pytest.raises(OutputError, match=r"'a' is \(3, 4\), not \(T, points, 4\)"):
             clip_of_file(tmp_path / "x.npz")
 
 

@@ -41,7 +41,7 @@ def test_origin_and_unit_of_each_part() -> None:
     head = adjust_face(face, face)
     assert head[1] == pytest.approx(np.zeros(3), abs=1e-6)
     assert np.hypot(*(head[468, :2] - head[473, :2])) == pytest.approx(1, rel=1e-5)
-    hand = adjust_hand(right)
+    hand = adjust_hand(right, right)
     assert hand[0] == pytest.approx(np.zeros(3), abs=1e-6)
     assert np.hypot(*(hand[2, :2] - hand[17, :2])) == pytest.approx(1, rel=1e-5)
 

@@ -27,6 +27,7 @@ from kpsbatch.drawing.clip import clip_of_file
 from kpsbatch.drawing.colours import CANVAS, COLOURS
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.landmarks.topology import topology_of
 from kpsbatch.player.clips import MAX_CLIPS, Candidate, candidates, counterpart, load_clip, pair_up
 from kpsbatch.player.data import encode_clip, entry_size
 from kpsbatch.player.page import player_assets, player_html, view_page
@@ -276,7 +277,7 @@ PROBLEMS = {
     "cut.npz": "is no npz: it has no table of contents",
     "flipped.npz": "is damaged at video: its checksum differs",
     "deflated-flipped.npz": "is damaged at video",
-    "shape.npz": "holds video of shape (20, 10, 4), not (T, 184, 4)",
+    "shape.npz": "holds video of shape (20, 10, 4), not (T, 184 or 553, 4)",
     "integers.npz": "holds video of type <i4, not of floats",
     "empty.npz": "is no npz: it is too short",
     "text.npz": "is no npz: it has no table of contents",
@@ -448,7 +449,7 @@ class TestBrowser:
         """The browser reads the packed keypoints as they were, to half a step."""
         xy, seen = page.run("""(async () => {
             const entry = JSON.parse(kpFind("data").textContent).clips[0];
-            const { xy, seen } = await kpNpz.unpack(entry.points, entry.frames);
+            const { xy, seen } = await kpNpz.unpack(entry.points, entry.frames, kpSpec.sets[entry.set].points);
             return [[...xy], [...seen]]; })()""")
         kps = moving()
         assert np.allclose(xy, kps[..., :2].reshape(-1), atol=0.5 / 4096 + 1e-7)
@@ -462,6 +463,35 @@ class TestBrowser:
             return [clip.adjusted, [...clip.xy.slice(0, 368)]]; }})()""")
         assert is_adjusted
         assert np.allclose(np.reshape(places, (184, 2)), place_adjusted(adjusted()[0])[:, :2], atol=1e-5)
+
+    def test_sets_of_points(self, page):
+        """A file of all 553 points is read, and compared with one of the contract's at the points that both have."""
+        full, contract = topology_of("all"), topology_of("contract")
+        everything = np.random.default_rng(1).uniform(0.1, 0.9, (2, 553, 4)).astype(np.float32)
+        ours = everything[:, [full.place(name) for name in contract.names]] + np.float32([0.01, 0, 0, 0])
+        far, same, missing, strokes = page.run(f"""(async () => {{
+            const read = async (text) => kpDrawing.ofArray("x", (await kpNpz.read(kpBytes(text).buffer))[0]);
+            const [all, contract] = [await read("{npz_bytes(v=everything)}"), await read("{npz_bytes(v=ours)}")];
+            const parts = Object.keys(contract.set.parts);
+            return [
+                parts.map((part) => kpDrawing.difference(all, contract, part, 1).mean),
+                parts.map((part) => kpDrawing.difference(contract, all, part, 1).most),
+                kpDrawing.windowsOf(all, "tail"), all.set.strokes.map((one) => one.dots.length)]; }})()""")
+        assert np.allclose(far, 10, atol=1e-3) and np.allclose(same, 10, atol=1e-3)  # thousandths of a width
+        assert missing is None
+        assert strokes == [22, 0, 342, 0, 21, 21]
+
+    def test_adjusted_with_all_points(self, page):
+        """Adjusted coordinates of all points are put together as the preview does, hands on the wrists of the pose."""
+        full = topology_of("all")
+        kps = np.zeros((1, 553, 4), np.float32)
+        kps[:, [full.place(name) for name in topology_of("contract").names]] = adjusted()[:1]
+        is_adjusted, places = page.run(f"""(async () => {{
+            const [one] = await kpNpz.read(kpBytes("{npz_bytes(video=kps)}").buffer);
+            const clip = kpDrawing.ofArray("x", one);
+            return [clip.adjusted, [...clip.xy.slice(0, 1106)]]; }})()""")
+        assert is_adjusted
+        assert np.allclose(np.reshape(places, (553, 2)), place_adjusted(kps[0], topology=full)[:, :2], atol=1e-5)
 
     def test_quiet(self, page):
         """Nothing has reached the console, nothing was requested."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import types
 import zipfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,12 @@ from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.cli import main
+from kpsbatch.dataset.index_table import COLUMNS
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.store import known_videos
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 
@@ -145,8 +151,8 @@ class TestDataset:
     def test_everything(self, root):
         """Every video of every output, sorted; hidden files, strays and `_kpsbatch` are passed over."""
         dataset = kpsbatch.open_dataset(root)
-        assert len(dataset) == 5
-        found = [(*sample[:4], sample.keypoints.shape) for sample in dataset]
+        assert (len(dataset.units), len(dataset)) == (5, 10)
+        found = [(*rest, keypoints.shape) for *rest, keypoints in dataset]
         assert found == [
             (signer, split, sign, video, (sign % 7 + 1, 184, 4))
             for signer, split, sign in [
@@ -191,21 +197,49 @@ class TestDataset:
         with pytest.raises(OutputError, match=said):
             kpsbatch.open_dataset(root, **filters)
 
-    def test_lazy(self, root, monkeypatch):
-        """Nothing is opened before it is asked for, and one file at a time."""
-        opened: list[zipfile.ZipFile] = []
-        initialise = zipfile.ZipFile.__init__
+    def test_lazy(self, root):
+        """One file at a time is open, and none in the end."""
 
-        def note(self: zipfile.ZipFile, *arguments: Any, **options: Any) -> None:
-            initialise(self, *arguments, **options)
-            opened.append(self)
+        def opened() -> set[str]:
+            links = (os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
+            return {link for link in links if link.endswith(".npz")}
 
-        monkeypatch.setattr(zipfile.ZipFile, "__init__", note)
+        for sample in kpsbatch.open_dataset(root):
+            assert opened() == {os.path.realpath(sample.info.path)}
+        assert opened() == set()
+
+    def test_by_number(self, root):
+        """A dataset is a sequence of videos: `dataset[i]` is what iterating yields at that place, from either end."""
         dataset = kpsbatch.open_dataset(root)
-        assert (len(dataset), opened) == (5, [])
-        for _ in dataset:
-            assert sum(archive.fp is not None for archive in opened) == 1
-        assert len(opened) == 5
+        for number, sample in enumerate(dataset):
+            for same in (dataset[number], dataset[np.int64(number)], dataset[number - len(dataset)]):
+                assert same.info == sample.info == dataset.videos[number]
+                np.testing.assert_array_equal(same.keypoints, sample.keypoints)
+        with pytest.raises(IndexError):
+            dataset[len(dataset)]
+
+    def test_arrays_can_be_written_to(self, root):
+        """An array belongs to who asked for it."""
+        dataset = kpsbatch.open_dataset(root)
+        dataset[0].keypoints[:] = 7
+        assert not (dataset[0].keypoints == 7).any()
+
+    def test_replaced_file(self, root):
+        """A file that a run has replaced since is read as it is now."""
+        dataset = kpsbatch.open_dataset(root, signs=7)
+        assert len(dataset[0].keypoints) == 1
+        write(dataset.units[0].path, arrays("two", "one", frames=4))
+        np.testing.assert_array_equal(dataset[0].keypoints, arrays("two", "one", frames=4)["one"])
+
+    def test_other_processes(self, root):
+        """What is known of the videos goes along to another process, which needs the records no more."""
+        dataset = kpsbatch.open_dataset(root)
+        assert len(dataset) == 10
+        sent = pickle.dumps(dataset)
+        shutil.rmtree(root / "_kpsbatch")
+        there = pickle.loads(sent)
+        assert there.videos == dataset.videos
+        np.testing.assert_array_equal(there[3].keypoints, dataset[3].keypoints)
 
     def test_units(self, root):
         """A unit names its videos, reads one of them, and can be sent to another process."""
@@ -214,6 +248,20 @@ class TestDataset:
         np.testing.assert_array_equal(unit.read("two"), kpsbatch.load(unit.path)["two"])
         with pytest.raises(OutputError, match="holds no video 'three'"):
             unit.read("three")
+
+    def test_missing_parts(self, tmp_path):
+        """A mask for each part says in which frames it was not found."""
+        keypoints = np.zeros((3, 184, 4), np.float32)
+        keypoints[1, Topology.LEFT_HAND] = 0.5
+        keypoints[:2, Topology.POSE, 0] = -0.1
+        write_unit(tmp_path / "out", {"v": keypoints})
+        missing = {part: mask.tolist() for part, mask in kpsbatch.open_dataset(tmp_path / "out")[0].missing.items()}
+        assert missing == {
+            "pose": [False, False, True],
+            "face": [True, True, True],
+            "right_hand": [True, True, True],
+            "left_hand": [True, False, True],
+        }
 
     def test_no_outputs(self, tmp_path):
         """A folder without outputs, and a missing one, are named."""
@@ -225,6 +273,105 @@ class TestDataset:
 
 def _units(root: Path, **filters: Any) -> list[tuple[str, str, int]]:
     return [(unit.signer, unit.split, unit.sign) for unit in kpsbatch.open_dataset(root, **filters).units]
+
+
+UNIT = Unit("01", "train", 1)
+
+
+def write_unit(root: Path, videos: dict[str, NDArray[Any]], unit: Unit = UNIT, **facts: Any) -> Path:
+    """An output as a run stores it; `facts` are what the record says of each of its videos besides the length."""
+    outputs = Outputs(root, fingerprint("aaaaaaaaaaaa", a=1))
+    told = {name: {"frames": len(keypoints), **facts} for name, keypoints in videos.items()}
+    outputs.store(unit, videos, unit_record(unit=unit._asdict(), videos=told), replace=True)
+    return outputs.npz_path(unit)
+
+
+FACTS = {"frame_rate": 29.97, "width": 640, "height": 480}
+
+
+class TestKnownVideos:
+    """What is known of videos without reading their arrays."""
+
+    def test_from_the_record(self, tmp_path, monkeypatch):
+        """Lengths, frame rates and sizes come from the records: no npz is opened."""
+        write_unit(tmp_path / "out", arrays("a", "b", frames=4), **FACTS, times=[0, 10.5, 40, 80])
+        monkeypatch.setattr(known_videos, "open_npz", None)
+        dataset = kpsbatch.open_dataset(tmp_path / "out")
+        assert dataset.lengths.tolist() == [4, 4]
+        info = dataset.videos[1]
+        assert info[:4] == ("01", "train", 1, "b")
+        assert info[6:11] == (4, 29.97, 640, 480, (0, 10.5, 40, 80))
+
+    @pytest.mark.parametrize("what", ["no record", "damaged record", "another npz", "strange record"])
+    def test_without_a_fitting_record(self, tmp_path, what):
+        """Else lengths come from the arrays' first bytes; a rate only where the record is of this very length."""
+        path = write_unit(tmp_path / "out", arrays("a", "b", frames=4), **FACTS)
+        (record,) = (tmp_path / "out" / "_kpsbatch" / "records").rglob("0001.json")
+        if what == "no record":
+            record.unlink()
+        elif what == "damaged record":
+            record.write_bytes(record.read_bytes()[:-20])
+        elif what == "another npz":
+            write(path, {**arrays("a", frames=4), **arrays("c", frames=9)})
+        else:
+            record.write_text('{"npz": 3, "videos": {"a": 1, "b": {"frames": {}}}}')
+        dataset = kpsbatch.open_dataset(tmp_path / "out")
+        another = what == "another npz"
+        assert [(info.video, info.frames) for info in dataset.videos] == (
+            [("a", 4), ("c", 9)] if another else [("a", 4), ("b", 4)]
+        )
+        assert [info.frame_rate for info in dataset.videos] == [29.97 if another else None, None]
+
+    def test_failed_videos(self, tmp_path):
+        """A video that failed is in the record and not in the dataset; how many there are is known."""
+        outputs = Outputs(tmp_path, fingerprint("aaaaaaaaaaaa", a=1))
+        told = {"good": {"frames": 3}, "bad": {"error": "no frame can be read"}}
+        outputs.store(Unit("01", "train", 1), arrays("good"), unit_record("partial", videos=told), replace=False)
+        dataset = kpsbatch.open_dataset(tmp_path)
+        assert [info.video for info in dataset.videos] == ["good"]
+        assert dataset.known[0].failed == 1
+
+
+class TestLabels:
+    def test_names_of_signs(self, root, tmp_path):
+        """Names of signs, or their table, label the videos; `labels` chooses by them, and counts classes anew."""
+        table = tmp_path / "labels.csv"
+        table.write_text("id,english\n1,peace\n2,water\n7,water\n")
+        for names in ({1: "peace", 2: "water", 7: "water"}, table, str(table)):
+            dataset = kpsbatch.open_dataset(root, sign_names=names)
+            assert dataset.classes == (1, 2, 7, 12345)
+            assert [info.label for info in dataset.videos[::2]] == ["water", "water", "", "peace", "water"]
+            assert dataset.targets.tolist()[::2] == [1, 1, 3, 0, 2]
+            water = kpsbatch.open_dataset(root, sign_names=names, labels="water")
+            assert {info.sign for info in water.videos} == {2, 7}
+            assert water.classes == (2, 7)
+        with pytest.raises(OutputError, match=r"labels: there is no 'fire'\. Choose among peace, water"):
+            kpsbatch.open_dataset(root, sign_names=table, labels="fire")
+
+    def test_classes_are_those_of_all_signers(self, root):
+        """A class has the same number whichever signers and splits are chosen."""
+        for filters in ({}, {"signers": "01"}, {"splits": "test"}):
+            assert kpsbatch.open_dataset(root, **filters).classes == (1, 2, 7, 12345)
+        assert kpsbatch.open_dataset(root, signs=[2, 7]).classes == (2, 7)
+
+    def test_manifest(self, tmp_path):
+        """A manifest's index.csv has the real signers and labels; a bin's number is no class."""
+        unit = Unit("all", "train", 1)
+        write_unit(tmp_path, arrays("a", "b", "c"), unit)
+        rows = [("a", "P1", "thank you"), ("b", "P2", "Haus, groß"), ("c", "P1", "Haus, groß")]
+        with (tmp_path / "index.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+            for key, signer, label in rows:
+                table.writerow({"file": "all-train/0001.npz", "key": key, "signer": signer, "label": label, "sign": ""})
+        dataset = kpsbatch.open_dataset(tmp_path)
+        assert [(info.video, info.signer, info.label) for info in dataset.videos] == rows
+        assert dataset.classes == ("Haus, groß", "thank you")
+        assert dataset.targets.tolist() == [1, 0, 0]
+        assert [info.video for info in kpsbatch.open_dataset(tmp_path, signers="P1").videos] == ["a", "c"]
+        chosen = kpsbatch.open_dataset(tmp_path, signers="P1", labels=["Haus, groß"])
+        assert [(sample.info.video, sample.info.target) for sample in chosen] == [("c", 0)]
+        assert len(kpsbatch.open_dataset(tmp_path, signers="all")) == 3
 
 
 class TestInspect:
@@ -299,6 +446,25 @@ class TestDocs:
         for example in examples:
             exec(compile(example, "docs/reading.md", "exec"), scope)
         assert scope["batch"].shape[0] == 8
+
+    def test_training(self, tmp_path, monkeypatch, capsys):
+        """The script in docs/training.md learns signs that differ, and tells them for a signer and takes not seen."""
+        random = np.random.default_rng(2)
+        for signer, split, sign in product(("01", "02"), ("train", "test"), (1, 2, 3)):
+            takes = {}
+            for take in range(3):
+                keypoints = random.normal(0.5, 0.02, (random.integers(9, 30), 184, 4)).astype(np.float32)
+                keypoints[:, 0, 0] += 0.2  # shoulders
+                keypoints[:, Topology.RIGHT_HAND, 1] += np.linspace(0, 0.2 * sign, len(keypoints))[:, None]
+                keypoints[random.random(len(keypoints)) < 0.1, Topology.LEFT_HAND] = 0
+                takes[f"take {take}"] = keypoints
+            write_unit(tmp_path / "demo" / "out", takes, Unit(signer, split, sign))
+        monkeypatch.chdir(tmp_path)
+        (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
+        exec(compile(example, "docs/training.md", "exec"), {})
+        shares = re.findall(r": ([0-9]+)% of ([0-9]+) videos, chance 33%", capsys.readouterr().out)
+        assert [int(count) for _, count in shares] == [18, 18]
+        assert min(int(share) for share, _ in shares) > 80
 
 
 def _stand_in_for_torch() -> dict[str, types.ModuleType]:

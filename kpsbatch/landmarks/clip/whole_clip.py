@@ -14,8 +14,8 @@ from kpsbatch.landmarks.clip.clip import Found, follow_clip
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter
 from kpsbatch.landmarks.hands import SIDES, hand_can_be_seen
-from kpsbatch.landmarks.keypoints import frame_keypoints
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
+from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 Row = tuple[NDArray[np.float32], dict[str, Letter]]
 
@@ -23,12 +23,20 @@ Row = tuple[NDArray[np.float32], dict[str, Letter]]
 class WholeClip:
     """Finds the signer in the frames of one video, with what the frames before and after each tell."""
 
-    def __init__(self, networks: Networks, settings: LandmarksConfig, hands: Counter[str], faces: Counter[str]) -> None:
-        """Take the networks, the settings, and what is counted in (`HAND_COUNTS` and `FACE_COUNTS`)."""
+    def __init__(
+        self,
+        networks: Networks,
+        settings: LandmarksConfig,
+        hands: Counter[str],
+        faces: Counter[str],
+        topology: Topology = CONTRACT,
+    ) -> None:
+        """Take the networks, the settings, what is counted in (`HAND_COUNTS` and `FACE_COUNTS`), and the points."""
         self._networks, self._settings, self._hands, self._faces = networks, settings, hands, faces
+        self._topology = topology
 
     def rows(self, frames: Iterable[Frame]) -> Iterator[Row]:
-        """Of each frame its (184, 4) keypoints and the letter of each part that was found; zeros where unreadable.
+        """Of each frame its (points, 4) keypoints and the letter of each part found; zeros where unreadable.
 
         Frames are read ahead, see `follow_clip`; those that can't be read are passed over.
         """
@@ -42,10 +50,10 @@ class WholeClip:
 
         for found in follow_clip(images(), self._networks, self._settings):
             while not readable.popleft():
-                yield empty_row()
+                yield empty_row(self._topology), {}
             yield self._row(found)
         for _ in readable:
-            yield empty_row()
+            yield empty_row(self._topology), {}
 
     def _row(self, found: Found) -> Row:
         letters = found.how
@@ -66,10 +74,6 @@ class WholeClip:
             found.hands.get("right"),
             found.hands.get("left"),
             adjusted=self._settings.coordinates == "adjusted",
+            topology=self._topology,
         )
         return row, letters
-
-
-def empty_row() -> Row:
-    """The row of a frame that can't be read."""
-    return np.zeros((Topology.POINTS, len(Topology.CHANNELS)), np.float32), {}

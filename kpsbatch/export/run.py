@@ -1,0 +1,188 @@
+"""Exports: a folder with the same videos in another format.
+
+    DEST/export.json     says what it is and whether it is finished; it is written first, and again last
+    DEST/...             files of the format, each of which is there whole or not at all
+
+An export that was ended is gone on with by the same command: files that are there are passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import kpsbatch
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.export.memory_map import MemoryMap
+from kpsbatch.export.npy import Npy
+from kpsbatch.export.parquet import Parquet
+from kpsbatch.export.parts import Format, Request, facts_of
+from kpsbatch.export.pose import PoseFiles
+from kpsbatch.export.tar_shards import TarShards
+from kpsbatch.files import is_stale, read_json, write_json
+from kpsbatch.store.outputs import settings_of_record
+from kpsbatch.store.reading import OutputDataset, Sample
+from kpsbatch.store.settings import Settings, differences
+
+ABOUT = "export.json"
+
+FORMATS: Mapping[str, Callable[[], Format]] = {
+    "mmap": partial(MemoryMap, concatenated=False),
+    "mmap-concatenated": partial(MemoryMap, concatenated=True),
+    "pose": PoseFiles,
+    "webdataset": TarShards,
+    "parquet": Parquet,
+    "npy": Npy,
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export consists of; `written`: how many of its files this call wrote."""
+
+    videos: int
+    files: int
+    written: int
+
+
+def export(
+    dataset: OutputDataset,
+    form: str,
+    folder: Path,
+    on_video: Callable[[int, int], None] = lambda done, total: None,
+) -> Exported:
+    """Write the videos of a dataset in another format, or what is left of it to write.
+
+    Args:
+        dataset: The videos, in order.
+        form: One of `FORMATS`.
+        folder: Where to: a new folder, an empty one, or one in which the same export was begun.
+        on_video: Called with (videos written, videos in all).
+
+    Raises:
+        OutputError: There is no video, an output is damaged, the format can't hold them, or the folder can't be used.
+        ConfigError: The format is unknown, or the folder holds something else.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
+    chosen = FORMATS[form]()
+    request = _request(dataset)
+    parts = chosen.parts(request)
+    about = _about(request, form, chosen)
+    total, done, written = len(dataset), 0, 0
+
+    def read(numbers: Iterable[int]) -> Iterator[Sample]:
+        for count, sample in enumerate(dataset.samples(numbers), 1):
+            _check(request, sample)
+            yield sample
+            on_video(done + count, total)
+
+    with _explained(folder):
+        if not _claim(folder, about):
+            return Exported(total, len(parts), 0)
+        for part in parts:
+            path = folder / part.file
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                chosen.write(request, part, path, read)
+                written += 1
+            done += len(part.numbers)
+            on_video(done, total)
+        told = chosen.finish(request, parts, folder)
+        write_json(folder / ABOUT, {**about, **told, "finished": True})
+    return Exported(total, len(parts), written)
+
+
+def _request(dataset: OutputDataset) -> Request:
+    if not len(dataset):
+        raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
+    records: dict[str, Path] = {}
+    for known in dataset.known:
+        if known.record is not None:
+            records.setdefault(known.record.parents[1].name, known.record)
+    settings = [settings_of_record(record) or Settings() for record in records.values()]
+    if len(settings) > 1:
+        raise OutputError(
+            f"{dataset.root} holds outputs of several settings: {'; '.join(differences(*settings[:2])[:3])}. Run all "
+            "units with the same settings, or choose some with --signers, --splits or --signs."
+        )
+    coordinates = str(settings[0].landmarks.get("coordinates") or "") if settings else ""
+    return Request(dataset, dataset[0].keypoints.dtype, coordinates)
+
+
+def _check(request: Request, sample: Sample) -> None:
+    """Whether an array is as long as is known, and of the type of the others: places in files depend on it."""
+    if len(sample.keypoints) != sample.info.frames or sample.keypoints.dtype != request.dtype:
+        raise OutputError(
+            f"{sample.info.path}: video {sample.info.video!r} is {len(sample.keypoints)} frames of "
+            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `kpsbatch verify`."
+        )
+
+
+def _about(request: Request, form: str, chosen: Format) -> dict[str, Any]:
+    """What `export.json` says from the start; `of` is a digest of all that the files depend on."""
+    dataset = request.dataset
+    topology = dataset.topology
+    digest = hashlib.sha256(json.dumps([form, chosen.options, topology.names, str(request.dtype)]).encode())
+    for unit, known in zip(dataset.units, dataset.known, strict=True):
+        digest.update(json.dumps([unit.path.parent.name, unit.path.name, known.version]).encode())
+    for info in dataset.videos:
+        digest.update(json.dumps([*facts_of(info).values(), info.times]).encode())
+    return {
+        "format": form,
+        "finished": False,
+        "kpsbatch": kpsbatch.__version__,
+        "of": digest.hexdigest()[:16],
+        "videos": len(dataset),
+        "splits": dict(Counter(info.split for info in dataset.videos)),
+        "classes": list(dataset.classes),
+        "coordinates": request.coordinates,
+        "points": topology.name,
+        "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
+        "names": list(topology.names),
+        "channels": list(topology.CHANNELS),
+    }
+
+
+def _claim(folder: Path, about: Mapping[str, Any]) -> bool:
+    """Make the folder, or go on in it; False where the export is finished.
+
+    Raises:
+        ConfigError: It holds something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = read_json(folder / ABOUT)
+    if begun is None:
+        if other := next((name for name in sorted(os.listdir(folder)) if not name.startswith(".")), None):
+            raise ConfigError(f"{folder} holds {other} and is no export. Name a new folder.")
+        write_json(folder / ABOUT, about)
+        return True
+    if begun.get("of") != about["of"]:
+        raise ConfigError(
+            f"{folder} holds another export: {begun.get('format')} of {begun.get('videos')} videos, "
+            f"{'finished' if begun.get('finished') else 'not finished'}. Name a new folder, or remove this one."
+        )
+    for place, _, _ in os.walk(folder):
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if is_stale(entry):
+                    os.unlink(entry.path)
+    return not begun.get("finished")
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{folder} can't be written: {error.strerror or error}. Correct that, then run the same command again."
+        ) from error

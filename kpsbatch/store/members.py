@@ -1,0 +1,181 @@
+"""The arrays of an npz file one by one, checked to the last byte. Needs NumPy and nothing else.
+
+`zipfile` reads the table of contents; the arrays themselves are read with one system call each, which `zipfile` and
+`numpy.load` do in pieces.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.errors import OutputError
+
+_SUFFIX = ".npy"
+_LOCAL_HEADER = 30
+"""Bytes before the name; the lengths of name and extra field are the last four (APPNOTE.TXT 4.3.7)."""
+_EXTRA = 64
+"""Room for the extra field, so that one call reads all; a longer one costs a second call."""
+_NPY_HEADER = 256
+_KEPT = 4096
+"""Tables of contents that are kept in mind: all of a KArSL-502, some 25 MB."""
+
+
+class Member(NamedTuple):
+    """Where an array lies in its file."""
+
+    name: bytes
+    offset: int
+    compressed: int
+    size: int
+    crc: int
+    method: int
+
+
+@dataclass(frozen=True)
+class NpzReader:
+    """An open npz file."""
+
+    path: Path
+    descriptor: int
+    members: Mapping[str, Member]
+
+    def read(self, name: str) -> NDArray[Any]:
+        """An array of its own, which can be written to.
+
+        Raises:
+            OutputError: There is none of this name, or the file is damaged.
+        """
+        member = self._member(name)
+        try:
+            data = self._bytes(member)
+            if len(data) != member.size or zlib.crc32(data) != member.crc:
+                raise ValueError("its checksum is another")
+            shape, order, dtype, start = _header(data)
+            return np.frombuffer(data, dtype, offset=start).reshape(shape, order=order).copy()
+        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+            raise self._damaged(name, error) from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, from its first bytes.
+
+        Raises:
+            OutputError: As `read`; the checksum is not looked at.
+        """
+        try:
+            return _header(self._bytes(self._member(name), _NPY_HEADER))[0]
+        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+            raise self._damaged(name, error) from None
+
+    def _member(self, name: str) -> Member:
+        if name not in self.members:
+            raise OutputError(f"{self.path} holds no video {name!r} but {len(self.members)} others. Correct the name.")
+        return self.members[name]
+
+    def _bytes(self, member: Member, first: int | None = None) -> bytes:
+        """The array's file, or the first bytes of it."""
+        before = _LOCAL_HEADER + len(member.name)
+        wanted = member.compressed if first is None else min(member.compressed, first)
+        data = os.pread(self.descriptor, before + _EXTRA + wanted, member.offset)
+        if data[:4] != b"PK\3\4" or data[_LOCAL_HEADER:before] != member.name:
+            raise ValueError("its header is another")
+        start = before + int.from_bytes(data[28:30], "little")
+        if len(data) < start + wanted:
+            data += os.pread(self.descriptor, start + wanted - len(data), member.offset + len(data))
+        packed = memoryview(data)[start : start + wanted]
+        if member.method == zipfile.ZIP_STORED:
+            return bytes(packed)
+        if member.method != zipfile.ZIP_DEFLATED:
+            raise NotImplementedError(f"compression method {member.method}")
+        if first is not None:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, first)
+        return zlib.decompress(packed, -zlib.MAX_WBITS, member.size + 1)
+
+    def _damaged(self, name: str, error: Exception) -> OutputError:
+        said = " ".join(str(error).split())
+        return OutputError(
+            f"{self.path} is damaged in video {name!r}: {said}. Delete the file and run the same command again."
+        )
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzReader]:
+    """Open an npz file to read arrays from it; its table of contents is kept in mind for the next time.
+
+    Raises:
+        OutputError: It is missing, unreadable, or holds something else than arrays.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise OutputError(f"{path} does not exist. Correct the path.") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    try:
+        yield NpzReader(path, descriptor, _members(path, descriptor))
+    finally:
+        os.close(descriptor)
+
+
+_known: dict[Path, tuple[tuple[int, ...], Mapping[str, Member]]] = {}
+"""Tables of contents by file, each with the version of the file that it is of: inode, size and time."""
+
+
+def _members(path: Path, descriptor: int) -> Mapping[str, Member]:
+    found = os.fstat(descriptor)
+    version = found.st_ino, found.st_size, found.st_mtime_ns
+    known = _known.get(path)
+    if known is None or known[0] != version:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        known = _known[path] = version, _read_members(path, descriptor)
+    return known[1]
+
+
+def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
+    try:
+        with open(descriptor, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
+            entries = archive.infolist()
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        said = error.strerror if isinstance(error, OSError) else f"it is none, or cut off ({error})"
+        raise _unreadable(path, said or str(error)) from None
+    if not entries:
+        raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
+    members: dict[str, Member] = {}
+    for entry in entries:
+        if not entry.filename.endswith(_SUFFIX):
+            raise OutputError(f"{path} holds {entry.filename!r}, which is no array. Name a file that kpsbatch wrote.")
+        name = entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+        members[entry.filename[: -len(_SUFFIX)]] = Member(
+            name, entry.header_offset, entry.compress_size, entry.file_size, entry.CRC, entry.compress_type
+        )
+    return members
+
+
+def _unreadable(path: Path, said: str) -> OutputError:
+    return OutputError(f"{path} is no readable npz file: {said}. Delete it and run the same command again.")
+
+
+def _header(data: bytes) -> tuple[tuple[int, ...], Any, np.dtype[Any], int]:
+    """Shape, order, dtype and where the values begin.
+
+    Raises:
+        ValueError: It is no .npy file, or one of objects, which are never unpickled.
+    """
+    file = io.BytesIO(data)
+    npy: Any = np.lib.format  # untyped
+    read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded")
+    return shape, "F" if fortran else "C", dtype, file.tell()

@@ -1,0 +1,104 @@
+"""Which points an output file has: by its record, else by their number. Needs NumPy and nothing else."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
+
+
+class Videos(dict[str, NDArray[Any]]):
+    """The arrays of an output file by the names of their videos.
+
+    Attributes:
+        topology: Which points they have.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], topology: Topology) -> None:
+        super().__init__(arrays)
+        self.topology = topology
+
+
+def with_topology(path: Path, arrays: Mapping[str, NDArray[Any]], points: str | Sequence[str] | None = None) -> Videos:
+    """The arrays (T, points, 4) of a file with the points that they have.
+
+    Args:
+        path: The npz that they were read from.
+        arrays: By video, at least one.
+        points: Their set of points, where the file does not tell.
+
+    Raises:
+        OutputError: Their points are not known, or are others.
+        ConfigError: There are no such points.
+    """
+    count = next(iter(arrays.values())).shape[1]
+    topology = topology_of(points) if points is not None else file_topology(path, count)
+    for name, array in arrays.items():
+        check_points(path, name, array, topology)
+    return Videos(arrays, topology)
+
+
+def file_topology(path: Path, count: int = 0) -> Topology:
+    """Which points a file has: by its record, else by their number.
+
+    Args:
+        path: The npz.
+        count: How many points it has, where there may be no record.
+
+    Raises:
+        OutputError: Neither tells.
+    """
+    points = recorded_points(path)
+    if points is None:
+        known = {one.points: one for one in (CONTRACT, topology_of("all"))}
+        if count not in known:
+            raise OutputError(
+                f"{path} has {count} points, and no record beside it says which. Keep it in its output folder, or name "
+                "them: kpsbatch.load(path, points=...)."
+            )
+        return known[count]
+    try:
+        return topology_of(points)
+    except ConfigError as error:
+        raise OutputError(f"{path}: its record has points that this release does not know: {error}") from None
+
+
+def recorded_points(path: Path) -> str | None:
+    """The set of points that the record of an npz names; None where there is no record."""
+    clip = _tree(path.with_suffix(".json"))
+    if "video" in clip:
+        return str(clip.get("points", CONTRACT.name))
+    folder, stem = path.absolute().parent, glob.escape(path.stem)
+    for record in sorted((folder.parent / "_kpsbatch" / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
+        output = _tree(record.parents[1] / "settings.json").get("output", {})
+        return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
+    return None
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    """The sections of a JSON file; none where it is missing or damaged."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return tree if isinstance(tree, Mapping) else {}
+
+
+def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology) -> None:
+    """Refuse (T, points, 4) of other points.
+
+    Raises:
+        OutputError: There are more or fewer.
+    """
+    if array.shape[1] != topology.points:
+        raise OutputError(
+            f"{path}: video {name!r} has {array.shape[1]} points, not the {topology.points} of {topology.name}. "
+            "Name a file that kpsbatch wrote."
+        )
