@@ -27,7 +27,8 @@ from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
-from kpsbatch.stored import INTERNAL, Count, Stored, Text, read_stored
+from kpsbatch.store.usage import Usage
+from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -105,6 +106,7 @@ class RunState(Stored):
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
         error: Why it failed or was interrupted.
+        cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
@@ -123,6 +125,8 @@ class RunState(Stored):
     updated: Moment
     state: RunOutcome
     error: Text = ""
+    cpu_seconds: Amount = 0.0
+    memory_megabytes: Count = 0
     videos: Count = 0
     videos_done: Count = 0
     videos_failed: Count = 0
@@ -227,12 +231,17 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         updated=now,
         state="running",
     )
+    usage = Usage()
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "") -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
-        current = began.model_copy(update={"state": state, "updated": _now(), "error": error, **asdict(progress)})
+        usage.last_sample()
+        used = {"cpu_seconds": usage.cpu_seconds, "memory_megabytes": usage.memory_megabytes}
+        current = began.model_copy(
+            update={"state": state, "updated": _now(), "error": error, **used, **asdict(progress)}
+        )
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
@@ -240,6 +249,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
                 write_json(path, current.model_dump(mode="json"))
 
     def note() -> None:
+        usage.sample()
         if time.monotonic() >= next_write:
             write("running")
 
