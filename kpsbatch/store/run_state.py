@@ -212,25 +212,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         progress: How far it is; read whenever the file is written.
     """
     path = runs_folder(root) / f"{run_id(origin)}.json"
-    job, task = job_of()
-    now = _now()
-    began = RunState(
-        format=RUN_FORMAT,
-        run=path.stem,
-        submission=origin.submission or None,
-        shard=origin.shard,
-        shards=origin.shards,
-        job=job or None,
-        array_task=task,
-        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        pid=os.getpid(),
-        log=_log_file(),
-        command=sys.orig_argv,
-        started=now,
-        updated=now,
-        state="running",
-    )
+    began = _beginning(path.stem, origin)
     usage = Usage()
     next_write = 0.0
 
@@ -238,10 +220,8 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
         usage.last_sample()
-        used = {"cpu_seconds": usage.cpu_seconds, "memory_megabytes": usage.memory_megabytes}
-        current = began.model_copy(
-            update={"state": state, "updated": _now(), "error": error, **used, **asdict(progress)}
-        )
+        now = {"state": state, "updated": _now(), "error": error, **usage.figures, **asdict(progress)}
+        current = began.model_copy(update=now)
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
@@ -267,6 +247,29 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", type(error).__name__)
         raise
     write("finished")
+
+
+def _beginning(name: str, origin: Origin) -> RunState:
+    """The state file of a run that begins now, in this process."""
+    job, task = job_of()
+    now = _now()
+    return RunState(
+        format=RUN_FORMAT,
+        run=name,
+        submission=origin.submission or None,
+        shard=origin.shard,
+        shards=origin.shards,
+        job=job or None,
+        array_task=task,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        log=_log_file(),
+        command=sys.orig_argv,
+        started=now,
+        updated=now,
+        state="running",
+    )
 
 
 def read_runs(root: Path) -> list[RunState]:

@@ -40,6 +40,11 @@ class Usage:
         self.cpu_seconds = max(self.cpu_seconds, round(cpu, 1))
         self.memory_megabytes = max(self.memory_megabytes, memory >> 20)
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Both, by name."""
+        return {"cpu_seconds": self.cpu_seconds, "memory_megabytes": self.memory_megabytes}
+
     def last_sample(self) -> None:
         """Look once more, whenever the last look was."""
         self._next_sample = 0.0
