@@ -21,30 +21,31 @@ from markupsafe import escape
 from processes import kpsbatch
 
 from kpsbatch.config import Config, LandmarksConfig
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import OutputError
+from kpsbatch.dataset.video import video_of
+from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.landmarks.extract import check_readable
 from kpsbatch.report.figures import percent
 from kpsbatch.report.gather import (
     Failure,
     VideoRow,
-    failures_by_reason,
     gather,
     histogram,
     pick_samples,
     ranked,
-    reason_of,
 )
 from kpsbatch.report.page import render
+from kpsbatch.report.reasons import common_text, plain_words, reasons_of
 from kpsbatch.store.settings import VALUES_VERSION, settings_of
+from kpsbatch.work.job import KILLED_FOR_MEMORY
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
 NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}
 DIGEST = "0123456789ab"
-TRUNCATED = (
-    "at most 20% of a video's frames may be unreadable (run.max_bad_frames), and not all: 9 of 30 are; the first: "
-    "3.jpg: a truncated JPEG"
-)
+TRUNCATED = "9 of 30 frames are unreadable (limit 20%, run.max_bad_frames); the first: 3.jpg: a truncated JPEG"
 
 
 def video(frames: int, right: int, left: int = 0, *, face: int | None = None, bad: int = 0) -> dict[str, Any]:
@@ -252,22 +253,56 @@ class TestRanking:
 
 
 class TestReasons:
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (TRUNCATED, "too many unreadable frames (limit 20%)"),
+            ("no new frame for 600 s (run.video_timeout)", "a frame that took more than 600 s (run.video_timeout)"),
+            (f"attempt 1: killed by SIGKILL; {KILLED_FOR_MEMORY}", "too little memory"),
+            ("its worker used more than run.worker_memory (900 MB)", "too little memory"),
+            ("/a: has no frame. Put image files there", "no frame"),
+            ("/v.mp4: has frames of 9x9, larger than run.max_pixels (3). Raise", "frames larger than run.max_pixels"),
+            ("/v.mp4: can't be opened by FFmpeg: invalid data", "a damaged video file"),
+            ("/v.mp4: can't be read: Permission denied. Correct", "a file that can't be read (Permission denied)"),
+            ("RuntimeError: something new", ""),
+        ],
+    )
+    def test_plain_words(self, error, words):
+        """What a video has that failed is told in plain words, with the limit that counted."""
+        assert plain_words(error) == words
+
+    def test_real_errors(self, tmp_path):
+        """The words fit what the program really says of an empty folder, a damaged file and unreadable frames."""
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "v.mp4").write_bytes(b"no video" * 99)
+        words = []
+        for name in ("empty", "v.mp4"):
+            with pytest.raises(DatasetError) as error:
+                list(read_frames(video_of(tmp_path / name), frame_rate=30, max_pixels=9999))
+            words.append(plain_words(str(error.value)))
+        with pytest.raises(DatasetError) as error:
+            check_readable([Frame(None, 0, "1.jpg", "empty")] * 3, 9, 0.25)
+        assert [*words, plain_words(str(error.value))] == [
+            "no frame",
+            "a damaged video file",
+            "too many unreadable frames (limit 25%)",
+        ]
+
     def test_same_kind(self):
-        """Failures that differ in names and numbers only are of one kind."""
-        other = TRUNCATED.replace("9 of 30", "12 of 55").replace("3.jpg", "x/7 (1).jpg")
-        assert reason_of(TRUNCATED) == reason_of(other)
+        """Failures that nobody has words for are of one kind where they differ in names and numbers only."""
         first, second = (
-            f"a video file must be readable: {path} can't be opened" for path in ("/a b/c.mp4", "/d/e 2.mp4")
+            f"a video file must be readable: {path} can't be decoded" for path in ("/a b/c.mp4", "/d/e 2.mp4")
         )
-        assert reason_of(first) == reason_of(second) == "a video file must be readable: …"
+        assert common_text(first) == common_text(second) == "a video file must be readable: …"
 
     def test_frequent_first(self):
-        """The most frequent reason comes first."""
+        """The most frequent reason comes first; a sentence says how many videos have it."""
         unit = Unit("01", "train", 1)
-        errors = ["took 1 s", "no frame", "took 2 s"]
-        assert [(reason, len(same)) for reason, same in failures_by_reason(Failure(unit, "v", e) for e in errors)] == [
-            ("took N s", 2),
-            ("no frame", 1),
+        errors = ["odd 1", TRUNCATED, "odd thing 2", TRUNCATED, "odd 3", "odd 4"]
+        assert [str(reason) for reason in reasons_of(Failure(unit, "v", error) for error in errors)] == [
+            "3 failed: odd N",
+            "2 have too many unreadable frames (limit 20%)",
+            "1 failed: odd thing N",
         ]
 
 
@@ -309,7 +344,7 @@ class TestPage:
         assert not re.findall(r"\{\{|\{%|\{#", page.split("<style>")[0] + body)
         for word in (
             "01 train",
-            "no new frame for N s",
+            "a frame that took more than 600 s",
             "node1",
             "9264f0aa",
             DIGEST,
@@ -322,7 +357,7 @@ class TestPage:
     def test_findings(self, page):
         """What is wrong stands at the top."""
         top = html.unescape(re.sub(r"<[^>]+>", "", page.split('id="look"')[1].split("</section>")[0]))
-        assert "2 videos failed, 1 of them" in top
+        assert "2 videos failed: 1 has too many unreadable frames (limit 20%), 1 has a frame that took more than" in top
         assert "1 output without a readable record: 01 train sign 4" in top
         assert "3 units left to do: 01 train sign 5" in top
         assert "2 units without a video in the dataset" in top
@@ -363,7 +398,7 @@ class TestPage:
             "report", config.output.root.parent / "config.yaml", "-o", tmp_path / "x" / "r.html", "--samples", "0"
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert re.fullmatch(r"report: .*r\.html \(0\.\d MB, 11 videos in 16 units\)\n", done.stdout)
+        assert re.fullmatch(r"report: .*r\.html \(0\.\d MB: 11 videos read, 2 failed, 16 units\)\n", done.stdout)
         config_file = config.output.root.parent / "config.yaml"
         before = config_file.read_bytes()
         done = kpsbatch("report", config_file, "-o", config_file)
