@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.options import NoPictures, Quiet
 from kpsbatch.commands.selection import Selection
 from kpsbatch.errors import ConfigError
 from kpsbatch.words import counted
@@ -24,9 +24,7 @@ def report(
     samples: Annotated[
         int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
     ] = 3,
-    no_pictures: Annotated[
-        bool, flag("--no-pictures", help="Show no frames of videos, for pages that leave the house.")
-    ] = False,
+    no_pictures: NoPictures = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""

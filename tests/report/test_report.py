@@ -384,7 +384,7 @@ class TestPage:
         assert len(images) == 3 * 6
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (224, 224, 3)
-        assert "kpsbatch preview &#39;my config.yaml&#39; --signer 02 --split train --sign 1 --video still" in page
+        assert "kpsbatch preview &#39;my config.yaml&#39; --signers 02 --splits train --signs 1 --video still" in page
         assert "Drawn without its frames" in page
 
     def test_empty(self, config, tmp_path):
