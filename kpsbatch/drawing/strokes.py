@@ -25,6 +25,9 @@ STROKES: tuple[tuple[str, slice, Paths], ...] = (
     ("right_hand", Topology.RIGHT_HAND, HAND_PATHS),
     ("left_hand", Topology.LEFT_HAND, HAND_PATHS),
 )
+SHADE = 0.6
+"""How dark the outline of a fine line is: 1 would be solid."""
+
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 
 
@@ -56,7 +59,9 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any]) -> RGB:
         is_fine = name in ("face", "irises")
         thickness = max(1, scale // 2) if is_fine else scale + 1
         lines = [fixed[list(path)].reshape(-1, 1, 2) for path in paths]
-        if is_fine:  # an outline would hide the face
+        if is_fine:  # a solid outline would hide the face
+            shaded = cv2.polylines(canvas.copy(), lines, False, OUTLINE, thickness + 2, cv2.LINE_AA, _SHIFT)
+            cv2.addWeighted(shaded, SHADE, canvas, 1 - SHADE, 0, canvas)
             cv2.polylines(canvas, lines, False, COLOURS[name], thickness, cv2.LINE_AA, _SHIFT)
             continue
         for colour, wider in ((OUTLINE, scale), (COLOURS[name], 0)):

@@ -45,6 +45,9 @@ def config(tmp_path: Path) -> Config:
     return config
 
 
+MONK_TONES = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
+"""The Monk Skin Tone Scale, from skintone.google."""
+
 BROKEN = "9 of 9 frames are unreadable"
 
 
@@ -61,6 +64,13 @@ def record(root: Path, unit: Unit, state: RecordedState, failed: dict[str, str])
     path = root / "_kpsbatch" / "records" / "0123456789ab" / f"{unit.name}.{state}.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(record_bytes(unit_record(state, unit=unit._asdict(), videos=videos)))
+
+
+def luminance(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Relative luminance as WCAG 2 defines it."""
+    part = image / 255
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def near(image: NDArray[np.uint8], x: float, y: float) -> tuple[int, ...]:
@@ -95,6 +105,26 @@ class TestDrawing:
         assert is_outlined(0.5, 0.4)
         assert not is_outlined(0.5, 0.1)
         assert has(image, "face")
+
+    @pytest.mark.parametrize("tone", MONK_TONES)
+    @pytest.mark.parametrize("side", [224, 512])
+    def test_stands_out(self, tone, side):
+        """On skin of any tone, every line and dot has a contrast of 3 to 1 with what is beside it."""
+        skin = np.full((side, side, 3), [int(tone[at : at + 2], 16) for at in (0, 2, 4)], np.uint8)
+        image = draw_keypoints(skin, keypoints()[0])
+        light = luminance(image)
+        darkest = cv2.erode(light, np.ones((13, 13)))
+        for name in ("pose", "face", "right_hand", "left_hand"):
+            drawn = (image == COLOURS[name]).all(axis=-1)
+            assert drawn.sum() > 50
+            contrast = (light[drawn] + 0.05) / (darkest[drawn] + 0.05)
+            assert (contrast >= 3).mean() > 0.99, name
+
+    def test_colours_of_the_player(self):
+        """Each colour has a contrast of 4.5 to 1 with its outline, which the player draws in the same way."""
+        outline = luminance(np.array([[OUTLINE]], np.uint8))[0, 0]
+        for name, colour in COLOURS.items():
+            assert (luminance(np.array([[colour]], np.uint8))[0, 0] + 0.05) / (outline + 0.05) >= 4.5, name
 
     def test_irises(self):
         """Irises have a colour of their own, around their points."""
