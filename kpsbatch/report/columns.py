@@ -15,8 +15,8 @@ class Column:
     Attributes:
         key: Its name in filters.
         label: Its heading.
-        kind: sign, word, text, number, percent (low is bad), share (low is fine), picture, or detail: a line of its own
-            below the row, where there is something to say.
+        kind: sign, word, text, number, decimal (one place after the point), percent (low is bad), share (low is fine),
+            picture, or detail: a line of its own below the row, where there is something to say.
         help: What it means, in a sentence.
         down: Whether the first press sorts downwards.
         total: Whether its sum is shown below.
@@ -32,6 +32,10 @@ class Column:
 
 def _number(key: str, label: str, help: str, *, total: bool = False) -> Column:
     return Column(key, label, "number", help, down=True, total=total)
+
+
+def _decimal(key: str, label: str, help: str, *, total: bool = False) -> Column:
+    return Column(key, label, "decimal", help, down=True, total=total)
 
 
 def _count(key: str, label: str, help: str) -> Column:
@@ -65,8 +69,8 @@ READ = _count("read", "Videos", "Videos that were read; their keypoints are in t
 FAILED = _count("failed", "Failed", "Videos that failed; they count in no other figure.")
 FRAMES = _count("frames", "Frames", "Frames of the videos that were read.")
 BAD = _count("bad", "Unreadable", "Of these frames, those that could not be read; their keypoints are zeros.")
-SECONDS = _count("seconds", "Seconds", "Time that one worker spent on the videos that were read.")
-RATE = _number("rate", "Frames/s", "Frames of these videos in a second of one worker.")
+SECONDS = _decimal("seconds", "Seconds", "Time that one worker spent on the videos that were read.", total=True)
+RATE = _decimal("rate", "Frames/s", "Frames of these videos in a second of one worker.")
 VIDEO = Column("video", "Video", "text", "The video's name: its key in the npz.")
 FRAME = Column("frame", "Frame", "text", "The frame's file, or its number and time.")
 PROBLEM = Column("problem", "Problem", "text", "Why it could not be read.")
@@ -81,13 +85,13 @@ RUN = [
     Column("state", "State", "word", "How it ended; lost: it stopped without a word."),
     Column("host", "Host", "word", "Where it ran."),
     Column("started", "Started (UTC)", "word", "When it began.", down=True),
-    _number("minutes", "Minutes", "How long it took."),
+    _decimal("minutes", "Minutes", "How long it took."),
     _count("units", "Units", "Units that it stored. A unit that was done again counts in each run that stored it."),
     _count("read", "Videos", "Videos that it read."),
     _count("failed", "Failed", "Videos that failed in it."),
-    _number("rate", "Frames/s", "Frames that it did in a second, with all of its workers."),
-    _number("cores", "Cores", "How many cores it kept busy on average: its CPU time by its time."),
-    _number("memory", "GiB", "The most memory that it and its workers had at one moment; shared pages count in each."),
+    _decimal("rate", "Frames/s", "Frames that it did in a second, with all of its workers."),
+    _decimal("cores", "Cores", "How many cores it kept busy on average: its CPU time by its time."),
+    _decimal("memory", "GiB", "The most memory that it and its workers had at one moment; shared pages count in each."),
     Column("error", "Error", "detail", "Why it failed or was interrupted."),
     Column("command", "Command", "detail", "What was typed."),
     Column("log", "Log", "detail", "Where it wrote its output to."),

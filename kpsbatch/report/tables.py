@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kpsbatch.dataset.units import Unit
@@ -92,7 +92,8 @@ def _rate(frames: int, seconds: float) -> float | None:
 
 def _slowest(data: ReportData) -> Table:
     slowest = sorted((row for row in data.units if row.seconds), key=lambda row: -row.seconds)[:MAX_SLOWEST]
-    shown = [*columns.WHERE, columns.SECONDS, columns.RATE, columns.READ, columns.FRAMES]
+    figures = (columns.SECONDS, columns.RATE, columns.READ, columns.FRAMES)
+    shown = [*columns.WHERE, *(replace(column, total=False) for column in figures)]
     rows = [
         [*_where(row.unit), round(row.seconds, 1), _rate(row.frames, row.seconds), row.videos - row.failed, row.frames]
         for row in slowest

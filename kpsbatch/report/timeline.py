@@ -96,7 +96,7 @@ def cores_of(run: RunState) -> float | None:
 
 def gigabytes_of(run: RunState) -> float | None:
     """The most memory at one moment, in GiB; None where it is not recorded."""
-    return round(run.memory_megabytes / 1024, 2) if run.memory_megabytes else None
+    return round(run.memory_megabytes / 1024, 1) if run.memory_megabytes else None
 
 
 def show_cores(run: RunState) -> str:
@@ -106,6 +106,6 @@ def show_cores(run: RunState) -> str:
 
 
 def show_memory(run: RunState) -> str:
-    """`0.69 GiB`, "" where it is not recorded."""
+    """`0.7 GiB`, "" where it is not recorded."""
     memory = gigabytes_of(run)
-    return "" if memory is None else f"{memory:.2f} GiB"
+    return "" if memory is None else f"{memory:.1f} GiB"

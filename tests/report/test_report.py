@@ -16,13 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from factories import make_config
+from made_up_run import DIGEST, EVIL, NAMES, TRUNCATED, made_up_run, put, video
 from markupsafe import escape
 from processes import kpsbatch
 
-from kpsbatch.config import Config, LandmarksConfig
+from kpsbatch.config import Config
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import video_of
@@ -39,110 +38,14 @@ from kpsbatch.report.gather import (
 )
 from kpsbatch.report.page import render
 from kpsbatch.report.reasons import common_text, plain_words, reasons_of
-from kpsbatch.store.settings import VALUES_VERSION, settings_of
+from kpsbatch.store.settings import settings_of
 from kpsbatch.work.job import KILLED_FOR_MEMORY
-
-EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
-NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}
-DIGEST = "0123456789ab"
-TRUNCATED = "9 of 30 frames are unreadable (limit 20%, run.max_bad_frames); the first: 3.jpg: a truncated JPEG"
-
-
-def video(frames: int, right: int, left: int = 0, *, face: int | None = None, bad: int = 0) -> dict[str, Any]:
-    """A record's entry of a video; the left hand is found only where the right one is, too."""
-    return {
-        "frames": frames,
-        "bad_frames": bad,
-        "bad_examples": [{"frame": f"{number}.jpg", "problem": "a truncated JPEG"} for number in range(bad)],
-        "sizes": {"256x256": frames - bad},
-        "found": {
-            "pose": frames - bad,
-            "face": frames - bad if face is None else face,
-            "right_hand": right,
-            "left_hand": left,
-        },
-        "hands": {
-            "both": left,
-            "one": right - left,
-            "none": frames - bad - right,
-            "wrists": 2 * frames,
-            "wrists_without_hand": 2 * frames - right - left,
-        },
-        "seconds": {"total": frames / 10, "landmarkers": frames / 12},
-        "attempts": 1,
-    }
-
-
-def failure(error: str) -> dict[str, Any]:
-    return {"error": error, "attempts": 2, "output": ""}
-
-
-def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST, npz: bool = True) -> Path:
-    """Write a unit's record, settings and npz as a run does."""
-    records = root / "_kpsbatch" / "records" / digest
-    failed = sum("error" in entry for entry in videos.values())
-    state = "failed" if failed == len(videos) else "partial" if failed else "complete"
-    path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode: Any = "clip" if digest == DIGEST else "video"
-    settings = {
-        "models": {"pose": "9264f0aa"},
-        "values_version": VALUES_VERSION,
-        "dataset": {"mirrored": False, "frame_rate_out": None},
-        "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models"}),
-        "output": {"dtype": "float32"},
-    }
-    (records / "settings.json").write_text(json.dumps(settings))
-    path.write_text(
-        json.dumps(
-            {
-                "unit": unit._asdict(),
-                "state": state,
-                "videos": videos,
-                "odd_entries": {"Thumbs.db": "no video"},
-                "host": "node1",
-                "versions": {"kpsbatch": "0.1.0", "mediapipe": "0.10.21"},
-                "finished": f"2026-11-22T11:{unit.sign:02}:00.000+00:00",
-            }
-        )
-    )
-    output = root / f"{unit.name}.npz"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        name: np.zeros((entry["frames"], 184, 4), np.float32) for name, entry in videos.items() if "frames" in entry
-    }
-    if arrays and npz:
-        np.savez_compressed(output, **arrays)
-    return path
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Eight signs by two signers: done, partial, failed, without a record, left and absent."""
-    folder = tmp_path_factory.mktemp("a report")
-    config = make_config(folder, dataset={"root": "dataset", "signers": ["01", "02"], "signs": "1-8"})
-    root = config.output.root
-    put(
-        root,
-        Unit("01", "train", 1),
-        {"one": video(20, 20, 10), "two": video(30, 15, bad=2), EVIL: video(10, 10, face=9)},
-    )
-    put(root, Unit("01", "train", 2), {"good": video(40, 30), "broken": failure(TRUNCATED)})
-    put(root, Unit("01", "train", 3), {"gone": failure("no new frame for 600 s (run.video_timeout)")})
-    put(root, Unit("02", "train", 1), {"still": video(25, 0)})
-    for sign in range(2, 8):
-        put(root, Unit("02", "train", sign), {f"v{sign}": video(100, 100 - sign)})
-    (root / "01-train" / "0004.npz").touch()
-    for sign in range(1, 8):
-        (config.dataset.root / "01" / "01" / "train" / f"{sign:04}" / "a video").mkdir(parents=True)
-    runs = root / "_kpsbatch" / "runs"
-    runs.mkdir()
-    run = {"run": "run-1", "host": "node1", "state": "failed", "error": "no space <left>", "units": 9, "units_done": 8}
-    run |= {"videos": 12, "videos_done": 12, "videos_failed": 2, "frames": 725}
-    run |= {"started": "2026-11-22T11:00:00+00:00", "updated": "2026-11-22T11:10:00+00:00"}
-    (runs / "run-1.json").write_text(json.dumps(run))
-    (runs / "broken.json").write_text('{"state": "running"}')
-    return config
+    return made_up_run(tmp_path_factory.mktemp("a report"))
 
 
 class TestGather:
@@ -177,7 +80,7 @@ class TestGather:
 
     def test_runs(self, config):
         """State files that miss what a report shows are passed over."""
-        assert [run.run for run in gather(config).runs] == ["run-1"]
+        assert [run.run for run in gather(config).runs] == ["run-1", "run-2"]
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"videos": {"a": {}}}', '{"videos": 3}', "\x00"])
     def test_damaged_record(self, config, tmp_path, text):
@@ -380,7 +283,7 @@ class TestPage:
 
     def test_samples(self, page):
         """Samples are JPEGs with a command that makes a video; frames that are gone are said to be."""
-        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.split('id="failures"')[0])
         assert len(images) == 3 * 6
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (224, 224, 3)

@@ -3,7 +3,7 @@ const SMALL = 10; // rows that need no filter
 const FIRST = 20;
 const PAGE = 100;
 const NARROW = 660; // pixels
-const PAPER = 680;
+const PAPER = 700; // A4 or Letter without margins of a printer
 const make = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
@@ -12,7 +12,8 @@ const make = (tag, attributes = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const decimal = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const level = (rate) => [99, 95, 90, 75, 50].findIndex((least) => rate >= least);
 const colourOf = (rate) => `--r${level(rate) < 0 ? 5 : level(rate)}`;
 
@@ -37,12 +38,13 @@ function showValue(kind, value) {
   }
   if (kind === "share") return [value.toFixed(1)];
   if (kind === "number") return [number.format(value)];
+  if (kind === "decimal") return [decimal.format(value)];
   return [String(value)];
 }
 
 const classOf = (kind) => (isNumber(kind) ? "n" : kind === "text" || kind === "sign" ? "name" : kind);
 
-const isNumber = (kind) => ["number", "percent", "share"].includes(kind);
+const isNumber = (kind) => ["number", "decimal", "percent", "share"].includes(kind);
 
 function textOf(kind, value) {
   if (value === null || value === undefined) return "";
@@ -84,9 +86,9 @@ function compare(a, b) {
 }
 
 /* What the columns mean. */
-function explain(columns) {
+function explain(what, columns) {
   const terms = columns.filter((column) => column.help).flatMap(({ label, help }) => [make("dt", {}, label), make("dd", {}, help)]);
-  return make("details", { class: "small meaning" }, make("summary", { class: "quiet" }, "What the columns mean"), make("dl", {}, ...terms));
+  return make("details", { class: "small meaning" }, make("summary", { class: "quiet" }, `What the columns of ${what} mean`), make("dl", {}, ...terms));
 }
 
 /* A row, and below it a line for each detail that there is. */
@@ -131,7 +133,7 @@ function buildTable(host, name, { columns, rows, note }) {
   const foot = make("tfoot");
   const more = make("button", { type: "button", class: "more" });
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body, foot);
-  host.append(make("div", { class: "controls" }, search, select, count, save), table, more, explain(columns));
+  host.append(make("div", { class: "controls" }, search, select, count, save), table, more, explain(what, columns));
 
   function sortBy(at, direction) {
     [place, way] = [at, direction];
@@ -163,7 +165,7 @@ function buildTable(host, name, { columns, rows, note }) {
       if (first === 0) return make("td", {}, "all");
       if (!column.total) return make("td", { class: "none" });
       const sum = chosen.reduce((sum, row) => sum + (row[at] ?? 0), 0);
-      return make("td", { class: "n", "data-label": column.label }, make("span", {}, number.format(sum)));
+      return make("td", { class: "n", "data-label": column.label }, make("span", {}, ...showValue(column.kind, sum)));
     })));
   }
   function draw() {
@@ -179,10 +181,11 @@ function buildTable(host, name, { columns, rows, note }) {
   /* Rows become blocks where the table is wider than the place that it has. */
   function fit(width = host.clientWidth) {
     host.classList.remove("blocks");
+    host.classList.toggle("paper", width === PAPER);
     host.style.width = `${width}px`;
     const isWide = table.offsetWidth > width;
     host.style.width = "";
-    host.classList.toggle("blocks", isWide || width < NARROW);
+    host.classList.toggle("blocks", isWide || (width < NARROW && width !== PAPER));
   }
   more.addEventListener("click", () => { shown += PAGE; draw(); });
   search.addEventListener("input", apply);
