@@ -204,19 +204,18 @@ def page(html_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield page
 
 
-def save(page: Page, name: str, folder: Path) -> list[list[str]]:
-    """Press CSV below a table, and read the file that is saved."""
-    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    button = f"document.querySelector('[data-table={name}] .csv')"
-    page.run(f"{button}.scrollIntoView({{ block: 'center', behavior: 'instant' }})")
-    page.click(*page.run(f"(({{ left, top }}) => [left + 9, top + 9])({button}.getBoundingClientRect())"))
-    path = folder / f"{name}.csv"
-    for _ in range(500):
-        if path.exists() and path.stat().st_size:
-            break
-        page.run("new Promise((done) => setTimeout(done, 20))")
-    text = path.read_bytes().decode("utf-8-sig")
-    path.unlink()
+def save(page: Page, name: str) -> list[list[str]]:
+    """Press CSV below a table, and read what would be saved."""
+    saved, text = page.run(f"""(async () => {{
+        const [make, click] = [URL.createObjectURL, HTMLAnchorElement.prototype.click];
+        const got = {{}};
+        URL.createObjectURL = (blob) => {{ got.blob = blob; return make(blob); }};
+        HTMLAnchorElement.prototype.click = function () {{ got.name = this.download; }};
+        document.querySelector("[data-table={name}] .csv").click();
+        [URL.createObjectURL, HTMLAnchorElement.prototype.click] = [make, click];
+        return [got.name, await got.blob.text()];
+    }})()""")
+    assert saved == f"{name}.csv"
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
@@ -256,25 +255,25 @@ class TestInABrowser:
         )
         assert heads == terms == 15
 
-    def test_csv(self, page, view, tmp_path):
+    def test_csv(self, page, view):
         """Every table is saved with all its rows, names in both languages and numbers as they are."""
         for name in view.script["tables"]:
-            rows = save(page, name, tmp_path)
+            rows = save(page, name)
             assert len(rows) - 1 == len(view.script["tables"][name]["rows"]), name
             assert len({len(row) for row in rows}) == 1, name
-        head, *rows = save(page, "units", tmp_path)
+        head, *rows = save(page, "units")
         assert head[:6] == ["Sign", "Name", "Arabic name", "Signer", "Split", "State"]
         assert rows[0][:6] == ["1", "father", "أب", "01", "train", "complete"]
         assert rows[0][head.index("Hand (%)")] == "75"
-        assert [row[6] for row in save(page, "videos", tmp_path)].count(EVIL) == 0
-        assert EVIL in [row[5] for row in save(page, "videos", tmp_path)]
+        assert [row[6] for row in save(page, "videos")].count(EVIL) == 0
+        assert EVIL in [row[5] for row in save(page, "videos")]
 
-    def test_csv_as_listed(self, page, tmp_path):
+    def test_csv_as_listed(self, page):
         """What is filtered out is not saved, and the order is the table's."""
         page.run("kpSet(document.querySelector('[data-table=videos] input'), 'signer=02', 'input')")
         heads = "[...document.querySelectorAll('[data-table=videos] th button')]"
         page.run(f"{heads}.find((one) => one.textContent === 'Right').click()")
-        head, *rows = save(page, "videos", tmp_path)
+        head, *rows = save(page, "videos")
         assert [row[3] for row in rows] == ["02"] * 7
         right = [float(row[head.index("Right (%)")]) for row in rows]
         assert right == sorted(right)
@@ -295,7 +294,12 @@ class TestInABrowser:
         )
         (tmp_path / "page.html").write_text(changed, encoding="utf-8")
         with Page(tmp_path / "page.html", tmp_path) as page:
-            _, *rows = save(page, "bad", tmp_path)
+            _, *rows = save(page, "bad")
+            page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+            page.run("document.querySelector('[data-table=bad] .csv').click()")
+            while not (tmp_path / "bad.csv").exists():
+                page.run("new Promise((done) => setTimeout(done, 20))")
+        assert (tmp_path / "bad.csv").read_bytes().startswith("\ufeffSign,Name,Arabic name,".encode())
         assert [row[5] for row in rows] == [*(f"'{name}" for name in FORMULAS), *PLAIN]
 
     def test_partial_units_on_the_map(self, page):
