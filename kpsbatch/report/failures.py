@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from kpsbatch.errors import DatasetError
 from kpsbatch.report.gather import Failure, ReportData
 from kpsbatch.store.run_state import RunState
 
+MAX_SHOWN = 2000
 MAX_PICTURES = 40
 MAX_LOOKED_AT = 300
 SIDE = 96
@@ -50,7 +52,7 @@ class FailedVideo:
 
 
 def failed_videos(config: Config, data: ReportData, *, pictures: bool) -> list[FailedVideo]:
-    """The failed videos; a readable frame of each of the first `MAX_PICTURES`.
+    """The first `MAX_SHOWN` failed videos; a readable frame of each of the first `MAX_PICTURES`.
 
     Args:
         config: The config.
@@ -59,7 +61,7 @@ def failed_videos(config: Config, data: ReportData, *, pictures: bool) -> list[F
     """
     logs = _Logs(data.runs)
     shown: list[FailedVideo] = []
-    for number, failure in enumerate(data.failures):
+    for number, failure in enumerate(data.failures[:MAX_SHOWN]):
         jpeg, caption = _picture(config, data.source, failure) if pictures and number < MAX_PICTURES else ("", "")
         log = logs.log_of(failure)
         lines = logs.lines_about(log, failure) if log else ()
@@ -101,7 +103,7 @@ class _Logs:
 
     def __init__(self, runs: list[RunState]) -> None:
         self._runs = [run for run in runs if run.log]
-        self._lines: dict[str, list[str]] = {}
+        self._lines: dict[str, dict[str, list[str]]] = {}
 
     def log_of(self, failure: Failure) -> str:
         """The log of the one run that can have tried a video: by its job, else by host and time."""
@@ -120,14 +122,24 @@ class _Logs:
         """The last lines of a log that name a video and say more than its record."""
         name = f"{failure.unit.name}/{failure.name}"
         if log not in self._lines:
-            self._lines[log] = list(_end_of(Path(log)))
-        found = [line.strip()[:MAX_LINE] for line in self._lines[log] if name in line and failure.error not in line]
+            self._lines[log] = _lines_by_sign(Path(log))
+        lines = self._lines[log].get(f"{failure.unit.sign:04}", [])
+        found = [line.strip()[:MAX_LINE] for line in lines if name in line and failure.error not in line]
         return tuple(found[-MAX_LINES:])
 
 
 def _seconds_between(run: RunState, moment: float) -> float:
     """How long before or after a run a moment was; 0 for one while it ran. State files count in whole seconds."""
     return max(run.began - moment, moment - (run.last_sign + 1), 0.0)
+
+
+def _lines_by_sign(log: Path) -> dict[str, list[str]]:
+    """The lines of a log's end that name a unit, such as 01-train/0007/a video, by its sign as it is written there."""
+    lines: dict[str, list[str]] = {}
+    for line in _end_of(log):
+        for sign in set(re.findall(r"/([0-9]{4,})/", line)):
+            lines.setdefault(sign, []).append(line)
+    return lines
 
 
 def _end_of(log: Path) -> Iterator[str]:

@@ -17,7 +17,6 @@ from kpsbatch.report.timeline import cores_of, gigabytes_of, state_of
 from kpsbatch.words import show_command
 
 MAX_VIDEOS = 2000
-MAX_FAILURES = 2000
 MAX_BAD_FRAMES = 1000
 MAX_SLOWEST = 10
 STATE_LABELS = {
@@ -49,7 +48,7 @@ def script_data(
         "units": _units(data.units, metrics),
         "slowest": _slowest(data),
         "videos": _videos(worst_first, metrics),
-        "failures": _failures(failed),
+        "failures": _failures(failed, len(data.failures)),
         "bad": _bad_frames(data),
         "runs": _runs(data),
     }
@@ -110,7 +109,7 @@ def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table
     return Table(shown, rows, f"the worst of {len(worst_first):,}" if len(worst_first) > MAX_VIDEOS else "")
 
 
-def _failures(failed: Sequence[FailedVideo]) -> Table:
+def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
     shown = [columns.PICTURE, *columns.WHERE, columns.VIDEO, columns.REASON]
     shown += [columns.LAST_WORDS, columns.LOG_LINES, columns.LOG]
     rows = [
@@ -123,9 +122,9 @@ def _failures(failed: Sequence[FailedVideo]) -> Table:
             "\n".join(one.lines),
             one.log,
         ]
-        for one in failed[:MAX_FAILURES]
+        for one in failed
     ]
-    note = f"the first of {len(failed):,}" if len(failed) > MAX_FAILURES else ""
+    note = f"the first of {count:,}" if count > len(failed) else ""
     if not any(picture or caption for (picture, caption), *_ in rows):
         shown, rows = shown[1:], [row[1:] for row in rows]
     return Table(shown, rows, note)
