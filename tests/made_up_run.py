@@ -75,7 +75,7 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
                 "odd_entries": {"Thumbs.db": "no video"},
                 "host": "node1",
                 "versions": {"kpsbatch": "0.1.0", "mediapipe": "0.10.21"},
-                "finished": f"2026-11-22T11:{unit.sign:02}:00.000+00:00",
+                "finished": f"2026-11-22T11:{unit.sign % 60:02}:00.000+00:00",
             }
         )
     )

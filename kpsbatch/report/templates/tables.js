@@ -42,7 +42,10 @@ function showValue(kind, value) {
   return [String(value)];
 }
 
-const classOf = (kind) => (isNumber(kind) ? "n" : kind === "text" || kind === "sign" ? "name" : kind);
+const classOf = (kind) => {
+  if (kind === "sign") return Object.keys(data.names).length ? "name" : "word";
+  return isNumber(kind) ? "n" : kind === "text" ? "name" : kind;
+};
 
 const isNumber = (kind) => ["number", "decimal", "percent", "share"].includes(kind);
 
@@ -165,7 +168,7 @@ function buildTable(host, name, { columns, rows, note }) {
       if (first === 0) return make("td", {}, "all");
       if (!column.total) return make("td", { class: "none" });
       const sum = chosen.reduce((sum, row) => sum + (row[at] ?? 0), 0);
-      return make("td", { class: "n", "data-label": column.label }, make("span", {}, ...showValue(column.kind, sum)));
+      return make("td", { class: "n", "data-label": column.label }, make("span", {}, sum < 1000 ? showValue(column.kind, sum)[0] : number.format(Math.round(sum))));
     })));
   }
   function draw() {
