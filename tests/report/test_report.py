@@ -20,6 +20,7 @@ from made_up_run import DIGEST, EVIL, NAMES, TRUNCATED, made_up_run, put, video
 from markupsafe import escape
 from processes import kpsbatch
 
+from kpsbatch.cli import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
@@ -311,6 +312,18 @@ class TestPage:
         )
         assert config_file.read_bytes() == before
         assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+    def test_default_place(self, config, tmp_path, capsys, monkeypatch):
+        """Without -o the page lies in the output folder, so that the pages of two configs are two files."""
+        other = made_up_run(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        for one in (config, other):
+            with pytest.raises(SystemExit) as ended:
+                main(["report", str(one.output.root.parent / "config.yaml"), "--samples", "0", "--quiet"])
+            assert not ended.value.code
+            assert capsys.readouterr().out.startswith(f"report: {one.output.root / 'report.html'} (")
+            assert (one.output.root / "report.html").is_file()
+        assert not (tmp_path / "report.html").exists()
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
