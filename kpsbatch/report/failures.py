@@ -16,7 +16,7 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.drawing.colours import RGB
 from kpsbatch.drawing.sheet import enlarge
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import KpsbatchError
 from kpsbatch.report.gather import Failure, ReportData
 from kpsbatch.store.run_state import RunState
 
@@ -76,18 +76,18 @@ def _picture(config: Config, source: Source | None, failure: Failure) -> tuple[s
     """
     if failure.lost_worker:
         return "", "not read again: it stopped its worker"
-    videos = source.listing(failure.unit).videos if source is not None else ()
-    video = next((video for video in videos if video.name == failure.name), None)
-    if video is None:
-        return "", "not in the dataset"
-    frames = read_frames(video, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
     try:
+        videos = source.listing(failure.unit).videos if source is not None else ()
+        video = next((video for video in videos if video.name == failure.name), None)
+        if video is None:
+            return "", "not in the dataset"
+        frames = read_frames(video, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
         for number, frame in enumerate(frames):
             if frame.image is not None:
                 return _jpeg(frame.image), f"frame {number}"
             if number == MAX_LOOKED_AT:
                 break
-    except DatasetError:
+    except KpsbatchError:
         pass
     return "", "no readable frame"
 
