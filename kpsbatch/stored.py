@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
 
 from kpsbatch.files import read_json
 
@@ -22,7 +22,10 @@ Text = Annotated[str, BeforeValidator(_escape)]
 """A text with names from a file system in it: bytes that are no UTF-8 become escapes."""
 
 
-def _valid_or_zero(value: Any, check: Callable[[Any], int]) -> int:
+Number = TypeVar("Number", int, float)
+
+
+def _valid_or_zero(value: Any, check: Callable[[Any], Number]) -> Number | int:
     try:
         return check(value)
     except ValueError:
@@ -31,6 +34,9 @@ def _valid_or_zero(value: Any, check: Callable[[Any], int]) -> int:
 
 Count = Annotated[int, WrapValidator(_valid_or_zero)]
 """A number for information only: anything else counts as 0."""
+
+Amount = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_valid_or_zero)]
+"""The same, with a fraction."""
 
 
 class Stored(BaseModel):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePath
+
 
 def counted(count: int, what: str, plural: str = "") -> str:
     """A number with what it counts: `1 unit`, `2,000 units`."""
@@ -21,3 +25,8 @@ def show_duration(seconds: float) -> str:
 def time_to_go(done: int, total: int, seconds: float) -> str:
     """How long the rest takes at the rate so far."""
     return show_duration(seconds / done * (total - done)) if done else "unknown"
+
+
+def show_command(words: Sequence[str]) -> str:
+    """A command line as it would be typed, without the folder of its program."""
+    return shlex.join([PurePath(words[0]).name, *words[1:]]) if words else ""

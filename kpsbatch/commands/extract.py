@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.options import NoPictures, Quiet, flag
 from kpsbatch.commands.selection import ADJUSTED, Overrides
 from kpsbatch.errors import printable
 from kpsbatch.words import counted
@@ -24,7 +24,7 @@ def extract(
         list[Path], typer.Argument(metavar="CLIP...", help="Video files, folders of frames, or folders of video files.")
     ],
     folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("keypoints"),
-    no_pictures: Annotated[bool, flag("--no-pictures", help="Leave the frames out of the page.")] = False,
+    no_pictures: NoPictures = False,
     adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.")] = False,
     quiet: Quiet = False,
     overrides: Overrides = None,
@@ -75,7 +75,8 @@ def _line(clip: DoneClip, folder: Path) -> str:
 
 def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
     """Write the page that plays them; tells where it is."""
-    from kpsbatch.player.clips import MAX_CLIPS, Candidate
+    from kpsbatch.drawing.choice import Candidate
+    from kpsbatch.player.clips import MAX_CLIPS
     from kpsbatch.player.page import view_page
     from kpsbatch.report.page import write_page
 

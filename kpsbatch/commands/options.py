@@ -20,6 +20,9 @@ def flag(*names: str, help: str, panel: str | None = None) -> Any:
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
 Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs that were made with other settings.")]
 RetryFailed = Annotated[bool, flag("--retry-failed", help="Also redo units of which videos failed.")]
+NoPictures = Annotated[
+    bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for what leaves the house.")
+]
 _Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")]
 
 

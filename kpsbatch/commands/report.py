@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
+from kpsbatch.commands.options import NoPictures, Quiet
 from kpsbatch.commands.selection import Selection
 from kpsbatch.errors import ConfigError
+from kpsbatch.words import counted
+
+PAGE = "report.html"
 
 
 def report(
     selection: Selection,
-    page: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")] = Path("report.html"),
+    page: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help="Where to; default report.html in the output folder."),
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
     ] = 3,
-    no_pictures: Annotated[
-        bool, flag("--no-pictures", help="Show no frames of videos, for pages that leave the house.")
-    ] = False,
+    no_pictures: NoPictures = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
-    if page.suffix.lower() not in (".html", ".htm"):
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
     config = selection.load()
     from kpsbatch.dataset.labels import labels_of
@@ -45,5 +49,9 @@ def report(
             labels=labels,
             on_sample=show,
         )
+    page = page or config.output.root / PAGE
     size = write_page(page, html)
-    print(f"report: {page} ({size / 1e6:.1f} MB, {len(data.videos)} videos in {len(data.units)} units)")
+    counts = (
+        f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
+    )
+    print(f"report: {page} ({size / 1e6:.1f} MB: {counts})")

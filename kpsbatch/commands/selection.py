@@ -29,6 +29,11 @@ Overrides = Annotated[
     _option("--set", "KEY=VALUE...", "Change settings of the config, such as landmarks.running_mode=video."),
 ]
 
+Video = Annotated[
+    Optional[str],
+    typer.Option(metavar="NAME", help="The video: its name, or a part of 01-train/0007: NAME."),
+]
+
 
 @dataclass(frozen=True)
 class ConfigFile:
@@ -94,6 +99,28 @@ class Selection(ConfigFile):
         for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
             if values:
                 yield from (option, *values)
+
+
+@dataclass(frozen=True)
+class Source(Selection):
+    """A config and what is selected of it, or outputs without a config."""
+
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG|NPZ|OUT", help="A config, an output file, or a folder with outputs.")
+    ]
+
+    def open(self) -> Config | Path:
+        """The config, or the path of the outputs.
+
+        Raises:
+            ConfigError: The config is unusable, or there is none for what is selected.
+        """
+        path = self.config
+        if path.suffix.lower() != ".npz" and not path.is_dir() and (path.suffix or path.exists()):
+            return self.load()
+        if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs)):
+            raise ConfigError("--set, --signers, --splits and --signs go with a config. Leave them out, use --video.")
+        return path
 
 
 def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> tuple[str, ...]:

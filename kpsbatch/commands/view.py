@@ -7,29 +7,21 @@ from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
-from kpsbatch.commands.selection import ConfigFile, Overrides
+from kpsbatch.commands.options import NoPictures, Quiet
+from kpsbatch.commands.selection import ConfigFile, Source, Video
 from kpsbatch.errors import ConfigError
 from kpsbatch.words import counted
 
 
 def view(
-    source: Annotated[
-        Path, typer.Argument(metavar="NPZ|CONFIG|OUT", help="An output file, a config, or a folder with outputs.")
-    ],
+    source: Source,
     page: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Where to, an .html.")] = None,
-    video: Annotated[
-        Optional[str],
-        typer.Option(help="Only videos of this name, or with this in 01-train/0007: NAME; default: some of each file."),
-    ] = None,
+    video: Video = None,
     compare: Annotated[
         Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
     ] = None,
-    no_pictures: Annotated[
-        bool, flag("--no-pictures", help="Leave the frames out: keypoints only, for pages that leave the house.")
-    ] = False,
+    no_pictures: NoPictures = False,
     quiet: Quiet = False,
-    overrides: Overrides = None,
 ) -> None:
     """Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."""
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
@@ -39,16 +31,16 @@ def view(
     from kpsbatch.progress import count_progress
     from kpsbatch.report.page import write_page
 
-    is_config = source.suffix.lower() in (".yaml", ".yml")
-    if overrides and not is_config:
-        raise ConfigError("--set goes with a config. Leave it out.")
-    config = ConfigFile(source, overrides).load() if is_config else None
+    opened = source.open()
+    config = None if isinstance(opened, Path) else opened
     if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
         compare = ConfigFile(compare).load().output.root
-    shown, rest = candidates(config or source, video)
+    shown, rest = candidates(opened, video)
     with count_progress("clips packed", quiet=quiet) as show:
-        html = view_page(shown, config=config, compare=compare, pictures=not no_pictures, on_clip=show)
-    page = page or Path(f"view-{default_name(source)}.html")
+        html = view_page(
+            shown, config=config, adjusted=source.adjusted, compare=compare, pictures=not no_pictures, on_clip=show
+        )
+    page = page or Path(f"view-{default_name(source.config)}.html")
     size = write_page(page, html)
     print(f"view: {page} ({size / 1e6:.1f} MB, {counts(len(shown), rest)})")
 

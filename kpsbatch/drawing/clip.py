@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.config import Config, format_signs
+from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video, natural_key, video_of
+from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
-from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.topology import CONTRACT, Topology
-from kpsbatch.store.known_videos import find_outputs
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.points import check_points, file_topology
 from kpsbatch.store.records import UnitRecord
@@ -57,43 +56,6 @@ class Clip:
     how: Mapping[str, str] = field(default_factory=dict)
     frame_rate_out: float | None = None
     topology: Topology = CONTRACT
-
-
-def choose_unit(config: Config, sign: int | None, signer: str | None, split: str | None) -> Unit:
-    """The unit that is meant; what is left open is the first that has an output.
-
-    Raises:
-        ConfigError: The config has no such sign, signer or split.
-        OutputError: There is no output; names the signs that have one.
-    """
-    dataset = config.dataset
-    for option, got, valid in (("signer", signer, dataset.signers), ("split", split, dataset.splits)):
-        if got is not None and valid and got not in valid:
-            raise ConfigError(f"--{option}: the config has no {got!r}. Choose among {', '.join(valid)}.")
-    if sign is not None and dataset.signs and sign not in dataset.signs:
-        raise ConfigError(f"--sign: the config has no {sign}. Choose among {format_signs(dataset.signs)}.")
-    outputs = stored_units(config.output.root)
-    signers = dataset.signers or sorted({unit.signer for unit in outputs}, key=natural_key)
-    splits = dataset.splits or list(dict.fromkeys(unit.split for unit in outputs))
-    finished: set[int] = set()
-    for one in signers if signer is None else (signer,):
-        for other in splits if split is None else (split,):
-            there = {unit.sign for unit in outputs if unit[:2] == (one, other)}
-            there &= set(dataset.signs) or there
-            if there and (sign is None or sign in there):
-                return Unit(one, other, min(there) if sign is None else sign)
-            finished |= there
-    wanted = " ".join(part for part in (f"sign {sign}" if sign is not None else "", signer or "", split or "") if part)
-    remedy = f"Signs with an output: {format_signs(finished)}." if finished else "Run the config first."
-    raise OutputError(f"{config.output.root} holds no output of {wanted or 'this config'}. {remedy}")
-
-
-def stored_units(root: Path) -> list[Unit]:
-    """The units that have an output file, sorted; none where there is no output folder."""
-    try:
-        return [Unit(*output[:3]) for output in sorted(find_outputs(root))]
-    except OutputError:
-        return []
 
 
 def clip_of_unit(
@@ -134,7 +96,7 @@ def clip_of_unit(
         found: dict[str, Video] = {entry.name: entry for entry in listing.videos}
         if name not in found:
             raise DatasetError(
-                f"{listing.folder} holds no frames of {name!r}. Restore them, or draw on an empty canvas with --blank."
+                f"{listing.folder} holds no frames of {name!r}. Restore them, or leave them out with --no-pictures."
             )
         frames = found[name]
     entry = record.good.get(name)

@@ -14,7 +14,7 @@ Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {
     "pose": (240, 228, 66),
     "face": (220, 220, 220),
-    "irises": (0, 200, 145),
+    "irises": (70, 240, 185),
     "right_hand": (230, 130, 0),
     "left_hand": (86, 180, 233),
 }

@@ -167,7 +167,7 @@ def _palette(page: Image.Image) -> Image.Image:
 
 
 def _no_frames(clip: Clip) -> DatasetError:
-    return DatasetError(f"{clip.frames} holds no frames. Restore them, or draw on an empty canvas with --blank.")
+    return DatasetError(f"{clip.frames} holds no frames. Restore them, or leave them out with --no-pictures.")
 
 
 def save(path: Path, write: Callable[[BinaryIO], object]) -> None:

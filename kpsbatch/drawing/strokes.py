@@ -13,6 +13,9 @@ from kpsbatch.drawing.colours import COLOURS, OUTLINE, RGB
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Paths, Topology
 
+SHADE = 0.6
+"""How dark the outline of a fine line is: 1 would be solid."""
+
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 
 
@@ -80,6 +83,9 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CON
             continue
         thickness = max(1, scale // 2) if stroke.is_fine else scale + 1
         lines = [fixed[list(path)].reshape(-1, 1, 2) for path in stroke.paths]
+        if stroke.is_fine:  # a solid outline would hide the face
+            shaded = cv2.polylines(canvas.copy(), lines, False, OUTLINE, thickness + 2, cv2.LINE_AA, _SHIFT)
+            cv2.addWeighted(shaded, SHADE, canvas, 1 - SHADE, 0, canvas)
         outline = () if stroke.is_fine else ((OUTLINE, scale),)
         for colour, wider in (*outline, (COLOURS[stroke.name], 0)):
             cv2.polylines(canvas, lines, False, colour, thickness + 2 * wider, cv2.LINE_AA, _SHIFT)

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import VIDEO_SUFFIXES
+from kpsbatch.drawing.choice import Candidate, choose_one, find_videos, names_in, outputs_of
 from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
 from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import open_dataset
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
 
 MAX_CLIPS = 12
-
-
-class Candidate(NamedTuple):
-    """One video that could be shown: its file, its key there, and its unit where a config is known."""
-
-    path: Path
-    video: str
-    unit: Unit | None = None
-
-    @property
-    def label(self) -> str:
-        """Folder, file and video: `01-train/0007: take (2)`; the video alone where the file has its name."""
-        if self.path.stem == self.video:
-            return self.video
-        return f"{self.path.parent.name}/{self.path.stem}: {self.video}"
 
 
 @dataclass(frozen=True)
@@ -66,16 +49,13 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
     Raises:
         OutputError: There is no output, or no such video.
     """
-    files = _files(source)
     if video is not None:
-        everything = [Candidate(path, name, unit) for path, unit in files for name in names_in(path)]
-        exact = [one for one in everything if one.video == video]
-        fitting = exact or [one for one in everything if video in one.label]
+        outputs = outputs_of(source, may_be_none=True)
+        fitting = find_videos(outputs, video)
         if not fitting:
-            shown = ", ".join(repr(one.label) for one in everything[:6])
-            more = f", and {len(everything) - 6} more" if len(everything) > 6 else ""
-            raise OutputError(f"--video: no video fits {video!r}. Choose among {shown}{more}.")
+            choose_one(source, video)  # tells why
         return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
+    files = outputs_of(source)
     chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
     each = -(-MAX_CLIPS // len(chosen))
     names = {path: names_in(path) for path, _ in chosen}
@@ -85,60 +65,16 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
     return found[:MAX_CLIPS], rest
 
 
-def _files(source: Path | Config) -> list[tuple[Path, Unit | None]]:
-    """The npz files of a source, and the unit of each where a config tells it."""
-    files: list[tuple[Path, Unit | None]]
-    if isinstance(source, Config):
-        root, dataset = source.output.root, source.dataset
-        files = [
-            (one.path, Unit(one.signer, one.split, one.sign))
-            for one in open_dataset(root).units
-            if one.signer in (dataset.signers or (one.signer,))
-            if one.split in (dataset.splits or (one.split,))
-            if one.sign in (dataset.signs or (one.sign,))
-        ]
-        remedy = "Run the config first."
-    elif source.is_dir():
-        root = source
-        inside = sorted(path for path in source.rglob("*.npz") if not _is_internal(path.relative_to(source)))
-        files = [(path, None) for path in inside]
-        remedy = "Name the folder that a run wrote, or one npz."
-    elif source.exists():
-        return [(source, None)]
-    else:
-        raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
-    if not files:
-        raise OutputError(f"{root} holds no output. {remedy}")
-    return files
-
-
-def _is_internal(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
-
-
-def names_in(path: Path) -> list[str]:
-    """Names of the videos of an npz, from its table of contents.
-
-    Raises:
-        OutputError: It is none.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{path} is not a readable npz: {error}. Name a file that kpsbatch wrote.") from None
-    if not names:
-        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
-    return names
-
-
-def load_clip(candidate: Candidate, config: Config | None = None, *, pictures: bool = True) -> Found:
+def load_clip(
+    candidate: Candidate, config: Config | None = None, *, pictures: bool = True, adjusted: bool = False
+) -> Found:
     """A candidate with its frames, where they are at hand, and what its record says.
 
     Args:
         candidate: The video.
         config: The config that it was made with, if known.
         pictures: Whether its frames are wanted.
+        adjusted: Whether the coordinates of an npz are adjusted, where no record tells.
 
     Raises:
         OutputError: Its npz can't be read.
@@ -151,7 +87,9 @@ def load_clip(candidate: Candidate, config: Config | None = None, *, pictures: b
             clip = clip_of_unit(config, candidate.unit, candidate.video, blank=True)
             return Found(clip, known.facts, str(error))
     frames = known.frames if pictures else None
-    clip = clip_of_file(candidate.path, candidate.video, frames, adjusted=bool(known.adjusted))
+    clip = clip_of_file(
+        candidate.path, candidate.video, frames, adjusted=adjusted if known.adjusted is None else known.adjusted
+    )
     aspect = known.facts.aspect if known.facts else 1.0
     return Found(replace(clip, title=candidate.label, aspect=aspect), known.facts)
 

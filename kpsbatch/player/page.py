@@ -13,9 +13,10 @@ from markupsafe import Markup
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
+from kpsbatch.drawing.choice import Candidate
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import topology_of
-from kpsbatch.player.clips import Candidate, Found, load_clip, pair_up, problem_of
+from kpsbatch.player.clips import Found, load_clip, pair_up, problem_of
 from kpsbatch.player.data import KNOWN_SETS, Entry, encode_clip, player_spec, set_spec
 
 FOLDER = Path(__file__).parent
@@ -37,6 +38,7 @@ def view_page(
     config: Config | None = None,
     compare: Path | None = None,
     pictures: bool = True,
+    adjusted: bool = False,
     on_clip: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
     """The page that `kpsbatch view` writes.
@@ -46,6 +48,7 @@ def view_page(
         config: The config that they were made with, if known.
         compare: Another npz or folder, whose videos are compared with these.
         pictures: Whether frames of the videos are shown behind the keypoints.
+        adjusted: Whether the coordinates of an npz are adjusted, where no record tells.
         on_clip: Called with (clips packed, clips in all).
 
     Raises:
@@ -56,7 +59,7 @@ def view_page(
     side, budget = SIDE if pictures else 0, BUDGET // len(shown)
     entries: list[Entry] = []
     for one in shown:
-        entries.append(pack(load_clip(one, config, pictures=pictures), side=side, budget=budget))
+        entries.append(pack(load_clip(one, config, pictures=pictures, adjusted=adjusted), side=side, budget=budget))
         on_clip(len(entries), wanted)
     for number, pair in enumerate(pairs):
         if pair is not None:

@@ -53,11 +53,13 @@ class Metric:
         key: Its name in filters.
         label: Its heading.
         rate: In percent of a row's frames (or wrists); None where there are none.
+        help: What it is, in a sentence.
     """
 
     key: str
     label: str
     rate: Rate
+    help: str
 
     @property
     def kind(self) -> str:
@@ -69,12 +71,31 @@ def metrics_of(data: ReportData) -> list[Metric]:
     """What the map and the tables show, for the parts that were computed."""
     metrics: list[Metric] = []
     if has_hands(data):
-        metrics.append(Metric("hand", "Any hand", lambda row: percent(row.frames - row.no_hand, row.frames)))
         metrics.append(
-            Metric("wrists", "Wrists with hand", lambda row: percent(row.wrists - row.bare_wrists, row.wrists))
+            Metric(
+                "hand",
+                "Any hand",
+                lambda row: percent(row.frames - row.no_hand, row.frames),
+                "Percent of all frames in which at least one hand was found.",
+            )
+        )
+        metrics.append(
+            Metric(
+                "wrists",
+                "Wrists with hand",
+                lambda row: percent(row.wrists - row.bare_wrists, row.wrists),
+                "Percent of the wrists whose hand can be seen for which a hand was found.",
+            )
         )
     hands_first = sorted(data.parts, key=lambda part: not part.endswith("hand"))
-    return metrics + [Metric(_KEYS.get(part, part), PART_LABELS[part], _rate_of(part)) for part in hands_first]
+    return metrics + [
+        Metric(_KEYS.get(part, part), PART_LABELS[part], _rate_of(part), _help_of(part)) for part in hands_first
+    ]
+
+
+def _help_of(part: str) -> str:
+    what = f"Percent of all frames in which the {part.replace('_', ' ')} was found"
+    return f"{what}; low is normal, since many signs take one hand." if part.endswith("hand") else f"{what}."
 
 
 def _rate_of(part: str) -> Rate:

@@ -8,13 +8,16 @@ from statistics import median
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.report.figures import Labels, UnitName, has_hands, metrics_of, name_units
-from kpsbatch.report.gather import ReportData, failures_by_reason
+from kpsbatch.report.gather import ReportData
+from kpsbatch.report.reasons import reasons_of
 from kpsbatch.store.settings import differences
+from kpsbatch.store.survey import FINISHED
 from kpsbatch.words import counted
 
 LEVELS = {"bad": "Wrong", "warn": "Look", "quiet": "Note", "good": "Good"}
 LEAST_PERCENT = {"hand": 75, "pose": 90, "face": 90}
 EXAMPLES = 3
+SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,31 @@ def findings_of(data: ReportData, labels: Labels) -> list[Finding]:
     return found or [Finding("good", "Nothing stands out.")]
 
 
+def headline_of(data: ReportData) -> str:
+    """How the run stands: `14 of 15 units are finished, 1 is left. 22 videos were read, 5 failed.`"""
+    units = len(data.units) - len(_of_state(data, "absent"))
+    done = sum(row.state in FINISHED for row in data.units)
+    left = units - done
+    rest = f", {left:,} {'is' if left == 1 else 'are'} left" if left else ""
+    read, failed = len(data.videos), len(data.failures)
+    videos = f"{counted(read, 'video')} {'was' if read == 1 else 'were'} read, {failed or 'none'} failed."
+    return f"{done:,} of {counted(units, 'unit')} {'is' if done == 1 else 'are'} finished{rest}. {videos}"
+
+
 def _failures(data: ReportData) -> Iterator[Finding]:
     if data.failures:
-        reason, same = failures_by_reason(data.failures)[0]
-        rest = f", {len(same):,} of them for: {reason}"
-        yield Finding("bad", f"{counted(len(data.failures), 'video')} failed", rest, "failures")
+        yield Finding("bad", f"{counted(len(data.failures), 'video')} failed", _why(data), "failures")
+
+
+def _why(data: ReportData) -> str:
+    """`: 5 have too many unreadable frames (limit 20%), 2 failed for other reasons`."""
+    reasons = reasons_of(data.failures)
+    if len(reasons) == 1 and len(data.failures) == 1 and reasons[0].is_known:
+        return f": it has {reasons[0].words}"
+    rest = sum(len(reason.failures) for reason in reasons[SHOWN_REASONS:])
+    return ": " + ", ".join(
+        [*map(str, reasons[:SHOWN_REASONS]), *([f"{rest:,} failed for other reasons"] if rest else [])]
+    )
 
 
 def _outputs(data: ReportData, labels: Labels) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,12 +60,34 @@ class VideoRow(NamedTuple):
         return self.found[PARTS.index(part)] / self.frames
 
 
+class TaskOfUnit(NamedTuple):
+    """Where a unit was made: the host, the SLURM job ("" outside of SLURM), and when it was stored."""
+
+    host: str
+    job: str
+    finished: float
+
+
 class Failure(NamedTuple):
-    """One video that failed."""
+    """One video that failed.
+
+    Attributes:
+        unit, name: Which one.
+        error: Why.
+        output: What its worker wrote last, "" where the worker was not lost.
+        task: Where and when its unit was made; None where its record doesn't say.
+    """
 
     unit: Unit
     name: str
     error: str
+    output: str = ""
+    task: TaskOfUnit | None = None
+
+    @property
+    def lost_worker(self) -> bool:
+        """Whether it stopped or stalled the process that read it."""
+        return self.error.startswith("attempt ")
 
 
 @dataclass
@@ -236,7 +257,9 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     if not record.videos:
         return False
     videos = [_row(row.unit, name, video) for name, video in record.good.items()]
-    failures = [Failure(row.unit, name, video.error) for name, video in record.failed.items()]
+    failures = [
+        Failure(row.unit, name, video.error, video.output, _task_of(record)) for name, video in record.failed.items()
+    ]
     for video in videos:
         row.add(video)
     row.videos, row.failed = len(record.videos), len(failures)
@@ -250,6 +273,14 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     data.versions.update(record.versions.items())
     data.odd.update(record.odd_entries.values())
     return True
+
+
+def _task_of(record: UnitRecord) -> TaskOfUnit | None:
+    if not record.finished:
+        return None
+    job = record.slurm
+    name = "" if job is None else f"{job.array_job}_{job.array_task}" if job.array_task else job.job or ""
+    return TaskOfUnit(record.host, name, seconds_of(record.finished))
 
 
 def _row(unit: Unit, name: str, video: VideoRecord) -> VideoRow:
@@ -309,23 +340,6 @@ def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[
         "best": pick(reversed(worst_first)),
         "median": pick(worst_first[place] for place in around),
     }
-
-
-def reason_of(error: str) -> str:
-    """What errors of one kind have in common: an error's text without its names, paths and numbers."""
-    text = re.sub(r"'[^']*'|\"[^\"]*\"", "…", error)
-    text = re.sub(r"; the first: .*", "", text)
-    text = re.sub(r"(?<![\w/])/[^:;,]*", "…", text)
-    text = re.sub(r"\b[0-9]+(?:[.,][0-9]+)*", "N", text)
-    return " ".join(text.split())
-
-
-def failures_by_reason(failures: Iterable[Failure]) -> list[tuple[str, list[Failure]]]:
-    """Failures of one kind together, the most frequent first."""
-    groups: dict[str, list[Failure]] = {}
-    for failure in failures:
-        groups.setdefault(reason_of(failure.error), []).append(failure)
-    return sorted(groups.items(), key=lambda group: -len(group[1]))
 
 
 def histogram(values: Sequence[float], bins: int) -> list[tuple[float, float, int]]:

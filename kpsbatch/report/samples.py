@@ -110,7 +110,7 @@ def _sample(
     unit = video.unit
     shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
     rates = ", ".join(f"{show_percent(percent(share, 1))} {what}" for what, share in shares.items())
-    where = {"signer": unit.signer, "split": unit.split, "sign": unit.sign, "video": video.name}
+    where = {"signers": unit.signer, "splits": unit.split, "signs": unit.sign, "video": video.name}
     words = [word for option, value in where.items() for word in (f"--{option}", str(value))]
     command = shlex.join(["python", "-m", "kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
     pictures: tuple[Picture, ...] = ()

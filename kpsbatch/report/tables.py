@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
+from kpsbatch.report import columns
 from kpsbatch.report.charts import clock
+from kpsbatch.report.columns import Column
+from kpsbatch.report.failures import FailedVideo
 from kpsbatch.report.figures import Labels, Metric, metrics_of
-from kpsbatch.report.gather import ReportData, VideoRow
-from kpsbatch.store.survey import FINISHED
+from kpsbatch.report.gather import ReportData, UnitRow, VideoRow
+from kpsbatch.report.timeline import cores_of, gigabytes_of, state_of
+from kpsbatch.words import show_command
 
 MAX_VIDEOS = 2000
-MAX_FAILURES = 2000
 MAX_BAD_FRAMES = 1000
+MAX_SLOWEST = 10
 STATE_LABELS = {
     "complete": "complete",
     "partial": "partial",
@@ -27,23 +30,6 @@ STATE_LABELS = {
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column.
-
-    Attributes:
-        key: Its name in filters.
-        label: Its heading.
-        kind: sign, word, text, number, percent (low is bad) or share (low is fine).
-        down: Whether the first press sorts downwards.
-    """
-
-    key: str
-    label: str
-    kind: str
-    down: bool = False
-
-
-@dataclass(frozen=True)
 class Table:
     """Columns, rows with a cell for each (None is empty), and a note beside the count of rows."""
 
@@ -52,18 +38,17 @@ class Table:
     note: str = ""
 
 
-_WHERE = [Column("sign", "Sign", "sign"), Column("signer", "Signer", "word"), Column("split", "Split", "word")]
-_VIDEO = Column("video", "Video", "text")
-
-
-def script_data(config: Config, data: ReportData, worst_first: Sequence[VideoRow], labels: Labels) -> dict[str, Any]:
+def script_data(
+    data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo], labels: Labels
+) -> dict[str, Any]:
     """What the page's script gets. Rates are percentages, None where there is nothing to divide by."""
     metrics = metrics_of(data)
     tables = {
         "groups": _groups(data),
-        "units": _units(data, metrics),
+        "units": _units(data.units, metrics),
+        "slowest": _slowest(data),
         "videos": _videos(worst_first, metrics),
-        "failures": _failures(data),
+        "failures": _failures(failed, len(data.failures)),
         "bad": _bad_frames(data),
         "runs": _runs(data),
     }
@@ -84,108 +69,119 @@ def _where(unit: Unit) -> list[Any]:
     return [unit.sign, unit.signer, unit.split]
 
 
-def _number(key: str, label: str) -> Column:
-    return Column(key, label, "number", down=True)
-
-
-def _rates(metrics: Sequence[Metric]) -> list[Column]:
-    return [
-        Column(metric.key, "Hand" if metric.key == "hand" else metric.label.split()[0], metric.kind)
-        for metric in metrics
+def _units(units: Sequence[UnitRow], metrics: Sequence[Metric]) -> Table:
+    shown = [
+        *columns.WHERE,
+        columns.STATE,
+        *(columns.READ, columns.FAILED, columns.FRAMES, columns.BAD, columns.SECONDS),
+        *columns.rates(metrics),
     ]
-
-
-def _units(data: ReportData, metrics: Sequence[Metric]) -> Table:
-    counts = [_number("videos", "Videos"), _number("failed", "Failed"), _number("frames", "Frames")]
-    columns = [*_WHERE, Column("state", "State", "word"), *counts, _number("bad", "Bad"), *_rates(metrics)]
     rows = [
-        [*_where(row.unit), STATE_LABELS[row.state], row.videos, row.failed, row.frames, row.bad]
+        [*_where(row.unit), STATE_LABELS[row.state], row.videos - row.failed, row.failed, row.frames, row.bad]
+        + [round(row.seconds, 1) if row.frames else None]
         + [metric.rate(row) for metric in metrics]
-        for row in data.units
+        for row in units
     ]
-    return Table(columns, rows)
+    return Table(shown, rows)
+
+
+def _rate(frames: int, seconds: float) -> float | None:
+    return round(frames / seconds, 1) if seconds else None
+
+
+def _slowest(data: ReportData) -> Table:
+    slowest = sorted((row for row in data.units if row.seconds), key=lambda row: -row.seconds)[:MAX_SLOWEST]
+    figures = (columns.SECONDS, columns.RATE, columns.READ, columns.FRAMES)
+    shown = [*columns.WHERE, *(replace(column, total=False) for column in figures)]
+    rows = [
+        [*_where(row.unit), round(row.seconds, 1), _rate(row.frames, row.seconds), row.videos - row.failed, row.frames]
+        for row in slowest
+    ]
+    return Table(shown, rows)
 
 
 def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table:
-    columns = [*_WHERE, _VIDEO, _number("frames", "Frames"), _number("bad", "Bad"), *_rates(metrics)]
+    shown = [*columns.WHERE, columns.VIDEO, columns.FRAMES, columns.BAD, *columns.rates(metrics)]
     rows = [
         [*_where(video.unit), video.name, video.frames, video.bad] + [metric.rate(video) for metric in metrics]
         for video in worst_first[:MAX_VIDEOS]
     ]
-    return Table(columns, rows, f"the worst of {len(worst_first):,}" if len(worst_first) > MAX_VIDEOS else "")
+    return Table(shown, rows, f"the worst of {len(worst_first):,}" if len(worst_first) > MAX_VIDEOS else "")
 
 
-def _failures(data: ReportData) -> Table:
-    rows = [[*_where(one.unit), one.name, one.error[:500]] for one in data.failures[:MAX_FAILURES]]
-    note = f"the first of {len(data.failures):,}" if len(data.failures) > MAX_FAILURES else ""
-    return Table([*_WHERE, _VIDEO, Column("reason", "Reason", "text")], rows, note)
+def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
+    shown = [columns.PICTURE, *columns.WHERE, columns.VIDEO, columns.REASON]
+    shown += [columns.LAST_WORDS, columns.LOG_LINES, columns.LOG]
+    rows = [
+        [
+            [one.picture, one.caption],
+            *_where(one.failure.unit),
+            one.failure.name,
+            one.failure.error[:500],
+            one.failure.output[-500:],
+            "\n".join(one.lines),
+            one.log,
+        ]
+        for one in failed
+    ]
+    note = f"the first of {count:,}" if count > len(failed) else ""
+    if not any(picture or caption for (picture, caption), *_ in rows):
+        shown, rows = shown[1:], [row[1:] for row in rows]
+    return Table(shown, rows, note)
 
 
 def _bad_frames(data: ReportData) -> Table:
-    columns = [*_WHERE, _VIDEO, Column("frame", "Frame", "text"), Column("problem", "Problem", "text")]
     rows = [
         [*_where(unit), video, frame, problem[:300]]
         for unit, video, frame, problem in data.bad_examples[:MAX_BAD_FRAMES]
     ]
-    return Table(columns, rows)
+    note = f"the first of {len(data.bad_examples):,}" if len(data.bad_examples) > MAX_BAD_FRAMES else ""
+    return Table([*columns.WHERE, columns.VIDEO, columns.FRAME, columns.PROBLEM], rows, note)
 
 
-_GROUP_COUNTS = {
-    "done": "Units finished",
-    "left": "Left",
-    "failed": "Failed",
-    "absent": "No video",
-    "videos": "Videos",
-    "failed_videos": "Failed videos",
-    "frames": "Frames",
-    "bad": "Bad frames",
+def _is(state: str) -> Callable[[UnitRow], int]:
+    return lambda row: int(row.state == state)
+
+
+_GROUP_SUMS: dict[Column, Callable[[UnitRow], int]] = {
+    columns.UNITS: lambda row: 1,
+    **{column: _is(state) for state, column in columns.STATES.items()},
+    columns.READ: lambda row: row.videos - row.failed,
+    columns.FAILED: lambda row: row.failed,
+    columns.FRAMES: lambda row: row.frames,
+    columns.BAD: lambda row: row.bad,
 }
 
 
 def _groups(data: ReportData) -> Table:
-    """Signers by splits."""
-    groups: dict[tuple[str, str], dict[str, int]] = {}
+    """Signers by splits. Every unit counts in one of the columns of states."""
+    groups: dict[tuple[str, str], list[int]] = {}
     for row in data.units:
-        group = groups.setdefault((row.unit.signer, row.unit.split), dict.fromkeys(_GROUP_COUNTS, 0))
-        group["done"] += row.state in FINISHED
-        for state in ("left", "failed", "absent"):
-            group[state] += row.state == state
-        group["videos"] += row.videos - row.failed
-        group["failed_videos"] += row.failed
-        group["frames"] += row.frames
-        group["bad"] += row.bad
-    columns = [Column("signer", "Signer", "word"), Column("split", "Split", "word")]
-    columns += [Column(key, label, "number") for key, label in _GROUP_COUNTS.items()]
-    return Table(columns, [[*key, *group.values()] for key, group in groups.items()])
+        sums = groups.setdefault((row.unit.signer, row.unit.split), [0] * len(_GROUP_SUMS))
+        for place, count in enumerate(_GROUP_SUMS.values()):
+            sums[place] += count(row)
+    return Table([*columns.WHERE[1:], *_GROUP_SUMS], [[*key, *sums] for key, sums in groups.items()])
 
 
 def _runs(data: ReportData) -> Table:
     """The runs, the newest first."""
-    columns = [
-        Column("run", "Run", "text"),
-        Column("state", "State", "word"),
-        Column("host", "Host", "word"),
-        Column("started", "Started (UTC)", "word", down=True),
-        _number("minutes", "Minutes"),
-        _number("units", "Units"),
-        _number("videos", "Videos"),
-        _number("failed", "Failed"),
-        _number("rate", "Frames/s"),
-        Column("error", "Error", "text"),
-    ]
     rows = [
         [
             run.run,
-            "lost" if run.is_lost else run.state,
+            state_of(run),
             run.host,
             clock(run.began).removesuffix(" UTC"),
             round(run.seconds / 60, 1),
             run.units_done,
-            run.videos_done + run.videos_before,
+            run.videos_done - run.videos_failed + run.videos_before - run.failed_before,
             run.videos_failed + run.failed_before,
-            round(run.frames / run.seconds, 1) if run.seconds else None,
+            _rate(run.frames, run.seconds),
+            cores_of(run),
+            gigabytes_of(run),
             run.error,
+            show_command(run.command),
+            run.log or "",
         ]
         for run in reversed(data.runs)
     ]
-    return Table(columns, rows)
+    return Table(columns.RUN, rows)

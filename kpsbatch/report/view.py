@@ -10,11 +10,14 @@ from typing import Any
 
 from kpsbatch.config import Config, DatasetConfig
 from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
+from kpsbatch.report.failures import failed_videos
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
-from kpsbatch.report.findings import Finding, findings_of
-from kpsbatch.report.gather import ReportData, UnitRow, failures_by_reason, ranked
+from kpsbatch.report.findings import Finding, findings_of, headline_of
+from kpsbatch.report.gather import ReportData, UnitRow, ranked
+from kpsbatch.report.reasons import reasons_of
 from kpsbatch.report.samples import SampleGroup, draw_samples
 from kpsbatch.report.tables import MAX_VIDEOS, script_data
+from kpsbatch.report.timeline import Timeline, timeline
 from kpsbatch.store.run_state import union_seconds
 from kpsbatch.store.settings import flatten
 from kpsbatch.store.survey import FINISHED
@@ -57,9 +60,9 @@ class Videos:
 
 @dataclass(frozen=True)
 class Failures:
-    """The section about failures: (count, reason), the most frequent first; and what the dataset holds besides."""
+    """The section about failures: a sentence for each reason, the most frequent first; and what else there is."""
 
-    reasons: list[tuple[int, str]]
+    reasons: list[str]
     odd: list[tuple[int, str]]
 
 
@@ -78,13 +81,15 @@ class Page:
     Attributes:
         title: Of the page.
         output, moment: Whose page it is, and when it was so.
+        headline: How the run stands, in a sentence or two.
         findings: What to look at.
         progress, throughput: Figures and a chart of the run.
         detection: A card for each rate; empty where no video was read.
         videos: None where no video was read.
         samples: Drawn videos.
         failures: What failed, and why.
-        has_runs: Whether there are state files.
+        timeline: When the tasks ran; None where there are no state files.
+        has_slowest: Whether it is known how long units took.
         settings: Versions and settings.
         script: What the page's script gets.
     """
@@ -92,6 +97,7 @@ class Page:
     title: str
     output: str
     moment: str
+    headline: str
     findings: list[Finding]
     progress: list[Card]
     throughput: Chart | None
@@ -99,7 +105,8 @@ class Page:
     videos: Videos | None
     samples: list[SampleGroup]
     failures: Failures
-    has_runs: bool
+    timeline: Timeline | None
+    has_slowest: bool
     settings: list[SettingsGroup]
     script: Mapping[str, Any]
 
@@ -127,6 +134,7 @@ def view_of(
         title=f"Keypoints of {config.dataset.root.name}",
         output=str(config.output.root),
         moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        headline=headline_of(data),
         findings=findings_of(data, labels),
         progress=_progress(data),
         throughput=throughput(data),
@@ -143,13 +151,21 @@ def view_of(
             on_sample=on_sample,
         ),
         failures=Failures(
-            [(len(same), reason) for reason, same in failures_by_reason(data.failures)[:MAX_REASONS]],
+            _reasons(data),
             [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
         ),
-        has_runs=bool(data.runs),
+        timeline=timeline(data.runs),
+        has_slowest=any(row.seconds for row in data.units),
         settings=[_versions(config, data), *_settings(data)],
-        script=script_data(config, data, worst_first, labels),
+        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures), labels),
     )
+
+
+def _reasons(data: ReportData) -> list[str]:
+    """What the failed videos have; together they are all of them."""
+    reasons = reasons_of(data.failures)
+    rest = sum(len(reason.failures) for reason in reasons[MAX_REASONS:])
+    return [*map(str, reasons[:MAX_REASONS]), *([f"{rest:,} failed for other reasons"] if rest else [])]
 
 
 def _progress(data: ReportData) -> list[Card]:

@@ -28,7 +28,8 @@ from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
-from kpsbatch.stored import INTERNAL, Count, Stored, Text, read_stored
+from kpsbatch.store.usage import Usage
+from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -121,6 +122,7 @@ class RunState(Stored):
         without_work: Whether it was no task, and ended before it did anything: refused, or nothing was left to do.
         modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
             file system; looked for by `read_runs`, and not stored.
+        cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
@@ -139,6 +141,8 @@ class RunState(Stored):
     updated: Moment
     state: RunOutcome
     error: Text = ""
+    cpu_seconds: Amount = 0.0
+    memory_megabytes: Count = 0
     videos: Count = 0
     videos_done: Count = 0
     videos_failed: Count = 0
@@ -247,14 +251,16 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     """
     path = state_file(root, run_id(origin))
     began = _beginning(origin)
+    usage = Usage()
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "", *, told: bool = False) -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
+        usage.last_sample()
         idle = told and not (progress.units or began.submission or began.shards or began.job)
         now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
-        current = began.model_copy(update={**asdict(progress), **now})
+        current = began.model_copy(update={**usage.figures, **asdict(progress), **now})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
@@ -263,6 +269,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
 
     def note(*, at_once: bool = False) -> None:
         nonlocal next_write
+        usage.sample()
         if at_once or time.monotonic() >= next_write:
             write("running")
         if at_once:

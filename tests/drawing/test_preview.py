@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bodies import LENGTH, adjusted, keypoints
 from browser import CHROMIUM, NO_CHROMIUM, Page
-from factories import make_config, write_frames
+from factories import make_config, unit_record, write_frames
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,14 +21,17 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
 from kpsbatch.drawing.adjusted import looks_adjusted, place_adjusted
-from kpsbatch.drawing.clip import choose_unit, clip_of_file, clip_of_unit
+from kpsbatch.drawing.choice import choose_one
+from kpsbatch.drawing.clip import clip_of_file, clip_of_unit
 from kpsbatch.drawing.colours import BACKGROUND, COLOURS, OUTLINE, WARNING
 from kpsbatch.drawing.encoders import write_preview
 from kpsbatch.drawing.sheet import empty_canvas, legend
 from kpsbatch.drawing.strokes import draw_keypoints, missing_parts
 from kpsbatch.drawing.text import fit_text, text_width, write_text
-from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.player.clips import candidates
+from kpsbatch.store.records import RecordedState, record_bytes
 
 
 @pytest.fixture
@@ -42,11 +45,32 @@ def config(tmp_path: Path) -> Config:
     return config
 
 
-def store(root: Path, arrays: dict[str, NDArray[np.float32]]) -> Path:
-    path = root / "01-train" / "0007.npz"
+MONK_TONES = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
+"""The Monk Skin Tone Scale, from skintone.google."""
+
+BROKEN = "9 of 9 frames are unreadable"
+
+
+def store(root: Path, arrays: dict[str, NDArray[np.float32]], name: str = "01-train/0007") -> Path:
+    path = root / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)
     return path
+
+
+def record(root: Path, unit: Unit, state: RecordedState, failed: dict[str, str]) -> None:
+    """Write a record of videos that failed."""
+    videos = {name: {"error": error} for name, error in failed.items()}
+    path = root / "_kpsbatch" / "records" / "0123456789ab" / f"{unit.name}.{state}.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(record_bytes(unit_record(state, unit=unit._asdict(), videos=videos)))
+
+
+def luminance(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Relative luminance as WCAG 2 defines it."""
+    part = image / 255
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def near(image: NDArray[np.uint8], x: float, y: float) -> tuple[int, ...]:
@@ -81,6 +105,26 @@ class TestDrawing:
         assert is_outlined(0.5, 0.4)
         assert not is_outlined(0.5, 0.1)
         assert has(image, "face")
+
+    @pytest.mark.parametrize("tone", MONK_TONES)
+    @pytest.mark.parametrize("side", [224, 512])
+    def test_stands_out(self, tone, side):
+        """On skin of any tone, every line and dot has a contrast of 3 to 1 with what is beside it."""
+        skin = np.full((side, side, 3), [int(tone[at : at + 2], 16) for at in (0, 2, 4)], np.uint8)
+        image = draw_keypoints(skin, keypoints()[0])
+        light = luminance(image)
+        darkest = cv2.erode(light, np.ones((13, 13)))
+        for name in ("pose", "face", "right_hand", "left_hand"):
+            drawn = (image == COLOURS[name]).all(axis=-1)
+            assert drawn.sum() > 50
+            contrast = (light[drawn] + 0.05) / (darkest[drawn] + 0.05)
+            assert (contrast >= 3).mean() > 0.99, name
+
+    def test_colours_of_the_player(self):
+        """Each colour has a contrast of 4.5 to 1 with its outline, which the player draws in the same way."""
+        outline = luminance(np.array([[OUTLINE]], np.uint8))[0, 0]
+        for name, colour in COLOURS.items():
+            assert (luminance(np.array([[colour]], np.uint8))[0, 0] + 0.05) / (outline + 0.05) >= 4.5, name
 
     def test_irises(self):
         """Irises have a colour of their own, around their points."""
@@ -286,24 +330,74 @@ class TestFormats:
 
 
 class TestChoice:
-    def test_first_with_an_output(self, config):
-        """What is left open is the first that has an output."""
-        assert choose_unit(config, None, None, None) == choose_unit(config, 7, "01", "train") == Unit("01", "train", 7)
+    @pytest.fixture
+    def many(self, config):
+        """Three units with outputs: one complete, one partial; and one of which all videos failed."""
+        store(config.output.root, {"take (1)": keypoints(), "only here": keypoints()}, "02-test/0006")
+        record(config.output.root, Unit("01", "train", 7), "partial", {"take (3)": BROKEN})
+        record(config.output.root, Unit("02", "train", 8), "failed", {"take (8)": BROKEN, "take (9)": BROKEN})
+        return config
+
+    def selected(self, config, **chosen):
+        return config.model_copy(update={"dataset": config.dataset.model_copy(update=chosen)})
+
+    def test_first_with_an_output(self, many):
+        """What is left open is the first that has an output, in the order of the config."""
+        assert choose_one(many).unit == Unit("01", "train", 7)
+        assert choose_one(self.selected(many, signers=("02", "01"))).unit == Unit("02", "test", 6)
+        assert choose_one(self.selected(many, signs=(6,))).video == "take (1)"
+
+    def test_everywhere(self, many):
+        """A video is looked for in all units: by its name, a part of it, or its unit and name."""
+        root = many.output.root
+        for source in (many, root):
+            for video in ("only here", "only", "02-test/0006: only here", "0006: only"):
+                assert choose_one(source, video)[:2] == (root / "02-test" / "0006.npz", "only here")
+        assert choose_one(many, "02-test/0006: take (1)").unit == Unit("02", "test", 6)
+
+    def test_several(self, many):
+        """Where several fit, all are named, failed ones, too; the selection narrows it down."""
+        text = r"'take \(1\)' fits 2 videos: '01-train/0007: take \(1\)', '02-test/0006: take \(1\)'\. Name one"
+        with pytest.raises(OutputError, match=text):
+            choose_one(many, "take (1)")
+        with pytest.raises(OutputError, match=r"fits 6 videos: .*'01-train/0007: take \(3\) \(failed\)'"):
+            choose_one(many, "take")
+        assert choose_one(self.selected(many, signers=("02",)), "take (1)").unit == Unit("02", "test", 6)
 
     @pytest.mark.parametrize(
-        ("chosen", "error", "text"),
+        ("chosen", "video", "place", "more"),
         [
-            ((9, None, None), ConfigError, r"--sign: the config has no 9\. Choose among 6-8\."),
-            ((7, "03", None), ConfigError, r"--signer: the config has no '03'\. Choose among 01, 02\."),
-            ((7, None, "val"), ConfigError, r"--split: the config has no 'val'\. Choose among train, test\."),
-            ((6, "01", "train"), OutputError, r"no output of sign 6 01 train\. Signs with an output: 7\."),
-            ((None, "02", None), OutputError, r"no output of 02\. Run the config first\."),
+            ({}, "take (3)", "01-train/0007: take (3)", ""),
+            ({}, "(9)", "02-train/0008: take (9)", ""),
+            ({"signs": (8,)}, None, "02-train/0008: take (8)", " So did 1 more."),
         ],
     )
-    def test_errors(self, config, chosen, error, text):
+    def test_failed(self, many, chosen, video, place, more):
+        """A video that failed says so, and why."""
+        text = f"{place} failed, so that it has no keypoints: {BROKEN}.{more} Fix the data, then run again with --retry"
+        with pytest.raises(OutputError, match=re.escape(text)):
+            choose_one(self.selected(many, **chosen), video)
+
+    def test_failed_in_a_file(self, many):
+        """So does one of an npz, whose record lies beside it."""
+        text = f"01-train/0007: take (3) failed, so that it has no keypoints: {BROKEN}"
+        with pytest.raises(OutputError, match=re.escape(text)):
+            choose_one(many.output.root / "01-train" / "0007.npz", "take (3)")
+
+    def test_view_says_it_too(self, many):
+        """The player's page looks for videos in the same way."""
+        with pytest.raises(OutputError, match=r"take \(3\) failed, so that it has no keypoints"):
+            candidates(many, "take (3)")
+
+    def test_none(self, config, tmp_path):
         """What is not there is named, with what is."""
-        with pytest.raises(error, match=text):
-            choose_unit(config, *chosen)
+        with pytest.raises(OutputError, match=r"no output of what is selected\. Signs with an output: 7\."):
+            choose_one(self.selected(config, signs=(6,)))
+        with pytest.raises(OutputError, match=r"no video fits 'x'\. Choose among '01-train/0007: take \(1\)', "):
+            choose_one(config, "x")
+        (config.output.root / "01-train" / "0007.npz").unlink()
+        with pytest.raises(OutputError, match=r"holds no output\. Run the config first\."):
+            choose_one(config)
 
     def test_video_by_a_part_of_its_name(self, config):
         """A part of a name is enough where it fits one video only."""
@@ -316,7 +410,7 @@ class TestChoice:
     def test_frames_are_gone(self, config):
         """Without its frames a video can be drawn on an empty canvas."""
         store(config.output.root, {"gone": keypoints()})
-        with pytest.raises(DatasetError, match=r"holds no frames of 'gone'\. Restore them, or .* --blank"):
+        with pytest.raises(DatasetError, match=r"holds no frames of 'gone'\. Restore them, or .* --no-pictures"):
             clip_of_unit(config, Unit("01", "train", 7))
         assert clip_of_unit(config, Unit("01", "train", 7), blank=True).frames is None
 
@@ -355,7 +449,7 @@ class TestCommand:
     def test_config(self, config, tmp_path, capsys, monkeypatch):
         """The command says what it drew and where."""
         monkeypatch.chdir(tmp_path)
-        status, out, error = self.call(capsys, "preview", "config.yaml", "--sign", 7)
+        status, out, error = self.call(capsys, "preview", "config.yaml", "--signs", 7)
         assert (status, error) == (0, "")
         assert out == "01 train, sign 7: take (1) (5 of 5 frames)\npreview: preview-01-train-0007.png\n"
         assert (tmp_path / "preview-01-train-0007.png").is_file()
@@ -374,7 +468,8 @@ class TestCommand:
             (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.webm, \.mp4 or \.gif"),
             (("config.yaml", "--speed", "0.5"), r"--speed: a contact sheet does not move\. Let -o end in \.webm"),
             (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
-            (("x.npz", "--sign", "1"), r"--sign, --signer and --split go with a config"),
+            (("x.npz", "--signs", "1"), r"--set, --signers, --splits and --signs go with a config"),
+            (("config.yaml", "--signers", "03"), r"--signers: the config has no '03'\. Choose among 01, 02\."),
             (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames: nowhere does not exist"),
             (("config.yaml", "-o", "config.yaml/p.png"), r"p\.png can't be written: .*Choose another -o"),
         ],

@@ -23,12 +23,13 @@ from processes import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.drawing.adjusted import place_adjusted
+from kpsbatch.drawing.choice import Candidate
 from kpsbatch.drawing.clip import clip_of_file
 from kpsbatch.drawing.colours import CANVAS, COLOURS
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.topology import topology_of
-from kpsbatch.player.clips import MAX_CLIPS, Candidate, candidates, counterpart, load_clip, pair_up
+from kpsbatch.player.clips import MAX_CLIPS, candidates, counterpart, load_clip, pair_up
 from kpsbatch.player.data import encode_clip, entry_size
 from kpsbatch.player.page import player_assets, player_html, view_page
 from kpsbatch.store.npz import write_npz

@@ -16,132 +16,37 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from factories import make_config
+from made_up_run import DIGEST, EVIL, NAMES, TRUNCATED, made_up_run, put, video
 from markupsafe import escape
 from processes import kpsbatch
 
-from kpsbatch.config import Config, LandmarksConfig
-from kpsbatch.dataset.labels import Label
+from kpsbatch.cli import main
+from kpsbatch.config import Config
+from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import OutputError
+from kpsbatch.dataset.video import video_of
+from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.landmarks.extract import check_readable
 from kpsbatch.report.figures import percent
 from kpsbatch.report.gather import (
     Failure,
     VideoRow,
-    failures_by_reason,
     gather,
     histogram,
     pick_samples,
     ranked,
-    reason_of,
 )
 from kpsbatch.report.page import render
-from kpsbatch.store.settings import VALUES_VERSION, settings_of
-
-EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'
-NAMES = {1: Label(1, "أب", "father"), 2: Label(2, "أم", "<b>mother</b>")}
-DIGEST = "0123456789ab"
-TRUNCATED = (
-    "at most 20% of a video's frames may be unreadable (run.max_bad_frames), and not all: 9 of 30 are; the first: "
-    "3.jpg: a truncated JPEG"
-)
-
-
-def video(frames: int, right: int, left: int = 0, *, face: int | None = None, bad: int = 0) -> dict[str, Any]:
-    """A record's entry of a video; the left hand is found only where the right one is, too."""
-    return {
-        "frames": frames,
-        "bad_frames": bad,
-        "bad_examples": [{"frame": f"{number}.jpg", "problem": "a truncated JPEG"} for number in range(bad)],
-        "sizes": {"256x256": frames - bad},
-        "found": {
-            "pose": frames - bad,
-            "face": frames - bad if face is None else face,
-            "right_hand": right,
-            "left_hand": left,
-        },
-        "hands": {
-            "both": left,
-            "one": right - left,
-            "none": frames - bad - right,
-            "wrists": 2 * frames,
-            "wrists_without_hand": 2 * frames - right - left,
-        },
-        "seconds": {"total": frames / 10, "landmarkers": frames / 12},
-        "attempts": 1,
-    }
-
-
-def failure(error: str) -> dict[str, Any]:
-    return {"error": error, "attempts": 2, "output": ""}
-
-
-def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST, npz: bool = True) -> Path:
-    """Write a unit's record, settings and npz as a run does."""
-    records = root / "_kpsbatch" / "records" / digest
-    failed = sum("error" in entry for entry in videos.values())
-    state = "failed" if failed == len(videos) else "partial" if failed else "complete"
-    path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode: Any = "clip" if digest == DIGEST else "video"
-    settings = {
-        "models": {"pose": "9264f0aa"},
-        "values_version": VALUES_VERSION,
-        "dataset": {"mirrored": False, "frame_rate_out": None},
-        "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models"}),
-        "output": {"dtype": "float32"},
-    }
-    (records / "settings.json").write_text(json.dumps(settings))
-    path.write_text(
-        json.dumps(
-            {
-                "unit": unit._asdict(),
-                "state": state,
-                "videos": videos,
-                "odd_entries": {"Thumbs.db": "no video"},
-                "host": "node1",
-                "versions": {"kpsbatch": "0.1.0", "mediapipe": "0.10.21"},
-                "finished": f"2026-11-22T11:{unit.sign:02}:00.000+00:00",
-            }
-        )
-    )
-    output = root / f"{unit.name}.npz"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        name: np.zeros((entry["frames"], 184, 4), np.float32) for name, entry in videos.items() if "frames" in entry
-    }
-    if arrays and npz:
-        np.savez_compressed(output, **arrays)
-    return path
+from kpsbatch.report.reasons import common_text, plain_words, reasons_of
+from kpsbatch.store.settings import settings_of
+from kpsbatch.work.job import KILLED_FOR_MEMORY
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Eight signs by two signers: done, partial, failed, without a record, left and absent."""
-    folder = tmp_path_factory.mktemp("a report")
-    config = make_config(folder, dataset={"root": "dataset", "signers": ["01", "02"], "signs": "1-8"})
-    root = config.output.root
-    put(
-        root,
-        Unit("01", "train", 1),
-        {"one": video(20, 20, 10), "two": video(30, 15, bad=2), EVIL: video(10, 10, face=9)},
-    )
-    put(root, Unit("01", "train", 2), {"good": video(40, 30), "broken": failure(TRUNCATED)})
-    put(root, Unit("01", "train", 3), {"gone": failure("no new frame for 600 s (run.video_timeout)")})
-    put(root, Unit("02", "train", 1), {"still": video(25, 0)})
-    for sign in range(2, 8):
-        put(root, Unit("02", "train", sign), {f"v{sign}": video(100, 100 - sign)})
-    (root / "01-train" / "0004.npz").touch()
-    for sign in range(1, 8):
-        (config.dataset.root / "01" / "01" / "train" / f"{sign:04}" / "a video").mkdir(parents=True)
-    runs = root / "_kpsbatch" / "runs"
-    runs.mkdir()
-    run = {"run": "run-1", "host": "node1", "state": "failed", "error": "no space <left>", "units": 9, "units_done": 8}
-    run |= {"videos": 12, "videos_done": 12, "videos_failed": 2, "frames": 725}
-    run |= {"started": "2026-11-22T11:00:00+00:00", "updated": "2026-11-22T11:10:00+00:00"}
-    (runs / "run-1.json").write_text(json.dumps(run))
-    (runs / "broken.json").write_text('{"state": "running"}')
-    return config
+    return made_up_run(tmp_path_factory.mktemp("a report"))
 
 
 class TestGather:
@@ -176,7 +81,7 @@ class TestGather:
 
     def test_runs(self, config):
         """State files that miss what a report shows are passed over."""
-        assert [run.run for run in gather(config).runs] == ["run-1"]
+        assert [run.run for run in gather(config).runs] == ["run-1", "run-2"]
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"videos": {"a": {}}}', '{"videos": 3}', "\x00"])
     def test_damaged_record(self, config, tmp_path, text):
@@ -252,22 +157,56 @@ class TestRanking:
 
 
 class TestReasons:
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (TRUNCATED, "too many unreadable frames (limit 20%)"),
+            ("no new frame for 600 s (run.video_timeout)", "a frame that took more than 600 s (run.video_timeout)"),
+            (f"attempt 1: killed by SIGKILL; {KILLED_FOR_MEMORY}", "too little memory"),
+            ("its worker used more than run.worker_memory (900 MB)", "too little memory"),
+            ("/a: has no frame. Put image files there", "no frame"),
+            ("/v.mp4: has frames of 9x9, larger than run.max_pixels (3). Raise", "frames larger than run.max_pixels"),
+            ("/v.mp4: can't be opened by FFmpeg: invalid data", "a damaged video file"),
+            ("/v.mp4: can't be read: Permission denied. Correct", "a file that can't be read (Permission denied)"),
+            ("RuntimeError: something new", ""),
+        ],
+    )
+    def test_plain_words(self, error, words):
+        """What a video has that failed is told in plain words, with the limit that counted."""
+        assert plain_words(error) == words
+
+    def test_real_errors(self, tmp_path):
+        """The words fit what the program really says of an empty folder, a damaged file and unreadable frames."""
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "v.mp4").write_bytes(b"no video" * 99)
+        words = []
+        for name in ("empty", "v.mp4"):
+            with pytest.raises(DatasetError) as error:
+                list(read_frames(video_of(tmp_path / name), frame_rate=30, max_pixels=9999))
+            words.append(plain_words(str(error.value)))
+        with pytest.raises(DatasetError) as error:
+            check_readable([Frame(None, 0, "1.jpg", "empty")] * 3, 9, 0.25)
+        assert [*words, plain_words(str(error.value))] == [
+            "no frame",
+            "a damaged video file",
+            "too many unreadable frames (limit 25%)",
+        ]
+
     def test_same_kind(self):
-        """Failures that differ in names and numbers only are of one kind."""
-        other = TRUNCATED.replace("9 of 30", "12 of 55").replace("3.jpg", "x/7 (1).jpg")
-        assert reason_of(TRUNCATED) == reason_of(other)
+        """Failures that nobody has words for are of one kind where they differ in names and numbers only."""
         first, second = (
-            f"a video file must be readable: {path} can't be opened" for path in ("/a b/c.mp4", "/d/e 2.mp4")
+            f"a video file must be readable: {path} can't be decoded" for path in ("/a b/c.mp4", "/d/e 2.mp4")
         )
-        assert reason_of(first) == reason_of(second) == "a video file must be readable: …"
+        assert common_text(first) == common_text(second) == "a video file must be readable: …"
 
     def test_frequent_first(self):
-        """The most frequent reason comes first."""
+        """The most frequent reason comes first; a sentence says how many videos have it."""
         unit = Unit("01", "train", 1)
-        errors = ["took 1 s", "no frame", "took 2 s"]
-        assert [(reason, len(same)) for reason, same in failures_by_reason(Failure(unit, "v", e) for e in errors)] == [
-            ("took N s", 2),
-            ("no frame", 1),
+        errors = ["odd 1", TRUNCATED, "odd thing 2", TRUNCATED, "odd 3", "odd 4"]
+        assert [str(reason) for reason in reasons_of(Failure(unit, "v", error) for error in errors)] == [
+            "3 failed: odd N",
+            "2 have too many unreadable frames (limit 20%)",
+            "1 failed: odd thing N",
         ]
 
 
@@ -309,7 +248,7 @@ class TestPage:
         assert not re.findall(r"\{\{|\{%|\{#", page.split("<style>")[0] + body)
         for word in (
             "01 train",
-            "no new frame for N s",
+            "a frame that took more than 600 s",
             "node1",
             "9264f0aa",
             DIGEST,
@@ -322,7 +261,7 @@ class TestPage:
     def test_findings(self, page):
         """What is wrong stands at the top."""
         top = html.unescape(re.sub(r"<[^>]+>", "", page.split('id="look"')[1].split("</section>")[0]))
-        assert "2 videos failed, 1 of them" in top
+        assert "2 videos failed: 1 has too many unreadable frames (limit 20%), 1 has a frame that took more than" in top
         assert "1 output without a readable record: 01 train sign 4" in top
         assert "3 units left to do: 01 train sign 5" in top
         assert "2 units without a video in the dataset" in top
@@ -345,11 +284,11 @@ class TestPage:
 
     def test_samples(self, page):
         """Samples are JPEGs with a command that makes a video; frames that are gone are said to be."""
-        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.split('id="failures"')[0])
         assert len(images) == 3 * 6
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (224, 224, 3)
-        assert "kpsbatch preview &#39;my config.yaml&#39; --signer 02 --split train --sign 1 --video still" in page
+        assert "kpsbatch preview &#39;my config.yaml&#39; --signers 02 --splits train --signs 1 --video still" in page
         assert "Drawn without its frames" in page
 
     def test_empty(self, config, tmp_path):
@@ -363,7 +302,7 @@ class TestPage:
             "report", config.output.root.parent / "config.yaml", "-o", tmp_path / "x" / "r.html", "--samples", "0"
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert re.fullmatch(r"report: .*r\.html \(0\.\d MB, 11 videos in 16 units\)\n", done.stdout)
+        assert re.fullmatch(r"report: .*r\.html \(0\.\d MB: 11 videos read, 2 failed, 16 units\)\n", done.stdout)
         config_file = config.output.root.parent / "config.yaml"
         before = config_file.read_bytes()
         done = kpsbatch("report", config_file, "-o", config_file)
@@ -373,6 +312,18 @@ class TestPage:
         )
         assert config_file.read_bytes() == before
         assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+    def test_default_place(self, config, tmp_path, capsys, monkeypatch):
+        """Without -o the page lies in the output folder, so that the pages of two configs are two files."""
+        other = made_up_run(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        for one in (config, other):
+            with pytest.raises(SystemExit) as ended:
+                main(["report", str(one.output.root.parent / "config.yaml"), "--samples", "0", "--quiet"])
+            assert not ended.value.code
+            assert capsys.readouterr().out.startswith(f"report: {one.output.root / 'report.html'} (")
+            assert (one.output.root / "report.html").is_file()
+        assert not (tmp_path / "report.html").exists()
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

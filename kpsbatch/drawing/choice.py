@@ -1,0 +1,224 @@
+"""Which videos are meant: of one npz, of a config's outputs, or of a folder with outputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kpsbatch.config import Config, format_signs
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import OutputError
+from kpsbatch.store.known_videos import find_outputs
+from kpsbatch.store.outputs import records_of
+from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord
+from kpsbatch.stored import INTERNAL, read_stored
+
+SHOWN_NAMES = 6
+
+
+class Candidate(NamedTuple):
+    """One video that could be shown: its file, its key there, and its unit where a config is known."""
+
+    path: Path
+    video: str
+    unit: Unit | None = None
+
+    @property
+    def label(self) -> str:
+        """Folder, file and video: `01-train/0007: take (2)`; the video alone where the file has its name."""
+        if self.path.stem == self.video:
+            return self.video
+        return f"{self.path.parent.name}/{self.path.stem}: {self.video}"
+
+
+class FailedCandidate(NamedTuple):
+    """A video that a run could not read, and why."""
+
+    place: Candidate
+    error: str
+
+    @property
+    def label(self) -> str:
+        """As `Candidate.label`, with a remark."""
+        return f"{self.place.label} (failed)"
+
+
+class OutputOf(NamedTuple):
+    """An npz, and its unit where a config is known."""
+
+    path: Path
+    unit: Unit | None = None
+
+
+def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
+    """The one video that is meant.
+
+    Args:
+        source: An npz, a folder with npz files, or a config.
+        video: Its name, or a part of `01-train/0007: name` that no other has; default: the first.
+
+    Raises:
+        OutputError: There is no output; no video fits, or several do; or it failed, and why.
+    """
+    outputs = outputs_of(source, may_be_none=True)
+    failed = failed_videos(source)
+    if video is None:
+        if outputs:
+            return Candidate(outputs[0].path, names_in(outputs[0].path)[0], outputs[0].unit)
+        if failed:
+            raise failed_error(failed)
+        raise no_output(source)
+    fitting, failing = find_videos(outputs, video), _fitting(failed, video)
+    if len(fitting) == 1 and (not failing or fitting[0].video == video):
+        return fitting[0]
+    if failing and not fitting:
+        raise failed_error(failing)
+    if not fitting:
+        raise no_video(outputs, video) if outputs else no_output(source)
+    labels = [*(one.label for one in fitting), *(one.label for one in failing)]
+    raise OutputError(
+        f"--video: {video!r} fits {len(labels)} videos: {_listed(labels)}. Name one of them so that no other fits, "
+        "or narrow it down with --signers, --splits and --signs."
+    )
+
+
+def find_videos(outputs: Sequence[OutputOf], video: str) -> list[Candidate]:
+    """The videos of some outputs that have this name; else those with a part of it in their label."""
+    everything = [Candidate(path, name, unit) for path, unit in outputs for name in names_in(path)]
+    exact = [one for one in everything if video in (one.video, one.label)]
+    return exact or [one for one in everything if video in one.label]
+
+
+def _fitting(failed: Sequence[FailedCandidate], video: str) -> list[FailedCandidate]:
+    exact = [one for one in failed if video in (one.place.video, one.place.label)]
+    return exact or [one for one in failed if video in one.place.label]
+
+
+def no_video(outputs: Sequence[OutputOf], video: str) -> OutputError:
+    """The error to raise where no video has a name, with those that there are."""
+    labels = [Candidate(path, name).label for path, _ in outputs for name in names_in(path)]
+    return OutputError(f"--video: no video fits {video!r}. Choose among {_listed(labels)}.")
+
+
+def failed_error(failed: Sequence[FailedCandidate]) -> OutputError:
+    """The error to raise where a video is meant that failed."""
+    place, error = failed[0]
+    more = f" So did {len(failed) - 1} more." if len(failed) > 1 else ""
+    return OutputError(
+        f"{place.label} failed, so that it has no keypoints: {error.rstrip('.')}.{more} Fix the data, then run again "
+        "with --retry-failed."
+    )
+
+
+def no_output(source: Path | Config) -> OutputError:
+    """The error to raise where there is no output, with the signs of which there are some."""
+    if not isinstance(source, Config):
+        return OutputError(f"{source} holds no output. Name the folder that a run wrote, or one npz.")
+    try:
+        signs = {sign for _, _, sign, _ in find_outputs(source.output.root)}
+    except OutputError:
+        signs = set()
+    if signs:
+        shown = format_signs(signs)
+        return OutputError(f"{source.output.root} holds no output of what is selected. Signs with an output: {shown}.")
+    return OutputError(f"{source.output.root} holds no output. Run the config first.")
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f", and {len(labels) - SHOWN_NAMES} more" if len(labels) > SHOWN_NAMES else ""
+    return ", ".join(map(repr, labels[:SHOWN_NAMES])) + more
+
+
+def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[OutputOf]:
+    """The npz files of a source, in the order of the config or of their names.
+
+    Raises:
+        OutputError: There are none, and there must be.
+    """
+    if isinstance(source, Config):
+        outputs = _outputs_of_config(source)
+    elif source.is_dir():
+        inside = sorted(path for path in source.rglob("*.npz") if not _is_internal(path.relative_to(source)))
+        outputs = [OutputOf(path) for path in inside]
+    elif source.exists():
+        return [OutputOf(source)]
+    else:
+        raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
+    if not outputs and not may_be_none:
+        raise no_output(source)
+    return outputs
+
+
+def _outputs_of_config(config: Config) -> list[OutputOf]:
+    try:
+        found = [(Unit(*one[:3]), one[3]) for one in find_outputs(config.output.root)]
+    except OutputError:
+        return []
+    chosen = [(unit, path) for unit, path in found if _is_selected(config, unit)]
+    return [OutputOf(path, unit) for unit, path in sorted(chosen, key=lambda one: _order(config, one[0]))]
+
+
+def _is_selected(config: Config, unit: Unit) -> bool:
+    dataset = config.dataset
+    chosen = ((dataset.signers, unit.signer), (dataset.splits, unit.split), (dataset.signs, unit.sign))
+    return all(not values or value in values for values, value in chosen)
+
+
+def _order(config: Config, unit: Unit) -> tuple[int, int, Unit]:
+    """Signers and splits as the config names them."""
+    signers, splits = list(config.dataset.signers), list(config.dataset.splits)
+    return (signers.index(unit.signer) if signers else 0, splits.index(unit.split) if splits else 0, unit)
+
+
+def _is_internal(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def failed_videos(source: Path | Config) -> list[FailedCandidate]:
+    """The videos that failed, by their records; none where there are no records."""
+    failed: list[FailedCandidate] = []
+    for path in _records_of_failures(source):
+        record = read_stored(path, UnitRecord)
+        if record is None or record.unit is None:
+            continue
+        unit = record.unit.unit
+        if isinstance(source, Config):
+            if not _is_selected(source, unit):
+                continue
+            place = source.output.root / f"{unit.name}.npz"
+        else:
+            place = path.parents[4] / f"{unit.name}.npz"
+        known = unit if isinstance(source, Config) else None
+        failed += [FailedCandidate(Candidate(place, name, known), video.error) for name, video in record.failed.items()]
+    return failed
+
+
+def _records_of_failures(source: Path | Config) -> Iterator[Path]:
+    if isinstance(source, Config):
+        root = source.output.root
+    elif source.is_dir():
+        root = source
+    else:
+        yield from records_of(source.absolute().parent.parent, f"{source.absolute().parent.name}/{source.stem}")
+        return
+    for suffix, state in RECORD_SUFFIXES.items():
+        if state != "complete":
+            yield from sorted((root / INTERNAL / "records").glob(f"*/*/*{suffix}"))
+
+
+def names_in(path: Path) -> list[str]:
+    """Names of the videos of an npz, from its table of contents.
+
+    Raises:
+        OutputError: It is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise OutputError(f"{path} is not a readable npz: {error}. Name a file that kpsbatch wrote.") from None
+    if not names:
+        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
+    return names
