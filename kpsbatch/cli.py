@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as ended:
         if ended.code != TYPER_INTERRUPTED:
             raise
-        print("kpsbatch: interrupted; run the same command again to go on", file=sys.stderr)
+        print("kpsbatch: Stopped. Rerun to resume.", file=sys.stderr)
         sys.exit(3)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,7 +48,7 @@ def parse_time(value: object) -> int:
     text = str(value).strip()
     match = re.fullmatch(r"(?:([0-9]{1,4})-)?([0-9]{1,6})(?::([0-9]{1,6}))?(?::([0-9]{1,6}))?", text)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or match is None:
-        raise ValueError(f"{value!r} is no time limit. Write minutes, or like 04:00:00 or 1-12:00:00.")
+        raise ValueError(f"{value!r} is not a time limit. Write minutes, or like 04:00:00 or 1-12:00:00.")
     days, first, second, third = (int(part) if part else 0 for part in match.groups())
     if match[1] or match[4]:
         seconds = ((days * 24 + first) * 60 + second) * 60 + third
@@ -61,13 +61,13 @@ def parse_time(value: object) -> int:
 
 def _check_memory(value: object) -> str:
     if isinstance(value, bool) or not re.fullmatch(r"0|[1-9][0-9]*[KMGT]B?", str(value).strip(), re.IGNORECASE):
-        raise ValueError(f"{value!r} is no size of memory. Write it with its unit, such as 16G or 4000M.")
+        raise ValueError(f"{value!r} is not a size of memory. Write it with its unit, such as 16G or 4000M.")
     return str(value).strip().upper()
 
 
 def _check_sbatch_value(value: object) -> str:
     if isinstance(value, (bool, float)) or not isinstance(value, (int, str)):
-        raise ValueError(f"{value!r} is no text. Put it in quotes.")
+        raise ValueError(f"{value!r} is not text. Put it in quotes.")
     if not str(value).strip() or not str(value).isprintable():
         raise ValueError(f"{value!r} is not one line of text. Write one line without control characters.")
     return str(value).strip()
@@ -92,12 +92,12 @@ MANAGED_PARAMETERS = {
 def _check_extra(extra: object) -> dict[str, bool | str]:
     """Further sbatch parameters: long names, none of them managed here; true sets a flag, false leaves it out."""
     if not isinstance(extra, Mapping):
-        raise ValueError(f"{extra!r} is no map of sbatch parameters. Write it like {{mail-type: END}}.")
+        raise ValueError(f"{extra!r} is not a map of sbatch parameters. Write it like {{mail-type: END}}.")
     checked: dict[str, bool | str] = {}
     for key, value in extra.items():
         name = str(key).strip().removeprefix("--").replace("_", "-")
         if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
-            raise ValueError(f"{key!r} is no long name of an sbatch parameter. Write a name such as mail-type.")
+            raise ValueError(f"{key!r} is not a long name of an sbatch parameter. Write a name such as mail-type.")
         if name in MANAGED_PARAMETERS:
             raise ValueError(f"{key!r} is not allowed here: {MANAGED_PARAMETERS[name]}.")
         try:
@@ -201,7 +201,7 @@ class SlurmConfig(Section):
     @model_validator(mode="after")
     def _image_in_a_container(self) -> SlurmConfig:
         if self.dataset_image is not None and self.container is None:
-            raise ValueError("dataset_image must go with container, which mounts it (got none); set slurm.container")
+            raise ValueError("dataset_image is set, but container, which mounts it, is not. Set slurm.container.")
         return self
 
 
@@ -290,7 +290,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         if child is None:
             child = tree[name] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {key}: {name} is no section but {child!r}. Correct the key.")
+            raise ConfigError(f"--set {key}: {name} is not a section, it is {child!r}. Correct the key.")
         tree = child
     tree[names[-1]] = value
 

@@ -72,7 +72,7 @@ class TestExtractVideo:
 
     def test_too_many_bad_frames(self, video):
         """Too many bad frames are an error that names the first."""
-        with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; the first: 1\.png: an empty file"):
+        with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; first: 1\.png is empty"):
             kpsbatch.extract_video(video)
 
     def test_missing(self, tmp_path):

@@ -141,13 +141,13 @@ def limit_warnings(config: Config) -> list[str]:
     if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
         found.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
-            f"{max(cores)}); the jobs may wait for ever"
+            f"{max(cores)}), so that the jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
     limits = [limit for limit in (_minutes(text) for _, text, _ in rows) if limit is not None]
     if len(limits) == len(rows) and slurm.time > max(limits):
         found.append(
-            f"slurm.time: partition {where} allows {max(limits)} minutes, and {slurm.time} are asked for; "
-            "the jobs may wait for ever"
+            f"slurm.time: {slurm.time} minutes are more than partition {where} allows ({max(limits)}), so that the "
+            "jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
     return found
 

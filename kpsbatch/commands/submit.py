@@ -12,6 +12,7 @@ from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.commands.printing import print_plan, print_scripts, print_shard_end
 from kpsbatch.commands.selection import ConfigFile, Selection
 from kpsbatch.errors import ConfigError, InterruptedRun
+from kpsbatch.words import stopped
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config
@@ -102,7 +103,7 @@ def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
             stop=stop,
         )
     if status == 3:
-        raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
+        raise InterruptedRun(stopped(stop.reason, "Finished units are saved"))
     return status
 
 

@@ -40,13 +40,15 @@ def _check_template(text: str) -> str:
         fields = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is no template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
+            f"{text!r} is not a template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
         ) from None
     for name, pattern in fields:
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
-            raise ValueError(f"{pattern!r} in {{{name}:...}} is no regular expression: {error}. Correct it.") from None
+            raise ValueError(
+                f"{pattern!r} in {{{name}:...}} is not a regular expression: {error}. Correct it."
+            ) from None
         if pattern and groups != 1:
             raise ValueError(f"{pattern!r} in {{{name}:...}} has not one group. Put what to take in parentheses.")
     return text
@@ -164,7 +166,7 @@ class DatasetConfig(Section):
             fields = [(name, spec) for _, name, spec, _ in parts if name is not None]
             for name, spec in fields:
                 if name not in LAYOUT_FIELDS:
-                    raise ValueError(f"{{{name}}} is no field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
+                    raise ValueError(f"{{{name}}} is not a field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
                 if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
                     raise ValueError(
                         f"{{sign:{spec}}} has no valid width. Write {{sign}}, or a width such as {{sign:04d}}."
@@ -173,7 +175,9 @@ class DatasetConfig(Section):
                     raise ValueError(f"{{{name}:{spec}}} has a format. Write {{{name}}}.")
             sample = layout.format(signer="s", split="t", sign=1, video="v")
         except (ValueError, KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"it is no template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}.") from None
+            raise ValueError(
+                f"it is not a template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}."
+            ) from None
         names = [name for name, _ in fields]
         if "sign" not in names:
             raise ValueError(f"{layout!r} has no {{sign}}. Add it; where a table has the signs, set manifest.")

@@ -27,7 +27,7 @@ COMMENTS = {
     "signer": "who signs",
     "split": "becomes a part of the output's path",
     "sign": "a number: the rows of a sign are one output file",
-    "label": "any text; told in index.csv",
+    "label": "any text; copied to index.csv",
     "start": "of the segment in the file",
     "box": "of the person in the picture",
 }

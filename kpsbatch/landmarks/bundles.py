@@ -26,7 +26,7 @@ from kpsbatch.landmarks.networks import (
     has_networks,
     has_sha256,
     read_network,
-    write_atomically,
+    write_verified,
 )
 
 PARTS = ("pose", "face", "hand")
@@ -183,7 +183,7 @@ def obtain_bundles(
             for part in PARTS:
                 data = (copy_from / bundle_name(part)).read_bytes()
                 _expect(part, data, f"{copy_from / bundle_name(part)}", "Copy what `models --export` wrote.")
-                write_atomically(directory / bundle_name(part), data, EXPECTED_SHA256[part])
+                write_verified(directory / bundle_name(part), data, EXPECTED_SHA256[part])
         elif rebuild or wheel is not None or not _are_built(directory):
             if rebuild or wheel is not None or not has_networks(cache):
                 fetch_networks(cache, wheel)
@@ -219,7 +219,7 @@ def export_bundles(destination: Path) -> dict[str, Bundle]:
     for part, bundle in find_bundles().items():
         path = destination / bundle_name(part)
         try:
-            write_atomically(path, bundle.read(), bundle.sha256)
+            write_verified(path, bundle.read(), bundle.sha256)
         except OSError as error:
             raise ModelError(f"{destination} can't be written: {error.strerror}. Name another folder.") from error
         copies[part] = Bundle(part, path, bundle.sha256)
@@ -259,7 +259,7 @@ def _build(part: str, directory: Path, cache: Path) -> Bundle:
     what = f"the built {bundle_name(part)}"
     _expect(part, data, what, f"Install the versions in requirements.lock (flatbuffers is {_version('flatbuffers')}).")
     path = directory / bundle_name(part)
-    write_atomically(path, data, EXPECTED_SHA256[part])
+    write_verified(path, data, EXPECTED_SHA256[part])
     return Bundle(part, path, EXPECTED_SHA256[part])
 
 

@@ -98,7 +98,9 @@ def estimate(
         summary = run(small, source=alone, on_progress=on_progress, stop_reason=stop_reason)
     good = summary.progress.videos_done - summary.progress.videos_failed
     if not good:
-        raise DatasetError(f"the measured unit must have a readable video: {unit.name}: {summary.failures[0][1]}")
+        raise DatasetError(
+            f"no video of {unit.name} could be measured: {summary.failures[0][1]}. Choose other signs with --signs."
+        )
     core_seconds = summary.worker_seconds / good
     return size(
         config,

@@ -1,6 +1,6 @@
 """Where a whole job stands, from names of files, state files and the records of failures.
 
-No scheduler is asked, no model is looked for, no npz is opened.
+No scheduler is called, no model is looked for, no npz is opened.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class StatusReader:
 
     Args:
         config: The config.
-        on_index: Told (done, total) while an archive's index is built.
+        on_index: Called with (done, total) while an archive's index is built.
 
     Raises:
         ConfigError: The labels file or the manifest can't be used.
@@ -245,7 +245,7 @@ class StatusReader:
         """Look at the files.
 
         Args:
-            on_unit: Told (units surveyed, units in all).
+            on_unit: Called with (units surveyed, units in all).
 
         Raises:
             OutputError: The output folder can't be listed.

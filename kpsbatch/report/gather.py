@@ -160,7 +160,7 @@ def gather(
     """
     root = config.output.root
     if not root.is_dir():
-        raise OutputError(f"a report needs outputs: {root} does not exist; run the config first")
+        raise OutputError(f"output.root: {root} does not exist. Run the config first.")
     known = outputs_without_models(config)
     source, here = open_if_there(config.dataset, root / INDEX_FOLDER, on_index)
     depth: Depth = "presence" if here else "outputs"
@@ -223,7 +223,7 @@ def _names(folder: Path) -> set[str]:
     except FileNotFoundError:
         return set()
     except OSError as error:
-        raise OutputError(f"the output folder must be readable: {folder}: {error.strerror}") from None
+        raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
 
 
 def _load(path: Path | None) -> UnitRecord | None:
@@ -313,7 +313,7 @@ def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[
 def reason_of(error: str) -> str:
     """What errors of one kind have in common: an error's text without its names, paths and numbers."""
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "…", error)
-    text = re.sub(r"; the first: .*", "", text)
+    text = re.sub(r"; (the )?first: .*", "", text)
     text = re.sub(r"(?<![\w/])/[^:;,]*", "…", text)
     text = re.sub(r"\b[0-9]+(?:[.,][0-9]+)*", "N", text)
     return " ".join(text.split())

@@ -105,7 +105,7 @@ def open_dataset(
     splits: str | Iterable[str] | None = None,
     signs: int | Iterable[int] | None = None,
 ) -> OutputDataset:
-    """Find the outputs below a folder, by listing it; nothing is opened before it is asked for.
+    """Find the outputs below a folder, by listing it; nothing is opened before it is used.
 
         for signer, split, sign, video, keypoints in kpsbatch.open_dataset("karsl-kps", splits="train"):
             ...
@@ -189,9 +189,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
     except FileNotFoundError:
         raise OutputError(f"{path} does not exist. Correct the path.") from None
     except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else f"it is none, or cut off ({error})"
+        said = error.strerror if isinstance(error, OSError) else f"it has another format or is cut off ({error})"
         raise OutputError(
-            f"{path} is no readable npz file: {said}. Delete it and run the same command again."
+            f"{path} is not a readable npz file: {said}. Delete it and run the same command again."
         ) from None
 
 
@@ -201,7 +201,7 @@ def _names(path: Path, archive: zipfile.ZipFile) -> list[str]:
         raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
     for member in members:
         if not member.endswith(_SUFFIX):
-            raise OutputError(f"{path} holds {member!r}, which is no array. Name a file that kpsbatch wrote.")
+            raise OutputError(f"{path} holds {member!r}, which is not an array. Name a file that kpsbatch wrote.")
     return [member[: -len(_SUFFIX)] for member in members]
 
 

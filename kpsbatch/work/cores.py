@@ -87,8 +87,8 @@ def available_cores(
         cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `cpu` controller).
         membership: Tells which cgroup this process is in.
     """
-    told = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
-    counts = [int(count) for count in told if count.isdecimal() and int(count) > 0]
+    values = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
+    counts = [int(count) for count in values if count.isdecimal() and int(count) > 0]
     cores = counts[0] if counts else len(os.sched_getaffinity(0))
     folders = _cgroup_folders("cpu", cgroups, membership)
     quotas = [quota for folder in folders if (quota := _quota(folder)) is not None]

@@ -20,6 +20,7 @@ from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, installed_version
 from kpsbatch.store.survey import Survey
+from kpsbatch.words import counted, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.in_process import executor_for
@@ -90,7 +91,7 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
 
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == UNKNOWN:
-        raise ModelError("mediapipe must be installed (it is not); run `make setup`")
+        raise ModelError("mediapipe is not installed in this Python environment. Run `make setup`.")
     bundles = find_bundles(config.landmarks.models)
     made_with = fingerprint(config, bundles, mediapipe_version)
     return Outputs(config.output.root, made_with), VideoJob.of(config, bundles)
@@ -117,8 +118,8 @@ def run(
         overwrite: Replace outputs that were made with other settings.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
-        on_notice: Told what a person should know before the work begins.
-        stop_reason: Asked a few times a second; anything but "" ends the run.
+        on_notice: Called with what a person should know before the work begins.
+        stop_reason: Called a few times a second; anything but "" ends the run.
         origin: What the run is a part of; its state file says so.
 
     Raises:
@@ -172,7 +173,7 @@ def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice:
         raise OutputError(
             f"another run is at work on {config.output.root} ({others}), so --overwrite is refused. Wait for it."
         )
-    on_notice(f"another run is at work on these outputs ({others}); both may do the same")
+    on_notice(f"another run is at work on these outputs ({others}); both may do the same videos. Stop one of them")
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
@@ -252,10 +253,7 @@ class _Work:
             pool.close()
         self._note_stored(self._storing)
         left = self._progress.units - len(self._summary.stored)
-        raise InterruptedRun(
-            f"interrupted by {reason}: {len(self._summary.stored)} units were finished in this run and are kept, "
-            f"{left} are left; run the same command again to go on"
-        )
+        raise InterruptedRun(stopped(reason, f"{counted(len(self._summary.stored), 'unit')} saved, {left:,} left"))
 
     def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
         """All tasks, unit by unit, the longest first so that no core idles at the end.

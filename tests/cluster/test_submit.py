@@ -293,14 +293,18 @@ class TestSubmission:
         [
             (["slurm.cpus_per_task=16"], "main*|1-00:00:00|8\nmain*|1-00:00:00|12\nbig|infinite|64\n", "(at most 12)"),
             (["slurm.cpus_per_task=16", "slurm.partition=big"], "big|infinite|64\n", ""),
-            (["slurm.time=2-0"], "main*|1-00:00:00|8\nbig|infinite|64\n", "allows 1440 minutes, and 2880"),
+            (
+                ["slurm.time=2-0"],
+                "main*|1-00:00:00|8\nbig|infinite|64\n",
+                "2880 minutes are more than partition main allows (1440)",
+            ),
             (["slurm.time=2-0"], "main*|1-00:00:00|8\nmain*|infinite|8\n", ""),
             (["slurm.time=2-0"], "", ""),
             (["slurm.time=2-0"], "what|is|this|line\nmain*|n/a|?\n", ""),
         ],
     )
     def test_more_than_a_partition_gives(self, cluster, project, settings, nodes, said):
-        """A time or a number of cores that no node of the partition gives is told, and the jobs are submitted."""
+        """A time or a number of cores that no node of the partition gives is named, and the jobs are submitted."""
         (cluster.folder / "nodes").write_text(nodes)
         done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
         assert done.returncode == 0
@@ -395,7 +399,7 @@ class TestLocal:
         os.killpg(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=20)
         assert process.returncode == 3, error
-        assert "interrupted by SIGINT" in error
+        assert "kpsbatch: Stopped. Finished units are saved. Rerun to resume." in error
         [folder] = list_submissions(project.parent / "out")
         assert read_run(project.parent / "out", Origin(folder.name, 0)).state == "interrupted"
 
@@ -552,7 +556,7 @@ class TestSlurmConfig:
     @pytest.mark.parametrize("value", ["", "1 h", "-5", 0, "0:10", True, 1.5, None, "infinite", "1:2:3:4"])
     def test_bad_time(self, value):
         """What is no time limit is refused."""
-        with pytest.raises(ValueError, match=r"is no time limit|is less than one minute"):
+        with pytest.raises(ValueError, match=r"is not a time limit|is less than one minute"):
             parse_time(value)
 
     @pytest.mark.parametrize(
@@ -561,8 +565,8 @@ class TestSlurmConfig:
             ("extra={array: 0-3}", "run.chunk_size and slurm.array_parallelism"),
             ("extra={cpus_per_task: 3}", "slurm.cpus_per_task"),
             ("extra={--partition: x}", "slurm.partition"),
-            ("extra={p: x}", "is no long name"),
-            ("extra={comment: [1]}", "is no text"),
+            ("extra={p: x}", "is not a long name"),
+            ("extra={comment: [1]}", "is not text"),
             ("mem=16", "16G or 4000M"),
             ("partition=''", "one line of text"),
             ("foo=1", "Choose among time, cpus_per_task"),

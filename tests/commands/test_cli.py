@@ -151,7 +151,7 @@ class TestSelection:
             ("--signers", "07", "the config has no '07'. Choose among 01, 02."),
             ("--splits", "dev", "the config has no 'dev'. Choose among train."),
             ("--signs", "9", "the config has no 9. Choose among 1-4, or add them with --set dataset.signs=9."),
-            ("--shard", "x", "'x' is no shard. Write auto, or I/N with I from 0 to N-1, such as 0/50."),
+            ("--shard", "x", "'x' is not a shard. Write auto, or I/N with I from 0 to N-1, such as 0/50."),
         ],
     )
     def test_errors(self, capsys, config, option, value, text):
@@ -216,7 +216,7 @@ class TestScan:
         """No video at all is one line: what was tried and what is there."""
         status, out, error = call(capsys, "scan", config, "--set", "dataset.layout={signer}/{split}/{sign}")
         assert (status, out) == (2, "")
-        assert error.endswith("a dataset/01 holds '01'\n")
+        assert error.endswith("a dataset/01 holds '01'. Correct the layout, or dataset.root.\n")
 
     def test_writes_nothing(self, config, capsys):
         """Scanning leaves everything as it is."""
@@ -282,7 +282,7 @@ class TestErrors:
         monkeypatch.setattr(Selection, "load", interrupt)
         status, _, error = call(capsys, command, config)
         assert status == 3
-        assert error == "kpsbatch: interrupted; run the same command again to go on\n"
+        assert error == "kpsbatch: Stopped. Rerun to resume.\n"
 
     def test_line_break_in_a_path(self, capsys, tmp_path):
         """A path with a line break makes no second line."""
@@ -294,7 +294,7 @@ class TestErrors:
         """A shard without a sign has nothing to do."""
         status, out, _ = call(capsys, "run", config, "--signs", "1", "--shard", "1/3")
         assert status == 0
-        assert "nothing to do" in out
+        assert out == "Nothing to do: shard 1/3 holds none of the 1 sign.\n"
 
 
 class TestDemo:
@@ -324,5 +324,5 @@ class TestDemo:
         (tmp_path / "dataset").mkdir()
         status, _, error = call(capsys, "demo", tmp_path, "--quiet")
         assert status == 2
-        assert "must go to a folder of its own" in error
+        assert "exists already and is not a demo. Choose another folder" in error
         assert [path.name for path in tmp_path.iterdir()] == ["dataset"]

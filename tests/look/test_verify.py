@@ -169,12 +169,12 @@ def shifted(part: str, channel: int, value: float) -> Callable[[NDArray[Any]], N
     [
         (shifted("pose", 0, np.nan), "finite"),
         (shifted("face", 2, np.inf), "finite"),
-        (shifted("pose", 3, 1.5), "visibility of its pose must be from 0 to 1"),
-        (shifted("pose", 3, -0.5), "visibility of its pose must be from 0 to 1"),
-        (shifted("face", 3, 0.5), "visibility of its face must be 1"),
-        (shifted("right_hand", 3, 0), "visibility of its right_hand must be 1"),
-        (shifted("left_hand", 1, 0.5), "where its left_hand is missing all values must be 0"),
-        (shifted("pose", 1, 1e4), "within 100"),
+        (shifted("pose", 3, 1.5), "visibility of its pose is not always from 0 to 1"),
+        (shifted("pose", 3, -0.5), "visibility of its pose is not always from 0 to 1"),
+        (shifted("face", 3, 0.5), "visibility of its face is not 1"),
+        (shifted("right_hand", 3, 0), "visibility of its right_hand is not 1"),
+        (shifted("left_hand", 1, 0.5), "where its left_hand is missing some values are not 0"),
+        (shifted("pose", 1, 1e4), "a coordinate is 10000, beyond 100"),
     ],
 )
 def test_values(config, change, says):
@@ -191,7 +191,7 @@ def test_values(config, change, says):
         (np.zeros((0, 184, 4), np.float32), "shape"),
         (np.zeros((3, 183, 4), np.float32), "shape"),
         (np.zeros((184, 4), np.float32), "shape"),
-        (np.zeros((3, 184, 4), np.float64), "dtype must be float32"),
+        (np.zeros((3, 184, 4), np.float64), "its dtype is float64, not float32"),
     ],
 )
 def test_shape_and_dtype(config, opened, kps, says):

@@ -494,13 +494,13 @@ class TestBadData:
         np.testing.assert_allclose(kept["file"][3:], kept[videos[0].name][3:], atol=1e-4)
         record = records(out)["01-train/0001.partial.json"]
         assert record["videos"]["file"]["bad_frames"] == 1
-        assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "no readable image"}]
+        assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "is not a readable image"}]
         assert (
-            "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 2.jpg: a truncated JPEG"
+            "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); first: 2.jpg is a truncated JPEG"
             in record["videos"]["half"]["error"]
         )
         assert (
-            "6 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 1.jpg: an empty file"
+            "6 of 6 frames are unreadable (limit 20%, run.max_bad_frames); first: 1.jpg is empty"
             in record["videos"]["zero bytes"]["error"]
         )
         assert "has no frame" in record["videos"]["empty"]["error"]
@@ -673,7 +673,7 @@ class TestModels:
             raise PackageNotFoundError(package)
 
         monkeypatch.setattr("kpsbatch.store.settings.version", missing)
-        with pytest.raises(ModelError, match="mediapipe must be installed"):
+        with pytest.raises(ModelError, match="mediapipe is not installed"):
             run(load_config(small))
 
     def test_mediapipe_is_broken(self, small, tmp_path):
@@ -716,7 +716,9 @@ class TestInterruption:
         _, error = process.communicate()
         assert process.returncode == 3
         assert re.fullmatch(
-            rf"kpsbatch: interrupted by {number.name}: \d units were finished .*again to go on\n", error
+            rf"kpsbatch: Stopped{'' if number == signal.SIGINT else r' .SIGTERM.'}\. \d units? saved, \d+ left\. "
+            r"Rerun to resume\.\n",
+            error,
         )
         wait_until_dead(workers)
         finished = {path: path.stat().st_mtime_ns for path in out.glob("*/*.npz")}
@@ -727,7 +729,7 @@ class TestInterruption:
 
     def test_before_the_first_video(self, small):
         """A stop before anything is finished leaves nothing that counts."""
-        with pytest.raises(InterruptedRun, match="0 units were finished in this run and are kept, 2 are left"):
+        with pytest.raises(InterruptedRun, match=r"^Stopped \(SIGTERM\)\. 0 units saved, 2 left\. Rerun to resume\.$"):
             run(load_config(small), stop_reason=lambda: "SIGTERM")
         assert list((small.parent / "out").rglob("*.npz")) == []
 
