@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import kpsbatch
+from kpsbatch.commands.check import check
 from kpsbatch.commands.demo import demo
 from kpsbatch.commands.extract import extract
 from kpsbatch.commands.init import init
@@ -37,7 +38,14 @@ TYPER_INTERRUPTED = 130
 """Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Prepare": {"demo": demo, "init": init, "scan": scan, "plan": plan, "models": models},
+    "Prepare": {
+        "demo": demo,
+        "init": init,
+        "check": check,
+        "scan": scan,
+        "plan": plan,
+        "models": models,
+    },
     "Run": {"extract": extract, "run": run, "submit": submit},
     "Look": {
         "status": status,

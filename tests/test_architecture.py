@@ -30,6 +30,7 @@ ROOMS = (
     "progress",
     "summary",
     "cluster",
+    "check",
     "look",
     "drawing",
     "player",

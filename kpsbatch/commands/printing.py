@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from kpsbatch.errors import printable
 from kpsbatch.words import counted, show_duration
@@ -11,12 +13,46 @@ from kpsbatch.words import counted, show_duration
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from kpsbatch.check import Finding
     from kpsbatch.config import Config
     from kpsbatch.look.estimate import Estimate
     from kpsbatch.look.logs import TaskLog
     from kpsbatch.look.scan import Scan
     from kpsbatch.look.verify import Verdict
     from kpsbatch.store.submissions import Plan
+
+
+JSON_VERSION = 1
+"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
+
+STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def print_json(tree: Mapping[str, Any]) -> None:
+    """Print a command's result as JSON, one object with `version` first."""
+    print(json.dumps({"version": JSON_VERSION, **tree}, indent=1, ensure_ascii=False))
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """Print what `check` found, a line each and a remedy below where one is needed; then how many are wrong."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for one in found:
+        texts = [printable(text) for text in (one.text, one.remedy) if text]
+        if console.is_terminal:
+            table.add_row(Text(one.state, style=STYLES[one.state]), one.check, Text("\n".join(texts)))
+        else:  # a line each, whatever its length
+            print(f"{one.state:<9}{one.check:<11}{texts[0]}")
+            print("".join(f"{'':<20}{text}\n" for text in texts[1:]), end="")
+    if console.is_terminal:
+        console.print(table)
+    counts = Counter(one.state for one in found)
+    problems, warnings = counted(counts["problem"], "problem"), counted(counts["warning"], "warning")
+    print(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
 
 
 def print_estimate(config: Config, found: Estimate) -> None:

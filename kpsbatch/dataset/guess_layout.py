@@ -159,7 +159,7 @@ def _guess_names(paths: Sequence[Sequence[str]], found: dict[int, str]) -> tuple
             part += word.replace("{", "{{").replace("}", "}}")
     meaning = ", ".join(f"{''.join(fitting[0][i])} as the {field}" for i, field in sorted(fields.items()))
     notes = [
-        f"in {names[0]!r} it takes {places}, by how many values there are at each place; look whether that is right"
+        f"in {names[0]!r} it takes {meaning}, by how many values there are at each place; look whether that is right"
     ]
     if len(fitting) < len(names):
         notes.append(
