@@ -25,6 +25,7 @@ from kpsbatch.commands.preview import preview
 from kpsbatch.commands.report import report
 from kpsbatch.commands.run import run
 from kpsbatch.commands.scan import scan
+from kpsbatch.commands.schema import schema
 from kpsbatch.commands.status import status
 from kpsbatch.commands.submit import submit
 from kpsbatch.commands.verify import verify
@@ -45,6 +46,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "scan": scan,
         "plan": plan,
         "models": models,
+        "schema": schema,
     },
     "Run": {"extract": extract, "run": run, "submit": submit},
     "Look": {

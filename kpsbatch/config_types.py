@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
 MAX_SIGN = 99_999
 MAX_NAME_BYTES = 100
@@ -119,12 +119,22 @@ def unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
     return names
 
 
-AnyPath = Annotated[Path, BeforeValidator(expand_path)]
+def one_or_more(item: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of one item, or a list of them."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+AnyPath = Annotated[Path, BeforeValidator(expand_path), WithJsonSchema({"type": "string"})]
 Name = Annotated[str, AfterValidator(check_name)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(unique)]
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_as_names),
+    AfterValidator(unique),
+    WithJsonSchema(one_or_more({"type": "string"})),
+]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, and unknown keys are errors."""
+    """What all sections share: frozen, and unknown keys are errors; docstrings describe every setting (`schema.py`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +24,13 @@ def init(
     from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
     from kpsbatch.dataset.source import INDEX_FOLDER
     from kpsbatch.progress import count_progress
+    from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, write_schema
 
     with count_progress("members of the archive", quiet=quiet) as show:
         guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
-    written = write_config(guessed, config)
+    written = write_config(guessed, config, first_line=SCHEMA_LINE)
+    with contextlib.suppress(OSError):  # editors do without
+        write_schema(config.parent / SCHEMA_FILE)
     load_config(config)  # it must be one that every other command accepts
     print(f"found: {printable(guessed.found)}")
     for note in guessed.notes:

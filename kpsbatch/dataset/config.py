@@ -6,11 +6,19 @@ import re
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_serializer,
+    field_validator,
+)
 from pydantic import model_validator as validate_model
 from pydantic.functional_validators import WrapValidator
 
-from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, parse_signs
+from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, one_or_more, parse_signs
 
 ALL = "all"
 LAYOUT_FIELDS = ("signer", "split", "sign", "video")
@@ -26,8 +34,12 @@ def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
     return () if value in (ALL, ()) else read(value)
 
 
-AllOrNames = Annotated[Names, WrapValidator(_all_or)]
-AllOrSigns = Annotated[tuple[int, ...], BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v))]
+AllOrNames = Annotated[Names, WrapValidator(_all_or), WithJsonSchema(one_or_more({"type": "string"}))]
+AllOrSigns = Annotated[
+    tuple[int, ...],
+    BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
+    WithJsonSchema(one_or_more({"type": ["integer", "string"]})),
+]
 
 
 def _check_template(text: str) -> str:
@@ -94,6 +106,7 @@ class ManifestConfig(Section):
         columns: Which column holds what.
         unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
             (where frames count from 1, the last one inside).
+        first_frame: The number of a file's first frame, 0 or 1, where `unit` is frames.
         margin: How much earlier and later than start and end, in the same unit.
         box_order: What the four numbers of a box are.
         box_unit: Pixels, or shares of the frame's width and height; default shares if no number is above 1.

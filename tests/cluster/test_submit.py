@@ -17,7 +17,8 @@ import pytest
 
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
-from kpsbatch.config import load_config, load_frozen_config, parse_time
+from kpsbatch.config import load_config, load_frozen_config
+from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import ConfigError
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
 from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan
