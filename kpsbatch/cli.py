@@ -19,7 +19,7 @@ from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
 from kpsbatch.commands.models import models
-from kpsbatch.commands.options import as_command, flag
+from kpsbatch.commands.options import HelpfulCommand, HelpfulGroup, as_command, flag
 from kpsbatch.commands.plan import plan
 from kpsbatch.commands.preview import preview
 from kpsbatch.commands.report import report
@@ -63,15 +63,15 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 
 app = typer.Typer(
     name="kpsbatch",
+    cls=HelpfulGroup,
     help="Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for panel, commands in COMMANDS.items():
     for name, function in commands.items():
-        app.command(name, rich_help_panel=panel)(as_command(function))
+        app.command(name, cls=HelpfulCommand, rich_help_panel=panel)(as_command(function))
 
 
 @app.callback(invoke_without_command=True)

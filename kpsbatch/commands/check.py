@@ -15,7 +15,7 @@ from kpsbatch.errors import ConfigError
 
 def check(
     config: Annotated[
-        Optional[Path], typer.Argument(metavar="[CONFIG]", help="A config; without it, the machine alone.")
+        Optional[Path], typer.Argument(metavar="CONFIG", help="A config; without it, the machine alone.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

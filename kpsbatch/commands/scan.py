@@ -13,9 +13,7 @@ from kpsbatch.commands.selection import Selection
 
 def scan(
     selection: Selection,
-    frames: Annotated[
-        bool, typer.Option(help="Count the frames too (lists every video's directory).", metavar="")
-    ] = True,
+    frames: Annotated[bool, typer.Option(help="List the directory of each video too, and count its frames.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Show what the dataset holds: signers x splits, what is absent, what is odd. Reads listings only."""

@@ -28,9 +28,14 @@ COMMANDS = (
     "submit",
     "logs",
     "plan",
+    "check",
     "scan",
+    "schema",
     "status",
     "verify",
+    "extract",
+    "view",
+    "init",
     "inspect",
     "preview",
     "report",
@@ -89,6 +94,21 @@ class TestHelp:
         status, out, error = call(capsys, command, "--help")
         assert (status, error) == (0, "")
         assert "Usage: kpsbatch" in out
+        assert "<bool>" not in out  # flags have no type
+        assert "{" not in out
+
+    def test_no_types_of_flags(self, capsys):
+        """Nor has a flag of the program itself."""
+        assert "<bool>" not in call(capsys, "-h")[1]
+
+    @pytest.mark.parametrize(
+        ("typed", "completed"), [("kpsbatch sta", ["status"]), ("kpsbatch run --ret", ["--retry-failed"])]
+    )
+    def test_completion(self, typed, completed):
+        """The shell completes commands and options."""
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        done = kpsbatch(_KPSBATCH_COMPLETE="complete_bash", **words)
+        assert (done.returncode, done.stdout.split()) == (0, completed)
 
     def test_all_are_listed(self, capsys):
         """The main help lists every command."""
