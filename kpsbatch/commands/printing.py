@@ -59,15 +59,21 @@ def print_estimate(config: Config, found: Estimate) -> None:
     """Print what was measured, the cost of the whole dataset, and the settings that follow from it."""
     hours, minutes = divmod(found.time_minutes, 60)
     at_once = min(found.tasks, config.slurm.array_parallelism)
+    if found.tasks == 1:
+        advice = f"one task is enough: {show_duration(found.task_seconds)}"
+    else:
+        advice = (
+            f"{counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
+            f"{show_duration(found.task_seconds)} each; "
+            f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once"
+        )
     print(
         f"measured: {found.unit.name}, {counted(found.videos, 'video')}, {counted(found.frames, 'frame')}: "
         f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
         f"video, {found.worker_megabytes} MB a worker\n"
         f"dataset:  {counted(found.dataset_videos, 'video')} of {counted(found.signs, 'sign')}: "
         f"{found.core_hours:.1f} core-hours on cores like these\n"
-        f"advice:   {counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
-        f"{show_duration(found.task_seconds)} each; "
-        f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once\n\n"
+        f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
         f"run:\n  chunk_size: {found.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
         f"  mem: {found.memory_gigabytes}G"

@@ -31,14 +31,34 @@ def contents(keypoints: NDArray[Any]) -> Contents:
     return Contents(len(keypoints), found)
 
 
-def show_contents(path: Path) -> None:
-    """Print what a file holds.
+@dataclass(frozen=True)
+class FileContents:
+    """An output file: its videos, and the types of their values."""
+
+    file: Path
+    dtypes: tuple[str, ...]
+    videos: Mapping[str, Contents]
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON: counts of frames, not shares."""
+        videos = {name: {"frames": video.frames, "found": dict(video.found)} for name, video in self.videos.items()}
+        return {"file": str(self.file), "dtypes": list(self.dtypes), "videos": videos}
+
+
+def file_contents(path: Path) -> FileContents:
+    """What a file holds.
 
     Raises:
         OutputError: It is missing, damaged or no output.
     """
     videos = load(path)
-    counted = {name: contents(keypoints) for name, keypoints in videos.items()}
+    dtypes = tuple(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
+    return FileContents(path, dtypes, {name: contents(keypoints) for name, keypoints in videos.items()})
+
+
+def show_contents(found: FileContents) -> None:
+    """Print what a file holds, as a table."""
+    counted = found.videos
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("video", overflow="fold")
     for heading in ("frames", *Topology.PARTS):
@@ -49,9 +69,8 @@ def show_contents(path: Path) -> None:
         sums = {part: sum(video.found[part] for video in counted.values()) for part in Topology.PARTS}
         every = Contents(sum(video.frames for video in counted.values()), sums)
         table.add_row("all", *_cells(every), style="bold")
-    types = ", ".join(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
-    count = "1 video" if len(videos) == 1 else f"{len(videos)} videos"
-    print(f"{path}: {count} of (T, {Topology.POINTS}, {len(Topology.CHANNELS)}) {types}")
+    count = "1 video" if len(counted) == 1 else f"{len(counted)} videos"
+    print(f"{found.file}: {count} of (T, {Topology.POINTS}, {len(Topology.CHANNELS)}) {', '.join(found.dtypes)}")
     print("share of frames in which a part was found:")
     Console().print(table)
 

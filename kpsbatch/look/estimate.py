@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
@@ -18,6 +19,9 @@ from kpsbatch.work.run import run
 
 TASK_SECONDS = 3600.0
 """How long an array task should take: long against its start, short against the time that a lost node costs."""
+
+SMALL_SECONDS = 1800.0
+"""A dataset that takes less than this in one task is not split: more tasks would wait and load models as long."""
 
 MARGIN = 2.0
 """The time limit asked for, against the time expected: nodes differ, and file systems have bad nights."""
@@ -60,6 +64,10 @@ class Estimate:
     task_seconds: float
     time_minutes: int
     memory_gigabytes: int
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "unit": self.unit.name}
 
 
 def estimate(
@@ -125,7 +133,7 @@ def size(
     dataset_videos: int,
     signs: int,
 ) -> Estimate:
-    """Size the tasks: about an hour each, but no fewer tasks than may run at once.
+    """Size the tasks: about an hour each, but no fewer tasks than may run at once; one task for a small dataset.
 
     Args:
         config: For `slurm.cpus_per_task` and `slurm.array_parallelism`.
@@ -141,6 +149,8 @@ def size(
     sign_seconds = dataset_videos / signs * core_seconds / cores
     fits = max(1, round(TASK_SECONDS / sign_seconds))
     chunk = min(fits, max(1, math.ceil(signs / config.slurm.array_parallelism)))
+    if signs * sign_seconds < SMALL_SECONDS:
+        chunk = signs
     task_seconds = chunk * sign_seconds
     return Estimate(
         unit=unit,

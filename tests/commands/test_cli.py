@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -18,8 +19,11 @@ from typer.main import get_command
 
 from kpsbatch.cli import app, main, spread_values
 from kpsbatch.commands.selection import Selection
+from kpsbatch.dataset.units import Unit
 from kpsbatch.demo import dataset
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.look import estimate
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
@@ -199,6 +203,25 @@ class TestScan:
         assert status == 0
         assert "one frame only" not in out
 
+    def test_json(self, config, capsys):
+        """--json has the numbers of the table, and what is absent, empty and odd."""
+        text = call(capsys, "scan", config)[1]
+        status, out, error = call(capsys, "scan", config, "--json")
+        tree = json.loads(out)
+        assert (status, error, tree["version"], tree["root"]) == (0, "", 1, str(config.parent / "a dataset"))
+        rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in text.splitlines()}
+        for group in tree["groups"]:
+            names = ("signer", "split", "units", "videos", "frames")
+            shown = [str(group[name]) for name in names] + [str(len(group[name])) for name in ("absent", "empty")]
+            assert any(set(shown) <= set(row) for row in rows), group
+        assert [(group["units"], group["files"], group["absent"], group["empty"]) for group in tree["groups"]] == [
+            (2, 1, [4], [3]),
+            (0, 0, [1, 2, 3, 4], []),
+        ]
+        assert all(f"{odd['path']}: {odd['problem']}" in text for odd in tree["odd"])
+        assert sum(tree["odd_counts"].values()) == len(tree["odd"]) == 2
+        assert json.loads(call(capsys, "scan", config, "--json", "--no-frames")[1])["groups"][0]["frames"] is None
+
     def test_selection(self, config, capsys):
         """A selection narrows the table."""
         status, out, _ = call(capsys, "scan", config, "--signers", "01", "--signs", "1")
@@ -243,6 +266,47 @@ class TestScan:
         before = sorted(config.parent.rglob("*"))
         call(capsys, "scan", config)
         assert sorted(config.parent.rglob("*")) == before
+
+
+class TestPlan:
+    def test_json(self, config, capsys, monkeypatch):
+        """--json has the numbers of the text; of a small dataset the text says that one task is enough."""
+        measured = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
+        monkeypatch.setattr(
+            estimate,
+            "estimate",
+            lambda config, **options: estimate.size(
+                config, unit=Unit("01", "train", 1), **measured, dataset_videos=1000, signs=4
+            ),
+        )
+        status, text, _ = call(capsys, "plan", config)
+        assert status == 0
+        assert "advice:   one task is enough: 3 min 45 s on 8 cores\n" in text
+        tree = json.loads(call(capsys, "plan", config, "--json")[1])
+        assert (tree["version"], tree["unit"], tree["tasks"]) == (1, "01-train/0001", 1)
+        assert f"{tree['core_hours']:.1f} core-hours" in text
+        assert f"  chunk_size: {tree['chunk_size']}\n" in text
+        assert f"  mem: {tree['memory_gigabytes']}G\n" in text
+        assert f'  time: "00:{tree["time_minutes"]:02}:00"\n' in text
+
+
+class TestInspect:
+    def test_json(self, capsys, tmp_path):
+        """--json has for each video the counts of which the table has the shares."""
+        keypoints = np.zeros((4, 184, 4), np.float32)
+        keypoints[:3, Topology.POSE] = 0.5
+        keypoints[:1, Topology.LEFT_HAND] = 0.5
+        np.savez_compressed(tmp_path / "a.npz", one=keypoints, two=keypoints[:2])
+        text = call(capsys, "inspect", tmp_path / "a.npz")[1]
+        tree = json.loads(call(capsys, "inspect", tmp_path / "a.npz", "--json")[1])
+        assert (tree["version"], tree["file"], tree["dtypes"]) == (1, str(tmp_path / "a.npz"), ["float32"])
+        assert tree["videos"]["one"] == {
+            "frames": 4,
+            "found": {"pose": 3, "face": 0, "right_hand": 0, "left_hand": 1},
+        }
+        for name, video in tree["videos"].items():
+            shares = [f"{count / video['frames']:.1%}" for count in video["found"].values()]
+            assert [name, str(video["frames"]), *shares] in [line.split() for line in text.splitlines()]
 
 
 class TestModels:

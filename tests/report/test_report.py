@@ -221,7 +221,7 @@ class TestGather:
     def test_no_output(self, config, tmp_path):
         """Without an output folder it says what to do."""
         mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path / "none"})})
-        with pytest.raises(OutputError, match="does not exist; run the config first"):
+        with pytest.raises(OutputError, match=r"does not exist\. Run the config first\."):
             gather(mine)
 
 

@@ -596,7 +596,7 @@ class TestBadData:
         done = kpsbatch("run", small, "--set", "dataset.layout={signer}/{split}/{sign:04d}")
         assert done.returncode == 2
         assert "small data/01/train/0001; " in done.stderr
-        assert done.stderr.endswith("small data/01/train holds '1', '2'\n")
+        assert done.stderr.endswith("small data/01/train holds '1', '2'. Correct the layout, or dataset.root.\n")
         assert done.stderr.count("\n") == 1
 
     def test_missing_root(self, small):
