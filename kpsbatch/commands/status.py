@@ -10,7 +10,7 @@ from kpsbatch.commands.selection import Selection
 
 def status(
     selection: Selection,
-    watch: Annotated[bool, flag("--watch", "-w", help="A live screen; Ctrl-C ends it.")] = False,
+    watch: Annotated[bool, flag("--watch", "-w", help="A live screen, until the job ends or Ctrl-C.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

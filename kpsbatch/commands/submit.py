@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -39,7 +40,7 @@ def submit(
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
     config = selection.load()
-    cluster = choose_cluster(cluster)
+    cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
     if not (force or dry_run):
         refuse_live(config.output.root, cluster)
     source = open_dataset(config, quiet=quiet)
@@ -49,9 +50,11 @@ def submit(
         raise typer.Exit(int(plan.failing > 0))
     if cluster == "local":
         if dry_run:
-            print("would run here, one shard after another")
+            print("This would run here, one shard after another.")
             return
         raise typer.Exit(_run_here(selection, config, plan, quiet))
+    if dry_run and shutil.which("sbatch") is None:
+        print("kpsbatch: SLURM is not on this machine; this is what sbatch would get", file=sys.stderr)
     for warning in slurm.limit_warnings(config):
         print(f"kpsbatch: {warning}", file=sys.stderr)
     if dry_run:

@@ -180,6 +180,11 @@ class Status:
         """Whether nothing is left and nothing runs."""
         return not self.count("left") and not self.task_states["running"]
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a task runs, starts or waits."""
+        return any(self.task_states[state] for state in ("running", "starting", "waiting"))
+
     def as_json(self) -> dict[str, Any]:
         """The form that docs/looking.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,9 @@ from kpsbatch.words import counted, show_duration
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
+END_SECONDS = 60.0
+"""How long nothing must run, after something did, until the job has ended: a task that is requeued starts again."""
+
 FILE_WIDTH = 160
 MAX_ROWS = 8
 """Rows of the lists of tasks and failing units."""
@@ -32,7 +36,7 @@ _STYLES = {"failed": "red", "lost": "red", "interrupted": "yellow", "running": "
 
 
 def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> None:
-    """Print the status once; with `watch` again and again, until Ctrl-C.
+    """Print the status once; with `watch` again and again, until the job has ended or Ctrl-C.
 
     Raises:
         ConfigError: The labels file can't be used.
@@ -61,27 +65,42 @@ def _print(console: Console, status: Status, as_json: bool) -> None:
 
 
 def _watch(console: Console, reader: StatusReader, status: Status) -> None:
-    """Fill the terminal until Ctrl-C; the last picture stays behind."""
-    try:
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(picture(status, rows=_rows(console, status), watched=True), refresh=True)
-                time.sleep(WATCH_SECONDS)
-                status = reader.read()
-    except KeyboardInterrupt:
-        console.print(picture(status))
+    """Fill the terminal until the job has ended or Ctrl-C; the last picture stays behind."""
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
+        for now in until_the_end(reader, status, WATCH_SECONDS):
+            status = now
+            live.update(picture(status, rows=_rows(console, status), watched=True), refresh=True)
+    console.print(picture(status))
 
 
 def _repeat(console: Console, reader: StatusReader, status: Status, as_json: bool) -> None:
-    """Print every 30 s, until nothing is left or Ctrl-C."""
+    """Print every 30 s, until the job has ended or Ctrl-C."""
     try:
-        _print(console, status, as_json)
-        while not status.is_over:
-            time.sleep(WATCH_LINE_SECONDS)
-            status = reader.read()
-            _print(console, status, as_json)
+        for now in until_the_end(reader, status, WATCH_LINE_SECONDS):
+            _print(console, now, as_json)
     except KeyboardInterrupt:
         sys.stdout.flush()
+
+
+def until_the_end(reader: StatusReader, status: Status, seconds: float) -> Iterator[Status]:
+    """The status, again and again, until the job has ended: nothing is left, or what ran has ended and stays so.
+
+    Where nothing has run yet, it goes on until something does.
+
+    Args:
+        reader: Reads the status.
+        status: The first one.
+        seconds: Between two of them.
+    """
+    last_live: float | None = None
+    while True:
+        yield status
+        if status.is_live:
+            last_live = status.moment
+        if status.is_over or (last_live is not None and status.moment - last_live >= END_SECONDS):
+            return
+        time.sleep(seconds)
+        status = reader.read()
 
 
 def _rows(console: Console, status: Status) -> int:

@@ -177,7 +177,7 @@ class TestBatchScript:
         assert script.index('module load python\necho "hi"\n') < script.index("\nrun_task srun ")
 
     def test_single_shard_has_no_array(self, cluster, project):
-        """One shard is one job, and MaxArraySize is not asked for."""
+        """One shard is one job, and MaxArraySize is not looked up."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
         assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
@@ -201,6 +201,16 @@ class TestBatchScript:
         kpsbatch("submit", project)
         stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
         assert re.sub(stamp, "ID", cluster.script()) in re.sub(stamp, "ID", dry.stdout)
+
+    def test_dry_run_without_slurm(self, cluster, project, monkeypatch):
+        """--dry-run shows the script on a machine without SLURM, too, and says that there is none."""
+        expected = kpsbatch("submit", project, "--dry-run").stdout
+        monkeypatch.setenv("PATH", "/nowhere")
+        dry = kpsbatch("submit", project, "--dry-run")
+        assert (dry.returncode, "SLURM is not on this machine" in dry.stderr) == (0, True)
+        stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
+        assert re.sub(stamp, "ID", dry.stdout) == re.sub(stamp, "ID", expected)
+        assert "#SBATCH --array=0-3%4" in dry.stdout
 
     def test_container(self, cluster, project):
         """The interpreter runs in the image, which sees dataset, outputs and models, and not this checkout."""

@@ -26,7 +26,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
-from kpsbatch.look.status import MAX_RECORDS, Status, StatusReader
+from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
@@ -428,6 +428,26 @@ class TestCommand:
         done = kpsbatch(config, "--watch")
         assert done.returncode == 0
         assert done.stdout.startswith("16 of 16 units are finished (100%)")
+
+    def test_watch_ends_with_the_job(self, config, monkeypatch):
+        """--watch waits for a job to begin; when what ran has ended for a minute it ends, though units are left."""
+        moments = iter(range(0, 10_000, 20))
+        states = iter(["", "", "running", "interrupted", "running", *["interrupted"] * 9])
+
+        class Reader:
+            def read(self) -> Status:
+                status = Status(config.output.root, "", [Group("01", "train", units=2, left=2)])
+                status.moment = next(moments)
+                status.tasks = [Task("shard 0 of 1", state)] if (state := next(states)) else []
+                return status
+
+        monkeypatch.setattr(status_screen.time, "sleep", lambda seconds: None)
+        reader: Any = Reader()
+        shown = list(status_screen.until_the_end(reader, reader.read(), 1))
+        assert [status.tasks[0].state for status in shown[2:]] == ["running", "interrupted", "running"] + [
+            "interrupted"
+        ] * 3
+        assert not next(iter(shown)).is_live
 
     def test_watch_on_a_terminal(self, config):
         """On a terminal --watch fills the screen; Ctrl-C gives the terminal back, leaves the last picture, exits 0."""
