@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.words import counted
 
 _SHAPE = f"(T, {Topology.POINTS}, {len(Topology.CHANNELS)})"
 _SUFFIX = ".npy"
@@ -48,6 +49,10 @@ class Sample(NamedTuple):
     sign: int
     video: str
     keypoints: NDArray[Any]
+
+    def __repr__(self) -> str:
+        unit = f"signer={self.signer!r}, split={self.split!r}, sign={self.sign}"
+        return f"Sample({unit}, video={self.video!r}, keypoints={self.keypoints.dtype}{self.keypoints.shape})"
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ class OutputDataset:
 
     root: Path
     units: tuple[OutputFile, ...]
+
+    def __repr__(self) -> str:
+        return f"<OutputDataset {self.root}: {counted(len(self.units), 'unit')}>"
 
     def __len__(self) -> int:
         return len(self.units)
