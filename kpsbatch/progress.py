@@ -54,7 +54,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 (1, f"{progress.videos_failed} failed" if progress.videos_failed else "", "red"),
                 (4, f"{progress.frames / elapsed:.0f} frames/s", ""),
                 (5, f"{show_duration(elapsed)} so far", ""),
-                (2, f"{time_to_go(progress.videos_done, progress.videos, elapsed)} to go", ""),
+                (2, time_to_go(progress.videos_done, progress.videos, elapsed), ""),
             )
             bar.update(task, total=progress.videos, completed=progress.videos_done, text=text)
 
@@ -115,12 +115,15 @@ def _lines() -> Callable[[Progress], None]:
     def show(progress: Progress) -> None:
         if every.is_due():
             elapsed = time.monotonic() - started
-            _print_line(
-                f"{progress.videos_done}/{progress.videos} videos, {progress.units_done}/{progress.units} units "
-                f"(last {progress.unit or 'none'}), {progress.videos_failed} failed, "
-                f"{progress.videos_done / elapsed:.2f} videos/s, {progress.frames / elapsed:.0f} frames/s, "
-                f"{time_to_go(progress.videos_done, progress.videos, elapsed)} to go"
+            words = (
+                f"{progress.units_done}/{progress.units} units",
+                f"{progress.videos_done}/{progress.videos} videos",
+                f"{progress.videos_failed} failed" if progress.videos_failed else "",
+                f"{progress.frames / elapsed:.0f} frames/s",
+                time_to_go(progress.videos_done, progress.videos, elapsed),
+                f"last {progress.unit}" if progress.unit else "",
             )
+            _print_line(", ".join(filter(None, words)))
 
     return show
 
@@ -171,7 +174,7 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
                     bar.console.width - BAR_WIDTH,
                     (0, f"{done}/{total} {what}", ""),
                     (2, f"{show_duration(elapsed)} so far", ""),
-                    (1, f"{time_to_go(done, total, elapsed)} to go", ""),
+                    (1, time_to_go(done, total, elapsed), ""),
                 )
                 bar.update(task, completed=done, total=total, text=text)
 
@@ -186,7 +189,7 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
         def show(done: int, total: int) -> None:
             if every.is_due():
                 elapsed = time.monotonic() - started
-                rate = f"{done / elapsed:.1f}/s, {time_to_go(done, total, elapsed)} to go"
-                _print_line(f"{done}/{total} {what}, {rate}")
+                words = (f"{done}/{total} {what}", f"{done / elapsed:.1f}/s", time_to_go(done, total, elapsed))
+                _print_line(", ".join(filter(None, words)))
 
         yield show

@@ -30,5 +30,5 @@ def show_duration(seconds: float) -> str:
 
 
 def time_to_go(done: int, total: int, seconds: float) -> str:
-    """How long the rest takes at the rate so far."""
-    return show_duration(seconds / done * (total - done)) if done else "unknown"
+    """How long the rest takes at the rate so far: `30 s to go`; "" before anything is done."""
+    return f"{show_duration(seconds / done * (total - done))} to go" if done else ""

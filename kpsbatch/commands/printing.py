@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 JSON_VERSION = 1
 """Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
 
+WIDE = 80
+"""From so many columns on, columns of a table have two blanks between them."""
+
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -72,12 +75,17 @@ def print_estimate(config: Config, found: Estimate) -> None:
         f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
         f"video, {found.worker_megabytes} MB a worker\n"
         f"dataset:  {counted(found.dataset_videos, 'video')} of {counted(found.signs, 'sign')}: "
-        f"{found.core_hours:.1f} core-hours on cores like these\n"
+        f"{core_time(found.core_hours)} on cores like these\n"
         f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
         f"run:\n  chunk_size: {found.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
         f"  mem: {found.memory_gigabytes}G"
     )
+
+
+def core_time(hours: float) -> str:
+    """Hours of a core in words: `37.6 core-hours`, `1.2 core-minutes`."""
+    return f"{hours:.1f} core-hours" if hours >= 0.1 else f"{60 * hours:.1f} core-minutes"
 
 
 def print_plan(config: Config, plan: Plan) -> None:
@@ -128,7 +136,9 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
 
     from kpsbatch.config import format_signs
 
-    Console().print(_scan_table(str(config.dataset.root), found, frames))
+    console = Console()
+    print(f"dataset: {config.dataset.root}")
+    console.print(_scan_table(found, frames, narrow=console.width < WIDE))
     if found.bad_rows:
         print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
         for row, what in found.bad_rows:
@@ -146,10 +156,10 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
             print(f"  ... and {more} more")
 
 
-def _scan_table(title: str, found: Scan, frames: bool) -> Table:
+def _scan_table(found: Scan, frames: bool, *, narrow: bool) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
     for heading in ("signer", "split"):
         table.add_column(heading)
     unit = "sign" if found.has_signs else "unit"
@@ -160,7 +170,7 @@ def _scan_table(title: str, found: Scan, frames: bool) -> Table:
             signer,
             split,
             f"{group.units}",
-            f"{group.videos}" + (f" ({group.files} files)" if group.files else ""),
+            f"{group.videos}" + (f" ({counted(group.files, 'file')})" if group.files else ""),
             f"{group.fewest}-{group.most}" if group.fewest != group.most else f"{group.most}",
             f"{group.frames}" if frames else "-",
             f"{len(group.absent)}",

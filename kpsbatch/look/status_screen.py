@@ -61,7 +61,8 @@ def _print(console: Console, status: Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status.as_json(), ensure_ascii=False), flush=True)
     else:
-        console.print(picture(status, bar=console.is_terminal), soft_wrap=not console.is_terminal)
+        shown = picture(status, bar=console.is_terminal, gap=_gap(console))
+        console.print(shown, soft_wrap=not console.is_terminal)
 
 
 def _watch(console: Console, reader: StatusReader, status: Status) -> None:
@@ -69,8 +70,14 @@ def _watch(console: Console, reader: StatusReader, status: Status) -> None:
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
         for now in until_the_end(reader, status, WATCH_SECONDS):
             status = now
-            live.update(picture(status, rows=_rows(console, status), watched=True), refresh=True)
-    console.print(picture(status))
+            shown = picture(status, rows=_rows(console, status), watched=True, gap=_gap(console))
+            live.update(shown, refresh=True)
+    console.print(picture(status, gap=_gap(console)))
+
+
+def _gap(console: Console) -> int:
+    """Blanks between the columns of the table of units."""
+    return 1 if console.width < 80 else 2
 
 
 def _repeat(console: Console, reader: StatusReader, status: Status, as_json: bool) -> None:
@@ -109,16 +116,18 @@ def _rows(console: Console, status: Status) -> int:
     return max(1, min(MAX_ROWS, (console.height - fixed) // 3))
 
 
-def picture(status: Status, *, rows: int = MAX_ROWS, watched: bool = False, bar: bool = True) -> RenderableType:
+def picture(
+    status: Status, *, rows: int = MAX_ROWS, watched: bool = False, bar: bool = True, gap: int = 2
+) -> RenderableType:
     """The whole status; without `watched` long lines are wrapped, not cut."""
-    return Group(*_parts(status, rows, watched, bar))
+    return Group(*_parts(status, rows, watched, bar, gap))
 
 
-def _parts(status: Status, rows: int, watched: bool, bar: bool) -> Iterator[RenderableType]:
+def _parts(status: Status, rows: int, watched: bool, bar: bool, gap: int) -> Iterator[RenderableType]:
     yield _headline(status, watched)
     if bar:
         yield Columns([ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)])
-    yield _groups(status)
+    yield _groups(status, gap)
     yield from _speed(status)
     yield from _tasks(status, rows)
     yield from _failing(status, rows, watched)
@@ -145,11 +154,11 @@ def _headline(status: Status, watched: bool) -> Text:
     return text
 
 
-def _groups(status: Status) -> Table:
+def _groups(status: Status, gap: int) -> Table:
     names = ["complete", "partial", "failed", "left", "absent", "empty"]
     if status.count("other"):
         names.append("other")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for heading in ("signer", "split"):
         table.add_column(heading)
     for name in ("units", *names):

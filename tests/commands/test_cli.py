@@ -189,13 +189,22 @@ class TestScan:
         status, out, error = call(capsys, "scan", config)
         assert (status, error) == (0, "")
         rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in out.splitlines()}
-        assert ("01", "train", "2", "4", "(1", "files)", "2", "8", "1", "1") in rows
+        assert ("01", "train", "2", "4", "(1", "file)", "2", "8", "1", "1") in rows
         assert ("02", "train", "0", "0", "0", "0", "4", "0") in rows
         assert "absent in 01 train: signs 4\n" in out
         assert "absent in 02 train: signs 1-4\n" in out
         assert "empty in 01 train: signs 3\n" in out
         assert "Thumbs.db: no video" in out
         assert "two: one frame only" in out
+
+    @pytest.mark.parametrize("columns", [60, 80, 120])
+    def test_width(self, config, capsys, monkeypatch, columns):
+        """No heading and no number is cut, in a narrow terminal neither."""
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = call(capsys, "scan", config)[1]
+        headings = next(line for line in out.splitlines() if line.startswith("signer")).split()
+        assert headings == ["signer", "split", "signs", "videos", "a", "sign", "frames", "absent", "empty"]
+        assert "…" not in out
 
     def test_without_frames(self, config, capsys):
         """--no-frames lists no video's directory."""

@@ -88,8 +88,7 @@ class TestLines:
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 2
         assert re.fullmatch(
-            STAMP + r"20/300 videos, 2/12 units \(last 01-train/0007\), 1 failed, 0\.67 videos/s, 30 frames/s, "
-            r"7 min 00 s to go",
+            STAMP + r"2/12 units, 20/300 videos, 1 failed, 30 frames/s, 7 min 00 s to go, last 01-train/0007",
             lines[0],
         )
 
@@ -193,6 +192,6 @@ def test_fitting():
 
 
 def test_time_to_go():
-    """Time to go is at the rate so far, unknown before anything is done."""
-    assert time_to_go(1, 4, 10) == "30 s"
-    assert time_to_go(0, 4, 10) == "unknown"
+    """Time to go is at the rate so far, left out before anything is done."""
+    assert time_to_go(1, 4, 10) == "30 s to go"
+    assert time_to_go(0, 4, 10) == ""

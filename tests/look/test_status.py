@@ -422,6 +422,11 @@ class TestCommand:
         tree = json.loads(kpsbatch(config, "--json", "--signers", "02", "--splits", "test", "--signs", "1-2").stdout)
         assert tree["all"]["units"] == 2
 
+    def test_narrow(self, config):
+        """At 60 columns no heading is cut."""
+        out = kpsbatch(config, COLUMNS="60").stdout
+        assert "signer split units complete partial failed left absent empty" in out
+
     def test_watch_without_a_terminal(self, config):
         """--watch into a file ends when nothing is left and nothing runs."""
         store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in tree_of(config.dataset).units() if unit.sign < 5])
