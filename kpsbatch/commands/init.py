@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kpsbatch.commands.demo import program
 from kpsbatch.commands.options import Quiet
 from kpsbatch.errors import printable
 
@@ -35,4 +36,4 @@ def init(
     print(f"found: {printable(guessed.found)}")
     for note in guessed.notes:
         print(f"unsure: {printable(note)}")
-    print(f"wrote {' and '.join(map(str, written))}; now look at it, then: kpsbatch scan {shlex.quote(str(config))}")
+    print(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")

@@ -95,9 +95,9 @@ def print_plan(config: Config, plan: Plan) -> None:
         shards = counted(len(plan.shards), "shard")
         print(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
         return
-    print(f"nothing left to do: {counted(plan.finished, 'unit')} finished{missing}; outputs: {config.output.root}")
+    print(f"Nothing to do: {counted(plan.finished, 'unit')} finished{missing}.\noutputs: {config.output.root}")
     if plan.failing:
-        print(f"units with failed videos: {plan.failing}; fix the data, then submit again with --retry-failed")
+        print(f"units with failed videos: {plan.failing}. Fix the data, then submit again with --retry-failed.")
 
 
 def print_scripts(config: Config, plan: Plan) -> None:
@@ -184,18 +184,18 @@ def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
     for problem in verdict.problems:
         print(printable(f"{problem.place}: {problem.what}"))
     units = {problem.unit for problem in verdict.problems}
-    right = verdict.units - len(units - {None})
-    read = f"{counted(verdict.units, 'unit')} with {counted(verdict.videos, 'video')}"
-    print(f"{read} read: {right} right, {verdict.units - right} wrong")
+    damaged = len(units - {None})
+    checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"
+    print(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
     if verdict.failed_videos:
         failed = counted(verdict.failed_videos, "video")
-        print(f"{failed} recorded as failed; fix the data, then run with --retry-failed")
+        print(f"{failed} failed when they were made. Fix the data, then run with --retry-failed.")
     for why, count in Counter(why for _, why in verdict.kept).items():
-        print(f"--repair leaves {counted(count, 'unit')}: {why}")
+        print(f"--repair leaves {counted(count, 'unit')} alone: {why}")
     if verdict.repaired:
-        print(f"{counted(len(verdict.repaired), 'unit')} removed; next: {again}")
+        print(f"{counted(len(verdict.repaired), 'unit')} removed. Next: {again}")
     elif not repair and units - {unit for unit, _ in verdict.kept}:
-        print("--repair removes what is wrong, so that the next run redoes just that")
+        print("To remove what is damaged, so that the next run redoes it, add --repair.")
     if verdict.left:
-        next_command = "" if verdict.kept else f"; next: {again}"  # a run would refuse outputs of other settings
-        print(f"{counted(len(verdict.left), 'unit')} not done yet{next_command}")
+        next_command = "" if verdict.kept else f" Next: {again}"  # a run would refuse outputs of other settings
+        print(f"{counted(len(verdict.left), 'unit')} not done yet.{next_command}")

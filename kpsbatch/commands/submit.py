@@ -71,9 +71,9 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     """Run a plan on this machine and say where to look when something failed; returns the exit status."""
     status = _run_shards(config, plan, quiet)
     if status == 1:
-        print(f"some videos failed; which and why: {selection.command('status')}")
+        print(f"Some videos failed. Which and why: {selection.command('status')}")
     elif status == 2:
-        print(f"kpsbatch: a shard failed; why: {_logs_command(selection)} --failed", file=sys.stderr)
+        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
     return status
 
 

@@ -188,7 +188,7 @@ def _speed(status: Status) -> Iterator[RenderableType]:
     elif status.tasks:
         speed = "\nno video is done yet"
     else:
-        yield Text("\nnothing ran yet")
+        yield Text("\nnothing has run yet")
         return
     left = f", about {counted(status.videos_left, 'video')} left" if status.videos_left else ""
     if status.seconds_to_go is not None and status.videos_left:
@@ -205,7 +205,9 @@ def _tasks(status: Status, rows: int) -> Iterator[RenderableType]:
     yield Text(f"tasks: {counts}")
     shown = [task for state in _SHOWN_TASKS for task in _by_rate(status.tasks) if task.state == state]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for _ in range(5):
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max(map(len, _SHOWN_TASKS)))
+    for _ in range(3):
         table.add_column(no_wrap=True)
     table.add_column(ratio=1)
     for task in shown[:rows]:

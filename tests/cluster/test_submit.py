@@ -352,8 +352,8 @@ class TestLocal:
         assert [read_run(out, Origin(folder.name, n)).state for n in (0, 1)] == ["finished", "finished"]
         shown = kpsbatch("logs", project)
         assert shown.stdout.count("finished, 1/1 units, 1/1 videos") == 2
-        assert "none of 2 tasks failed" in kpsbatch("logs", project, "--failed").stdout
-        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
+        assert "None of 2 tasks failed." in kpsbatch("logs", project, "--failed").stdout
+        assert "Nothing to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
 
     def test_python_path(self, project, tmp_path):
         """A task finds what this command's PYTHONPATH names."""
@@ -369,7 +369,7 @@ class TestLocal:
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert done.returncode == 1, done.stdout + done.stderr
-        look = shlex.split(done.stdout.partition("some videos failed; which and why: ")[2])
+        look = shlex.split(done.stdout.partition("Some videos failed. Which and why: ")[2])
         assert look == ["python", "-m", "kpsbatch", "status", str(project), "--signs", "4"]
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
@@ -380,8 +380,8 @@ class TestLocal:
         kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         out = project.parent / "out"
         again = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
-        assert "nothing left to do" in again.stdout
-        assert "units with failed videos: 1; fix the data, then submit again with --retry-failed" in again.stdout
+        assert "Nothing to do" in again.stdout
+        assert "units with failed videos: 1. Fix the data, then submit again with --retry-failed" in again.stdout
         assert again.returncode == 1
         [record] = out.rglob("0004.failed.json")
         first = record.stat().st_mtime

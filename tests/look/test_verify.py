@@ -358,12 +358,12 @@ def test_command_line(config, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("01-train/0001: its npz has 2 bytes; its record says ")
-    assert "3 units with 1 video read: 2 right, 1 wrong" in lines
-    assert lines[-1].startswith("--repair removes what is wrong")
+    assert "Checked 3 units (1 video): 1 unit damaged." in lines
+    assert lines[-1].startswith("To remove what is damaged")
     tree = json.loads(kpsbatch("verify", tmp_path / "config.yaml", "--json", "--repair").stdout)
     assert (tree["units"], tree["repaired"]) == (3, ["01-train/0001"])
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert done.stdout.splitlines()[-1].startswith("1 unit not done yet; next: python -m kpsbatch run ")
+    assert done.stdout.splitlines()[-1].startswith("1 unit not done yet. Next: python -m kpsbatch run ")
 
 
 def test_the_next_command_has_the_same_choices(config, tmp_path):
@@ -376,14 +376,14 @@ def test_the_next_command_has_the_same_choices(config, tmp_path):
     assert words[:4] == ["python", "-m", "kpsbatch", "run"]
     assert words[5:] == ["--set=landmarks.recover_hands=true", "--set=run.workers=1", "--signs", "1-3"]
     again = kpsbatch(*words[3:], "--shard", "2/3")  # it can be typed; sign 3 has failed before: nothing to do
-    assert "nothing is left to do" in again.stdout
+    assert "Nothing to do: " in again.stdout
 
 
 def test_failed_videos_count_in_the_exit_status(config, tmp_path):
     """Where all is right but videos are recorded as failed, verify ends like run: with 1."""
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert "3 right, 0 wrong" in done.stdout
-    assert "3 videos recorded as failed" in done.stdout
+    assert "Checked 3 units (0 videos): no damage." in done.stdout
+    assert "3 videos failed when they were made" in done.stdout
     assert done.returncode == 1
     assert kpsbatch("verify", tmp_path / "config.yaml", "--signs", "1").returncode == 0
 
@@ -392,5 +392,5 @@ def test_outputs_of_other_settings_are_not_offered_to_repair(config, tmp_path):
     """--repair would do nothing for them; what would is said."""
     done = kpsbatch("verify", tmp_path / "config.yaml", "--set", "landmarks.running_mode=video")
     lines = done.stdout.splitlines()
-    assert "--repair leaves 2 units: run with its settings, or with --overwrite" in lines
+    assert "--repair leaves 2 units alone: run with its settings, or with --overwrite" in lines
     assert not any(line.startswith("--repair removes") for line in lines)

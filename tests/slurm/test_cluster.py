@@ -225,7 +225,7 @@ class TestInterruption:
         project.finish(again.stdout.split("jobs:")[1].split()[0])
         assert project.units() == all_units(3)
         assert {video[:-3] for video in (project.begun() - before)} == left
-        assert "nothing left to do" in project.kpsbatch("submit").stdout
+        assert "Nothing to do" in project.kpsbatch("submit").stdout
 
     def test_scheduler_away(self, new_project, cluster):
         """A task that is interrupted while the scheduler does not answer is requeued as soon as it does."""

@@ -482,7 +482,7 @@ class TestBadData:
         done = kpsbatch("run", small, "--quiet", "--set", "landmarks.running_mode=image")
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
-        assert "1 frame of 1 video can't be read, their rows are zeros; most in 01-train/0001/file: 1" in done.stdout
+        assert "1 unreadable frame in 1 video, whose rows are zeros; most in 01-train/0001/file: 1" in done.stdout
         assert "corrupt.mp4: can't be opened" in done.stdout
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
@@ -535,7 +535,7 @@ class TestBadData:
         shutil.copytree(videos[0].path, unit / "bad", dirs_exist_ok=True)
         (unit / "bad" / "1.jpg").unlink()
         done = kpsbatch("run", small, "--retry-failed", "--signs", "1", "--quiet")
-        assert "1 video of an earlier run are good in its output, and stay as they are" in done.stdout
+        assert "1 video of an earlier run kept, since the new attempt failed" in done.stdout
         after = read_outputs(out)["01-train/0001.npz"]
         assert set(after) == {good, second, "bad"}
         np.testing.assert_array_equal(after[second], before[second])
