@@ -23,7 +23,9 @@ def extract(
     clips: Annotated[
         list[Path], typer.Argument(metavar="CLIP", help="Video files, folders of frames, or folders of video files.")
     ],
-    folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("keypoints"),
+    folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the outputs.")] = Path(
+        "keypoints"
+    ),
     no_pictures: Annotated[bool, flag("--no-pictures", help="Leave the frames out of the page.")] = False,
     adjusted: Annotated[bool, flag("--adjusted", help="Coordinates relative to the body.")] = False,
     quiet: Quiet = False,

@@ -19,7 +19,7 @@ def init(
     config: Annotated[Path, typer.Option("--config", "-c", help="The config to write.")] = Path("config.yaml"),
     quiet: Quiet = False,
 ) -> None:
-    """Look at a dataset and write a config for it; says what it is unsure of."""
+    """Look at a dataset and write a config for it; what is unsure is listed."""
     from kpsbatch.config import load_config
     from kpsbatch.dataset.guess import guess
     from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config

@@ -21,7 +21,7 @@ def flag(*names: str, help: str, panel: str | None = None) -> Any:
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/looking.md).")]
 Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs that were made with other settings.")]
-RetryFailed = Annotated[bool, flag("--retry-failed", help="Also redo units of which videos failed.")]
+RetryFailed = Annotated[bool, flag("--retry-failed", help="Redo units with failed videos, too.")]
 _Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")]
 
 

@@ -8,7 +8,7 @@ from kpsbatch.commands.selection import Selection
 
 
 def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Measure one sign here and say what the whole dataset takes: core-hours, chunk size, time and memory."""
+    """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.estimate import estimate

@@ -18,13 +18,15 @@ def run(
     selection: Selection,
     shard: Annotated[
         Optional[str],
-        typer.Option(metavar="I/N|auto", help="Only shard I (from 0) of N, or the batch system's array task."),
+        typer.Option(
+            metavar="I/N|auto", help="Only shard I of N, from 0 on; auto: that of the batch system's array task."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do the work here, with a progress bar. Killed at any time, the same command goes on."""
+    """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.progress import run_progress

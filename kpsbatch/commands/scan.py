@@ -20,7 +20,7 @@ def scan(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what the dataset holds: signers x splits, what is absent, what is odd. Reads listings only."""
+    """Show what the dataset holds for each signer and split, what is missing and what is odd. Reads listings only."""
     config = selection.load()
     from kpsbatch.dataset.source import INDEX_FOLDER, open_source
     from kpsbatch.look.scan import scan as scan_dataset

@@ -14,7 +14,7 @@ def status(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what is done, running, failed and left, the rate and the time to go. Reads files only, never an npz."""
+    """Show what is done, running, failed and left, and the time to go. Reads files only, never an npz."""
     config = selection.load()
     from kpsbatch.look.status_screen import show_status
 

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 def submit(
     selection: Selection,
     cluster: Annotated[
-        Optional[str], typer.Option(metavar="slurm|local", help="Where to; default slurm, where sbatch is.")
+        Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
     dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
-    force: Annotated[bool, flag("--force", help="Also while jobs for the same output are live.")] = False,
+    force: Annotated[bool, flag("--force", help="Submit even while jobs for the same output are live.")] = False,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
 ) -> None:
-    """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    """Submit the unfinished work as a SLURM job array, or run it here shard by shard. Run it again at any time."""
     from kpsbatch.cluster import slurm
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, refuse_live

@@ -14,12 +14,12 @@ from kpsbatch.commands.selection import Selection
 def verify(
     selection: Selection,
     repair: Annotated[
-        bool, flag("--repair", help="Remove what is wrong, npz and record; the next run redoes it.")
+        bool, flag("--repair", help="Remove damaged units, npz and record; the next run redoes them.")
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read every output to the last byte; check it against the contract, its record and the dataset."""
+    """Check every output to the last byte, against the output contract, its record and the dataset."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.verify import verify as verify_outputs

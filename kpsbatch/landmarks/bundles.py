@@ -304,6 +304,8 @@ def _inspect(part: str, path: Path) -> Bundle:
         data = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             missing = [name for name in networks if archive.read(name)[4:8] != b"TFL3"]
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist. Correct landmarks.models, or remove it.") from None
     except OSError as error:
         problem = error.strerror or str(error)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
@@ -313,7 +315,7 @@ def _inspect(part: str, path: Path) -> Bundle:
             return Bundle(part, path, _sha256(data))
         problem = f"no TFLite network in {' and '.join(missing)}"
     raise ModelError(
-        f"{path} is no MediaPipe {part} landmarker bundle with {' and '.join(networks)}: {problem}. "
+        f"{path} is not a MediaPipe {part} landmarker bundle with {' and '.join(networks)}: {problem}. "
         f"Copy it again, or remove `landmarks.models` to use the built ones."
     )
 

@@ -690,7 +690,7 @@ class TestModels:
         (tmp_path / "models").mkdir()
         for part in ("pose", "face", "hand"):
             (tmp_path / "models" / f"{part}_landmarker.task").write_bytes(b"no bundle")
-        with pytest.raises(ModelError, match=r"pose_landmarker\.task is no MediaPipe pose landmarker bundle"):
+        with pytest.raises(ModelError, match=r"pose_landmarker\.task is not a MediaPipe pose landmarker bundle"):
             run(load_config(small, [f"landmarks.models={tmp_path / 'models'}"]))
 
     def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
