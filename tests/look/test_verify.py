@@ -371,7 +371,7 @@ def test_the_next_command_has_the_same_choices(config, tmp_path):
     npz(config).write_bytes(b"PK")
     chosen = ("--set", "landmarks.recover_hands=true", "run.workers=1", "--signs", "1-3")
     done = kpsbatch("verify", tmp_path / "config.yaml", "--repair", *chosen)
-    shown = next(line for line in done.stdout.splitlines() if "removed; next" in line).partition("next: ")[2]
+    shown = next(line for line in done.stdout.splitlines() if "removed. Next" in line).partition("Next: ")[2]
     words = shlex.split(shown)
     assert words[:4] == ["python", "-m", "kpsbatch", "run"]
     assert words[5:] == ["--set=landmarks.recover_hands=true", "--set=run.workers=1", "--signs", "1-3"]
@@ -382,7 +382,7 @@ def test_the_next_command_has_the_same_choices(config, tmp_path):
 def test_failed_videos_count_in_the_exit_status(config, tmp_path):
     """Where all is right but videos are recorded as failed, verify ends like run: with 1."""
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert "Checked 3 units (0 videos): no damage." in done.stdout
+    assert "Checked 3 units (3 videos): no damage." in done.stdout
     assert "3 videos failed when they were made" in done.stdout
     assert done.returncode == 1
     assert kpsbatch("verify", tmp_path / "config.yaml", "--signs", "1").returncode == 0
