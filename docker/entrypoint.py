@@ -34,7 +34,7 @@ def main() -> None:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        fail(f"/tmp must be writable (got: {error.strerror}); with --read-only, add --tmpfs /tmp")
+        fail(f"/tmp can't be written: {error.strerror}. With --read-only, add --tmpfs /tmp.")
     from kpsbatch.cli import main as command_line
 
     command_line(arguments)
@@ -42,7 +42,7 @@ def main() -> None:
 
 def interrupted(number: int, frame: FrameType | None) -> NoReturn:
     """End at once; `run` sets its own handler, which stores what is finished first."""
-    fail("interrupted; run the same command again to go on", status=3)
+    fail("Stopped. Rerun to resume.", status=3)
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
@@ -93,7 +93,7 @@ def is_option(argument: str) -> bool:
 
 
 def missing_mount() -> str:
-    """Say what must be mounted and is not, in three lines; "" if all is there."""
+    """Say what is not mounted, and how, in three lines; "" if all is there."""
     try:
         problem = "" if any(DATA.iterdir()) else f"no dataset at {DATA} (the folder is empty)"
     except OSError as error:

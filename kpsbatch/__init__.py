@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from kpsbatch.api import extract_video
+    from kpsbatch.api import close_landmarkers, extract_video
     from kpsbatch.landmarks.topology import Topology
     from kpsbatch.store.reading import load, open_dataset
 
 _WHERE = {
     "Topology": "kpsbatch.landmarks.topology",
+    "close_landmarkers": "kpsbatch.api",
     "extract_video": "kpsbatch.api",
     "load": "kpsbatch.store.reading",
     "open_dataset": "kpsbatch.store.reading",
 }
 
-__all__ = ["Topology", "__version__", "extract_video", "load", "open_dataset"]
+__all__ = ["Topology", "__version__", "close_landmarkers", "extract_video", "load", "open_dataset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,10 @@ from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.kept import borrowed_landmarker, close_landmarkers
 from kpsbatch.landmarks.topology import topology_of
+
+__all__ = ["close_landmarkers", "extract_video"]
 
 
 def extract_video(
@@ -30,11 +32,14 @@ def extract_video(
     frame_rate_out: float | None = None,
     **landmarks: Any,
 ) -> NDArray[Any]:
-    """Compute the keypoints of one video, in this process.
+    """Compute the keypoints of one video, in this process; standard error is silent meanwhile.
 
         keypoints = kpsbatch.extract_video("clip.mp4")
         keypoints.shape  # (T, 184, 4)
         kpsbatch.extract_video("clip.mp4", points=["pose", "hands"]).shape  # (T, 75, 4)
+
+    The landmarkers are kept for further calls with the same settings; `close_landmarkers` frees them earlier than the
+    end of the program. Threads may call it at once: each then has landmarkers of its own.
 
     Args:
         path: A directory of frames or a video file.
@@ -59,7 +64,7 @@ def extract_video(
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
-    with Landmarker(settings, find_bundles(settings.models)) as landmarker:
+    with borrowed_landmarker(settings, find_bundles(settings.models)) as landmarker:
         reduced = settings.decode == "fast"
         frames = read_frames(
             video_of(path),

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import kpsbatch
+from kpsbatch.commands.check import check
 from kpsbatch.commands.demo import demo
 from kpsbatch.commands.export import export
 from kpsbatch.commands.extract import extract
@@ -20,12 +21,13 @@ from kpsbatch.commands.init import init
 from kpsbatch.commands.inspect_file import inspect_file
 from kpsbatch.commands.logs import logs
 from kpsbatch.commands.models import models
-from kpsbatch.commands.options import as_command, flag
+from kpsbatch.commands.options import HelpfulCommand, HelpfulGroup, as_command, flag
 from kpsbatch.commands.plan import plan
 from kpsbatch.commands.preview import preview
 from kpsbatch.commands.report import report
 from kpsbatch.commands.run import run
 from kpsbatch.commands.scan import scan
+from kpsbatch.commands.schema import schema
 from kpsbatch.commands.status import status
 from kpsbatch.commands.submit import submit
 from kpsbatch.commands.verify import verify
@@ -39,7 +41,15 @@ TYPER_INTERRUPTED = 130
 """Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Prepare": {"demo": demo, "init": init, "scan": scan, "plan": plan, "models": models},
+    "Prepare": {
+        "demo": demo,
+        "init": init,
+        "check": check,
+        "scan": scan,
+        "plan": plan,
+        "models": models,
+        "schema": schema,
+    },
     "Run": {"extract": extract, "run": run, "submit": submit},
     "Look": {
         "status": status,
@@ -56,15 +66,15 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 
 app = typer.Typer(
     name="kpsbatch",
+    cls=HelpfulGroup,
     help="Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for panel, commands in COMMANDS.items():
     for name, function in commands.items():
-        app.command(name, rich_help_panel=panel)(as_command(function))
+        app.command(name, cls=HelpfulCommand, rich_help_panel=panel)(as_command(function))
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as ended:
         if ended.code != TYPER_INTERRUPTED:
             raise
-        print("kpsbatch: interrupted; run the same command again to go on", file=sys.stderr)
+        print("kpsbatch: Stopped. Rerun to resume.", file=sys.stderr)
         sys.exit(3)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

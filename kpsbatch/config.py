@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import ErrorDetails
 
-from kpsbatch.config_types import MAX_SIGN, AnyPath, Points, Section, format_signs, parse_signs, unique
+from kpsbatch.config_slurm import SlurmConfig
+from kpsbatch.config_types import MAX_SIGN, AnyPath, Points, Section, format_signs, one_or_more, parse_signs, unique
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.topology import topology_of
@@ -38,81 +38,6 @@ PATH_SETTINGS = (
 )
 
 
-def parse_time(value: object) -> int:
-    """Read a time limit in one of SLURM's formats, in whole minutes, rounded up.
-
-    The formats: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes,
-    days-hours:minutes:seconds.
-
-    Raises:
-        ValueError: Not a time limit, or less than a minute.
-    """
-    text = str(value).strip()
-    match = re.fullmatch(r"(?:([0-9]{1,4})-)?([0-9]{1,6})(?::([0-9]{1,6}))?(?::([0-9]{1,6}))?", text)
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or match is None:
-        raise ValueError(f"{value!r} is no time limit. Write minutes, or like 04:00:00 or 1-12:00:00.")
-    days, first, second, third = (int(part) if part else 0 for part in match.groups())
-    if match[1] or match[4]:
-        seconds = ((days * 24 + first) * 60 + second) * 60 + third
-    else:
-        seconds = first * 60 + second
-    if seconds < 60:
-        raise ValueError(f"{value!r} is less than one minute. Write more.")
-    return -(-seconds // 60)
-
-
-def _check_memory(value: object) -> str:
-    if isinstance(value, bool) or not re.fullmatch(r"0|[1-9][0-9]*[KMGT]B?", str(value).strip(), re.IGNORECASE):
-        raise ValueError(f"{value!r} is no size of memory. Write it with its unit, such as 16G or 4000M.")
-    return str(value).strip().upper()
-
-
-def _check_sbatch_value(value: object) -> str:
-    if isinstance(value, (bool, float)) or not isinstance(value, (int, str)):
-        raise ValueError(f"{value!r} is no text. Put it in quotes.")
-    if not str(value).strip() or not str(value).isprintable():
-        raise ValueError(f"{value!r} is not one line of text. Write one line without control characters.")
-    return str(value).strip()
-
-
-_OWN = "kpsbatch sets it itself"
-_ONE_PROCESS = "a task is one process on one node; use slurm.cpus_per_task"
-_LOGS = "the logs lie below output.root"
-_ANSWER = "kpsbatch reads sbatch's answer at once"
-MANAGED_PARAMETERS = {
-    **{key: f"use slurm.{key}" for key in ("time", "mem", "partition", "account", "qos", "constraint")},
-    "cpus-per-task": "use slurm.cpus_per_task",
-    "array": "use run.chunk_size and slurm.array_parallelism",
-    **dict.fromkeys(("output", "error"), _LOGS),
-    **dict.fromkeys(("nodes", "ntasks", "ntasks-per-node"), _ONE_PROCESS),
-    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), _OWN),
-    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), _ANSWER),
-}
-"""sbatch parameters that `slurm.extra` can't hold, and what to do instead."""
-
-
-def _check_extra(extra: object) -> dict[str, bool | str]:
-    """Further sbatch parameters: long names, none of them managed here; true sets a flag, false leaves it out."""
-    if not isinstance(extra, Mapping):
-        raise ValueError(f"{extra!r} is no map of sbatch parameters. Write it like {{mail-type: END}}.")
-    checked: dict[str, bool | str] = {}
-    for key, value in extra.items():
-        name = str(key).strip().removeprefix("--").replace("_", "-")
-        if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
-            raise ValueError(f"{key!r} is no long name of an sbatch parameter. Write a name such as mail-type.")
-        if name in MANAGED_PARAMETERS:
-            raise ValueError(f"{key!r} is not allowed here: {MANAGED_PARAMETERS[name]}.")
-        try:
-            checked[name] = True if value is True else _check_sbatch_value(value)
-        except ValueError as error:
-            if value is not False:
-                raise ValueError(f"{key}: {error}") from None
-    return checked
-
-
-Minutes = Annotated[int, BeforeValidator(parse_time)]
-Memory = Annotated[str, BeforeValidator(_check_memory)]
-SbatchValue = Annotated[str, BeforeValidator(_check_sbatch_value)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -120,6 +45,11 @@ class ConfidenceConfig(Section):
     """MediaPipe's thresholds, 0 to 1; tracking counts in video mode only.
 
     The face landmarker of the Tasks API ignores its presence threshold, so there is no such setting.
+
+    Attributes:
+        pose_detection, face_detection, hand_detection: Below it, nothing counts as found in the whole frame.
+        pose_presence, hand_presence: Below it, landmarks count as missing.
+        pose_tracking, face_tracking, hand_tracking: Below it, `running_mode: video` looks in the whole frame again.
     """
 
     pose_detection: Share = 0.5
@@ -133,7 +63,21 @@ class ConfidenceConfig(Section):
 
 
 class LandmarksConfig(Section):
-    """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash)."""
+    """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash).
+
+    Attributes:
+        models: A folder with other bundles (`*.task`) than those that `kpsbatch models` gets, such as Google's own.
+        running_mode: clip: the whole clip, forwards and backwards. image: every frame by itself. video: with
+            MediaPipe's tracking, as a camera would see it.
+        coordinates: image: x and y in frame widths and heights. adjusted: relative to the body part.
+        parts: What to compute: pose, face, hands; what is left out stays zero.
+        assign_hands: pose: a hand belongs to the nearest wrist of the pose. label: as the model names it.
+        recover_hands: Look again, enlarged, around a wrist without a hand.
+        confidence: MediaPipe's thresholds.
+        frame_rate: Frames a second of folders of frames; video files have their own times.
+        decode: fast: JPEG frames of 960 px and more are decoded at 1/2 to 1/8 of their size.
+        delegate: gpu: for a few workers on a machine that has one.
+    """
 
     models: AnyPath | None = None
     running_mode: Literal["clip", "image", "video"] = "clip"
@@ -143,6 +87,7 @@ class LandmarksConfig(Section):
         BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),
         AfterValidator(unique),
         AfterValidator(lambda parts: tuple(sorted(parts, key=PART_NAMES.index))),
+        WithJsonSchema(one_or_more({"enum": list(PART_NAMES)})),
     ] = ("pose", "face", "hands")
     assign_hands: Literal["pose", "label"] = "pose"
     recover_hands: bool = True
@@ -163,7 +108,14 @@ class LandmarksConfig(Section):
 
 
 class OutputConfig(Section):
-    """Where the keypoints go, and which of them."""
+    """Where the keypoints go, and which of them.
+
+    Attributes:
+        root: The folder of the outputs, such as `01-train/0007.npz`.
+        dtype: Type of the values; float16 halves the files, float64 doubles them.
+        points: Which points: contract (184), all (553), or a list of names and sets, such as [pose, face.contours].
+        imported: The outputs were made by other scripts; `kpsbatch import` sets it.
+    """
 
     root: AnyPath
     dtype: Literal["float32", "float64", "float16"] = "float32"
@@ -172,7 +124,19 @@ class OutputConfig(Section):
 
 
 class RunConfig(Section):
-    """How a run works; nothing here changes values."""
+    """How a run works; nothing here changes values.
+
+    Attributes:
+        workers: Worker processes; auto: one for each core that may be used. 0: in this process, for debuggers.
+        chunk_size: Signs in one shard, that is in one array task.
+        video_timeout: Seconds without a new frame after which a video's worker is killed.
+        max_attempts: How often a video is tried when its worker is lost.
+        max_bad_frames: Share of unreadable frames above which a video fails.
+        max_pixels: Larger frames are not decoded.
+        videos_per_worker: Videos after which a fresh worker takes a worker's place.
+        worker_memory: MB that a worker may use before it is killed; auto: its share of the memory, 1 to 4 GB.
+        stage: Folder on a disk of the node, such as $SLURM_TMPDIR, to which frames are copied ahead of the workers.
+    """
 
     workers: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     chunk_size: Annotated[int, Field(ge=1)] = 10
@@ -185,33 +149,16 @@ class RunConfig(Section):
     stage: Annotated[str, Field(min_length=1)] | None = None  # its variables are those of the machine that runs it
 
 
-class SlurmConfig(Section):
-    """SLURM's job arrays. A setting that is None is left out of the batch script: the cluster's default applies."""
-
-    time: Minutes = 240
-    cpus_per_task: Annotated[int, Field(ge=1)] = 8
-    mem: Memory | None = None
-    partition: SbatchValue | None = None
-    account: SbatchValue | None = None
-    qos: SbatchValue | None = None
-    constraint: SbatchValue | None = None
-    array_parallelism: Annotated[int, Field(ge=1)] = 20
-    setup: Annotated[
-        tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
-    ] = ()
-    container: AnyPath | None = None
-    dataset_image: AnyPath | None = None
-    extra: Annotated[dict[str, bool | str], BeforeValidator(_check_extra)] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _image_in_a_container(self) -> SlurmConfig:
-        if self.dataset_image is not None and self.container is None:
-            raise ValueError("dataset_image must go with container, which mounts it (got none); set slurm.container")
-        return self
-
-
 class Config(Section):
-    """A whole config, validated and frozen."""
+    """A whole config, validated and frozen.
+
+    Attributes:
+        dataset: Which videos to read.
+        landmarks: What to compute.
+        output: Where the keypoints go.
+        run: How a run works; nothing here changes values.
+        slurm: What `submit` requests from the cluster.
+    """
 
     dataset: DatasetConfig
     landmarks: LandmarksConfig = LandmarksConfig()
@@ -315,7 +262,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         if child is None:
             child = tree[name] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {key}: {name} is no section but {child!r}. Correct the key.")
+            raise ConfigError(f"--set {key}: {name} is not a section, it is {child!r}. Correct the key.")
         tree = child
     tree[names[-1]] = value
 

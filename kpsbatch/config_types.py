@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.topology import topology_of
@@ -28,7 +28,7 @@ def parse_signs(value: object) -> tuple[int, ...]:
         ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 0 to 99999.
     """
     if isinstance(value, bool) or value is None or isinstance(value, float):
-        raise ValueError(f"{value!r} is no list of signs. Write 1-502 or [1, 5, 7-9].")
+        raise ValueError(f"{value!r} is not a list of signs. Write 1-502 or [1, 5, 7-9].")
     if isinstance(value, int):
         items: list[object] = [value]
     elif isinstance(value, str):
@@ -36,12 +36,12 @@ def parse_signs(value: object) -> tuple[int, ...]:
     elif isinstance(value, (list, tuple)):
         items = list(value)
     else:
-        raise ValueError(f"{value!r} is no list of signs. Write 1-502 or [1, 5, 7-9].")
+        raise ValueError(f"{value!r} is not a list of signs. Write 1-502 or [1, 5, 7-9].")
     signs: set[int] = set()
     for item in items:
         match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
         if match is None or isinstance(item, (bool, float)):
-            raise ValueError(f"{item!r} is no sign. Write 1-502 or [1, 5, 7-9].")
+            raise ValueError(f"{item!r} is not a sign. Write 1-502 or [1, 5, 7-9].")
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
             raise ValueError(f"the range of signs {item!r} runs downwards. Did you mean {last}-{first}?")
@@ -67,7 +67,7 @@ def format_signs(signs: Iterable[int]) -> str:
 def expand_path(value: object, info: ValidationInfo) -> Path:
     """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
     if not isinstance(value, (str, Path)) or not str(value).strip():
-        raise ValueError(f"{value!r} is no path. Put it in quotes.")
+        raise ValueError(f"{value!r} is not a path. Put it in quotes.")
     if not (info.context or {}).get("expand", True):
         return Path(value)
     for name in re.findall(r"\$\{?(\w+)", str(value)):
@@ -88,7 +88,7 @@ def expand_path(value: object, info: ValidationInfo) -> Path:
 def check_name(name: str) -> str:
     """Signer and split become parts of paths, so they must be plain names."""
     if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
-        raise ValueError(f"{name!r} is no folder name. Choose another name.")
+        raise ValueError(f"{name!r} is not a folder name. Choose another name.")
     if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
         raise ValueError(f"{name!r} contains a slash or a control character. Remove it.")
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
@@ -104,7 +104,7 @@ def _as_names(value: object) -> object:
     for item in items:
         if not isinstance(item, str):
             raise ValueError(
-                f'{item!r} is no text (YAML reads 01 as the number 1). Put names in quotes, such as ["01", "02"].'
+                f'{item!r} is not text (YAML reads 01 as the number 1). Put names in quotes, such as ["01", "02"].'
             )
     return tuple(items)
 
@@ -134,13 +134,23 @@ def _parse_points(value: object) -> str:
         raise ValueError(str(error)) from None
 
 
-AnyPath = Annotated[Path, BeforeValidator(expand_path)]
-Points = Annotated[str, BeforeValidator(_parse_points)]
+def one_or_more(item: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of one item, or a list of them."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+AnyPath = Annotated[Path, BeforeValidator(expand_path), WithJsonSchema({"type": "string"})]
+Points = Annotated[str, BeforeValidator(_parse_points), WithJsonSchema(one_or_more({"type": "string"}))]
 Name = Annotated[str, AfterValidator(check_name)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_as_names), AfterValidator(unique)]
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_as_names),
+    AfterValidator(unique),
+    WithJsonSchema(one_or_more({"type": "string"})),
+]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, and unknown keys are errors."""
+    """What all sections share: frozen, and unknown keys are errors; docstrings describe every setting (`schema.py`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -9,17 +9,21 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, ConsoleDimensions
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task
 from rich.progress import Progress as RichProgress
+from rich.table import Column
+from rich.text import Text
 
-from kpsbatch.words import time_to_go
+from kpsbatch.words import show_duration, time_to_go
 
 if TYPE_CHECKING:
     from kpsbatch.store.run_state import Progress
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
+BAR_WIDTH = 14
+"""Columns that the words leave for the spinner and the bar."""
 
 
 @contextmanager
@@ -37,32 +41,71 @@ def run_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 @contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
     started = time.monotonic()
-    with RichProgress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("videos"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("starting", total=None, rate="", left="")
+    bar = _new_bar()
+    with bar:
+        task = bar.add_task("", total=None, text=Text("starting"))
 
         def show(progress: Progress) -> None:
             elapsed = max(time.monotonic() - started, 1e-9)
-            failed = f", [red]{progress.videos_failed} failed[/red]" if progress.videos_failed else ""
-            bar.update(
-                task,
-                description=f"{progress.units_done}/{progress.units} units{failed}",
-                total=progress.videos,
-                completed=progress.videos_done,
-                rate=f"{progress.frames / elapsed:.0f} frames/s",
-                left=f"{time_to_go(progress.videos_done, progress.videos, elapsed)} to go",
+            text = fitting(
+                bar.console.width - BAR_WIDTH,
+                (3, f"{progress.units_done}/{progress.units} units", ""),
+                (0, f"{progress.videos_done}/{progress.videos} videos", ""),
+                (1, f"{progress.videos_failed} failed" if progress.videos_failed else "", "red"),
+                (4, f"{progress.frames / elapsed:.0f} frames/s", ""),
+                (5, f"{show_duration(elapsed)} so far", ""),
+                (2, time_to_go(progress.videos_done, progress.videos, elapsed), ""),
             )
+            bar.update(task, total=progress.videos, completed=progress.videos_done, text=text)
 
         yield show
+
+
+def fitting(width: int, *parts: tuple[int, str, str]) -> Text:
+    """As many parts as fit into a width, in their order, the most important ones.
+
+    Args:
+        width: Columns.
+        parts: (rank, text, style); those of the highest rank are left out first, and never that of rank 0.
+    """
+    shown = sorted((part for part in parts if part[1]), key=lambda part: part[0])
+    while len(shown) > 1 and sum(len(part[1]) + 2 for part in shown) - 2 > width:
+        shown.pop()
+    return Text(", ").join([Text(part[1], part[2]) for part in parts if part in shown])
+
+
+class _Words(ProgressColumn):
+    """The words of a task, on one line."""
+
+    def render(self, task: Task) -> Text:
+        """The field `text` of the task."""
+        text: Text = task.fields["text"]
+        return text
+
+
+class _Console(Console):
+    """Standard error, as if it were a little narrower: the ^C that a terminal writes at Ctrl-C stays on the line."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and lines, as they are now."""
+        width, height = super().size
+        return ConsoleDimensions(max(1, width - len("^C^C")), height)
+
+    @size.setter
+    def size(self, size: tuple[int, int]) -> None:
+        self._width, self._height = size
+
+
+def _new_bar() -> RichProgress:
+    """A bar with words behind it, which goes when the work ends."""
+    return RichProgress(
+        SpinnerColumn(),
+        BarColumn(bar_width=None),
+        _Words(table_column=Column(no_wrap=True)),
+        console=_Console(stderr=True),
+        transient=True,
+    )
 
 
 def _lines() -> Callable[[Progress], None]:
@@ -72,12 +115,15 @@ def _lines() -> Callable[[Progress], None]:
     def show(progress: Progress) -> None:
         if every.is_due():
             elapsed = time.monotonic() - started
-            _print_line(
-                f"{progress.videos_done}/{progress.videos} videos, {progress.units_done}/{progress.units} units "
-                f"(last {progress.unit or 'none'}), {progress.videos_failed} failed, "
-                f"{progress.videos_done / elapsed:.2f} videos/s, {progress.frames / elapsed:.0f} frames/s, "
-                f"{time_to_go(progress.videos_done, progress.videos, elapsed)} to go"
+            words = (
+                f"{progress.units_done}/{progress.units} units",
+                f"{progress.videos_done}/{progress.videos} videos",
+                f"{progress.videos_failed} failed" if progress.videos_failed else "",
+                f"{progress.frames / elapsed:.0f} frames/s",
+                time_to_go(progress.videos_done, progress.videos, elapsed),
+                f"last {progress.unit}" if progress.unit else "",
             )
+            _print_line(", ".join(filter(None, words)))
 
     return show
 
@@ -113,16 +159,8 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
     if quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
-        bar = RichProgress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(what),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        task = bar.add_task("", total=None, left="")
+        bar = _new_bar()
+        task = bar.add_task("", total=None, text=Text(what))
         is_shown = False
 
         def update(done: int, total: int) -> None:
@@ -132,7 +170,13 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
                 is_shown = True
                 bar.start()
             if is_shown:
-                bar.update(task, completed=done, total=total, left=f"{time_to_go(done, total, elapsed)} to go")
+                text = fitting(
+                    bar.console.width - BAR_WIDTH,
+                    (0, f"{done}/{total} {what}", ""),
+                    (2, f"{show_duration(elapsed)} so far", ""),
+                    (1, time_to_go(done, total, elapsed), ""),
+                )
+                bar.update(task, completed=done, total=total, text=text)
 
         try:
             yield update
@@ -145,7 +189,7 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
         def show(done: int, total: int) -> None:
             if every.is_due():
                 elapsed = time.monotonic() - started
-                rate = f"{done / elapsed:.1f}/s, {time_to_go(done, total, elapsed)} to go"
-                _print_line(f"{done}/{total} {what}, {rate}")
+                words = (f"{done}/{total} {what}", f"{done / elapsed:.1f}/s", time_to_go(done, total, elapsed))
+                _print_line(", ".join(filter(None, words)))
 
         yield show

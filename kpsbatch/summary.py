@@ -21,13 +21,13 @@ def print_summary(config: Config, summary: Summary) -> None:
             f"{counted(summary.workers, 'worker')}), {before} finished before"
         )
     else:
-        print(f"nothing is left to do: {counted(before, 'unit')} finished before")
+        print(f"Nothing to do: {counted(before, 'unit')} finished before.")
     for what, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
         if units:
             signs = format_signs(unit.sign for unit in units)
             print(f"{counted(len(units), 'unit')} {what}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
     if summary.odd:
-        print("passed over: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
+        print("ignored: " + ", ".join(f"{count} x {what}" for what, count in summary.odd.most_common(5)))
     counts = Counter(summary.states.values())
     if summary.failures:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
@@ -37,16 +37,15 @@ def print_summary(config: Config, summary: Summary) -> None:
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
     if summary.kept:
-        print(f"{counted(len(summary.kept), 'video')} of an earlier run are good in its output, and stay as they are")
+        print(f"{counted(len(summary.kept), 'video')} of an earlier run kept, since the new attempt failed")
     if summary.bad_frames:
         worst, most = summary.bad_frames.most_common(1)[0]
-        print(
-            f"{counted(summary.bad_frames.total(), 'frame')} of {counted(len(summary.bad_frames), 'video')} can't be "
-            + printable(f"read, their rows are zeros; most in {worst}: {most}")
-        )
+        videos = counted(len(summary.bad_frames), "video")
+        frames = f"{counted(summary.bad_frames.total(), 'unreadable frame')} in {videos}"
+        print(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
     if counts["partial"] or counts["failed"]:
         print(
-            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed; "
-            "fix the data, then run again with --retry-failed"
+            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "
+            "Fix the data, then run again with --retry-failed."
         )
     print(f"outputs: {config.output.root}")

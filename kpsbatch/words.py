@@ -12,6 +12,17 @@ def counted(count: int, what: str, plural: str = "") -> str:
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
+def stopped(reason: str, saved: str) -> str:
+    """What a run that was stopped says: `Stopped. 1 unit saved, 29 left. Rerun to resume.`
+
+    Args:
+        reason: The signal; named unless it is that of Ctrl-C.
+        saved: What is saved, and what is left.
+    """
+    signal = "" if reason == "SIGINT" else f" ({reason})"
+    return f"Stopped{signal}. {saved}. Rerun to resume."
+
+
 def show_duration(seconds: float) -> str:
     """Write seconds for people: `4 s`, `3 min 20 s`, `7 h 05 min`."""
     whole = round(seconds)
@@ -23,8 +34,8 @@ def show_duration(seconds: float) -> str:
 
 
 def time_to_go(done: int, total: int, seconds: float) -> str:
-    """How long the rest takes at the rate so far."""
-    return show_duration(seconds / done * (total - done)) if done else "unknown"
+    """How long the rest takes at the rate so far: `30 s to go`; "" before anything is done."""
+    return f"{show_duration(seconds / done * (total - done))} to go" if done else ""
 
 
 def show_command(words: Sequence[str]) -> str:

@@ -27,15 +27,15 @@ for folder in "${KPSBATCH_REPO:-}" "${SLURM_SUBMIT_DIR:-}" "${SLURM_SUBMIT_DIR:-
   if [ -n "$folder" ] && [ -f "$folder/kpsbatch/__main__.py" ]; then repo=$(cd "$folder" && pwd); break; fi
 done
 config=${1:-${repo:+$repo/configs/karsl.yaml}}
-[ -n "$config" ] || fail "the config must be given, or the repository be found: submit from its folder, or set KPSBATCH_REPO"
-[ -r "$config" ] || fail "the config must be a readable file (got $config in $PWD)"
+[ -n "$config" ] || fail "there is no config, and no repository here. Name the config, submit from the repository, or set KPSBATCH_REPO."
+[ -r "$config" ] || fail "$config can't be read from $PWD. Correct the path of the config."
 shift "$(($# > 0))"
 
 shard=()
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then shard=(--shard auto); fi
 
 if [ -n "${KPSBATCH_CONTAINER:-}" ]; then
-  apptainer=$(command -v apptainer || command -v singularity) || fail "apptainer must be on the PATH (module load apptainer?)"
+  apptainer=$(command -v apptainer || command -v singularity) || fail "apptainer is not on the PATH. Load it, such as with: module load apptainer"
   unset PYTHONPATH PYTHONHOME
   export PYTHONNOUSERSITE=1
   binds=()
@@ -61,7 +61,7 @@ if [ -n "${SLURM_JOB_ID:-}" ]; then srun=(srun --ntasks=1 --cpus-per-task="${SLU
 
 # The functions of kpsbatch/cluster/batch.sh, as old or new as the package that does the work.
 functions=$("${python[@]}" -c 'import kpsbatch, os; print(open(os.path.dirname(kpsbatch.__file__) + "/cluster/batch.sh").read())') ||
-  fail "${python[*]} must start Python with kpsbatch installed; set KPSBATCH_REPO, KPSBATCH_PYTHON or KPSBATCH_CONTAINER"
+  fail "${python[*]} does not start a Python that has kpsbatch. Set KPSBATCH_REPO, KPSBATCH_PYTHON or KPSBATCH_CONTAINER."
 eval "$functions"
 if [ -z "${SLURM_JOB_ID:-}" ]; then trap 'pass_on TERM' INT; fi
 status=0

@@ -18,7 +18,7 @@ from kpsbatch.store.settings import Fingerprint, Settings
 
 
 def write_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Path:
-    """Write `config.yaml`: signer 01, split train, sign 1 of `data`, outputs to `out`, unless told otherwise.
+    """Write `config.yaml`: signer 01, split train, sign 1 of `data`, outputs to `out`, unless given otherwise.
 
         write_config(tmp_path, dataset={"signs": "1-4"}, run={"workers": 1})
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import kpsbatch
+from kpsbatch import api
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError
+from kpsbatch.landmarks import kept
+from kpsbatch.landmarks.landmarker import Landmarker
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
@@ -30,7 +34,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestNames:
     def test_public_names(self):
         """What is exported is there."""
-        assert sorted(kpsbatch.__all__) == ["Topology", "__version__", "extract_video", "load", "open_dataset"]
+        assert {"Topology", "__version__", "close_landmarkers", "extract_video", "load", "open_dataset"} <= {
+            *kpsbatch.__all__
+        }
         assert all(getattr(kpsbatch, name) for name in kpsbatch.__all__)
 
     def test_unknown_name(self):
@@ -52,6 +58,20 @@ class TestNames:
         assert {error.exit_status for error in KpsbatchError.__subclasses__()} == {2, 3}
 
 
+class TestRepresentations:
+    def test_short(self, tmp_path):
+        """What the API returns shows itself in a line, however much it holds."""
+        (tmp_path / "01-train").mkdir()
+        for sign in range(1, 30):
+            np.savez(tmp_path / "01-train" / f"{sign:04}.npz", clip=np.zeros((5, 184, 4), np.float32))
+        dataset = kpsbatch.open_dataset(tmp_path)
+        assert repr(dataset) == f"<OutputDataset {tmp_path}: 29 units>"
+        sample = next(iter(dataset))
+        assert repr(sample) == (
+            "Sample(signer='01', split='train', sign=1, video='clip', keypoints=float32(5, 184, 4))"
+        )
+
+
 class TestExtractVideo:
     def test_result(self, video):
         """A video gives (T, 184, 4); a bad frame's row is zeros."""
@@ -70,9 +90,77 @@ class TestExtractVideo:
         assert kps[0, kpsbatch.Topology.POSE, 3].any()
         assert not kps[:, kpsbatch.Topology.FACE].any()
 
+    def test_landmarkers_are_kept(self, video, monkeypatch):
+        """A second call with the same settings loads nothing and gives the same; a few are kept, then closed."""
+        kpsbatch.close_landmarkers()
+        loaded: list[Landmarker] = []
+
+        class Counted(Landmarker):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                loaded.append(self)
+
+        monkeypatch.setattr(kept, "Landmarker", Counted)
+        monkeypatch.setattr(kept, "MAX_KEPT", 1)
+        first, second = (kpsbatch.extract_video(video, max_bad_frames=0.5) for _ in range(2))
+        assert np.array_equal(first, second)
+        assert len(loaded) == 1
+        with pytest.raises(DatasetError):
+            kpsbatch.extract_video(video)  # too many bad frames: nothing is wrong with the landmarker
+        assert (len(loaded), loaded[0].networks is None) == (1, False)
+        kpsbatch.extract_video(video, max_bad_frames=0.5, running_mode="image", parts=["pose"])
+        assert (len(loaded), loaded[0].networks) == (2, None)  # there was room for one
+        kpsbatch.close_landmarkers()
+        assert loaded[1]._pose is None
+
+    def test_error_of_mediapipe(self, video, monkeypatch):
+        """A landmarker that failed is closed, not kept."""
+        kpsbatch.close_landmarkers()
+        used: list[Landmarker] = []
+
+        def fail(frames: object, landmarker: Landmarker, *arguments: object, **options: object) -> None:
+            used.append(landmarker)
+            raise RuntimeError("a graph has failed")
+
+        monkeypatch.setattr(api, "extract", fail)
+        with pytest.raises(RuntimeError, match="a graph has failed"):
+            kpsbatch.extract_video(video)
+        assert used[0].networks is None
+
+    def test_silence(self, video):
+        """Nothing is written to standard error, by several threads neither, and Python's messages come out afterwards.
+
+        A process that is forked afterwards computes the same with landmarkers of its own, and both end.
+        """
+        code = """
+import os, sys, threading
+import numpy as np
+import kpsbatch
+def work(results=[]):
+    results.append(kpsbatch.extract_video(sys.argv[1], max_bad_frames=0.5, running_mode="image"))
+    return results
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+child = os.fork()
+if not child:
+    a, b, c = work()
+    sys.exit(0 if np.array_equal(a, b) and np.array_equal(a, c) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print("a message", file=sys.stderr)
+"""
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, video],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "a message\n")
+
     def test_too_many_bad_frames(self, video):
         """Too many bad frames are an error that names the first."""
-        with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; the first: 1\.png: an empty file"):
+        with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; first: 1\.png is empty"):
             kpsbatch.extract_video(video)
 
     def test_missing(self, tmp_path):

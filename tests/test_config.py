@@ -168,7 +168,7 @@ class TestOverrides:
 
     def test_below_a_value(self, config):
         """A key below something that is no section is refused."""
-        assert "--set dataset.root.x: root is no section" in complaint(config, "dataset.root.x=1")
+        assert "--set dataset.root.x: root is not a section" in complaint(config, "dataset.root.x=1")
 
     def test_bad_yaml(self, config):
         """A value that is not YAML is refused."""
@@ -201,7 +201,7 @@ class TestUnknownKeys:
 
 
 def test_all_mistakes_at_once(config):
-    """Every mistake of a config is told in one line, those of --set with its name."""
+    """Every mistake of a config is named in one line, those of --set with its name."""
     rewrite(config, landmarks={"runing_mode": "video"}, run={"workers": "many", "chunk_size": 0})
     text = complaint(config, "landmarks.parts=[ears]")
     assert "4 mistakes. (1) landmarks.runing_mode is not a setting. Did you mean 'running_mode'? (2) " in text
@@ -218,19 +218,19 @@ BAD_VALUES = [
     ("run.max_bad_frames=2", "run.max_bad_frames: "),
     ("dataset.signs=100000", "dataset.signs: 100000 is not from 0 to 99999"),
     ("dataset.signs=9-3", "Did you mean 3-9?"),
-    ("dataset.signs=", "is no list of signs. Write 1-502"),
+    ("dataset.signs=", "is not a list of signs. Write 1-502"),
     ("dataset.signers=01", "YAML reads 01 as the number 1"),
     ("dataset.signers=[]", "dataset.signers: it is empty. Name at least one."),
     ("dataset.signers=['01', '01']", "'01' and '01' are the same, case aside"),
     ("dataset.signers=['a/b']", "'a/b' contains a slash"),
-    ("dataset.signers=['..']", "is no folder name"),
+    ("dataset.signers=['..']", "is not a folder name"),
     ("dataset.layout=x", "'x' has no {sign}. Add it"),
     ("dataset.layout={sign:x}", "Write {sign}, or a width"),
-    ("dataset.layout={word}/{sign}", "{word} is no field. Use {signer}, {split}, {sign} and {video}."),
-    ("dataset.layout={sign", "it is no template"),
+    ("dataset.layout={word}/{sign}", "{word} is not a field. Use {signer}, {split}, {sign} and {video}."),
+    ("dataset.layout={sign", "it is not a template"),
     ("dataset.layout=../{sign}", "without '..'"),
     ("dataset.layout={split}/{sign}", "has no {signer}, but there are several"),
-    ("dataset.root=3", "dataset.root: 3 is no path"),
+    ("dataset.root=3", "dataset.root: 3 is not a path"),
     ("landmarks=3", "landmarks holds '3' and no settings"),
     ("landmarks.running_mode=film", "'film' is not valid. Choose 'clip', 'image' or 'video'"),
     ("landmarks.parts=[pose, ears]", "'ears' is not valid. Choose 'pose', 'face' or 'hands'."),

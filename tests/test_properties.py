@@ -313,7 +313,7 @@ class TestPictures:
         monkeypatch.setattr(images_module.cv2, "imdecode", None)
         assert decode_image(bytes(data), 50_000_000) == (
             None,
-            f"{side}x{side} is larger than run.max_pixels (50000000)",
+            f"has {side}x{side} pixels, more than run.max_pixels (50000000)",
         )
 
 

@@ -78,32 +78,32 @@ def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[i
         if index is not None and not (system.system == "LSF" and index == 0):  # 0: a job that is no array
             return _place(system, index, variables)
     raise ConfigError(
-        "--shard auto: this is no task of a job array: no variable of a batch system is set. Give I/N, or set "
+        "--shard auto: this is not a task of a job array: no variable of a batch system is set. Give I/N, or set "
         f"{SHARD} and {SHARDS}."
     )
 
 
 def _place(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> tuple[int, int]:
-    told = _number(variables, SHARDS)
+    stated = _number(variables, SHARDS)
     first = _number(variables, FIRST)
     step = 1
-    if told is None:
+    if stated is None:
         first = _number(variables, system.first) if first is None else first
         step = _number(variables, system.step) or 1
     if first is None:
         first = system.lowest
     last, count = _number(variables, system.last), _number(variables, system.count)
-    shards = told
+    shards = stated
     if shards is None:
         shards = count if count is not None or last is None else (last - first) // step + 1
     if shards is None:
         raise ConfigError(f"{system.system} sets no variable with the number of tasks. Set {SHARDS} to it.")
     number, rest = divmod(index - first, step)
-    irregular = told is None and None not in (last, count) and (last or 0) - first != ((count or 0) - 1) * step
+    irregular = stated is None and None not in (last, count) and (last or 0) - first != ((count or 0) - 1) * step
     if rest or irregular or not 0 <= number < shards:
         raise ConfigError(
-            f"{system.index} is {index}, which is none of the {shards} indexes from {first} on. Submit a range such as "
-            f"0-50, or set {SHARDS} to the number of all shards (and {FIRST} to the first index, if that is not 0)."
+            f"{system.index} is {index}, which is not among the {shards} indexes from {first} on. Submit a range "
+            f"such as 0-50, or set {SHARDS} to the number of all shards (and {FIRST} to the first index, if not 0)."
         )
     return number, shards
 

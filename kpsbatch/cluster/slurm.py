@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import submitit
 
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.cluster.task import Task
-from kpsbatch.config import Config, parse_time
+from kpsbatch.config import Config
+from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import SubmitError
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 
@@ -32,6 +34,14 @@ class Submitted:
 
     jobs: tuple[str, ...]
     folder: Path
+
+
+class Partition(NamedTuple):
+    """Nodes of a partition: its name, and the time limit and the cores of a node as sinfo writes them."""
+
+    name: str
+    limit: str
+    cores: str
 
 
 def submit(config: Config, plan: Plan) -> Submitted:
@@ -130,30 +140,39 @@ def limit_warnings(config: Config) -> list[str]:
     Calls sinfo once, where it is installed; there are no warnings where it fails.
     """
     slurm = config.slurm
-    wanted = f"--partition={slurm.partition}" if slurm.partition else ""
     try:
-        answer = _run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *([wanted] if wanted else []))
+        rows = partitions(slurm.partition)
     except SubmitError:
         return []
-    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
-    rows = [row for row in rows if wanted or row[0].endswith("*")]
     if not rows:
         return []
-    where = ", ".join(sorted({name.rstrip("*") for name, _, _ in rows}))
+    where = ", ".join(sorted({row.name for row in rows}))
     found = []
-    cores = [int(match[0]) for _, _, count in rows if (match := re.match("[0-9]+", count))]
+    cores = [int(match[0]) for row in rows if (match := re.match("[0-9]+", row.cores))]
     if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
         found.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
-            f"{max(cores)}); the jobs may wait for ever"
+            f"{max(cores)}), so that the jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
-    limits = [limit for limit in (_minutes(text) for _, text, _ in rows) if limit is not None]
+    limits = [limit for limit in (_minutes(row.limit) for row in rows) if limit is not None]
     if len(limits) == len(rows) and slurm.time > max(limits):
         found.append(
-            f"slurm.time: partition {where} allows {max(limits)} minutes, and {slurm.time} are asked for; "
-            "the jobs may wait for ever"
+            f"slurm.time: {slurm.time} minutes are more than partition {where} allows ({max(limits)}), so that the "
+            "jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
     return found
+
+
+def partitions(name: str | None) -> list[Partition]:
+    """Nodes of a partition, or of the default one, as sinfo groups them by cores and time limit.
+
+    Raises:
+        SubmitError: sinfo fails.
+    """
+    chosen = [f"--partition={name}"] if name else []
+    answer = _run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *chosen)
+    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
+    return [Partition(row[0].rstrip("*"), row[1], row[2]) for row in rows if name or row[0].endswith("*")]
 
 
 def job_name(root: Path) -> str:
@@ -165,11 +184,20 @@ def array_sizes(shards: int) -> list[int]:
     """Cut a number of shards into arrays that the cluster accepts; calls scontrol once, when there are several."""
     if shards < 2:
         return [1] * shards
+    most = max_array_size()
+    return [min(most, shards - start) for start in range(0, shards, most)]
+
+
+def max_array_size() -> int:
+    """Tasks that an array may have, as scontrol says; SLURM's default where there is no scontrol.
+
+    Raises:
+        SubmitError: scontrol fails.
+    """
     match = None
     if shutil.which("scontrol"):
         match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _run("scontrol", "show", "config"), re.MULTILINE)
-    most = max(1, int(match[1])) if match else 1001
-    return [min(most, shards - start) for start in range(0, shards, most)]
+    return max(1, int(match[1])) if match else 1001
 
 
 def _submit_array(

@@ -17,11 +17,11 @@ from kpsbatch.commands.selection import Selection
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it.")] = Path("demo"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the demo.")] = Path("demo"),
     run_it: Annotated[bool, flag("--run", help="Run it too, and draw a preview.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a small synthetic signer dataset and its config, so that everything can be tried at once."""
+    """Write a small dataset of a synthetic signer and its config, to try everything on."""
     from kpsbatch.demo.dataset import write_demo
     from kpsbatch.progress import count_progress
 

@@ -21,9 +21,11 @@ PAGE = "view.html"
 
 def extract(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="CLIP...", help="Video files, folders of frames, or folders of video files.")
+        list[Path], typer.Argument(metavar="CLIP", help="Video files, folders of frames, or folders of video files.")
     ],
-    folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to.")] = Path("keypoints"),
+    folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the outputs.")] = Path(
+        "keypoints"
+    ),
     no_pictures: NoPictures = False,
     adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.")] = False,
     quiet: Quiet = False,

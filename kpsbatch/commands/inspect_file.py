@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
+from kpsbatch.commands.options import AsJson
+from kpsbatch.commands.printing import print_json
 
-def inspect_file(file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")]) -> None:
+
+def inspect_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")], as_json: AsJson = False
+) -> None:
     """Show what an output file holds: videos, lengths, how often each part was found."""
-    from kpsbatch.look.contents import show_contents
+    from kpsbatch.look.contents import file_contents, show_contents
 
-    show_contents(file)
+    found = file_contents(file)
+    if as_json:
+        print_json(found.as_tree())
+    else:
+        show_contents(found)

@@ -9,6 +9,7 @@ import typer
 from kpsbatch.commands.options import flag
 from kpsbatch.commands.printing import print_task
 from kpsbatch.commands.selection import ConfigFile
+from kpsbatch.words import counted
 
 TAIL_LINES = 2
 FAILED_TAIL_LINES = 20
@@ -28,10 +29,10 @@ def logs(
     tasks = task_logs(config.output.root)
     shown = [task for task in tasks if task.needs_a_look or not failed]
     if not tasks:
-        print(f"nothing was submitted or run yet for {config.output.root}")
+        print(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_a_look else TAIL_LINES) if lines is None else lines)
     if note := without_a_trace(config.output.root):
         print(f"note: {note}")
     elif failed and tasks and not shown:
-        print(f"none of {len(tasks)} tasks failed")
+        print(f"None of {counted(len(tasks), 'task')} failed.")

@@ -17,7 +17,7 @@ def models(
     copy_from: Annotated[
         Optional[Path], typer.Option("--from", metavar="DIR", help="Take the bundles that --export wrote elsewhere.")
     ] = None,
-    rebuild: Annotated[bool, flag("--rebuild", help="Do it again, whatever is in the cache.")] = False,
+    rebuild: Annotated[bool, flag("--rebuild", help="Build them again, whatever is in the cache.")] = False,
     export: Annotated[
         Optional[Path], typer.Option("--export", metavar="DIR", help="Copy the bundles to a folder.")
     ] = None,
@@ -25,7 +25,7 @@ def models(
         Optional[Path], typer.Option("--models", metavar="DIR", help="Only list the bundles of this folder.")
     ] = None,
 ) -> None:
-    """Get the models, once: from the package index into the cache. List them, export them."""
+    """Get the models, once, from the package index into the cache; list them, export them."""
     from kpsbatch.landmarks import bundles
 
     if directory is not None:

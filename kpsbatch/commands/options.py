@@ -8,22 +8,51 @@ from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 SELECTION_PANEL = "Settings and selection"
 
 
 def flag(*names: str, help: str, panel: str | None = None) -> Any:
     """An option without a value."""
-    return typer.Option(*names, help=help, metavar="", rich_help_panel=panel)
+    return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
+AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/looking.md).")]
 Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs that were made with other settings.")]
-RetryFailed = Annotated[bool, flag("--retry-failed", help="Also redo units of which videos failed.")]
+RetryFailed = Annotated[bool, flag("--retry-failed", help="Redo units with failed videos, too.")]
 NoPictures = Annotated[
-    bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for what leaves the house.")
+    bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for pages that are shared.")
 ]
 _Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")]
+
+
+class HelpfulCommand(TyperCommand):
+    """A command whose help shows no types of flags, and no braces around what must be given."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The arguments and options, --help among them."""
+        return _without_types(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line: `CONFIG`, where Typer writes `{CONFIG}`."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class HelpfulGroup(TyperGroup):
+    """The program itself, whose help shows no types of flags either."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, --help among them."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from kpsbatch.errors import printable
 from kpsbatch.words import counted, show_duration
@@ -11,6 +13,7 @@ from kpsbatch.words import counted, show_duration
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from kpsbatch.check import Finding
     from kpsbatch.config import Config
     from kpsbatch.look.estimate import Estimate
     from kpsbatch.look.logs import TaskLog
@@ -19,23 +22,70 @@ if TYPE_CHECKING:
     from kpsbatch.store.submissions import Plan
 
 
+JSON_VERSION = 1
+"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
+
+WIDE = 80
+"""From so many columns on, columns of a table have two blanks between them."""
+
+STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def print_json(tree: Mapping[str, Any]) -> None:
+    """Print a command's result as JSON, one object with `version` first."""
+    print(json.dumps({"version": JSON_VERSION, **tree}, indent=1, ensure_ascii=False))
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """Print what `check` found, a line each and a remedy below where one is needed; then how many are wrong."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for one in found:
+        texts = [printable(text) for text in (one.text, one.remedy) if text]
+        if console.is_terminal:
+            table.add_row(Text(one.state, style=STYLES[one.state]), one.check, Text("\n".join(texts)))
+        else:  # a line each, whatever its length
+            print(f"{one.state:<9}{one.check:<11}{texts[0]}")
+            print("".join(f"{'':<20}{text}\n" for text in texts[1:]), end="")
+    if console.is_terminal:
+        console.print(table)
+    counts = Counter(one.state for one in found)
+    problems, warnings = counted(counts["problem"], "problem"), counted(counts["warning"], "warning")
+    print(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
+
+
 def print_estimate(config: Config, found: Estimate) -> None:
     """Print what was measured, the cost of the whole dataset, and the settings that follow from it."""
     hours, minutes = divmod(found.time_minutes, 60)
     at_once = min(found.tasks, config.slurm.array_parallelism)
+    if found.tasks == 1:
+        advice = f"one task is enough: {show_duration(found.task_seconds)}"
+    else:
+        advice = (
+            f"{counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
+            f"{show_duration(found.task_seconds)} each; "
+            f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once"
+        )
     print(
         f"measured: {found.unit.name}, {counted(found.videos, 'video')}, {counted(found.frames, 'frame')}: "
         f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
         f"video, {found.worker_megabytes} MB a worker\n"
         f"dataset:  {counted(found.dataset_videos, 'video')} of {counted(found.signs, 'sign')}: "
-        f"{found.core_hours:.1f} core-hours on cores like these\n"
-        f"advice:   {counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
-        f"{show_duration(found.task_seconds)} each; "
-        f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once\n\n"
+        f"{core_time(found.core_hours)} on cores like these\n"
+        f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
         f"run:\n  chunk_size: {found.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
         f"  mem: {found.memory_gigabytes}G"
     )
+
+
+def core_time(hours: float) -> str:
+    """Hours of a core in words: `37.6 core-hours`, `1.2 core-minutes`."""
+    return f"{hours:.1f} core-hours" if hours >= 0.1 else f"{60 * hours:.1f} core-minutes"
 
 
 def print_plan(config: Config, plan: Plan) -> None:
@@ -45,9 +95,9 @@ def print_plan(config: Config, plan: Plan) -> None:
         shards = counted(len(plan.shards), "shard")
         print(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
         return
-    print(f"nothing left to do: {counted(plan.finished, 'unit')} finished{missing}; outputs: {config.output.root}")
+    print(f"Nothing to do: {counted(plan.finished, 'unit')} finished{missing}.\noutputs: {config.output.root}")
     if plan.failing:
-        print(f"units with failed videos: {plan.failing}; fix the data, then submit again with --retry-failed")
+        print(f"units with failed videos: {plan.failing}. Fix the data, then submit again with --retry-failed.")
 
 
 def print_scripts(config: Config, plan: Plan) -> None:
@@ -86,7 +136,9 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
 
     from kpsbatch.config import format_signs
 
-    Console().print(_scan_table(str(config.dataset.root), found, frames))
+    console = Console()
+    print(f"dataset: {config.dataset.root}")
+    console.print(_scan_table(found, frames, narrow=console.width < WIDE))
     if found.bad_rows:
         print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
         for row, what in found.bad_rows:
@@ -104,10 +156,10 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
             print(f"  ... and {more} more")
 
 
-def _scan_table(title: str, found: Scan, frames: bool) -> Table:
+def _scan_table(found: Scan, frames: bool, *, narrow: bool) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
     for heading in ("signer", "split"):
         table.add_column(heading)
     unit = "sign" if found.has_signs else "unit"
@@ -118,7 +170,7 @@ def _scan_table(title: str, found: Scan, frames: bool) -> Table:
             signer,
             split,
             f"{group.units}",
-            f"{group.videos}" + (f" ({group.files} files)" if group.files else ""),
+            f"{group.videos}" + (f" ({counted(group.files, 'file')})" if group.files else ""),
             f"{group.fewest}-{group.most}" if group.fewest != group.most else f"{group.most}",
             f"{group.frames}" if frames else "-",
             f"{len(group.absent)}",
@@ -132,18 +184,18 @@ def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
     for problem in verdict.problems:
         print(printable(f"{problem.place}: {problem.what}"))
     units = {problem.unit for problem in verdict.problems}
-    right = verdict.units - len(units - {None})
-    read = f"{counted(verdict.units, 'unit')} with {counted(verdict.videos, 'video')}"
-    print(f"{read} read: {right} right, {verdict.units - right} wrong")
+    damaged = len(units - {None})
+    checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"
+    print(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
     if verdict.failed_videos:
         failed = counted(verdict.failed_videos, "video")
-        print(f"{failed} recorded as failed; fix the data, then run with --retry-failed")
+        print(f"{failed} failed when they were made. Fix the data, then run with --retry-failed.")
     for why, count in Counter(why for _, why in verdict.kept).items():
-        print(f"--repair leaves {counted(count, 'unit')}: {why}")
+        print(f"--repair leaves {counted(count, 'unit')} alone: {why}")
     if verdict.repaired:
-        print(f"{counted(len(verdict.repaired), 'unit')} removed; next: {again}")
+        print(f"{counted(len(verdict.repaired), 'unit')} removed. Next: {again}")
     elif not repair and units - {unit for unit, _ in verdict.kept}:
-        print("--repair removes what is wrong, so that the next run redoes just that")
+        print("To remove what is damaged, so that the next run redoes it, add --repair.")
     if verdict.left:
-        next_command = "" if verdict.kept else f"; next: {again}"  # a run would refuse outputs of other settings
-        print(f"{counted(len(verdict.left), 'unit')} not done yet{next_command}")
+        next_command = "" if verdict.kept else f" Next: {again}"  # a run would refuse outputs of other settings
+        print(f"{counted(len(verdict.left), 'unit')} not done yet.{next_command}")

@@ -12,6 +12,7 @@ import typer
 from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed
 from kpsbatch.commands.selection import Selection
 from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.words import counted
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config
@@ -21,13 +22,15 @@ def run(
     selection: Selection,
     shard: Annotated[
         Optional[str],
-        typer.Option(metavar="I/N|auto", help="Only shard I (from 0) of N, or the batch system's array task."),
+        typer.Option(
+            metavar="I/N|auto", help="Only shard I of N, from 0 on; auto: that of the batch system's array task."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do the work here, with a progress bar. Killed at any time, the same command goes on."""
+    """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.progress import run_progress
@@ -47,7 +50,7 @@ def run(
     if part is not None:
         signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
         if not signs:
-            print(f"nothing to do: shard {shard} of {len(source.signs)} signs holds none")
+            print(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
             return
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
@@ -94,5 +97,5 @@ def parse_shard(text: str) -> tuple[int, int]:
         return shard_of_environment()
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None:
-        raise ConfigError(f"--shard: {text!r} is no shard. Write auto, or I/N with I from 0 to N-1, such as 0/50.")
+        raise ConfigError(f"--shard: {text!r} is not a shard. Write auto, or I/N with I from 0 to N-1, such as 0/50.")
     return int(match[1]), int(match[2])

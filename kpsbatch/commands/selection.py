@@ -26,7 +26,7 @@ def _option(name: str, metavar: str, help: str) -> Any:
 
 Overrides = Annotated[
     Optional[list[str]],
-    _option("--set", "KEY=VALUE...", "Change settings of the config, such as landmarks.running_mode=video."),
+    _option("--set", "KEY=VALUE...", "Change settings, such as run.workers=4."),
 ]
 
 Video = Annotated[
@@ -41,7 +41,9 @@ class ConfigFile:
 
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML config.")]
     overrides: Overrides = None
-    adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.", panel=SELECTION_PANEL)] = False
+    adjusted: Annotated[bool, flag("--adjusted", help="Coordinates relative to the body.", panel=SELECTION_PANEL)] = (
+        False
+    )
 
     def load(self) -> Config:
         """Read the config.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -13,6 +14,7 @@ from kpsbatch.commands.options import Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.commands.printing import print_plan, print_scripts, print_shard_end
 from kpsbatch.commands.selection import ConfigFile, Selection
 from kpsbatch.errors import ConfigError, InterruptedRun
+from kpsbatch.words import stopped
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config
@@ -22,15 +24,15 @@ if TYPE_CHECKING:
 def submit(
     selection: Selection,
     cluster: Annotated[
-        Optional[str], typer.Option(metavar="slurm|local", help="Where to; default slurm, where sbatch is.")
+        Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
     dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
-    force: Annotated[bool, flag("--force", help="Also while jobs for the same output are live.")] = False,
+    force: Annotated[bool, flag("--force", help="Submit even while jobs for the same output are live.")] = False,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
 ) -> None:
-    """Submit what is unfinished: a SLURM job array, or here, one shard after another. Run it again at any time."""
+    """Submit the unfinished work as a SLURM job array, or run it here shard by shard. Run it again at any time."""
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, only_submission, refuse_live
     from kpsbatch.commands.dataset import open_dataset
@@ -39,7 +41,7 @@ def submit(
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
     config = selection.load()
-    cluster = choose_cluster(cluster)
+    cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
     refuse_imported(config)
     source = open_dataset(config, quiet=quiet)
     with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
@@ -52,7 +54,7 @@ def submit(
         if cluster == "slurm":
             _submit_to_slurm(selection, config, plan, dry_run=dry_run)
         elif dry_run:
-            print("would run here, one shard after another")
+            print("This would run here, one shard after another.")
         else:
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
@@ -62,6 +64,8 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     from kpsbatch.cluster import slurm
     from kpsbatch.store.sharing import unshared_warning
 
+    if dry_run and shutil.which("sbatch") is None:
+        print("kpsbatch: SLURM is not on this machine; this is what sbatch would get", file=sys.stderr)
     for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
         print(f"kpsbatch: {warning}", file=sys.stderr)
     if dry_run:
@@ -78,9 +82,9 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     """Run a plan on this machine and say where to look when something failed; returns the exit status."""
     status = _run_shards(config, plan, quiet)
     if status == 1:
-        print(f"some videos failed; which and why: {selection.command('status')}")
+        print(f"Some videos failed. Which and why: {selection.command('status')}")
     elif status == 2:
-        print(f"kpsbatch: a shard failed; why: {_logs_command(selection)} --failed", file=sys.stderr)
+        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
     return status
 
 
@@ -113,7 +117,7 @@ def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
             stop=stop,
         )
     if status == 3:
-        raise InterruptedRun(f"interrupted by {stop.reason}: finished units are kept; run the same command to go on")
+        raise InterruptedRun(stopped(stop.reason, "Finished units are saved"))
     return status
 
 

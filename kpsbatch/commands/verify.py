@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
-from kpsbatch.commands.printing import print_verdict
+from kpsbatch.commands.options import AsJson, Quiet, flag
+from kpsbatch.commands.printing import print_json, print_verdict
 from kpsbatch.commands.selection import Selection
 
 
 def verify(
     selection: Selection,
     repair: Annotated[
-        bool, flag("--repair", help="Remove what is wrong, npz and record; the next run redoes it.")
+        bool, flag("--repair", help="Remove damaged units, npz and record; the next run redoes them.")
     ] = False,
-    as_json: Annotated[bool, flag("--json", help="Print the findings as JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read every output to the last byte; check it against the contract, its record and the dataset."""
+    """Check every output to the last byte, against the output contract, its record and the dataset."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.verify import verify as verify_outputs
@@ -30,7 +29,7 @@ def verify(
     with count_progress("units verified", quiet=quiet) as show:
         verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
     if as_json:
-        print(json.dumps(verdict.as_tree(), indent=1))
+        print_json(verdict.as_tree())
     else:
         print_verdict(verdict, selection.command("run"), repair=repair)
     raise typer.Exit(verdict.exit_status)

@@ -6,11 +6,19 @@ import re
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_serializer,
+    field_validator,
+)
 from pydantic import model_validator as validate_model
 from pydantic.functional_validators import WrapValidator
 
-from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, parse_signs
+from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, one_or_more, parse_signs
 
 ALL = "all"
 LAYOUT_FIELDS = ("signer", "split", "sign", "video")
@@ -26,8 +34,12 @@ def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
     return () if value in (ALL, ()) else read(value)
 
 
-AllOrNames = Annotated[Names, WrapValidator(_all_or)]
-AllOrSigns = Annotated[tuple[int, ...], BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v))]
+AllOrNames = Annotated[Names, WrapValidator(_all_or), WithJsonSchema(one_or_more({"type": "string"}))]
+AllOrSigns = Annotated[
+    tuple[int, ...],
+    BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
+    WithJsonSchema(one_or_more({"type": ["integer", "string"]})),
+]
 
 
 def _check_template(text: str) -> str:
@@ -40,13 +52,15 @@ def _check_template(text: str) -> str:
         fields = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is no template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
+            f"{text!r} is not a template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
         ) from None
     for name, pattern in fields:
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
-            raise ValueError(f"{pattern!r} in {{{name}:...}} is no regular expression: {error}. Correct it.") from None
+            raise ValueError(
+                f"{pattern!r} in {{{name}:...}} is not a regular expression: {error}. Correct it."
+            ) from None
         if pattern and groups != 1:
             raise ValueError(f"{pattern!r} in {{{name}:...}} has not one group. Put what to take in parentheses.")
     return text
@@ -92,6 +106,7 @@ class ManifestConfig(Section):
         columns: Which column holds what.
         unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
             (where frames count from 1, the last one inside).
+        first_frame: The number of a file's first frame, 0 or 1, where `unit` is frames.
         margin: How much earlier and later than start and end, in the same unit.
         box_order: What the four numbers of a box are.
         box_unit: Pixels, or shares of the frame's width and height; default shares if no number is above 1.
@@ -164,7 +179,7 @@ class DatasetConfig(Section):
             fields = [(name, spec) for _, name, spec, _ in parts if name is not None]
             for name, spec in fields:
                 if name not in LAYOUT_FIELDS:
-                    raise ValueError(f"{{{name}}} is no field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
+                    raise ValueError(f"{{{name}}} is not a field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
                 if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
                     raise ValueError(
                         f"{{sign:{spec}}} has no valid width. Write {{sign}}, or a width such as {{sign:04d}}."
@@ -173,7 +188,9 @@ class DatasetConfig(Section):
                     raise ValueError(f"{{{name}:{spec}}} has a format. Write {{{name}}}.")
             sample = layout.format(signer="s", split="t", sign=1, video="v")
         except (ValueError, KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"it is no template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}.") from None
+            raise ValueError(
+                f"it is not a template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}."
+            ) from None
         names = [name for name, _ in fields]
         if "sign" not in names:
             raise ValueError(f"{layout!r} has no {{sign}}. Add it; where a table has the signs, set manifest.")

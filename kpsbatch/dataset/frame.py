@@ -20,7 +20,7 @@ class Frame:
         image: (H, W, 3) uint8 RGB, or None where the frame can't be decoded.
         timestamp: `time` in whole milliseconds, strictly rising from frame to frame, as MediaPipe wants it.
         name: The frame's file name, or its number in a video file.
-        problem: Why `image` is None.
+        problem: Why `image` is None, to be read after `name`: "is empty".
         time: Milliseconds since the first frame, exactly as the video file says.
         rate: Nominal frames a second of the video; 0 where that is not known.
         source_time: The `time` that the frame has in the video, where `resample` gave it another.

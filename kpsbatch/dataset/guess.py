@@ -169,8 +169,8 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
         )
         return _described(folders, manifest, notes)
     if source.problems:
-        told = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
-        notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {told}")
+        shown = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
+        notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {shown}")
     found = f"{videos} videos of {source.rows} rows, {len(units)} units, {_count_names(source.splits, 'split')}"
     return Guess(tree, found, notes)
 

@@ -157,8 +157,10 @@ def _guess_names(paths: Sequence[Sequence[str]], found: dict[int, str]) -> tuple
             part += f"{{{fields[i]}{spec}}}"
         elif not (done and i > video[0] and i < video[-1]):
             part += word.replace("{", "{{").replace("}", "}}")
-    told = ", ".join(f"{''.join(fitting[0][i])} as the {field}" for i, field in sorted(fields.items()))
-    notes = [f"in {names[0]!r} it takes {told}, by how many values there are at each place; look whether that is right"]
+    meaning = ", ".join(f"{''.join(fitting[0][i])} as the {field}" for i, field in sorted(fields.items()))
+    notes = [
+        f"in {names[0]!r} it takes {meaning}, by how many values there are at each place; look whether that is right"
+    ]
     if len(fitting) < len(names):
         notes.append(
             f"{len(names) - len(fitting)} of {len(names)} names that were looked at have another form and are left out"

@@ -21,7 +21,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 def image_size(data: bytes) -> tuple[int, int] | None:
     """The width and height that a JPEG, PNG, BMP, WebP, TIFF or GIF file declares; None for anything else.
 
-    Reads the header only. The kind is told by the content, never by the name.
+    Reads the header only. The kind is known by the content, never by the name.
     """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller has a limit of its own
     try:
@@ -45,28 +45,28 @@ def decode_image(data: bytes, max_pixels: int, *, reduced: bool = False) -> tupl
             saves most of the decoding, since it leaves out the finer frequencies.
 
     Returns:
-        The (H, W, 3) image and "", or None and why not: empty, truncated, too large, no image.
+        The (H, W, 3) image and "", or None and what is wrong, to be read after the name: "is a truncated JPEG".
     """
     if not data:
-        return None, "an empty file"
+        return None, "is empty"
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        return None, "a truncated JPEG"  # OpenCV would return it, grey from where the data ends
+        return None, "is a truncated JPEG"  # OpenCV would return it, grey from where the data ends
     if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
-        return None, "a truncated PNG"
+        return None, "is a truncated PNG"
     size = image_size(data)
     if size is None:
-        return None, "no readable image"
+        return None, "is not a readable image"
     if size[0] * size[1] > max_pixels:  # before it is decoded
-        return None, f"{size[0]}x{size[1]} is larger than run.max_pixels ({max_pixels})"
+        return None, f"has {size[0]}x{size[1]} pixels, more than run.max_pixels ({max_pixels})"
     buffer = np.frombuffer(data, np.uint8)
     try:
         image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB | (_reduction(data, size) if reduced else 0))
     except (cv2.error, MemoryError):
-        return None, "no readable image"
+        return None, "is not a readable image"
     if image is None:
-        return None, "no readable image"
+        return None, "is not a readable image"
     if image.shape[0] * image.shape[1] > max_pixels:
-        return None, f"{image.shape[1]}x{image.shape[0]} is larger than run.max_pixels ({max_pixels})"
+        return None, f"has {image.shape[1]}x{image.shape[0]} pixels, more than run.max_pixels ({max_pixels})"
     return np.ascontiguousarray(image, dtype=np.uint8), ""
 
 

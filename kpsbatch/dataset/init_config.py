@@ -27,15 +27,16 @@ COMMENTS = {
     "signer": "who signs",
     "split": "becomes a part of the output's path",
     "sign": "a number: the rows of a sign are one output file",
-    "label": "any text; told in index.csv",
+    "label": "any text; copied to index.csv",
     "start": "of the segment in the file",
     "box": "of the person in the picture",
 }
 
 
-def config_text(guess: Guess, output_root: str) -> str:
+def config_text(guess: Guess, output_root: str, first_line: str = "") -> str:
     """The YAML of a guessed config: what was found, what is unsure, the dataset, and where the outputs go."""
-    lines = [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
+    lines = [first_line, "#"] if first_line else []
+    lines += [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
     lines += (
         ["#", "# Look at this before you run it:", *(f"#   - {_line(note)}" for note in guess.notes)]
         if guess.notes
@@ -47,8 +48,14 @@ def config_text(guess: Guess, output_root: str) -> str:
     return "\n".join(lines)
 
 
-def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT) -> list[Path]:
+def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT, first_line: str = "") -> list[Path]:
     """Write a guessed config, and the table that it needs, if any; relative paths where that is possible.
+
+    Args:
+        guess: What was found.
+        path: The config.
+        output_root: Where the outputs go.
+        first_line: A comment for editors, if any.
 
     Returns:
         The files that were written, the config first.
@@ -63,7 +70,7 @@ def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT) -> li
         table = folder / f"{path.stem}-videos.csv"
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
-    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output_root)
+    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output_root, first_line)
     if there := next((file for file in files if file.exists()), None):
         raise ConfigError(f"{there} exists already. Choose another name, or remove it.")
     try:

@@ -47,7 +47,7 @@ def load_labels(path: Path | str) -> dict[int, Label]:
         A label for each sign in the file, by ID in the order of the file.
 
     Raises:
-        ConfigError: One line that names the file, the row, what must be and what was got.
+        ConfigError: One line that names the file, the row and what is wrong with it.
     """
     path = Path(path)
     text = decode_table(read_bytes(path, SETTING), SETTING, path)

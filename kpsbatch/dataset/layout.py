@@ -120,7 +120,7 @@ class LayoutSource:
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
             there = f"no {missing} found; {what_is_there(self._folders, '')}"
-        return DatasetError(f"there must be at least one video under dataset.layout ({layout}): {there}")
+        return DatasetError(f"dataset.layout: no video fits {layout}: {there}. Correct the layout, or dataset.root.")
 
     @property
     def _file_part(self) -> str:
@@ -260,7 +260,7 @@ def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
             there = there.rpartition("/")[0]
         except OSError as error:
             return f"tried {tried}; {folders.root / there} can't be listed: {error.strerror}"
-    shown = ", ".join(repr(entry) for entry in names[:5]) + (", ..." if len(names) > 5 else "")
+    shown = ", ".join(repr(entry) for entry in names[:5]) + (" and more" if len(names) > 5 else "")
     return f"tried {tried}; {folders.root / there} holds {shown or 'nothing'}"
 
 

@@ -151,8 +151,8 @@ class ManifestSource:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in self.problems[:SHOWN])
         tables = ", ".join(str(path) for _, path in _tables(self._manifest))
         return DatasetError(
-            f"there must be at least one video that the table names: {tables} has {self.rows} rows, none of which can "
-            f"be used: {shown or 'they are of other splits or signs'}"
+            f"{tables}: none of its {self.rows} rows can be used: {shown or 'they are of other splits or signs'}. "
+            "Correct dataset.manifest."
         )
 
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
@@ -350,14 +350,14 @@ class _Folder:
                 raise BadRow(f"there is no {path!r}")
             entry = self.entries[found[0]]
         if entry.kind == "odd":
-            raise BadRow(f"{path!r} is no video: {entry.problem}")
+            raise BadRow(f"{path!r} is not a video: {entry.problem}")
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
-            raise BadRow(f"{path!r} is no video but a frame; name its folder")
+            raise BadRow(f"{path!r} is a frame, not a video; name its folder")
         return entry
 
 
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()[:16]
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def _relative(text: str, root: Path) -> str:
@@ -370,7 +370,7 @@ def _relative(text: str, root: Path) -> str:
             raise BadRow(f"{text.strip()!r} is not below dataset.root") from None
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in path:
-        raise BadRow(f"{text.strip()[:80]!r} is no path below dataset.root")
+        raise BadRow(f"{text.strip()[:80]!r} is not a path below dataset.root")
     return "/".join(parts)
 
 

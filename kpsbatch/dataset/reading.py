@@ -226,7 +226,7 @@ def read_together(
     Args:
         videos: Segments of the same file, in the same unit.
         max_pixels: A file with larger frames is refused.
-        on_end: Told the number of a segment before the first frame that comes after it.
+        on_end: Called with the number of a segment before the first frame that comes after it.
         on_skipped: Called for every frame that is decoded and belongs to no segment.
 
     Returns:

@@ -88,7 +88,7 @@ def read_sign(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d{1,9})(?:[.,٫]0*)?\s*", text)  # \d: Arabic digits too
     if match is None or int(match[1]) > MAX_SIGN:
-        raise BadRow(f"the sign {text[:40]!r} is no number from 0 to {MAX_SIGN}")
+        raise BadRow(f"the sign {text[:40]!r} is not a number from 0 to {MAX_SIGN}")
     return int(match[1])
 
 
@@ -119,12 +119,12 @@ def _time(text: str, name: str, manifest: ManifestConfig) -> float:
     text = text.strip()
     if manifest.unit == "frames":
         if not re.fullmatch(r"[0-9]+(?:\.0*)?", text):
-            raise BadRow(f"the {name} {text[:40]!r} is no number of a frame")
+            raise BadRow(f"the {name} {text[:40]!r} is not a number of a frame")
         return float(text)
     if (match := _TIME.fullmatch(text)) is None:
         if re.fullmatch(_NUMBER, text) and float(text) >= 0:
             return float(text) / (1000 if manifest.unit == "ms" else 1)
-        raise BadRow(f"the {name} {text[:40]!r} is no time in {manifest.unit}, and not like 1:02:03.5")
+        raise BadRow(f"the {name} {text[:40]!r} is not a time in {manifest.unit}, and not like 1:02:03.5")
     hours, minutes, seconds = int(match[1] or 0), int(match[2] or 0), float(match[3].replace(",", "."))
     if match[2] is not None:
         return hours * 3600 + minutes * 60 + seconds

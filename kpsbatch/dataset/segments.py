@@ -75,7 +75,7 @@ def read_segments(
             the first moment that does not belong to it. They may overlap, and come in any order.
         max_pixels: A file with larger frames is refused.
         stored: Where its bytes are, if not in the file at `path`.
-        on_end: Told the number of a segment before the first frame that comes after it.
+        on_end: Called with the number of a segment before the first frame that comes after it.
         on_skipped: Called for every frame that is decoded and belongs to no segment.
 
     Returns:

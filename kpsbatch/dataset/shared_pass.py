@@ -31,7 +31,7 @@ def read_each(
         on_skipped: Called for every frame that is decoded and belongs to no segment.
 
     Returns:
-        The number of a segment in `videos`, and its frames, which are to be taken before the next segment is asked
+        The number of a segment in `videos`, and its frames, which are to be taken before the next segment is taken
         for; None for a segment that has to be read by itself, since it overlaps others for too long. Ends early where
         the file can't be read to its end; what reads the frames gets the error.
     """

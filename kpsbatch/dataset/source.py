@@ -95,11 +95,6 @@ def open_source(
     return LayoutSource(dataset, folders)
 
 
-def resolved(dataset: DatasetConfig, source: Source) -> DatasetConfig:
-    """The `dataset` section with the signers, splits and signs that were found in the place of `all`."""
-    return dataset.model_copy(update={"signers": source.signers, "splits": source.splits, "signs": source.signs})
-
-
 def open_if_there(
     dataset: DatasetConfig, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[Source, bool]:

@@ -24,7 +24,7 @@ class Timing(Stored):
         nominal_rate: The same as the video says; 0 where it does not.
         width, height: Of the first readable frame, in pixels.
         times: Milliseconds since the first frame; None where the rate is constant.
-        source_times: When the frames are shown in the video; None where no other frame rate was asked for.
+        source_times: When the frames are shown in the video; None where `frame_rate_out` is not set.
     """
 
     frame_rate: float = 0.0

@@ -98,9 +98,7 @@ def write_demo(
             return demo
         ours = [directory / name for name in ("dataset", "truth", "config.yaml")]
         if not marker.is_file() and (theirs := [path for path in ours if path.exists()]):
-            raise OutputError(
-                f"a demo must go to a folder of its own: {theirs[0]} is there already; choose another folder"
-            )
+            raise OutputError(f"{theirs[0]} exists already and is not a demo. Choose another folder for the demo.")
         directory.mkdir(parents=True, exist_ok=True)
         marker.write_text("unfinished\n", encoding="utf-8")
         for part in ("dataset", "truth"):

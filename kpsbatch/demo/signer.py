@@ -28,7 +28,7 @@ _POLE = np.array([0.55, 1.0, -0.15], np.float32)
 class Truth:
     """Where the joints are, in pixels from the picture's top left corner; NaN where they are not in the picture.
 
-    Of resting hands (`rest` of `render_video`) all joints are told, also those beyond the picture's edge.
+    Of resting hands (`rest` of `render_video`) all joints are given, also those beyond the picture's edge.
 
     Attributes:
         pose: (T, 6, 2) float32, MediaPipe's pose points 11..16: left and right shoulder, elbow, wrist.

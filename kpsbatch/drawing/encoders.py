@@ -63,7 +63,7 @@ def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
         How many frames were drawn.
 
     Raises:
-        ConfigError: The name ends otherwise, or a speed is asked of a contact sheet.
+        ConfigError: The name ends otherwise, or a speed is given for a contact sheet.
         DatasetError: The frames can't be read.
         OutputError: The picture can't be written.
     """

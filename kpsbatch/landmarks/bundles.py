@@ -26,7 +26,7 @@ from kpsbatch.landmarks.networks import (
     has_networks,
     has_sha256,
     read_network,
-    write_atomically,
+    write_verified,
 )
 
 PARTS = ("pose", "face", "hand")
@@ -183,7 +183,7 @@ def obtain_bundles(
             for part in PARTS:
                 data = (copy_from / bundle_name(part)).read_bytes()
                 _expect(part, data, f"{copy_from / bundle_name(part)}", "Copy what `models --export` wrote.")
-                write_atomically(directory / bundle_name(part), data, EXPECTED_SHA256[part])
+                write_verified(directory / bundle_name(part), data, EXPECTED_SHA256[part])
         elif rebuild or wheel is not None or not _are_built(directory):
             if rebuild or wheel is not None or not has_networks(cache):
                 fetch_networks(cache, wheel)
@@ -219,7 +219,7 @@ def export_bundles(destination: Path) -> dict[str, Bundle]:
     for part, bundle in find_bundles().items():
         path = destination / bundle_name(part)
         try:
-            write_atomically(path, bundle.read(), bundle.sha256)
+            write_verified(path, bundle.read(), bundle.sha256)
         except OSError as error:
             raise ModelError(f"{destination} can't be written: {error.strerror}. Name another folder.") from error
         copies[part] = Bundle(part, path, bundle.sha256)
@@ -259,7 +259,7 @@ def _build(part: str, directory: Path, cache: Path) -> Bundle:
     what = f"the built {bundle_name(part)}"
     _expect(part, data, what, f"Install the versions in requirements.lock (flatbuffers is {_version('flatbuffers')}).")
     path = directory / bundle_name(part)
-    write_atomically(path, data, EXPECTED_SHA256[part])
+    write_verified(path, data, EXPECTED_SHA256[part])
     return Bundle(part, path, EXPECTED_SHA256[part])
 
 
@@ -304,6 +304,8 @@ def _inspect(part: str, path: Path) -> Bundle:
         data = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             missing = [name for name in networks if archive.read(name)[4:8] != b"TFL3"]
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist. Correct landmarks.models, or remove it.") from None
     except OSError as error:
         problem = error.strerror or str(error)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
@@ -313,7 +315,7 @@ def _inspect(part: str, path: Path) -> Bundle:
             return Bundle(part, path, _sha256(data))
         problem = f"no TFLite network in {' and '.join(missing)}"
     raise ModelError(
-        f"{path} is no MediaPipe {part} landmarker bundle with {' and '.join(networks)}: {problem}. "
+        f"{path} is not a MediaPipe {part} landmarker bundle with {' and '.join(networks)}: {problem}. "
         f"Copy it again, or remove `landmarks.models` to use the built ones."
     )
 

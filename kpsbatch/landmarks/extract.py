@@ -237,9 +237,9 @@ class Pictures:
     def __iter__(self) -> Iterator[Frame]:
         frames = iter(self._frames)
         while True:
-            asked = time.perf_counter()
+            began = time.perf_counter()
             frame = next(frames, None)
-            self.seconds += time.perf_counter() - asked
+            self.seconds += time.perf_counter() - began
             if frame is None:
                 return
             self.log.add(frame)
@@ -267,7 +267,7 @@ def check_readable(bad: list[Frame], frames: int, max_bad_frames: float) -> None
     """
     if len(bad) < frames and len(bad) <= max_bad_frames * frames:
         return
-    first = f"; the first: {bad[0].name}: {bad[0].problem}" if bad else ""
+    first = f"; first: {bad[0].name} {bad[0].problem}" if bad else ""
     raise DatasetError(
         f"{len(bad)} of {frames} frames are unreadable (limit {max_bad_frames:.0%}, run.max_bad_frames){first}"
     )

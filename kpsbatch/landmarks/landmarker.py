@@ -182,7 +182,7 @@ class Landmarker:
         return next(iter(self._reader.hands(self._hand_in, self._picture(image), None)), None)
 
     def face_in(self, image: RGB) -> Points | None:
-        """The landmarks of the face in a picture of a head; None where it shows none, or faces are not asked for.
+        """The landmarks of the face in a picture of a head; None where it shows none, or `parts` leaves faces out.
 
         Independent of all other pictures, in video mode too.
 

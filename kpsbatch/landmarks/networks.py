@@ -12,14 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import uuid
 import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from kpsbatch.errors import ModelError
+from kpsbatch.files import discard, is_stale, publish, write_temporary
 
 NETWORKS_VERSION = "0.10.21"
 """The last release of mediapipe whose wheel carries the networks."""
@@ -40,8 +39,6 @@ NETWORK_SHA256 = {
     "hand_landmark/hand_landmark_full.tflite": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
 }
 """The networks below `mediapipe/modules` of that wheel."""
-
-_STALE_SECONDS = 3600.0
 
 
 def networks_directory(cache: Path) -> Path:
@@ -97,38 +94,29 @@ def has_sha256(path: Path, sha256: str) -> bool:
         return False
 
 
-def write_atomically(path: Path, data: bytes, sha256: str) -> None:
+def write_verified(path: Path, data: bytes, sha256: str) -> None:
     """Put `data` at `path` in one step, and leave a file alone that another process has just put there.
+
+    What killed writers left in the folder is removed.
 
     Raises:
         OSError: It can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.partial"
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            if is_stale(entry):
+                discard(Path(entry.path))
+    temporary = write_temporary(path, lambda file: file.write(data))
+    # not replaced without need: on NFS a process that reads the old file would get an error
+    if has_sha256(path, sha256):
+        discard(temporary)
+        return
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # not replaced without need: on NFS a process that reads the old file would get an error
-        if not has_sha256(path, sha256):
-            temporary.replace(path)
+        publish(temporary, path)
     except OSError:
-        if not has_sha256(path, sha256):  # on NFS a rename can succeed and report an error
+        if not has_sha256(path, sha256):  # another process put it there meanwhile
             raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sweep(directory: Path) -> None:
-    """Delete what killed writers left behind an hour ago or earlier."""
-    for leftover in directory.glob(".*.partial"):
-        try:
-            if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
-                leftover.unlink()
-        except OSError:
-            pass
 
 
 def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> None:
@@ -138,7 +126,7 @@ def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> No
                 f"{source}: {name} is another network: its SHA-256 is {got}, not {NETWORK_SHA256[name]}. Name "
                 f"the wheel of mediapipe {NETWORKS_VERSION}."
             )
-        write_atomically(networks_directory(cache) / name, data, NETWORK_SHA256[name])
+        write_verified(networks_directory(cache) / name, data, NETWORK_SHA256[name])
 
 
 def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
@@ -150,7 +138,7 @@ def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
         raise ModelError(f"--wheel: {wheel} can't be read: {error.strerror}. Correct the path.") from error
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
-            f"--wheel: {wheel} is no wheel with the networks: {error.args[0]}. Name one of mediapipe "
+            f"--wheel: {wheel} is not a wheel with the networks: {error.args[0]}. Name one of mediapipe "
             f"{NETWORKS_VERSION}; newer ones hold no networks."
         ) from error
 
@@ -190,7 +178,7 @@ def _install(folder: Path) -> Path:
 
 
 def _installers() -> Iterator[tuple[list[str], list[str]]]:
-    """Commands that have `install`, and how each is told that the wheel is for 64-bit Linux."""
+    """Commands that have `install`, and the options of each for a wheel of 64-bit Linux."""
     pip_platform = ["--platform", "manylinux_2_28_x86_64", "--no-compile", "--disable-pip-version-check"]
     if find_spec("pip"):
         yield [sys.executable, "-m", "pip"], pip_platform

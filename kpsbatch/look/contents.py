@@ -31,29 +31,55 @@ def contents(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> Contents
     return Contents(len(keypoints), found)
 
 
-def show_contents(path: Path) -> None:
-    """Print what a file holds.
+@dataclass(frozen=True)
+class FileContents:
+    """An output file: its videos, the types of their values, and which points they have."""
+
+    file: Path
+    dtypes: tuple[str, ...]
+    topology: Topology
+    videos: Mapping[str, Contents]
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON: counts of frames, not shares."""
+        videos = {name: {"frames": video.frames, "found": dict(video.found)} for name, video in self.videos.items()}
+        return {
+            "file": str(self.file),
+            "dtypes": list(self.dtypes),
+            "points": self.topology.name,
+            "videos": videos,
+        }
+
+
+def file_contents(path: Path) -> FileContents:
+    """What a file holds.
 
     Raises:
         OutputError: It is missing, damaged or no output.
     """
     videos = load(path)
-    counted = {name: contents(keypoints, videos.topology) for name, keypoints in videos.items()}
+    dtypes = tuple(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
+    counts = {name: contents(keypoints, videos.topology) for name, keypoints in videos.items()}
+    return FileContents(path, dtypes, videos.topology, counts)
+
+
+def show_contents(found: FileContents) -> None:
+    """Print what a file holds, as a table."""
+    counted, topology = found.videos, found.topology
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("video", overflow="fold")
-    for heading in ("frames", *videos.topology.parts):
+    for heading in ("frames", *topology.parts):
         table.add_column(heading.replace("_", " "), justify="right")
     for name, video in counted.items():
         table.add_row(Text(_printable(name)), *_cells(video))
     if len(counted) > 1:
-        sums = {part: sum(video.found[part] for video in counted.values()) for part in videos.topology.parts}
+        sums = {part: sum(video.found[part] for video in counted.values()) for part in topology.parts}
         every = Contents(sum(video.frames for video in counted.values()), sums)
         table.add_row("all", *_cells(every), style="bold")
-    types = ", ".join(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
-    count = "1 video" if len(videos) == 1 else f"{len(videos)} videos"
-    topology = videos.topology
+    count = "1 video" if len(counted) == 1 else f"{len(counted)} videos"
     points = "" if topology == CONTRACT else f", points: {topology.name}"
-    print(f"{path}: {count} of (T, {topology.points}, {len(topology.CHANNELS)}) {types}{points}")
+    shape = f"(T, {topology.points}, {len(topology.CHANNELS)})"
+    print(f"{found.file}: {count} of {shape} {', '.join(found.dtypes)}{points}")
     print("share of frames in which a part was found:")
     Console().print(table)
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
@@ -18,6 +19,9 @@ from kpsbatch.work.run import run
 
 TASK_SECONDS = 3600.0
 """How long an array task should take: long against its start, short against the time that a lost node costs."""
+
+SMALL_SECONDS = 1800.0
+"""A dataset that takes less than this in one task is not split: more tasks would wait and load models as long."""
 
 MARGIN = 2.0
 """The time limit asked for, against the time expected: nodes differ, and file systems have bad nights."""
@@ -61,6 +65,10 @@ class Estimate:
     time_minutes: int
     memory_gigabytes: int
 
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "unit": self.unit.name}
+
 
 def estimate(
     config: Config,
@@ -98,7 +106,9 @@ def estimate(
         summary = run(small, source=alone, on_progress=on_progress, stop_reason=stop_reason)
     good = summary.progress.videos_done - summary.progress.videos_failed
     if not good:
-        raise DatasetError(f"the measured unit must have a readable video: {unit.name}: {summary.failures[0][1]}")
+        raise DatasetError(
+            f"no video of {unit.name} could be measured: {summary.failures[0][1]}. Choose other signs with --signs."
+        )
     core_seconds = summary.worker_seconds / good
     return size(
         config,
@@ -123,7 +133,7 @@ def size(
     dataset_videos: int,
     signs: int,
 ) -> Estimate:
-    """Size the tasks: about an hour each, but no fewer tasks than may run at once.
+    """Size the tasks: about an hour each, but no fewer tasks than may run at once; one task for a small dataset.
 
     Args:
         config: For `slurm.cpus_per_task` and `slurm.array_parallelism`.
@@ -139,6 +149,8 @@ def size(
     sign_seconds = dataset_videos / signs * core_seconds / cores
     fits = max(1, round(TASK_SECONDS / sign_seconds))
     chunk = min(fits, max(1, math.ceil(signs / config.slurm.array_parallelism)))
+    if signs * sign_seconds < SMALL_SECONDS:
+        chunk = signs
     task_seconds = chunk * sign_seconds
     return Estimate(
         unit=unit,

@@ -1,6 +1,6 @@
 """Where a whole job stands, from names of files, state files and the records of failures.
 
-No scheduler is asked, no model is looked for, no npz is opened.
+No scheduler is called, no model is looked for, no npz is opened.
 """
 
 from __future__ import annotations
@@ -183,6 +183,11 @@ class Status:
         """Whether nothing is left and nothing runs."""
         return not self.count("left") and not self.task_states["running"]
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a task runs, starts or waits."""
+        return any(self.task_states[state] for state in ("running", "starting", "waiting"))
+
     def as_json(self) -> dict[str, Any]:
         """The form that docs/looking.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")
@@ -229,7 +234,7 @@ class StatusReader:
 
     Args:
         config: The config.
-        on_index: Told (done, total) while an archive's index is built.
+        on_index: Called with (done, total) while an archive's index is built.
 
     Raises:
         ConfigError: The labels file or the manifest can't be used.
@@ -248,7 +253,7 @@ class StatusReader:
         """Look at the files.
 
         Args:
-            on_unit: Told (units surveyed, units in all).
+            on_unit: Called with (units surveyed, units in all).
 
         Raises:
             OutputError: The output folder can't be listed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,9 @@ from kpsbatch.words import counted, show_duration
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
+END_SECONDS = 60.0
+"""How long nothing must run, after something did, until the job has ended: a task that is requeued starts again."""
+
 FILE_WIDTH = 160
 MAX_ROWS = 8
 """Rows of the lists of tasks and failing units."""
@@ -32,7 +36,7 @@ _STYLES = {"failed": "red", "lost": "red", "not submitted": "yellow", "interrupt
 
 
 def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> None:
-    """Print the status once; with `watch` again and again, until Ctrl-C.
+    """Print the status once; with `watch` again and again, until the job has ended or Ctrl-C.
 
     Raises:
         ConfigError: The labels file can't be used.
@@ -57,31 +61,53 @@ def _print(console: Console, status: Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status.as_json(), ensure_ascii=False), flush=True)
     else:
-        console.print(picture(status, bar=console.is_terminal), soft_wrap=not console.is_terminal)
+        shown = picture(status, bar=console.is_terminal, gap=_gap(console))
+        console.print(shown, soft_wrap=not console.is_terminal)
 
 
 def _watch(console: Console, reader: StatusReader, status: Status) -> None:
-    """Fill the terminal until Ctrl-C; the last picture stays behind."""
-    try:
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(picture(status, rows=_rows(console, status), watched=True), refresh=True)
-                time.sleep(WATCH_SECONDS)
-                status = reader.read()
-    except KeyboardInterrupt:
-        console.print(picture(status))
+    """Fill the terminal until the job has ended or Ctrl-C; the last picture stays behind."""
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
+        for now in until_the_end(reader, status, WATCH_SECONDS):
+            status = now
+            shown = picture(status, rows=_rows(console, status), watched=True, gap=_gap(console))
+            live.update(shown, refresh=True)
+    console.print(picture(status, gap=_gap(console)))
+
+
+def _gap(console: Console) -> int:
+    """Blanks between the columns of the table of units."""
+    return 1 if console.width < 80 else 2
 
 
 def _repeat(console: Console, reader: StatusReader, status: Status, as_json: bool) -> None:
-    """Print every 30 s, until nothing is left or Ctrl-C."""
+    """Print every 30 s, until the job has ended or Ctrl-C."""
     try:
-        _print(console, status, as_json)
-        while not status.is_over:
-            time.sleep(WATCH_LINE_SECONDS)
-            status = reader.read()
-            _print(console, status, as_json)
+        for now in until_the_end(reader, status, WATCH_LINE_SECONDS):
+            _print(console, now, as_json)
     except KeyboardInterrupt:
         sys.stdout.flush()
+
+
+def until_the_end(reader: StatusReader, status: Status, seconds: float) -> Iterator[Status]:
+    """The status, again and again, until the job has ended: nothing is left, or what ran has ended and stays so.
+
+    Where nothing has run yet, it goes on until something does.
+
+    Args:
+        reader: Reads the status.
+        status: The first one.
+        seconds: Between two of them.
+    """
+    last_live: float | None = None
+    while True:
+        yield status
+        if status.is_live:
+            last_live = status.moment
+        if status.is_over or (last_live is not None and status.moment - last_live >= END_SECONDS):
+            return
+        time.sleep(seconds)
+        status = reader.read()
 
 
 def _rows(console: Console, status: Status) -> int:
@@ -90,16 +116,18 @@ def _rows(console: Console, status: Status) -> int:
     return max(1, min(MAX_ROWS, (console.height - fixed) // 3))
 
 
-def picture(status: Status, *, rows: int = MAX_ROWS, watched: bool = False, bar: bool = True) -> RenderableType:
+def picture(
+    status: Status, *, rows: int = MAX_ROWS, watched: bool = False, bar: bool = True, gap: int = 2
+) -> RenderableType:
     """The whole status; without `watched` long lines are wrapped, not cut."""
-    return Group(*_parts(status, rows, watched, bar))
+    return Group(*_parts(status, rows, watched, bar, gap))
 
 
-def _parts(status: Status, rows: int, watched: bool, bar: bool) -> Iterator[RenderableType]:
+def _parts(status: Status, rows: int, watched: bool, bar: bool, gap: int) -> Iterator[RenderableType]:
     yield _headline(status, watched)
     if bar:
         yield Columns([ProgressBar(total=max(1, status.to_do), completed=_finished(status), width=60)])
-    yield _groups(status)
+    yield _groups(status, gap)
     yield from _speed(status)
     yield from _tasks(status, rows)
     yield from _failing(status, rows, watched)
@@ -126,11 +154,11 @@ def _headline(status: Status, watched: bool) -> Text:
     return text
 
 
-def _groups(status: Status) -> Table:
+def _groups(status: Status, gap: int) -> Table:
     names = ["complete", "partial", "failed", "left", "absent", "empty"]
     if status.count("other"):
         names.append("other")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for heading in ("signer", "split"):
         table.add_column(heading)
     for name in ("units", *names):
@@ -160,7 +188,7 @@ def _speed(status: Status) -> Iterator[RenderableType]:
     elif status.tasks:
         speed = "\nno video is done yet"
     else:
-        yield Text("\nnothing ran yet")
+        yield Text("\nnothing has run yet")
         return
     left = f", about {counted(status.videos_left, 'video')} left" if status.videos_left else ""
     if status.seconds_to_go is not None and status.videos_left:
@@ -177,7 +205,9 @@ def _tasks(status: Status, rows: int) -> Iterator[RenderableType]:
     yield Text(f"tasks: {counts}")
     shown = [task for state in _SHOWN_TASKS for task in _by_rate(status.tasks) if task.state == state]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for _ in range(5):
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max(map(len, _SHOWN_TASKS)))
+    for _ in range(3):
         table.add_column(no_wrap=True)
     table.add_column(ratio=1)
     for task in shown[:rows]:

@@ -130,7 +130,7 @@ def verify(
     Raises:
         DatasetError: The dataset is not there.
         OutputError: The output folder can't be read, or not be repaired.
-        ModelError: The settings can't be told without the models.
+        ModelError: The models are not there, and the settings contain their hashes.
     """
     dataset = source or open_dataset(config)
     outputs, _ = open_outputs(config)
@@ -308,7 +308,7 @@ def _check_npz(
             if good is not None and names != list(good):
                 yield "", "its npz does not hold the videos of its record, in that order"
             elif not names or len(set(names)) < len(names):
-                yield "", "its npz must hold videos, each once"
+                yield "", "its npz holds no videos, or one twice"
             for name, member in zip(names, members, strict=True):
                 result.videos += 1
                 try:
@@ -351,16 +351,16 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     topology = topology_of(config.output.points)
     points = (topology.points, len(topology.CHANNELS))
     if keypoints.ndim != 3 or keypoints.shape[1:] != points or not len(keypoints):
-        yield f"its shape must be (T, {points[0]}, {points[1]}) (got {keypoints.shape})"
+        yield f"its shape is {keypoints.shape}, not (T, {points[0]}, {points[1]})"
         return
     if keypoints.dtype != config.output.dtype and not config.output.imported:
-        yield f"its dtype must be {config.output.dtype} (got {keypoints.dtype})"
+        yield f"its dtype is {keypoints.dtype}, not {config.output.dtype}"
     if not np.isfinite(keypoints).all():
-        yield "its values must be finite"
+        yield "some of its values are not finite"
         return
     limit = MAX_COORDINATE[config.landmarks.coordinates]
     if (farthest := float(np.abs(keypoints[..., :3]).max())) > limit:
-        yield f"its coordinates must be within {limit:g} (got {farthest:g})"
+        yield f"a coordinate is {farthest:g}, beyond {limit:g}"
     visibility = keypoints[..., 3]
     for part, place in topology.parts.items():
         seen, there = visibility[:, place], is_found(keypoints, place)
@@ -368,13 +368,13 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
             pass  # other scripts have other values there, such as 0 for all points of a hand
         elif part == "pose":
             if ((seen < 0) | (seen > 1)).any():
-                yield "the visibility of its pose must be from 0 to 1"
+                yield "the visibility of its pose is not always from 0 to 1"
         elif not np.isin(seen, (0, 1)).all():
-            yield f"the visibility of its {part} must be 1 or 0 for every point"
+            yield f"the visibility of its {part} is not 1 or 0 for every point"
         elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
-            yield f"where its {part} is missing all values must be 0"
+            yield f"where its {part} is missing some values are not 0"
         elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, place]):
-            yield f"the visibility of its {part} must be 1 for points inside the frame, 0 for those outside"
+            yield f"the visibility of its {part} is not 1 for points inside the frame and 0 for those outside"
         if noted is not None and noted.found.of(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
     if noted is not None and noted.frames != len(keypoints):

@@ -114,9 +114,11 @@ def letters_of(keypoints: NDArray[Any], how: Mapping[str, str], topology: Topolo
     """
     letters: dict[str, str] = {}
     for name, part in topology.parts.items():
-        told = how.get(name, "")
+        recorded = how.get(name, "")
         found = is_found(keypoints, part)
-        letters[name] = told if len(told) == len(keypoints) else "".join(FOUND if one else MISSING for one in found)
+        letters[name] = (
+            recorded if len(recorded) == len(keypoints) else "".join(FOUND if one else MISSING for one in found)
+        )
     return letters
 
 

@@ -55,7 +55,7 @@ const kpDrawing = (() => {
     return found;
   }
 
-  /* The next two are adjusted.py in short: how adjusted coordinates are told, and put together to a body. */
+  /* The next two are adjusted.py in short: how adjusted coordinates are recognised, and put together to a body. */
   function looksAdjusted({ xy, found, frames, set }) {
     const all = [...Array(frames).keys()];
     const place = (frame, point) => [xy[(frame * set.points + point) * 2], xy[(frame * set.points + point) * 2 + 1]];

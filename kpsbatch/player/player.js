@@ -125,21 +125,21 @@
 
     function showRibbon() {
       const rows = [];
-      const told = (name, letters) => {
+      const description = (name, letters) => {
         const count = (letter) => [...letters].filter((one) => one === letter).length;
         return `${name}: ${Object.entries(kpSpec.meaning).filter(([letter]) => count(letter)).map(([letter, text]) => `${text} in ${count(letter)}`).join(", ")} of ${letters.length} frames`;
       };
       const share = (letters) => `${Math.floor(100 * [...letters].filter((letter) => letter !== "-").length / letters.length)}%`;
       for (const part of partsOf(clip)) {
         const letters = clip.letters[part];
-        rows.push({ label: words(part), letters, share: share(letters), told: told(words(part), letters) });
+        rows.push({ label: words(part), letters, share: share(letters), description: description(words(part), letters) });
         if (!rival?.letters[part]) continue;
         const others = rival.letters[part];
-        rows.push({ label: "compared", spoken: `${words(part)}, compared`, letters: others, share: share(others), told: told(`${words(part)}, compared`, others) });
+        rows.push({ label: "compared", spoken: `${words(part)}, compared`, letters: others, share: share(others), description: description(`${words(part)}, compared`, others) });
         const values = [...Array(clip.frames).keys()].map((at) => kpDrawing.difference(clip, rival, part, at)?.mean ?? null);
         const there = values.filter((value) => value !== null);
         const middle = there.length ? `${median(there).toFixed(1)} ${unit()}` : "";
-        rows.push({ label: "difference", values, top: Math.max(1e-9, ...there), share: middle, told: `${words(part)}: difference, median ${middle || "not known"}` });
+        rows.push({ label: "difference", values, top: Math.max(1e-9, ...there), share: middle, description: `${words(part)}: difference, median ${middle || "not known"}` });
       }
       ribbon.show(rows, clip.frames);
     }

@@ -35,7 +35,7 @@ const kpRibbon = (() => {
       tracks.replaceChildren(...rows.map((row) => {
         const canvas = document.createElement("canvas");
         canvas.setAttribute("role", "img");
-        canvas.setAttribute("aria-label", row.told);
+        canvas.setAttribute("aria-label", row.description);
         return canvas;
       }), head);
       paint();

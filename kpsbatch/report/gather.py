@@ -182,7 +182,7 @@ def gather(
     """
     root = config.output.root
     if not root.is_dir():
-        raise OutputError(f"a report needs outputs: {root} does not exist; run the config first")
+        raise OutputError(f"output.root: {root} does not exist. Run the config first.")
     known = outputs_without_models(config)
     source, here = open_if_there(config.dataset, root / INDEX_FOLDER, on_index)
     depth: Depth = "presence" if here else "outputs"
@@ -245,7 +245,7 @@ def _names(folder: Path) -> set[str]:
     except FileNotFoundError:
         return set()
     except OSError as error:
-        raise OutputError(f"the output folder must be readable: {folder}: {error.strerror}") from None
+        raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
 
 
 def _load(path: Path | None) -> UnitRecord | None:

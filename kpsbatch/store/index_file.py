@@ -103,8 +103,8 @@ def _as_written(row: Mapping[str, str] | None, source: Source, video: Video) -> 
     if row is None:
         return None
     segment = video.segment
-    told = [video.path.relative_to(source.root).as_posix(), segment and segment.start, segment and segment.end]
-    if ["" if value is None else str(value) for value in told] != [row["video"], row["start"], row["end"]]:
+    cells = [video.path.relative_to(source.root).as_posix(), segment and segment.start, segment and segment.end]
+    if ["" if value is None else str(value) for value in cells] != [row["video"], row["start"], row["end"]]:
         return None
     width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
     return Measured(int(row["frames"]), float(row["rate"]) if row["rate"] else None, width, height)

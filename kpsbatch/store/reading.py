@@ -20,6 +20,7 @@ from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
 from kpsbatch.store.members import NpzReader, open_npz
 from kpsbatch.store.points import Videos, check_points, file_topology, with_topology
+from kpsbatch.words import counted
 
 _SHOWN = 20
 
@@ -103,6 +104,11 @@ class Sample:
         """For each part (T,): whether it was not found in a frame."""
         return {name: ~is_found(self.keypoints, part) for name, part in self.parts.items()}
 
+    def __repr__(self) -> str:
+        info = self.info
+        unit = f"signer={info.signer!r}, split={info.split!r}, sign={info.sign}"
+        return f"Sample({unit}, video={info.video!r}, keypoints={self.keypoints.dtype}{self.keypoints.shape})"
+
 
 @dataclass(frozen=True)
 class OutputFile:
@@ -168,6 +174,9 @@ class OutputDataset:
     units: tuple[OutputFile, ...]
     classes: tuple[Class, ...]
     _choice: _Choice = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<OutputDataset {self.root}: {counted(len(self.units), 'unit')}>"
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -263,7 +272,7 @@ def open_dataset(
     labels: str | Iterable[str] | None = None,
     sign_names: Mapping[int, str] | Path | str | None = None,
 ) -> OutputDataset:
-    """Find the outputs below a folder, by listing it; nothing is opened before it is asked for.
+    """Find the outputs below a folder, by listing it; nothing is opened before it is used.
 
         dataset = kpsbatch.open_dataset("karsl-kps", splits="train")
         dataset.videos[0].frame_rate, dataset[0].keypoints

@@ -110,7 +110,7 @@ def survey(
         redo: Whether a unit with an output is done again, and so looked for in the dataset too.
         known: What is known of the dataset already, which is not looked at again.
         unchanged: Units whose outputs are known to be of the rows that the table has.
-        on_unit: Told (units surveyed, units in all).
+        on_unit: Called with (units surveyed, units in all).
 
     Raises:
         OutputError: The output folder can't be listed.

@@ -19,6 +19,7 @@ from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.npz import write_npz
 from kpsbatch.stored import read_stored
+from kpsbatch.words import counted, stopped
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.host import host_facts
 from kpsbatch.work.in_process import executor_for
@@ -87,9 +88,9 @@ def extract_clips(
     Args:
         clips: By name; the name is also the key in the npz.
         config: Its `output.root` is where to; of `dataset` only `mirrored` and `frame_rate_out` count.
-        on_clip: Told of every clip as soon as it is done or has failed.
+        on_clip: Called with every clip as soon as it is done or has failed.
         on_frames: Called with (frames done, frames in all, about) a few times a second.
-        stop_reason: Asked a few times a second; anything but "" ends it.
+        stop_reason: Called a few times a second; anything but "" ends it.
 
     Raises:
         OutputError: The folder can't be written, or holds an npz of that name that was not made from a clip.
@@ -125,7 +126,7 @@ def extract_clips(
                 on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
-                raise InterruptedRun(f"interrupted by {reason}: {len(clips) - left} clips are done, {left} are left")
+                raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
 
 
 def _check_outputs(root: Path, clips: Mapping[str, Path]) -> None:

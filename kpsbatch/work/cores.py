@@ -87,12 +87,25 @@ def available_cores(
         cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `cpu` controller).
         membership: Tells which cgroup this process is in.
     """
-    told = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
-    counts = [int(count) for count in told if count.isdecimal() and int(count) > 0]
-    cores = counts[0] if counts else len(os.sched_getaffinity(0))
+    return max(1, int(min(core_limits(environment, cgroups, membership).values())))
+
+
+def core_limits(
+    environment: Mapping[str, str] = os.environ,
+    cgroups: Path = CGROUPS,
+    membership: Path = MEMBERSHIP,
+) -> dict[str, float]:
+    """What limits the cores of this process: `batch job` or `affinity`, and `quota` where a cgroup sets one.
+
+    The arguments are those of `available_cores`.
+    """
+    values = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
+    counts = [int(count) for count in values if count.isdecimal() and int(count) > 0]
+    limits: dict[str, float] = {"batch job": counts[0]} if counts else {"affinity": len(os.sched_getaffinity(0))}
     folders = _cgroup_folders("cpu", cgroups, membership)
-    quotas = [quota for folder in folders if (quota := _quota(folder)) is not None]
-    return max(1, min([cores, *(int(quota) for quota in quotas)]))
+    if quotas := [quota for folder in folders if (quota := _quota(folder)) is not None]:
+        limits["quota"] = min(quotas)
+    return limits
 
 
 def available_memory(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:

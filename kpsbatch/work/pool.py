@@ -142,9 +142,12 @@ class WorkerPool(Generic[TaskT, ResultT]):
             if self._closed or self._deaths_at_start < MAX_DEATHS_AT_START:
                 return
         if worker.out_of_memory:
-            remedy = f"{KILLED_FOR_MEMORY}; {WORKER_BYTES >> 20} MB a worker and {PARENT_BYTES >> 20} MB are needed"
+            remedy = (
+                f"{KILLED_FOR_MEMORY}; {WORKER_BYTES >> 20} MB a worker and {PARENT_BYTES >> 20} MB are needed. "
+                "Get more memory, or lower run.workers."
+            )
         else:
-            remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}; try `python -m kpsbatch models`"
+            remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}. Run `python -m kpsbatch check`."
         raise ModelError(
             f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
             f"because {worker.problem}; {remedy}"

@@ -21,6 +21,7 @@ from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.run_state import ALONE, Origin, Progress, run_id, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, fingerprint_of, installed_version, settings_of
 from kpsbatch.store.survey import Survey
+from kpsbatch.words import counted, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.checks import check_other_runs, describe_lacking, lacking_units, refuse_other_settings
 from kpsbatch.work.cores import worker_count, worker_memory
@@ -99,7 +100,7 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
         return Outputs(config.output.root, fingerprint_of(settings_of(config))), VideoJob.of(config, {})
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == UNKNOWN:
-        raise ModelError("mediapipe must be installed (it is not); run `make setup`")
+        raise ModelError("mediapipe is not installed in this Python environment. Run `make setup`.")
     bundles = find_bundles(config.landmarks.models)
     made_with = fingerprint(config, bundles, mediapipe_version)
     return Outputs(config.output.root, made_with), VideoJob.of(config, bundles)
@@ -139,8 +140,8 @@ def run(
         overwrite: Replace outputs that were made with other settings.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
-        on_notice: Told what a person should know before the work begins.
-        stop_reason: Asked a few times a second; anything but "" ends the run.
+        on_notice: Called with what a person should know before the work begins.
+        stop_reason: Called a few times a second; anything but "" ends the run.
         origin: What the run is a part of; its state file says so.
 
     Raises:
@@ -284,10 +285,7 @@ class _Work:
             pool.close()
         self._note_stored(self._storing)
         left = self._progress.units - len(self._summary.stored)
-        raise InterruptedRun(
-            f"interrupted by {reason}: {len(self._summary.stored)} units were finished in this run and are kept, "
-            f"{left} are left; run the same command again to go on"
-        )
+        raise InterruptedRun(stopped(reason, f"{counted(len(self._summary.stored), 'unit')} saved, {left:,} left"))
 
     def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
         """All tasks, unit by unit, the longest first so that no core idles at the end.

@@ -98,7 +98,7 @@ class VideoJob:
         )
         for number, segment in segments:
             if segment is not None:
-                with contextlib.suppress(Exception):  # which one, and why, is told when it is tried by itself
+                with contextlib.suppress(Exception):  # which one, and why, comes out when it is tried by itself
                     made[number] = self._extract(task.videos[number], segment, heartbeat)
         return made
 
@@ -128,7 +128,7 @@ class VideoJob:
         self._landmarker.close()
 
     def environment(self) -> dict[str, str]:
-        """Environment of the workers: one thread each, no GPU unless asked for, no chatter, bounded images."""
+        """Environment of the workers: one thread each, no GPU unless the config has it, no messages, bounded images."""
         one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
         quiet = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2", "OPENCV_LOG_LEVEL": "ERROR"}
         limits = {"OPENCV_IO_MAX_IMAGE_PIXELS": str(self.max_pixels), "OPENCV_FFMPEG_LOGLEVEL": "-8"}

@@ -77,10 +77,10 @@ def test_some_tasks_again(environment, shard):
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({}, "this is no task of a job array"),
-        ({"LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0"}, "this is no task of a job array"),
-        ({"SGE_TASK_ID": "undefined"}, "this is no task of a job array"),
-        ({"_CONDOR_JOB_AD": "/nope"}, "this is no task of a job array"),
+        ({}, "this is not a task of a job array"),
+        ({"LSB_JOBINDEX": "0", "LSB_JOBINDEX_END": "0"}, "this is not a task of a job array"),
+        ({"SGE_TASK_ID": "undefined"}, "this is not a task of a job array"),
+        ({"_CONDOR_JOB_AD": "/nope"}, "this is not a task of a job array"),
         ({"PBS_ARRAY_INDEX": "3"}, "[Ss]et KPSBATCH_SHARDS"),
         ({"JOB_COMPLETION_INDEX": "3", "KPSBATCH_SHARDS": "many"}, "[Ss]et KPSBATCH_SHARDS"),
         ({"PBS_ARRAY_INDEX": "50", "KPSBATCH_SHARDS": "50"}, "set KPSBATCH_SHARDS .* KPSBATCH_FIRST"),

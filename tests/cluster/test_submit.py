@@ -19,7 +19,8 @@ import pytest
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.cluster.waiting import waiting_jobs
-from kpsbatch.config import load_config, load_frozen_config, parse_time
+from kpsbatch.config import load_config, load_frozen_config
+from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.look.logs import task_logs, without_a_trace
 from kpsbatch.look.status import StatusReader
@@ -184,7 +185,7 @@ class TestBatchScript:
         assert script.index('module load python\necho "hi"\n') < script.index("\nrun_task srun ")
 
     def test_single_shard_has_no_array(self, cluster, project):
-        """One shard is one job, and MaxArraySize is not asked for."""
+        """One shard is one job, and MaxArraySize is not looked up."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
         assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
@@ -208,6 +209,16 @@ class TestBatchScript:
         kpsbatch("submit", project)
         stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
         assert re.sub(stamp, "ID", cluster.script()) in re.sub(stamp, "ID", dry.stdout)
+
+    def test_dry_run_without_slurm(self, cluster, project, monkeypatch):
+        """--dry-run shows the script on a machine without SLURM, too, and says that there is none."""
+        expected = kpsbatch("submit", project, "--dry-run").stdout
+        monkeypatch.setenv("PATH", "/nowhere")
+        dry = kpsbatch("submit", project, "--dry-run")
+        assert (dry.returncode, "SLURM is not on this machine" in dry.stderr) == (0, True)
+        stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
+        assert re.sub(stamp, "ID", dry.stdout) == re.sub(stamp, "ID", expected)
+        assert "#SBATCH --array=0-3%4" in dry.stdout
 
     def test_container(self, cluster, project):
         """The interpreter runs in the image, which sees dataset, outputs and models, and not this checkout."""
@@ -513,14 +524,18 @@ class TestSubmission:
         [
             (["slurm.cpus_per_task=16"], "main*|1-00:00:00|8\nmain*|1-00:00:00|12\nbig|infinite|64\n", "(at most 12)"),
             (["slurm.cpus_per_task=16", "slurm.partition=big"], "big|infinite|64\n", ""),
-            (["slurm.time=2-0"], "main*|1-00:00:00|8\nbig|infinite|64\n", "allows 1440 minutes, and 2880"),
+            (
+                ["slurm.time=2-0"],
+                "main*|1-00:00:00|8\nbig|infinite|64\n",
+                "2880 minutes are more than partition main allows (1440)",
+            ),
             (["slurm.time=2-0"], "main*|1-00:00:00|8\nmain*|infinite|8\n", ""),
             (["slurm.time=2-0"], "", ""),
             (["slurm.time=2-0"], "what|is|this|line\nmain*|n/a|?\n", ""),
         ],
     )
     def test_more_than_a_partition_gives(self, cluster, project, settings, nodes, said):
-        """A time or a number of cores that no node of the partition gives is told, and the jobs are submitted."""
+        """A time or a number of cores that no node of the partition gives is named, and the jobs are submitted."""
         (cluster.folder / "nodes").write_text(nodes)
         done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
         assert done.returncode == 0
@@ -558,8 +573,8 @@ class TestLocal:
         assert [read_run(out, Origin(folder.name, n)).state for n in (0, 1)] == ["finished", "finished"]
         shown = kpsbatch("logs", project)
         assert shown.stdout.count("finished, 1/1 units, 1/1 videos") == 2
-        assert "none of 2 tasks failed" in kpsbatch("logs", project, "--failed").stdout
-        assert "nothing left to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
+        assert "None of 2 tasks failed." in kpsbatch("logs", project, "--failed").stdout
+        assert "Nothing to do" in kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2").stdout
 
     def test_python_path(self, project, tmp_path):
         """A task finds what this command's PYTHONPATH names."""
@@ -575,7 +590,7 @@ class TestLocal:
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert done.returncode == 1, done.stdout + done.stderr
-        look = shlex.split(done.stdout.partition("some videos failed; which and why: ")[2])
+        look = shlex.split(done.stdout.partition("Some videos failed. Which and why: ")[2])
         assert look == ["python", "-m", "kpsbatch", "status", str(project), "--signs", "4"]
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
@@ -586,8 +601,8 @@ class TestLocal:
         kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         out = project.parent / "out"
         again = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
-        assert "nothing left to do" in again.stdout
-        assert "units with failed videos: 1; fix the data, then submit again with --retry-failed" in again.stdout
+        assert "Nothing to do" in again.stdout
+        assert "units with failed videos: 1. Fix the data, then submit again with --retry-failed" in again.stdout
         assert again.returncode == 1
         [record] = out.rglob("0004.failed.json")
         first = record.stat().st_mtime
@@ -616,7 +631,7 @@ class TestLocal:
         os.killpg(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=20)
         assert process.returncode == 3, error
-        assert "interrupted by SIGINT" in error
+        assert "kpsbatch: Stopped. Finished units are saved. Rerun to resume." in error
         [folder] = list_submissions(project.parent / "out")
         assert read_run(project.parent / "out", Origin(folder.name, 0)).state == "interrupted"
 
@@ -780,7 +795,7 @@ class TestSlurmConfig:
     @pytest.mark.parametrize("value", ["", "1 h", "-5", 0, "0:10", True, 1.5, None, "infinite", "1:2:3:4"])
     def test_bad_time(self, value):
         """What is no time limit is refused."""
-        with pytest.raises(ValueError, match=r"is no time limit|is less than one minute"):
+        with pytest.raises(ValueError, match=r"is not a time limit|is less than one minute"):
             parse_time(value)
 
     @pytest.mark.parametrize(
@@ -789,8 +804,8 @@ class TestSlurmConfig:
             ("extra={array: 0-3}", "run.chunk_size and slurm.array_parallelism"),
             ("extra={cpus_per_task: 3}", "slurm.cpus_per_task"),
             ("extra={--partition: x}", "slurm.partition"),
-            ("extra={p: x}", "is no long name"),
-            ("extra={comment: [1]}", "is no text"),
+            ("extra={p: x}", "is not a long name"),
+            ("extra={comment: [1]}", "is not text"),
             ("mem=16", "16G or 4000M"),
             ("partition=''", "one line of text"),
             ("foo=1", "Choose among time, cpus_per_task"),

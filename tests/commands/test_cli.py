@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -18,8 +19,11 @@ from typer.main import get_command
 
 from kpsbatch.cli import app, main, spread_values
 from kpsbatch.commands.selection import Selection
+from kpsbatch.dataset.units import Unit
 from kpsbatch.demo import dataset
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
+from kpsbatch.landmarks.topology import Topology
+from kpsbatch.look import estimate
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
@@ -28,9 +32,14 @@ COMMANDS = (
     "submit",
     "logs",
     "plan",
+    "check",
     "scan",
+    "schema",
     "status",
     "verify",
+    "extract",
+    "view",
+    "init",
     "inspect",
     "preview",
     "report",
@@ -89,6 +98,21 @@ class TestHelp:
         status, out, error = call(capsys, command, "--help")
         assert (status, error) == (0, "")
         assert "Usage: kpsbatch" in out
+        assert "<bool>" not in out  # flags have no type
+        assert "{" not in out
+
+    def test_no_types_of_flags(self, capsys):
+        """Nor has a flag of the program itself."""
+        assert "<bool>" not in call(capsys, "-h")[1]
+
+    @pytest.mark.parametrize(
+        ("typed", "completed"), [("kpsbatch sta", ["status"]), ("kpsbatch run --ret", ["--retry-failed"])]
+    )
+    def test_completion(self, typed, completed):
+        """The shell completes commands and options."""
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        done = kpsbatch(_KPSBATCH_COMPLETE="complete_bash", **words)
+        assert (done.returncode, done.stdout.split()) == (0, completed)
 
     def test_all_are_listed(self, capsys):
         """The main help lists every command."""
@@ -151,7 +175,7 @@ class TestSelection:
             ("--signers", "07", "the config has no '07'. Choose among 01, 02."),
             ("--splits", "dev", "the config has no 'dev'. Choose among train."),
             ("--signs", "9", "the config has no 9. Choose among 1-4, or add them with --set dataset.signs=9."),
-            ("--shard", "x", "'x' is no shard. Write auto, or I/N with I from 0 to N-1, such as 0/50."),
+            ("--shard", "x", "'x' is not a shard. Write auto, or I/N with I from 0 to N-1, such as 0/50."),
         ],
     )
     def test_errors(self, capsys, config, option, value, text):
@@ -165,7 +189,7 @@ class TestScan:
         status, out, error = call(capsys, "scan", config)
         assert (status, error) == (0, "")
         rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in out.splitlines()}
-        assert ("01", "train", "2", "4", "(1", "files)", "2", "8", "1", "1") in rows
+        assert ("01", "train", "2", "4", "(1", "file)", "2", "8", "1", "1") in rows
         assert ("02", "train", "0", "0", "0", "0", "4", "0") in rows
         assert "absent in 01 train: signs 4\n" in out
         assert "absent in 02 train: signs 1-4\n" in out
@@ -173,11 +197,39 @@ class TestScan:
         assert "Thumbs.db: no video" in out
         assert "two: one frame only" in out
 
+    @pytest.mark.parametrize("columns", [60, 80, 120])
+    def test_width(self, config, capsys, monkeypatch, columns):
+        """No heading and no number is cut, in a narrow terminal neither."""
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = call(capsys, "scan", config)[1]
+        headings = next(line for line in out.splitlines() if line.startswith("signer")).split()
+        assert headings == ["signer", "split", "signs", "videos", "a", "sign", "frames", "absent", "empty"]
+        assert "…" not in out
+
     def test_without_frames(self, config, capsys):
         """--no-frames lists no video's directory."""
         status, out, _ = call(capsys, "scan", config, "--no-frames")
         assert status == 0
         assert "one frame only" not in out
+
+    def test_json(self, config, capsys):
+        """--json has the numbers of the table, and what is absent, empty and odd."""
+        text = call(capsys, "scan", config)[1]
+        status, out, error = call(capsys, "scan", config, "--json")
+        tree = json.loads(out)
+        assert (status, error, tree["version"], tree["root"]) == (0, "", 1, str(config.parent / "a dataset"))
+        rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in text.splitlines()}
+        for group in tree["groups"]:
+            names = ("signer", "split", "units", "videos", "frames")
+            shown = [str(group[name]) for name in names] + [str(len(group[name])) for name in ("absent", "empty")]
+            assert any(set(shown) <= set(row) for row in rows), group
+        assert [(group["units"], group["files"], group["absent"], group["empty"]) for group in tree["groups"]] == [
+            (2, 1, [4], [3]),
+            (0, 0, [1, 2, 3, 4], []),
+        ]
+        assert all(f"{odd['path']}: {odd['problem']}" in text for odd in tree["odd"])
+        assert sum(tree["odd_counts"].values()) == len(tree["odd"]) == 2
+        assert json.loads(call(capsys, "scan", config, "--json", "--no-frames")[1])["groups"][0]["frames"] is None
 
     def test_selection(self, config, capsys):
         """A selection narrows the table."""
@@ -216,13 +268,54 @@ class TestScan:
         """No video at all is one line: what was tried and what is there."""
         status, out, error = call(capsys, "scan", config, "--set", "dataset.layout={signer}/{split}/{sign}")
         assert (status, out) == (2, "")
-        assert error.endswith("a dataset/01 holds '01'\n")
+        assert error.endswith("a dataset/01 holds '01'. Correct the layout, or dataset.root.\n")
 
     def test_writes_nothing(self, config, capsys):
         """Scanning leaves everything as it is."""
         before = sorted(config.parent.rglob("*"))
         call(capsys, "scan", config)
         assert sorted(config.parent.rglob("*")) == before
+
+
+class TestPlan:
+    def test_json(self, config, capsys, monkeypatch):
+        """--json has the numbers of the text; of a small dataset the text says that one task is enough."""
+        measured = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
+        monkeypatch.setattr(
+            estimate,
+            "estimate",
+            lambda config, **options: estimate.size(
+                config, unit=Unit("01", "train", 1), **measured, dataset_videos=1000, signs=4
+            ),
+        )
+        status, text, _ = call(capsys, "plan", config)
+        assert status == 0
+        assert "advice:   one task is enough: 3 min 45 s on 8 cores\n" in text
+        tree = json.loads(call(capsys, "plan", config, "--json")[1])
+        assert (tree["version"], tree["unit"], tree["tasks"]) == (1, "01-train/0001", 1)
+        assert f"{tree['core_hours']:.1f} core-hours" in text
+        assert f"  chunk_size: {tree['chunk_size']}\n" in text
+        assert f"  mem: {tree['memory_gigabytes']}G\n" in text
+        assert f'  time: "00:{tree["time_minutes"]:02}:00"\n' in text
+
+
+class TestInspect:
+    def test_json(self, capsys, tmp_path):
+        """--json has for each video the counts of which the table has the shares."""
+        keypoints = np.zeros((4, 184, 4), np.float32)
+        keypoints[:3, Topology.POSE] = 0.5
+        keypoints[:1, Topology.LEFT_HAND] = 0.5
+        np.savez_compressed(tmp_path / "a.npz", one=keypoints, two=keypoints[:2])
+        text = call(capsys, "inspect", tmp_path / "a.npz")[1]
+        tree = json.loads(call(capsys, "inspect", tmp_path / "a.npz", "--json")[1])
+        assert (tree["version"], tree["file"], tree["dtypes"]) == (1, str(tmp_path / "a.npz"), ["float32"])
+        assert tree["videos"]["one"] == {
+            "frames": 4,
+            "found": {"pose": 3, "face": 0, "right_hand": 0, "left_hand": 1},
+        }
+        for name, video in tree["videos"].items():
+            shares = [f"{count / video['frames']:.1%}" for count in video["found"].values()]
+            assert [name, str(video["frames"]), *shares] in [line.split() for line in text.splitlines()]
 
 
 class TestModels:
@@ -282,7 +375,7 @@ class TestErrors:
         monkeypatch.setattr(Selection, "load", interrupt)
         status, _, error = call(capsys, command, config)
         assert status == 3
-        assert error == "kpsbatch: interrupted; run the same command again to go on\n"
+        assert error == "kpsbatch: Stopped. Rerun to resume.\n"
 
     def test_line_break_in_a_path(self, capsys, tmp_path):
         """A path with a line break makes no second line."""
@@ -294,7 +387,7 @@ class TestErrors:
         """A shard without a sign has nothing to do."""
         status, out, _ = call(capsys, "run", config, "--signs", "1", "--shard", "1/3")
         assert status == 0
-        assert "nothing to do" in out
+        assert out == "Nothing to do: shard 1/3 holds none of the 1 sign.\n"
 
 
 class TestDemo:
@@ -324,5 +417,5 @@ class TestDemo:
         (tmp_path / "dataset").mkdir()
         status, _, error = call(capsys, "demo", tmp_path, "--quiet")
         assert status == 2
-        assert "must go to a folder of its own" in error
+        assert "exists already and is not a demo. Choose another folder" in error
         assert [path.name for path in tmp_path.iterdir()] == ["dataset"]

@@ -111,7 +111,7 @@ class TestCommand:
         process.send_signal(2)
         _, error = process.communicate()
         assert process.returncode == 3
-        assert re.match(r"kpsbatch: interrupted by SIGINT: \d+ clips? (is|are) done", error)
+        assert re.match(r"kpsbatch: Stopped\. \d+ clips? saved, \d+ left\. Rerun to resume\.", error)
         assert all(len(package.load(path)) == 1 for path in (tmp_path / "o").glob("*.npz"))
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from kpsbatch import progress
-from kpsbatch.progress import count_progress, run_progress
+from kpsbatch.progress import count_progress, fitting, run_progress
 from kpsbatch.words import show_duration, time_to_go
 from kpsbatch.work.run import Progress
 
@@ -88,8 +88,7 @@ class TestLines:
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 2
         assert re.fullmatch(
-            STAMP + r"20/300 videos, 2/12 units \(last 01-train/0007\), 1 failed, 0\.67 videos/s, 30 frames/s, "
-            r"7 min 00 s to go",
+            STAMP + r"2/12 units, 20/300 videos, 1 failed, 30 frames/s, 7 min 00 s to go, last 01-train/0007",
             lines[0],
         )
 
@@ -130,6 +129,29 @@ class TestTerminal:
         """What is done within a second leaves a terminal alone."""
         assert on_a_terminal(COUNTING.format(steps=2, pause=0.01)) == "end\r\n"
 
+    @pytest.mark.parametrize(
+        ("columns", "words"),
+        [
+            (60, "4/10 videos, 1 failed, "),
+            (80, "1/3 units, 4/10 videos, 1 failed, "),
+            (120, r"1/3 units, 4/10 videos, 1 failed, \d+ frames/s, "),
+        ],
+    )
+    def test_counts_stay_beside_what_they_count(self, columns, words):
+        """In a narrow terminal the less important words are left out; the line never fills the terminal's width."""
+        shown = on_a_terminal(RUNNING, COLUMNS=str(columns), NO_COLOR="1")
+        lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in re.split(r"[\r\n]+", shown)]
+        assert any(re.search(words, line) for line in lines), lines
+        assert "…" not in shown
+        assert max(map(len, lines)) <= columns - len("^C^C")  # what a terminal writes at Ctrl-C makes no second line
+
+    @pytest.mark.parametrize("code", [RUNNING, COUNTING.format(steps=8, pause=0.2)], ids=["run", "count"])
+    def test_nothing_stays_behind(self, code):
+        """The bar is erased when the work ends, or is stopped: below it there is only one line."""
+        shown = on_a_terminal(code.replace('print("end")', "") + 'print("end")')
+        last = shown.rstrip().splitlines()[-1]
+        assert re.search(r"\x1b\[2K(\x1b\[[0-9;?]*[a-zA-Z]|\r)*end$", shown.rstrip()), last
+
     @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
     def test_no_color(self, environment, coloured):
         """The bar has colours, and none with NO_COLOR."""
@@ -156,7 +178,20 @@ def test_duration(seconds, text):
     assert show_duration(seconds) == text
 
 
+def test_fitting():
+    """Parts of the highest rank are left out first, the others keep their order, and one always stays."""
+    parts = ((1, "three", ""), (0, "one", "red"), (2, "", ""), (2, "two", ""))
+    assert [fitting(width, *parts).plain for width in (99, 15, 14, 10, 9, 1)] == [
+        "three, one, two",
+        "three, one, two",
+        "three, one",
+        "three, one",
+        "one",
+        "one",
+    ]
+
+
 def test_time_to_go():
-    """Time to go is at the rate so far, unknown before anything is done."""
-    assert time_to_go(1, 4, 10) == "30 s"
-    assert time_to_go(0, 4, 10) == "unknown"
+    """Time to go is at the rate so far, left out before anything is done."""
+    assert time_to_go(1, 4, 10) == "30 s to go"
+    assert time_to_go(0, 4, 10) == ""

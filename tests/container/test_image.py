@@ -198,7 +198,7 @@ class TestRun:
             "3",
             "false",
         ]
-        assert "interrupted by SIGTERM" in docker("logs", name).stderr
+        assert "Stopped (SIGTERM)" in docker("logs", name).stderr
         docker("rm", name)
         stopped_at = len(keypoint_files(out))
         assert 2 <= stopped_at < DEMO_UNITS

@@ -14,7 +14,7 @@ from dataset_trees import TREES
 from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.source import Source, open_source, resolved
+from kpsbatch.dataset.source import Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 
@@ -202,10 +202,11 @@ def test_zip(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["KArSL", "AUTSL", "How2Sign", "LSA64"])
-def test_resolved(tmp_path, name):
+def test_config_that_names_what_was_found(tmp_path, name):
     """A config with what was found in the place of `all` is valid, and finds the same."""
     source, config = opened(tmp_path, name)
-    named = config.model_copy(update={"dataset": resolved(config.dataset, source)})
+    found = {"signers": source.signers, "splits": source.splits, "signs": source.signs}
+    named = config.model_copy(update={"dataset": config.dataset.model_copy(update=found)})
     assert (named.dataset.signers, named.dataset.signs) == (source.signers, source.signs)
     (tmp_path / "frozen.yaml").write_text(dump_config(named))
     again = load_frozen_config(tmp_path / "frozen.yaml")
@@ -214,6 +215,6 @@ def test_resolved(tmp_path, name):
 
 
 def test_odd_entries(tmp_path):
-    """Stray files of KArSL are told, not taken."""
+    """Stray files of KArSL are listed, not taken."""
     source, _ = opened(tmp_path, "KArSL")
     assert source.listing(Unit("01", "train", 1)).odd == (("Thumbs.db", "no video"),)

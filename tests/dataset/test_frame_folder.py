@@ -61,9 +61,9 @@ class TestDirectory:
         assert [frame.timestamp for frame in frames] == [0, 100, 200, 300, 400, 500]
         assert [frame.problem for frame in frames] == [
             "",
-            "an empty file",
-            "a truncated JPEG",
-            "no readable image",
+            "is empty",
+            "is a truncated JPEG",
+            "is not a readable image",
             "",
             "can't be read: Is a directory",
         ]

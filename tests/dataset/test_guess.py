@@ -135,7 +135,8 @@ def test_command(tmp_path, monkeypatch, capsys):
         assert (shown.out or shown.err).startswith(said)
         if status == 0:
             assert "unsure: it takes start and end as numbers of frames" in shown.out
-            assert shown.out.endswith("wrote wlasl.yaml; now look at it, then: kpsbatch scan wlasl.yaml\n")
+            assert "\nwrote wlasl.yaml. Look at it, then: " in shown.out
+            assert shown.out.endswith("kpsbatch scan wlasl.yaml\n")
 
 
 def test_spread():

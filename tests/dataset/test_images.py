@@ -75,16 +75,16 @@ class TestDecode:
         thumbnail = encode(noise()[:16, :16], "JPEG")
         data = encode(noise(), "JPEG", exif=b"Exif\0\0" + thumbnail)
         assert decode_image(data, MANY)[1] == ""
-        assert decode_image(data[:-40], MANY)[1] == "a truncated JPEG"
+        assert decode_image(data[:-40], MANY)[1] == "is a truncated JPEG"
 
     @pytest.mark.parametrize(
         ("data", "says"),
         [
-            (b"", "an empty file"),
-            (b"hello", "no readable image"),
-            (b"<html>not found</html>", "no readable image"),
-            (bytes(5000), "no readable image"),
-            (b"\xff\xd8", "no readable image"),
+            (b"", "is empty"),
+            (b"hello", "is not a readable image"),
+            (b"<html>not found</html>", "is not a readable image"),
+            (bytes(5000), "is not a readable image"),
+            (b"\xff\xd8", "is not a readable image"),
         ],
     )
     def test_no_image(self, data, says):
@@ -95,13 +95,13 @@ class TestDecode:
         """A PNG with a flipped byte is bad."""
         data = bytearray(encode(noise(), "PNG"))
         data[len(data) // 2] ^= 0xFF
-        assert decode_image(bytes(data), MANY) == (None, "no readable image")
+        assert decode_image(bytes(data), MANY) == (None, "is not a readable image")
 
     def test_too_large(self):
         """A picture above max_pixels is bad, and its size is named."""
         image, problem = decode_image(encode(picture(), "PNG"), 40 * 60 - 1)
         assert image is None
-        assert problem == "60x40 is larger than run.max_pixels (2399)"
+        assert problem == "has 60x40 pixels, more than run.max_pixels (2399)"
         assert decode_image(encode(picture(), "PNG"), 40 * 60)[1] == ""
 
 

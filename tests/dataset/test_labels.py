@@ -77,8 +77,8 @@ class TestErrors:
             (b"id,english\n", "has no rows"),
             (b"7,peace\n8,hello\n", "has the columns '7', 'peace'. Name the columns id and arabic"),
             (b"id,word\n7,peace\n", "has the columns 'id', 'word'"),
-            ("id,arabic,english\n7,سلام,peace\nseven,x,y\n".encode(), "line 3: the sign 'seven' is no number"),
-            (b"id,arabic,english\n100000,x,y\n", "'100000' is no number from 0 to 99999"),
+            ("id,arabic,english\n7,سلام,peace\nseven,x,y\n".encode(), "line 3: the sign 'seven' is not a number"),
+            (b"id,arabic,english\n100000,x,y\n", "'100000' is not a number from 0 to 99999"),
             (b"id,english\n7,x,y\n", "line 2 has 3 cells instead of 2"),
             (
                 "id,arabic,english\n7,سلام,peace\n8,x,y\n7,other,z\n".encode(),

@@ -211,12 +211,15 @@ class TestWhatToSay:
         (dataset.root / "01" / "train").mkdir(parents=True)
         said = str(tree_of(dataset).no_video())
         assert said == (
-            f"there must be at least one video under dataset.layout ({dataset.layout}): "
-            f"tried {dataset.root}/01/01/train/0007; {dataset.root}/01 holds 'train'"
+            f"dataset.layout: no video fits {dataset.layout}: "
+            f"tried {dataset.root}/01/01/train/0007; {dataset.root}/01 holds 'train'. "
+            "Correct the layout, or dataset.root."
         )
 
     def test_long_listings_are_cut(self, dataset):
         """Of many entries the first five are named, in natural order."""
         for number in range(1, 12):
             (dataset.root / f"s{number}").mkdir(parents=True)
-        assert str(tree_of(dataset).no_video()).endswith("holds 's1', 's2', 's3', 's4', 's5', ...")
+        assert str(tree_of(dataset).no_video()).endswith(
+            "holds 's1', 's2', 's3', 's4', 's5' and more. Correct the layout, or dataset.root."
+        )

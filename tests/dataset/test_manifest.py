@@ -241,15 +241,15 @@ class TestBadRows:
         assert [f"{problem.source}: {problem.text}" for problem in source.problems] == [
             "t.csv:3: there is no 'videos/gone'",
             "t.csv:4: it ends (4) before it starts (5)",
-            "t.csv:5: the start 'x' is no time in s, and not like 1:02:03.5",
+            "t.csv:5: the start 'x' is not a time in s, and not like 1:02:03.5",
             "t.csv:6: it ends (1) where it starts",
             "t.csv:7: there is no folder 'videos/etc'",
-            "t.csv:8: 'videos/../../x' is no path below dataset.root",
+            "t.csv:8: 'videos/../../x' is not a path below dataset.root",
             "t.csv:9: 'videos/d' can be any of d.mkv, d.mp4",
             "t.csv:10: has 3 cells instead of 4",
             "t.csv:11: has 5 cells instead of 4",
             "t.csv:12: the split becomes a folder's name: 'a/b' contains a slash or a control character. Remove it.",
-            "t.csv:13: 'videos/notes.jpg' is no video but a frame; name its folder",
+            "t.csv:13: 'videos/notes.jpg' is a frame, not a video; name its folder",
         ]
         [unit] = source.units()
         assert len(source.listing(unit).odd) + len(source.strays()) == len(source.problems)
@@ -257,7 +257,9 @@ class TestBadRows:
     def test_none_is_good(self, root):
         """Where no row can be used, the error names the table and the first reasons."""
         source = opened(root, "file\ngone\n", {"video": "videos/{file}"})
-        assert str(source.no_video()).endswith("1 rows, none of which can be used: t.csv:2: there is no 'videos/gone'")
+        assert str(source.no_video()).endswith(
+            "none of its 1 rows can be used: t.csv:2: there is no 'videos/gone'. Correct dataset.manifest."
+        )
         assert [source.presence(unit) for unit in source.units()] == ["empty"]
 
     def test_no_such_column(self, root):
@@ -339,8 +341,8 @@ class TestFormats:
         [
             ({}, "columns.video is not set"),
             ({"video": ""}, "it is empty. Name a column"),
-            ({"video": "{a"}, "is no template"),
-            ({"video": "{a:(}"}, "is no regular expression"),
+            ({"video": "{a"}, "is not a template"),
+            ({"video": "{a:(}"}, "is not a regular expression"),
             ({"video": "{a:x}"}, "has not one group"),
             ({"video": "a", "gloss": "b"}, "columns.gloss is not a setting"),
             ({"video": "a", "box": ["x", "y"]}, "box"),

@@ -420,5 +420,5 @@ class TestOwnModels:
     def test_missing_file_is_an_error(self, folder: Path) -> None:
         """All three files must be there."""
         (folder / "pose_landmarker.task").unlink()
-        with pytest.raises(ModelError, match=r"pose_landmarker\.task is no .* No such file"):
+        with pytest.raises(ModelError, match=r"pose_landmarker\.task does not exist\. Correct landmarks\.models"):
             bundles.find_bundles(folder)

@@ -21,6 +21,14 @@ def sized(config, **changes):
     return size(config, unit=UNIT, **{**karsl, "dataset_videos": 75_300, "signs": 502, **changes})
 
 
+def test_a_small_dataset_is_one_task(config) -> None:
+    """What takes less than half an hour on a task's cores is not split, what takes longer is."""
+    small = sized(config, signs=20, dataset_videos=7_900)
+    assert (small.chunk_size, small.tasks) == (20, 1)
+    assert small.task_seconds == pytest.approx(7_900 * 1.8 / 8)
+    assert sized(config, signs=20, dataset_videos=8_100).tasks == 20
+
+
 def test_calculation_by_hand(config) -> None:
     """75,300 videos at 1.8 s are 37.65 core-hours; 150 videos a sign on 8 cores take 33.75 s, so 26 signs fill a task
     as far as 20 tasks at once allow."""

@@ -27,7 +27,7 @@ from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, OutputEr
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
 from kpsbatch.look.logs import task_logs
-from kpsbatch.look.status import MAX_RECORDS, Status, StatusReader
+from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import ALONE, Progress, tracked
 from kpsbatch.store.settings import settings_of
@@ -461,12 +461,37 @@ class TestCommand:
         tree = json.loads(kpsbatch(config, "--json", "--signers", "02", "--splits", "test", "--signs", "1-2").stdout)
         assert tree["all"]["units"] == 2
 
+    def test_narrow(self, config):
+        """At 60 columns no heading is cut."""
+        out = kpsbatch(config, COLUMNS="60").stdout
+        assert "signer split units complete partial failed left absent empty" in out
+
     def test_watch_without_a_terminal(self, config):
         """--watch into a file ends when nothing is left and nothing runs."""
         store(made_with(config, "aaaaaaaaaaaa"), [unit for unit in tree_of(config.dataset).units() if unit.sign < 5])
         done = kpsbatch(config, "--watch")
         assert done.returncode == 0
         assert done.stdout.startswith("16 of 16 units are finished (100%)")
+
+    def test_watch_ends_with_the_job(self, config, monkeypatch):
+        """--watch waits for a job to begin; when what ran has ended for a minute it ends, though units are left."""
+        moments = iter(range(0, 10_000, 20))
+        states = iter(["", "", "running", "interrupted", "running", *["interrupted"] * 9])
+
+        class Reader:
+            def read(self) -> Status:
+                status = Status(config.output.root, "", [Group("01", "train", units=2, left=2)])
+                status.moment = next(moments)
+                status.tasks = [Task("shard 0 of 1", state)] if (state := next(states)) else []
+                return status
+
+        monkeypatch.setattr(status_screen.time, "sleep", lambda seconds: None)
+        reader: Any = Reader()
+        shown = list(status_screen.until_the_end(reader, reader.read(), 1))
+        assert [status.tasks[0].state for status in shown[2:]] == ["running", "interrupted", "running"] + [
+            "interrupted"
+        ] * 3
+        assert not next(iter(shown)).is_live
 
     def test_watch_on_a_terminal(self, config):
         """On a terminal --watch fills the screen; Ctrl-C gives the terminal back, leaves the last picture, exits 0."""

@@ -169,12 +169,12 @@ def shifted(part: str, channel: int, value: float) -> Callable[[NDArray[Any]], N
     [
         (shifted("pose", 0, np.nan), "finite"),
         (shifted("face", 2, np.inf), "finite"),
-        (shifted("pose", 3, 1.5), "visibility of its pose must be from 0 to 1"),
-        (shifted("pose", 3, -0.5), "visibility of its pose must be from 0 to 1"),
-        (shifted("face", 3, 0.5), "visibility of its face must be 1"),
-        (shifted("right_hand", 3, 0), "visibility of its right_hand must be 1"),
-        (shifted("left_hand", 1, 0.5), "where its left_hand is missing all values must be 0"),
-        (shifted("pose", 1, 1e4), "within 100"),
+        (shifted("pose", 3, 1.5), "visibility of its pose is not always from 0 to 1"),
+        (shifted("pose", 3, -0.5), "visibility of its pose is not always from 0 to 1"),
+        (shifted("face", 3, 0.5), "visibility of its face is not 1"),
+        (shifted("right_hand", 3, 0), "visibility of its right_hand is not 1"),
+        (shifted("left_hand", 1, 0.5), "where its left_hand is missing some values are not 0"),
+        (shifted("pose", 1, 1e4), "a coordinate is 10000, beyond 100"),
     ],
 )
 def test_values(config, change, says):
@@ -191,7 +191,7 @@ def test_values(config, change, says):
         (np.zeros((0, 184, 4), np.float32), "shape"),
         (np.zeros((3, 183, 4), np.float32), "shape"),
         (np.zeros((184, 4), np.float32), "shape"),
-        (np.zeros((3, 184, 4), np.float64), "dtype must be float32"),
+        (np.zeros((3, 184, 4), np.float64), "its dtype is float64, not float32"),
     ],
 )
 def test_shape_and_dtype(config, opened, kps, says):
@@ -358,12 +358,12 @@ def test_command_line(config, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("01-train/0001: its npz has 2 bytes; its record says ")
-    assert "3 units with 1 video read: 2 right, 1 wrong" in lines
-    assert lines[-1].startswith("--repair removes what is wrong")
+    assert "Checked 3 units (1 video): 1 unit damaged." in lines
+    assert lines[-1].startswith("To remove what is damaged")
     tree = json.loads(kpsbatch("verify", tmp_path / "config.yaml", "--json", "--repair").stdout)
     assert (tree["units"], tree["repaired"]) == (3, ["01-train/0001"])
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert done.stdout.splitlines()[-1].startswith("1 unit not done yet; next: python -m kpsbatch run ")
+    assert done.stdout.splitlines()[-1].startswith("1 unit not done yet. Next: python -m kpsbatch run ")
 
 
 def test_the_next_command_has_the_same_choices(config, tmp_path):
@@ -371,19 +371,19 @@ def test_the_next_command_has_the_same_choices(config, tmp_path):
     npz(config).write_bytes(b"PK")
     chosen = ("--set", "landmarks.recover_hands=true", "run.workers=1", "--signs", "1-3")
     done = kpsbatch("verify", tmp_path / "config.yaml", "--repair", *chosen)
-    shown = next(line for line in done.stdout.splitlines() if "removed; next" in line).partition("next: ")[2]
+    shown = next(line for line in done.stdout.splitlines() if "removed. Next" in line).partition("Next: ")[2]
     words = shlex.split(shown)
     assert words[:4] == ["python", "-m", "kpsbatch", "run"]
     assert words[5:] == ["--set=landmarks.recover_hands=true", "--set=run.workers=1", "--signs", "1-3"]
     again = kpsbatch(*words[3:], "--shard", "2/3")  # it can be typed; sign 3 has failed before: nothing to do
-    assert "nothing is left to do" in again.stdout
+    assert "Nothing to do: " in again.stdout
 
 
 def test_failed_videos_count_in_the_exit_status(config, tmp_path):
     """Where all is right but videos are recorded as failed, verify ends like run: with 1."""
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert "3 right, 0 wrong" in done.stdout
-    assert "3 videos recorded as failed" in done.stdout
+    assert "Checked 3 units (3 videos): no damage." in done.stdout
+    assert "3 videos failed when they were made" in done.stdout
     assert done.returncode == 1
     assert kpsbatch("verify", tmp_path / "config.yaml", "--signs", "1").returncode == 0
 
@@ -392,5 +392,5 @@ def test_outputs_of_other_settings_are_not_offered_to_repair(config, tmp_path):
     """--repair would do nothing for them; what would is said."""
     done = kpsbatch("verify", tmp_path / "config.yaml", "--set", "landmarks.running_mode=video")
     lines = done.stdout.splitlines()
-    assert "--repair leaves 2 units: run with its settings, or with --overwrite" in lines
+    assert "--repair leaves 2 units alone: run with its settings, or with --overwrite" in lines
     assert not any(line.startswith("--repair removes") for line in lines)

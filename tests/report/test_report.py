@@ -74,10 +74,10 @@ class TestGather:
         assert not any(one.name == "broken" for one in data.videos)
 
     def test_progress(self, config):
-        """Progress is told unit by unit."""
-        told: list[tuple[int, int]] = []
-        gather(config, lambda done, total: told.append((done, total)))
-        assert told == [(number, 16) for number in range(1, 17)]
+        """Progress is reported unit by unit."""
+        calls: list[tuple[int, int]] = []
+        gather(config, lambda done, total: calls.append((done, total)))
+        assert calls == [(number, 16) for number in range(1, 17)]
 
     def test_runs(self, config):
         """State files that miss what a report shows are passed over."""
@@ -126,7 +126,7 @@ class TestGather:
     def test_no_output(self, config, tmp_path):
         """Without an output folder it says what to do."""
         mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path / "none"})})
-        with pytest.raises(OutputError, match="does not exist; run the config first"):
+        with pytest.raises(OutputError, match=r"does not exist\. Run the config first\."):
             gather(mine)
 
 

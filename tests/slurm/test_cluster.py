@@ -162,7 +162,7 @@ class TestSubmission:
         assert project.units() == all_units(1)
 
     def test_more_than_a_node_has(self, new_project):
-        """A number of cores that no node has is told before it waits for ever."""
+        """A number of cores that no node has is named before it waits for ever."""
         project = new_project(signs=1)
         done = project.kpsbatch("submit", "--dry-run", "--set", "slurm.cpus_per_task=16")
         assert "no node of partition main has 16 cores (at most 4)" in done.stderr
@@ -177,11 +177,11 @@ class TestInterruption:
         job = project.submit("--set", "run.chunk_size=2")
         wait_until("two units", lambda: len(project.units()) >= 2, 30, project.describe)
         [run] = project.running()
-        asked = time.monotonic()
+        began = time.monotonic()
         cluster.ask("scancel", f"--signal={name}", job)
         wait_until("the stop", lambda: not Path(f"/proc/{run.pid}/cmdline").exists(), 10, project.describe)
         wait_until("the end of the pool", lambda: not _children_of(run.pid, str(project.folder)), 10)
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - began < 10
         kept = project.units()
         assert len(kept) >= 2
         assert not list(project.out.rglob(".*partial"))
@@ -225,7 +225,7 @@ class TestInterruption:
         project.finish(again.stdout.split("jobs:")[1].split()[0])
         assert project.units() == all_units(3)
         assert {video[:-3] for video in (project.begun() - before)} == left
-        assert "nothing left to do" in project.kpsbatch("submit").stdout
+        assert "Nothing to do" in project.kpsbatch("submit").stdout
 
     def test_scheduler_away(self, new_project, cluster):
         """A task that is interrupted while the scheduler does not answer is requeued as soon as it does."""
@@ -298,7 +298,7 @@ def test_time_limit(out_of_time, cluster):
     assert run.state == "finished"
     assert run.restarts >= 1
     log = "\n".join(path.read_text() for path in project.out.glob("_kpsbatch/submissions/*/logs/*_log.out"))
-    assert "interrupted by SIGUSR2" in log
+    assert "Stopped (SIGUSR2)" in log
     assert "DUE TO TIME LIMIT" not in log
 
 

@@ -400,7 +400,7 @@ class TestInspect:
             main_ends(2, "inspect", tmp_path / name)
             shown = capsys.readouterr()
             assert shown.out == ""
-            assert re.fullmatch(r"kpsbatch: .* (does not exist|is no readable npz file).*\n", shown.err)
+            assert re.fullmatch(r"kpsbatch: .* (does not exist|is not a readable npz file).*\n", shown.err)
 
 
 def main_ends(status: int, *arguments: object) -> None:

@@ -485,7 +485,7 @@ class TestBadData:
         done = kpsbatch("run", small, "--quiet", "--set", "landmarks.running_mode=image")
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
-        assert "1 frame of 1 video can't be read, their rows are zeros; most in 01-train/0001/file: 1" in done.stdout
+        assert "1 unreadable frame in 1 video, whose rows are zeros; most in 01-train/0001/file: 1" in done.stdout
         assert "corrupt.mp4: can't be opened" in done.stdout
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
@@ -497,13 +497,13 @@ class TestBadData:
         np.testing.assert_allclose(kept["file"][3:], kept[videos[0].name][3:], atol=1e-4)
         record = records(out)["01-train/0001.partial.json"]
         assert record["videos"]["file"]["bad_frames"] == 1
-        assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "no readable image"}]
+        assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "is not a readable image"}]
         assert (
-            "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 2.jpg: a truncated JPEG"
+            "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); first: 2.jpg is a truncated JPEG"
             in record["videos"]["half"]["error"]
         )
         assert (
-            "6 of 6 frames are unreadable (limit 20%, run.max_bad_frames); the first: 1.jpg: an empty file"
+            "6 of 6 frames are unreadable (limit 20%, run.max_bad_frames); first: 1.jpg is empty"
             in record["videos"]["zero bytes"]["error"]
         )
         assert "has no frame" in record["videos"]["empty"]["error"]
@@ -538,7 +538,7 @@ class TestBadData:
         shutil.copytree(videos[0].path, unit / "bad", dirs_exist_ok=True)
         (unit / "bad" / "1.jpg").unlink()
         done = kpsbatch("run", small, "--retry-failed", "--signs", "1", "--quiet")
-        assert "1 video of an earlier run are good in its output, and stay as they are" in done.stdout
+        assert "1 video of an earlier run kept, since the new attempt failed" in done.stdout
         after = read_outputs(out)["01-train/0001.npz"]
         assert set(after) == {good, second, "bad"}
         np.testing.assert_array_equal(after[second], before[second])
@@ -599,7 +599,7 @@ class TestBadData:
         done = kpsbatch("run", small, "--set", "dataset.layout={signer}/{split}/{sign:04d}")
         assert done.returncode == 2
         assert "small data/01/train/0001; " in done.stderr
-        assert done.stderr.endswith("small data/01/train holds '1', '2'\n")
+        assert done.stderr.endswith("small data/01/train holds '1', '2'. Correct the layout, or dataset.root.\n")
         assert done.stderr.count("\n") == 1
 
     def test_missing_root(self, small):
@@ -676,7 +676,7 @@ class TestModels:
             raise PackageNotFoundError(package)
 
         monkeypatch.setattr("kpsbatch.store.settings.version", missing)
-        with pytest.raises(ModelError, match="mediapipe must be installed"):
+        with pytest.raises(ModelError, match="mediapipe is not installed"):
             run(load_config(small))
 
     def test_mediapipe_is_broken(self, small, tmp_path):
@@ -693,7 +693,7 @@ class TestModels:
         (tmp_path / "models").mkdir()
         for part in ("pose", "face", "hand"):
             (tmp_path / "models" / f"{part}_landmarker.task").write_bytes(b"no bundle")
-        with pytest.raises(ModelError, match=r"pose_landmarker\.task is no MediaPipe pose landmarker bundle"):
+        with pytest.raises(ModelError, match=r"pose_landmarker\.task is not a MediaPipe pose landmarker bundle"):
             run(load_config(small, [f"landmarks.models={tmp_path / 'models'}"]))
 
     def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
@@ -762,7 +762,9 @@ class TestInterruption:
         _, error = process.communicate()
         assert process.returncode == 3
         assert re.fullmatch(
-            rf"kpsbatch: interrupted by {number.name}: \d units were finished .*again to go on\n", error
+            rf"kpsbatch: Stopped{'' if number == signal.SIGINT else r' .SIGTERM.'}\. \d units? saved, \d+ left\. "
+            r"Rerun to resume\.\n",
+            error,
         )
         wait_until_dead(workers)
         finished = {path: path.stat().st_mtime_ns for path in out.glob("*/*.npz")}
@@ -773,7 +775,7 @@ class TestInterruption:
 
     def test_before_the_first_video(self, small):
         """A stop before anything is finished leaves nothing that counts."""
-        with pytest.raises(InterruptedRun, match="0 units were finished in this run and are kept, 2 are left"):
+        with pytest.raises(InterruptedRun, match=r"^Stopped \(SIGTERM\)\. 0 units saved, 2 left\. Rerun to resume\.$"):
             run(load_config(small), stop_reason=lambda: "SIGTERM")
         assert list((small.parent / "out").rglob("*.npz")) == []
 

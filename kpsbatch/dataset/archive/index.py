@@ -261,7 +261,7 @@ class ArchiveIndex:
         with path.open("rb") as file:
             start = file.read(START)
             if len(start) < START or not start.startswith(MAGIC):
-                raise ValueError(f"{path} is no index of this version")
+                raise ValueError(f"{path} is not an index of this version")
             file.seek(struct.unpack_from("<Q", start, len(MAGIC))[0])
             self.header: dict[str, Any] = json.loads(file.read())
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

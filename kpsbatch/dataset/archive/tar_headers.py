@@ -22,15 +22,15 @@ def is_tar_header(block: bytes) -> bool:
     if len(block) < BLOCK:
         return False
     try:
-        told = _number(block[148:156])
+        stored = _number(block[148:156])
     except ValueError:
         return False
     field = sum(block[148:156])
-    total = told - 8 * ord(" ") + field  # the checksum counts its own field as blanks
+    total = stored - 8 * ord(" ") + field  # the checksum counts its own field as blanks
     if zlib.adler32(block) & 0xFFFF == (1 + total) % _ADLER:  # its low half is the sum of all bytes: faster than sum()
         return True
     high = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in block[148:156])
-    return sum(block) - field - 256 * high + 8 * ord(" ") == told  # old programs took bytes for signed numbers
+    return sum(block) - field - 256 * high + 8 * ord(" ") == stored  # old programs took bytes for signed numbers
 
 
 def scan_tar(

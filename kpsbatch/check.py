@@ -1,0 +1,372 @@
+"""Whether a run can work here: Python, packages, models, cores, memory, disk, SLURM, container, each with a remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.archive.opening import archive_kind
+from kpsbatch.dataset.folders import check_folder
+from kpsbatch.errors import KpsbatchError
+from kpsbatch.store.settings import UNKNOWN, installed_version
+from kpsbatch.words import counted
+from kpsbatch.work.cores import (
+    PARENT_BYTES,
+    WORKER_BYTES,
+    available_cores,
+    available_memory,
+    core_limits,
+    worker_count,
+)
+
+State = Literal["ok", "warning", "problem"]
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
+MACHINES = ("x86_64", "aarch64", "arm64")
+OPENCV_VERSION = "4.11.0.86"
+OPENCV_PACKAGES = (
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+)
+
+LOW_BYTES, NO_BYTES = 2 << 30, 100 << 20
+"""Free space below which there is a warning, and a problem; a unit of KArSL has 1 to 3 MB."""
+
+LOW_INODES = 10_000
+"""Free inodes below which there is a warning, where the config does not state its units."""
+
+FILES_PER_UNIT = 2
+"""An npz and its record."""
+
+GIB = 1 << 30
+MANY_VIDEOS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one thing.
+
+    Attributes:
+        check: What was looked at, such as `memory`.
+        state: Whether a run works so: ok, warning or problem.
+        text: What was found.
+        remedy: What to do about a warning or a problem; "" for ok.
+    """
+
+    check: str
+    state: State
+    text: str
+    remedy: str = ""
+
+
+def check(
+    config: Config | None = None, on_check: Callable[[int, int], None] = lambda done, total: None
+) -> list[Finding]:
+    """Look at this machine and, where there is a config, at what the config needs.
+
+    Args:
+        config: The config; None looks at the machine alone.
+        on_check: Called with (checks done, checks in all).
+    """
+    workers = "auto" if config is None else config.run.workers
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        check_python,
+        check_packages,
+        lambda: check_models(None if config is None else config.landmarks.models),
+        check_cores,
+        lambda: check_memory(workers),
+    ]
+    if config is not None:
+        of_config = config
+        checks += [
+            lambda: check_dataset(of_config),
+            lambda: check_disk("output.root", of_config.output.root, _units(of_config)),
+            lambda: check_slurm(of_config),
+            lambda: check_container(of_config),
+        ]
+    else:
+        checks += [lambda: check_slurm(None), lambda: check_container(None)]
+    found: list[Finding] = []
+    for done, each in enumerate(checks, 1):
+        found += each()
+        on_check(done, len(checks))
+    return found
+
+
+def as_tree(found: list[Finding]) -> dict[str, Any]:
+    """The findings, for JSON."""
+    return {"problems": sum(one.state == "problem" for one in found), "findings": [vars(one) for one in found]}
+
+
+def check_python(
+    version: tuple[int, int] = sys.version_info[:2], system: str = sys.platform, machine: str | None = None
+) -> Iterator[Finding]:
+    """The version of Python, and the kind of machine."""
+    machine = platform.machine() if machine is None else machine
+    text = f"{version[0]}.{version[1]} on {system}, {machine}, at {sys.executable}"
+    if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        yield Finding("python", "problem", text, "Install with Python 3.10 to 3.14: make clean, then make setup.")
+    elif system != "linux" or machine not in MACHINES:
+        yield Finding("python", "warning", text, "Use Linux on x86-64 or Arm: nothing else is tested.")
+    else:
+        yield Finding("python", "ok", text)
+
+
+def check_packages(version_of: Callable[[str], str] = installed_version) -> Iterator[Finding]:
+    """Whether the packages that compute can be imported, and are those that are tested."""
+    from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
+
+    found = list(_check_versions(version_of, MEDIAPIPE_VERSION))
+    for package, load in (("opencv", _load("cv2")), ("av", _load("av")), ("mediapipe", import_mediapipe)):
+        try:
+            load()
+        except (ImportError, OSError, KpsbatchError) as error:
+            text = one_line(error).partition(". ")[0]
+            text = text if "can't be imported" in text else f"{package} can't be imported: {text}"
+            found.append(Finding("packages", "problem", text, _remedy_of(package)))
+    yield from found
+    if not found:
+        opencv = next((name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN), "opencv")
+        names = ("mediapipe", opencv, "av", "numpy")
+        yield Finding("packages", "ok", ", ".join(f"{name} {version_of(name)}" for name in names))
+
+
+def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterator[Finding]:
+    there = version_of("mediapipe")
+    if there not in (mediapipe, UNKNOWN):
+        yield Finding(
+            "packages",
+            "warning",
+            f"mediapipe {there} is installed, {mediapipe} is tested: other releases give other values",
+            f"Run: pip install mediapipe=={mediapipe}",
+        )
+    opencvs = [name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN]
+    if len(opencvs) > 1:
+        yield Finding(
+            "packages",
+            "warning",
+            f"{' and '.join(opencvs)} are installed, into the same folder",
+            f"Run: pip uninstall -y {' '.join(opencvs)} && pip install opencv-python-headless=={OPENCV_VERSION}",
+        )
+    elif opencvs and version_of(opencvs[0]) != OPENCV_VERSION:
+        yield Finding(
+            "packages",
+            "warning",
+            f"{opencvs[0]} {version_of(opencvs[0])} is installed, {OPENCV_VERSION} is tested: newer ones decode other "
+            "colours",
+            f"Run: pip install {opencvs[0]}=={OPENCV_VERSION}",
+        )
+
+
+def _load(name: str) -> Callable[[], object]:
+    return lambda: import_module(name)
+
+
+def _remedy_of(package: str) -> str:
+    if package == "opencv":
+        return (
+            "On a machine without a desktop: pip uninstall -y opencv-contrib-python && "
+            f"pip install opencv-python-headless=={OPENCV_VERSION}"
+        )
+    return "Run: make setup"
+
+
+def check_models(folder: Path | None) -> Iterator[Finding]:
+    """Whether the model bundles are there and whole."""
+    from kpsbatch.landmarks.bundles import find_bundles
+
+    try:
+        bundles = find_bundles(folder)
+    except KpsbatchError as error:
+        yield _of_error("models", error)
+        return
+    origins = sorted({bundle.origin for bundle in bundles.values()})
+    place = next(iter(bundles.values())).path.parent
+    yield Finding("models", "ok", f"{len(bundles)} bundles ({', '.join(origins)}) in {place}")
+
+
+def check_cores() -> Iterator[Finding]:
+    """How many cores this process may use, and what sets the limit."""
+    limits = core_limits()
+    cores = available_cores()
+    because = ", ".join(f"{name} {count:g}" for name, count in limits.items())
+    text = f"{counted(cores, 'core')} may be used ({because})"
+    quota, others = limits.get("quota"), [count for name, count in limits.items() if name != "quota"]
+    if quota is not None and quota < 1:
+        yield Finding("cores", "warning", text, "Get a quota of at least one core: a worker needs one.")
+    elif quota is not None and quota < min(others):
+        yield Finding("cores", "ok", f"{text}; the quota is the limit")
+    else:
+        yield Finding("cores", "ok", text)
+
+
+def check_memory(
+    workers: int | Literal["auto"], *, cores: int | None = None, memory: int | None = None, free: int | None = None
+) -> Iterator[Finding]:
+    """Whether the memory is enough for the workers.
+
+    Args:
+        workers: The setting `run.workers`.
+        cores: Default `available_cores()`.
+        memory: Bytes that may be used; default `available_memory()`.
+        free: Bytes that no other program uses; default as the kernel says.
+    """
+    cores = available_cores() if cores is None else cores
+    memory = available_memory() if memory is None else memory
+    free = free_memory() if free is None else free
+    wanted = cores if workers == "auto" else max(1, workers)
+    count = worker_count(workers, MANY_VIDEOS, cores=cores, memory=memory) or 1
+    need = PARENT_BYTES + count * WORKER_BYTES
+    text = f"{counted(count, 'worker')} need {_gib(need)}; {_gib(memory)} may be used"
+    if need > memory:
+        yield Finding("memory", "problem", text, "Get more memory, or lower run.workers.")
+    elif count < wanted:
+        text = f"enough for {count} of {counted(wanted, 'worker')} ({_gib(memory)} may be used)"
+        yield Finding("memory", "warning", text, f"Get {_gib(PARENT_BYTES + wanted * WORKER_BYTES)}, or fewer cores.")
+    elif free is not None and free < need:
+        yield Finding(
+            "memory", "warning", f"{text}, of which {_gib(free)} is free", "End other programs, or lower run.workers."
+        )
+    else:
+        yield Finding("memory", "ok", text)
+
+
+def free_memory() -> int | None:
+    """Bytes of the machine's memory that programs could still get; None where the kernel does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def check_dataset(config: Config) -> Iterator[Finding]:
+    """Whether the dataset is there and can be listed; `scan` looks into it."""
+    root = config.dataset.root
+    try:
+        if root.is_file():
+            with root.open("rb") as file:
+                archive_kind(file.fileno(), root)
+        else:
+            check_folder(root)
+    except OSError as error:
+        text = f"dataset.root: {root} can't be read: {error.strerror}"
+        yield Finding("dataset", "problem", text, "Correct the path or its permissions.")
+    except KpsbatchError as error:
+        yield _of_error("dataset", error)
+    else:
+        yield Finding("dataset", "ok", f"{root} can be read")
+
+
+def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
+    """Whether a folder, or the one in which it would be made, can be written; its free space and inodes.
+
+    Args:
+        name: The setting that names it.
+        folder: The folder, which need not be there yet.
+        units: Units that will be written there; None where that is not known.
+    """
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place, prefix=".kpsbatch-check-") as file:
+            file.write(b"1")
+            file.flush()
+        status = os.statvfs(place)
+    except OSError as error:
+        text = f"{name}: {place} can't be written: {error.strerror or error}"
+        yield Finding("disk", "problem", text, "Choose another folder, or correct its permissions.")
+        return
+    free = status.f_bavail * status.f_frsize
+    inodes = status.f_favail if status.f_files else None  # some file systems make inodes as they need them
+    need = LOW_INODES if units is None else FILES_PER_UNIT * units
+    said = "" if inodes is None else f", {inodes:,} inodes"
+    text = f"{name}: {folder} can be written; {_gib(free)}{said} free"
+    if free < NO_BYTES:
+        yield Finding("disk", "problem", text, "Free space there, or choose another output.root.")
+    elif free < LOW_BYTES:
+        yield Finding("disk", "warning", text, "Free space there, or choose another output.root.")
+    elif inodes is not None and inodes < need:
+        what = "few inodes" if units is None else f"{counted(units, 'unit')} need {need:,} files"
+        yield Finding("disk", "warning", f"{text}: {what}", "Delete files there, or choose another output.root.")
+    else:
+        yield Finding("disk", "ok", text)
+
+
+def check_slurm(config: Config | None) -> Iterator[Finding]:
+    """Whether jobs can be submitted, and what the cluster allows."""
+    from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
+
+    if shutil.which("sbatch") is None:
+        yield Finding("slurm", "ok", "not on this machine; `run` and `submit --cluster local` work without it")
+        return
+    partition = None if config is None else config.slurm.partition
+    try:
+        rows, most = partitions(partition), max_array_size()
+    except KpsbatchError as error:
+        text = one_line(error)[:150]
+        yield Finding("slurm", "warning", text, "Log in to the cluster; `submit --cluster local` works without it.")
+        return
+    if partition and not rows:
+        yield Finding(
+            "slurm", "problem", f"there is no partition {partition}", "Correct slurm.partition; sinfo lists them."
+        )
+        return
+    shown = "; ".join(f"{row.name}: at most {row.limit}, {row.cores} cores" for row in rows)
+    yield Finding("slurm", "ok", f"{shown or 'no default partition'}; arrays of at most {most:,} tasks")
+    for warning in [] if config is None else limit_warnings(config):
+        text, _, remedy = warning.partition(". ")
+        yield Finding("slurm", "warning", text, remedy)
+
+
+def check_container(config: Config | None) -> Iterator[Finding]:
+    """Whether there is what runs `slurm.container`."""
+    engine = next((path for name in ("apptainer", "singularity") if (path := shutil.which(name))), None)
+    image = None if config is None else config.slurm.container
+    if image is None:
+        yield Finding("container", "ok", f"{engine or 'no Apptainer on this machine'}; slurm.container is not set")
+    elif not image.exists():
+        yield Finding(
+            "container", "problem", f"slurm.container: {image} does not exist", "Build it (docs/container.md)."
+        )
+    elif engine is None:
+        yield Finding(
+            "container",
+            "warning",
+            "Apptainer is not on the PATH here",
+            "Load it in slurm.setup: [module load apptainer]",
+        )
+    else:
+        yield Finding("container", "ok", f"{image}, run by {engine}")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).split())[:300]
+
+
+def _of_error(name: str, error: KpsbatchError) -> Finding:
+    """A finding from an error, whose text is what is wrong and then the remedy."""
+    text, _, remedy = one_line(error).partition(". ")
+    return Finding(name, "problem", text.removesuffix("."), remedy or "Run with --debug to see more.")
+
+
+def _units(config: Config) -> int | None:
+    dataset = config.dataset
+    return len(dataset.signers) * len(dataset.splits) * len(dataset.signs) or None
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.1f} GB"
