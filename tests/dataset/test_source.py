@@ -133,7 +133,7 @@ class TestVideosThatTheLayoutNames:
         """Nothing that fits: the error names what was tried and what is there."""
         root = touch(tmp_path / "d", "one.mp4")
         source = opened(root, layout="{sign:03d}_{video}.mp4", signers=["x"], splits=["all"], signs=[4])
-        assert str(source.no_video()).endswith(f"tried {root}/004_*.mp4; {root} holds 'one.mp4'")
+        assert f"tried {root}/004_*.mp4; {root} holds 'one.mp4'. Correct" in str(source.no_video())
         looking = opened(root, layout="{sign:03d}_{signer}_{video}.mp4", splits=["all"])
         assert looking.units() == []
         assert "no signer found" in str(looking.no_video())

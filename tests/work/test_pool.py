@@ -195,14 +195,14 @@ class TestFailures:
 
     def test_parent_that_was_stopped(self):
         """No time passes for the workers while their parent is stopped (SIGSTOP, a suspended job)."""
-        code = STOPPED_PARENT.format(timeout=3.0)
+        code = STOPPED_PARENT.format(timeout=8.0)
         with subprocess.Popen([sys.executable, "-c", code, str(HERE)], env=PATHS, **PIPES) as parent:
             assert parent.stdout is not None
             assert parent.stdout.readline() == "busy\n"
             parent.send_signal(signal.SIGSTOP)
-            time.sleep(5)
+            time.sleep(9)
             parent.send_signal(signal.SIGCONT)
-            assert parent.stdout.read() == "after 6 s \n"
+            assert parent.stdout.read() == "after 10 s \n"
 
     def test_workers_killed_from_outside(self):
         """Workers that are killed one after another while they work cost attempts, no task is lost or done twice."""
@@ -353,7 +353,7 @@ from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
 with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
     pool.submit(("echo", 1)).result()
-    future = pool.submit(("do_nothing", 6))
+    future = pool.submit(("do_nothing", 10))
     print("busy", flush=True)
     outcome = future.result()
     print(outcome.value, outcome.problem, flush=True)
