@@ -262,7 +262,7 @@ class TestCommand:
         code = "import _thread; from kpsbatch.export import npy; from kpsbatch.cli import main\n"
         code += "npy.one_by_one = lambda *_: _thread.interrupt_main() or [][0]\nmain()"
         ended = subprocess.run([sys.executable, "-c", code, *command[3:]], capture_output=True, text=True)
-        assert (ended.returncode, ended.stderr) == (3, "kpsbatch: interrupted; run the same command again to go on\n")
+        assert (ended.returncode, ended.stderr) == (3, "kpsbatch: Stopped. Rerun to resume.\n")
 
 
 def test_progress(root, tmp_path):
