@@ -52,8 +52,7 @@ def extract_video(
         landmarks: The settings of the config's `landmarks` section, such as `running_mode`, `coordinates`, `parts`.
 
     Returns:
-        (T, points, 4): x, y, z, visibility of the points, which are those of `kpsbatch.Topology` where no others were
-        asked for; zeros where a part is missing.
+        (T, points, 4): x, y, z, visibility of the points of `points`; zeros where a part is missing.
 
     Raises:
         ConfigError: A setting is unknown or unusable.
@@ -65,12 +64,11 @@ def extract_video(
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
     with borrowed_landmarker(settings, find_bundles(settings.models)) as landmarker:
-        reduced = settings.decode == "fast"
         frames = read_frames(
             video_of(path),
             frame_rate=settings.frame_rate,
             max_pixels=max_pixels,
-            reduced=reduced,
+            reduced=settings.decode == "fast",
             frame_rate_out=frame_rate_out,
         )
         made = extract(

@@ -137,3 +137,15 @@ def _state_without_run(log: Path | None, clock: FileClock) -> str:
     if silent is None:
         return "waiting"
     return "starting" if silent < LOST_SECONDS else "failed before it could start"
+
+
+def without_superseded(logs: Sequence[TaskLog]) -> list[TaskLog]:
+    """Leave out runs by themselves that ended or were lost before a newer one of the same shard did some work."""
+    alone = [(log, log.run) for log in logs if log.run is not None and not log.run.submission]
+    newest = {(run.shard, run.shards): log for log, run in alone}
+    newest.update({(run.shard, run.shards): log for log, run in alone if run.units_done})
+    return [
+        log
+        for log in logs
+        if log.run is None or log.run.submission or log.run.is_running or newest[log.run.shard, log.run.shards] is log
+    ]

@@ -18,7 +18,7 @@ from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Presence
-from kpsbatch.look.logs import TaskLog, task_logs, without_a_trace
+from kpsbatch.look.logs import TaskLog, task_logs, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
@@ -275,7 +275,7 @@ class StatusReader:
         status.failing, status.failing_unread = self._failing(known.outputs, found)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
-        logs = _without_superseded(task_logs(known.outputs.root))
+        logs = without_superseded(task_logs(known.outputs.root))
         status.tasks = [_task(log, status.moment) for log in logs]
         runs = [log.run for log in logs if log.run is not None]
         status.slowest = self._slowest(runs)
@@ -332,18 +332,6 @@ def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
         if (theirs := settings_of_record(record)) is not None:
             why = "; ".join(differences_in_config(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
-
-
-def _without_superseded(logs: Sequence[TaskLog]) -> list[TaskLog]:
-    """Leave out runs by themselves that ended or were lost before a newer one of the same shard did some work."""
-    alone = [(log, log.run) for log in logs if log.run is not None and not log.run.submission]
-    newest = {(run.shard, run.shards): log for log, run in alone}
-    newest.update({(run.shard, run.shards): log for log, run in alone if run.units_done})
-    return [
-        log
-        for log in logs
-        if log.run is None or log.run.submission or log.run.is_running or newest[log.run.shard, log.run.shards] is log
-    ]
 
 
 def _task(log: TaskLog, now: float) -> Task:

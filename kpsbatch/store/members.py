@@ -147,7 +147,7 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
         with open(descriptor, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
             entries = archive.infolist()
     except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        said = error.strerror if isinstance(error, OSError) else f"it is none, or cut off ({error})"
+        said = error.strerror if isinstance(error, OSError) else f"it has another format or is cut off ({error})"
         raise _unreadable(path, said or str(error)) from None
     if not entries:
         raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
@@ -163,7 +163,7 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
 
 
 def _unreadable(path: Path, said: str) -> OutputError:
-    return OutputError(f"{path} is no readable npz file: {said}. Delete it and run the same command again.")
+    return OutputError(f"{path} is not a readable npz file: {said}. Delete it and run the same command again.")
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], Any, np.dtype[Any], int]:

@@ -65,7 +65,7 @@ class TestImport:
         assert status == 0, shown
         assert "imported: 3 files, 6 videos, 24 frames\nthey look: image coordinates, float64\n" in shown
         assert files_in(old).items() >= before.items()
-        assert call(capsys, "verify", "old.yaml") == (0, "3 units with 6 videos read: 3 right, 0 wrong\n")
+        assert call(capsys, "verify", "old.yaml") == (0, "Checked 3 units (6 videos): no damage.\n")
         status, shown = call(capsys, "status", "old.yaml")
         assert (status, "3 of 3 units are finished (100%)" in shown, "note" in shown) == (0, True, False)
         for arguments in (("report", "-o", "r.html"), ("view", "-o", "v.html"), ("preview", "-o", "p.png")):
@@ -138,7 +138,7 @@ class TestImport:
             write_frames(tmp_path / "data" / "01" / "01" / "train" / "0001" / name, 4)
         write_frames(tmp_path / "data" / "01" / "01" / "train" / "0002" / "v", 1)
         assert call(capsys, "import", "old", "--dataset", "config.yaml")[0] == 0
-        assert call(capsys, "verify", "old.yaml") == (0, "1 unit with 2 videos read: 1 right, 0 wrong\n")
+        assert call(capsys, "verify", "old.yaml") == (0, "Checked 1 unit (2 videos): no damage.\n")
         write_frames(tmp_path / "data" / "01" / "01" / "train" / "0001" / "take 3", 1)
         status, shown = call(capsys, "verify", "old.yaml")
         assert (status, "0001/take 3: the dataset has it" in shown) == (1, True)

@@ -41,7 +41,7 @@ def test_children_count():
 
 def test_in_the_state_file(tmp_path):
     """A run's state file says what it used."""
-    with tracked(tmp_path, ALONE, Progress()) as note:
+    with tracked(tmp_path, ALONE, Progress(units=1)) as note:
         note()
     (run,) = read_runs(tmp_path)
     assert run.cpu_seconds > 0
