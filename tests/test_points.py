@@ -17,7 +17,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.landmarks.topology import SETS, topology_of
-from kpsbatch.look.contents import show_contents
+from kpsbatch.look.contents import file_contents, show_contents
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
 
@@ -51,7 +51,7 @@ def test_from_run_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     [record] = (root / "_kpsbatch" / "records").glob("*/*/*.json")
     assert json.loads(record.read_text(encoding="utf-8"))["points"] == points
     assert [len(sample.keypoints[0]) for sample in kpsbatch.open_dataset(root)] == [topology.points]
-    show_contents(npz)
+    show_contents(file_contents(npz))
     assert f"(T, {topology.points}, 4) float32, points: {points}" in capsys.readouterr().out
     for command in (("preview", "-o", "sheet.png"), ("view", "-o", "v.html"), ("report", "-o", "r.html")):
         status, shown = call(capsys, command[0], config, command[1], tmp_path / command[2])

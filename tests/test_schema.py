@@ -61,6 +61,8 @@ def errors(schema: dict[str, Any], value: Any, whole: dict[str, Any], place: str
                 len(value) >= wanted if keyword == "minItems" else len(value) <= wanted
             ):
                 found.append(f"{place}: {keyword}")
+        elif keyword == "minLength":
+            found += [f"{place}: too short"] if isinstance(value, str) and len(value) < wanted else []
         elif keyword == "items":
             for number, item in enumerate(value if isinstance(value, list) else []):
                 found += errors(wanted, item, whole, f"{place}[{number}]")
