@@ -78,6 +78,7 @@ class Progress:
         units_done: Of those, how many are stored.
         unit: The unit that was stored last.
         slowest: The units that took the workers longest, as (unit, seconds of work), slowest first.
+        run: The name of its state file; `tracked` sets it, once: that of a run by itself has the time in it.
         units_before, videos_before, failed_before: What earlier starts of the same task did, by the records.
         fingerprint: Of the settings that it works with; "" before they are known.
         error: Why it counts as failed although it went on to its end.
@@ -95,6 +96,7 @@ class Progress:
     videos_before: int = 0
     failed_before: int = 0
     fingerprint: str = ""
+    run: str = ""
     error: str = ""
 
 
@@ -194,6 +196,11 @@ class RunState(Stored):
         return self.silent > LOST_SECONDS
 
     @property
+    def present_state(self) -> str:
+        """`lost` where its file says "running" but it is gone; else the state that it wrote."""
+        return "lost" if self.is_lost else self.state
+
+    @property
     def is_running(self) -> bool:
         """Whether it runs, as far as files tell."""
         return self.state == "running" and not self.is_lost
@@ -249,8 +256,9 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         origin: What the run is a part of.
         progress: How far it is; read whenever the file is written.
     """
-    path = state_file(root, run_id(origin))
-    began = _beginning(origin)
+    progress.run = run_id(origin)
+    path = state_file(root, progress.run)
+    began = _beginning(progress.run, origin)
     usage = Usage()
     next_write = 0.0
 
@@ -291,13 +299,13 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     write("failed" if progress.error else "finished", progress.error, told=True)
 
 
-def _beginning(origin: Origin) -> RunState:
+def _beginning(run: str, origin: Origin) -> RunState:
     """The state of a run that begins now, in this process."""
     job, task = job_of()
     now = _now()
     return RunState(
         format=RUN_FORMAT,
-        run=run_id(origin),
+        run=run,
         submission=origin.submission or None,
         shard=origin.shard,
         shards=origin.shards,

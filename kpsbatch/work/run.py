@@ -18,7 +18,7 @@ from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.run_state import ALONE, Origin, Progress, run_id, tracked
+from kpsbatch.store.run_state import ALONE, Origin, Progress, tracked
 from kpsbatch.store.settings import UNKNOWN, fingerprint, fingerprint_of, installed_version, settings_of
 from kpsbatch.store.survey import Survey
 from kpsbatch.words import counted, stopped
@@ -187,7 +187,7 @@ def _claim(outputs: Outputs, origin: Origin, progress: Progress, note: Callable[
     outputs.prepare()
     progress.fingerprint = outputs.fingerprint.digest
     note(at_once=True)
-    claim(outputs, run_id(origin), overwrite=overwrite)
+    claim(outputs, progress.run, overwrite=overwrite)
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:

@@ -624,6 +624,16 @@ class TestOutputs:
         assert records(out).keys() == {"01-train/0001.json", "01-train/0002.json"}
         assert run(changed, overwrite=True).progress.units == 0
 
+    def test_one_name(self, small, monkeypatch):
+        """A run by itself has one name, in its state file and in its claim, whatever the time is meanwhile."""
+        names = (f"run-{number}" for number in range(9))
+        monkeypatch.setattr("kpsbatch.store.run_state.run_id", lambda origin: next(names))
+        run(load_config(small))
+        internal = small.parent / "out" / "_kpsbatch"
+        [state] = (internal / "runs").glob("*.json")
+        assert json.loads(state.read_text())["run"] == state.stem
+        assert json.loads((internal / "claim.json").read_text())["run"] == state.stem
+
     def test_settings_that_change_no_value(self, small):
         """How a run works can change from run to run."""
         run(load_config(small, ["dataset.signs=1"]))
