@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 STALE_SECONDS = 3600.0
 """Age after which a temporary file of another host counts as left behind."""
@@ -125,6 +126,17 @@ def is_stale(entry: os.DirEntry[str]) -> bool:
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
     except (OSError, ValueError):
         return False
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock an open file, without waiting: False while another process holds it; True where there are no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 class FileClock:

@@ -6,7 +6,6 @@ The modules `slurm` and `local` then submit the plan, each to its cluster.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from kpsbatch.cluster import slurm
 from kpsbatch.errors import SubmitError
+from kpsbatch.files import try_lock
 from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.stored import INTERNAL
@@ -64,10 +64,6 @@ def only_submission(root: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     with open(descriptor, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SubmitError(f"{root}: another submit is at work on these outputs. Wait for it, or --force.") from None
-        except OSError:
-            pass  # no locks here
+        if not try_lock(file):
+            raise SubmitError(f"{root}: another submit is at work on these outputs. Wait for it, or --force.")
         yield

@@ -31,7 +31,7 @@ class Stroke(NamedTuple):
         part: The part that it belongs to; where that is missing nothing is drawn.
         paths: Lines, as places among the points of the set.
         dots: Points that get a dot: all of body and hands; of the face those that lie on no line.
-        is_fine: Whether it is thin and without an outline, which would hide a face.
+        is_fine: Whether it is thin, with a half-transparent outline: a solid one would hide a face.
     """
 
     name: str

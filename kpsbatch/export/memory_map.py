@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
 from kpsbatch.export.parts import Part, Read, Request, by_split, facts_of, write_table
-from kpsbatch.files import publish, read_json, write_atomically, write_json
+from kpsbatch.files import publish, read_json, try_lock, write_atomically, write_json
 
 VIDEOS_BETWEEN_SYNCS = 256
 _X = "_X.mmap"
@@ -50,12 +49,8 @@ class MemoryMap:
         size = int(offsets[-1]) * row
         unfinished, noted = path.with_name(f".{path.name}.unfinished"), _noted(path)
         with open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f"{path} is being written by another process. Let it finish.") from None
-            except OSError:  # a file system without locks
-                pass
+            if not try_lock(file):
+                raise OutputError(f"{path} is being written by another process. Let it finish.")
             done = (read_json(noted) or {}).get("videos", 0) if os.fstat(file.fileno()).st_size == size else 0
             file.truncate(size)  # what is never written, the padding, reads as zeros
             for count, sample in enumerate(read(part.numbers[done:]), done + 1):

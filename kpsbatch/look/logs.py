@@ -98,10 +98,10 @@ def task_logs(root: Path) -> list[TaskLog]:
 def without_a_trace(root: Path) -> str:
     """Why the jobs of the newest submission may have left nothing here; "" where there is something, or it is new."""
     submissions = list_submissions(root)
-    if not submissions or not read_jobs(submissions[-1]).jobs:
+    if not submissions or not (jobs := read_jobs(submissions[-1]).jobs):
         return ""
     folder = submissions[-1]
-    logs = any(log_file(folder, job).exists() for job in read_jobs(folder).jobs)
+    logs = any(log_file(folder, job).exists() for job in jobs)
     if logs or any(run.submission == folder.name for run in read_runs(root)):
         return ""
     if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS or not (why := unshared_warning(root)):
@@ -120,7 +120,7 @@ def _is_being_submitted(folder: Path, jobs: Jobs, clock: FileClock, runs: Sequen
 
 
 def _task_log(name: str, run: RunState, job: str, log: Path | None) -> TaskLog:
-    state = "lost" if run.is_lost else str(run.state)
+    state = run.present_state
     failed, units, videos = run.videos_failed + run.failed_before, run.units_before, run.videos_before
     if failed:
         state = f"{state}, {failed} videos failed"

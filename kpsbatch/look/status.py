@@ -344,7 +344,7 @@ def _task(log: TaskLog, now: float) -> Task:
         )
     return Task(
         log.name,
-        "lost" if run.is_lost else run.state,
+        run.present_state,
         log.job,
         log.node,
         path,

@@ -13,7 +13,7 @@ from kpsbatch.report.columns import Column
 from kpsbatch.report.failures import FailedVideo
 from kpsbatch.report.figures import Labels, Metric, metrics_of
 from kpsbatch.report.gather import ReportData, UnitRow, VideoRow
-from kpsbatch.report.timeline import cores_of, gigabytes_of, state_of
+from kpsbatch.report.timeline import cores_of, gigabytes_of
 from kpsbatch.words import show_command
 
 MAX_VIDEOS = 2000
@@ -168,7 +168,7 @@ def _runs(data: ReportData) -> Table:
     rows = [
         [
             run.run,
-            state_of(run),
+            run.present_state,
             run.host,
             clock(run.began).removesuffix(" UTC"),
             round(run.seconds / 60, 1),

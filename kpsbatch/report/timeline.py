@@ -68,18 +68,13 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     bars = []
     for run in shown:
         used = ", ".join(figure for figure in (show_cores(run), show_memory(run)) if figure)
-        state, name = state_of(run), name_of(run)
+        state, name = run.present_state, name_of(run)
         text = f"{name} on {run.host or 'an unknown host'}: {state}, from {clock(run.began)}, "
         text += f"{show_duration(run.seconds)}, {counted(run.units_done, 'unit')}{', ' if used else ''}{used}"
         width = min(max(100 * run.seconds / whole, 0.5), 100.0)
         bars.append(Bar(name, state, min(100 * (run.began - start) / whole, 100 - width), width, used, text))
     note = f"The newest {MAX_TASKS} of {len(runs):,} tasks." if len(runs) > MAX_TASKS else ""
     return Timeline(bars, (clock(start), clock(end)), len(bars) <= MAX_NAMED, note)
-
-
-def state_of(run: RunState) -> str:
-    """How a run ended, as far as its state file tells."""
-    return "lost" if run.is_lost else run.state
 
 
 def name_of(run: RunState) -> str:

@@ -26,6 +26,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.guards import explained
 from kpsbatch.store.known_videos import find_outputs
+from kpsbatch.store.members import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.words import counted
@@ -199,11 +200,8 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
     name = f"{path}: {member.removesuffix('.npy')!r}"
     if not member.endswith(".npy"):
         raise OutputError(f"{path} holds {member!r}, which is no array.")
-    file = io.BytesIO(data)
-    npy: Any = np.lib.format  # untyped
     try:
-        read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read_header(file)
+        shape, fortran, dtype, start = npy_header(data)
     except ValueError as error:
         raise OutputError(f"{name} is no array: {' '.join(str(error).split())}.") from None
     points = (CONTRACT.points, len(CONTRACT.CHANNELS))
@@ -215,7 +213,7 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
         raise OutputError(f"{name} is {shape}, not (T, {points[0]}, {points[1]}).")
     if dtype.kind != "f" or dtype.itemsize > 8 or fortran:
         raise OutputError(f"{name} is of {dtype}{' in Fortran order' * fortran}, not of float16, float32 or float64.")
-    array: NDArray[Any] = np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
+    array: NDArray[Any] = np.frombuffer(data, dtype, offset=start).reshape(shape)
     if not np.isfinite(array).all():
         raise OutputError(f"{name} holds NaN or infinite values; a missing part must be all zeros.")
     return array

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.errors import OutputError
+from kpsbatch.files import read_json
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.members import open_npz
 from kpsbatch.store.points import file_topology
@@ -149,7 +150,7 @@ def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
 
 
 def _look(path: Path, record: Path | None) -> KnownUnit:
-    told = _read(record) if record is not None else {}
+    told = (read_json(record) or {}) if record is not None else {}
     recorded = told["videos"] if isinstance(told.get("videos"), dict) else {}
     good = {
         name: facts
@@ -183,14 +184,6 @@ def _is_of(record: Mapping[str, Any], path: Path) -> bool:
         return isinstance(npz, dict) and npz.get("bytes") == path.stat().st_size
     except OSError:
         return False
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
 
 
 def _known(name: str, facts: Mapping[str, Any]) -> KnownVideo:

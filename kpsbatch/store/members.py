@@ -61,8 +61,8 @@ class NpzReader:
             data = self._bytes(member)
             if len(data) != member.size or zlib.crc32(data) != member.crc:
                 raise ValueError("its checksum is another")
-            shape, order, dtype, start = _header(data)
-            return np.frombuffer(data, dtype, offset=start).reshape(shape, order=order).copy()
+            shape, fortran, dtype, start = _header(data)
+            return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy()
         except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
@@ -166,16 +166,26 @@ def _unreadable(path: Path, said: str) -> OutputError:
     return OutputError(f"{path} is not a readable npz file: {said}. Delete it and run the same command again.")
 
 
-def _header(data: bytes) -> tuple[tuple[int, ...], Any, np.dtype[Any], int]:
-    """Shape, order, dtype and where the values begin.
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """As `npy_header`.
 
     Raises:
         ValueError: It is no .npy file, or one of objects, which are never unpickled.
+    """
+    header = npy_header(data)
+    if header[2].hasobject:
+        raise ValueError("Object arrays cannot be loaded")
+    return header
+
+
+def npy_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether it is in Fortran order, dtype and where the values begin.
+
+    Raises:
+        ValueError: It is no .npy file.
     """
     file = io.BytesIO(data)
     npy: Any = np.lib.format  # untyped
     read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read_header(file)
-    if dtype.hasobject:
-        raise ValueError("Object arrays cannot be loaded")
-    return shape, "F" if fortran else "C", dtype, file.tell()
+    return shape, fortran, dtype, file.tell()

@@ -13,7 +13,6 @@ folders; no file is opened. The record is on disk before the npz appears.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import discard, is_stale, publish, sha256_of, sync_directory, write_json, write_temporary
+from kpsbatch.files import discard, is_stale, publish, sha256_of, sync_directory, try_lock, write_json, write_temporary
 from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
@@ -311,16 +310,8 @@ class Outputs:
         path = self.root / INTERNAL / name
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "ab") as file:
             give_up = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() < give_up:
-                        time.sleep(0.01)
-                        continue
-                except OSError:
-                    pass
-                break
+            while not try_lock(file) and time.monotonic() < give_up:
+                time.sleep(0.01)
             yield
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.files import read_json
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 
 
@@ -72,23 +72,14 @@ def file_topology(path: Path, count: int = 0) -> Topology:
 
 def recorded_points(path: Path) -> str | None:
     """The set of points that the record of an npz names; None where there is no record."""
-    clip = _tree(path.with_suffix(".json"))
+    clip = read_json(path.with_suffix(".json")) or {}
     if "video" in clip:
         return str(clip.get("points", CONTRACT.name))
     folder, stem = path.absolute().parent, glob.escape(path.stem)
     for record in sorted((folder.parent / "_kpsbatch" / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
-        output = _tree(record.parents[1] / "settings.json").get("output", {})
+        output = (read_json(record.parents[1] / "settings.json") or {}).get("output", {})
         return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
     return None
-
-
-def _tree(path: Path) -> Mapping[str, Any]:
-    """The sections of a JSON file; none where it is missing or damaged."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return tree if isinstance(tree, Mapping) else {}
 
 
 def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology) -> None:

@@ -23,7 +23,8 @@ def refuse_other_settings(origin: Origin, ours: Fingerprint) -> None:
     if origin.settings is not None and (found := differences(origin.settings, ours.settings)):
         raise OutputError(
             f"on {socket.gethostname()} other values would be computed than where this was submitted: "
-            f"{'; '.join(found[:5])}. Give all nodes the same kpsbatch, mediapipe and models, then submit again."
+            f"{'; '.join(found[:MOST_SHOWN])}. "
+            "Give all nodes the same kpsbatch, mediapipe and models, then submit again."
         )
 
 

@@ -20,7 +20,6 @@ from kpsbatch import files as files_module
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import STALE_SECONDS, temporary_path, write_atomically
-from kpsbatch.store import outputs as outputs_module
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import NpzFile, read_record
@@ -393,7 +392,7 @@ class TestRoot:
         def refuse(file: object, operation: int) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(outputs_module.fcntl, "flock", refuse)
+        monkeypatch.setattr(files_module.fcntl, "flock", refuse)
         assert outputs.store(UNIT, arrays(), unit_record("complete"), replace=False)
 
 
