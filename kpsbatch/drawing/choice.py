@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.known_videos import find_outputs
+from kpsbatch.store.members import video_names
 from kpsbatch.store.outputs import records_of
 from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord
 from kpsbatch.stored import INTERNAL, read_stored
@@ -19,11 +19,12 @@ SHOWN_NAMES = 6
 
 
 class Candidate(NamedTuple):
-    """One video that could be shown: its file, its key there, and its unit where a config is known."""
+    """One video that could be shown: its file, its key there, its unit where a config is known, and why it failed."""
 
     path: Path
     video: str
     unit: Unit | None = None
+    error: str = ""
 
     @property
     def label(self) -> str:
@@ -33,23 +34,8 @@ class Candidate(NamedTuple):
         return f"{self.path.parent.name}/{self.path.stem}: {self.video}"
 
 
-class FailedCandidate(NamedTuple):
-    """A video that a run could not read, and why."""
-
-    place: Candidate
-    error: str
-
-    @property
-    def label(self) -> str:
-        """As `Candidate.label`, with a remark."""
-        return f"{self.place.label} (failed)"
-
-
-class OutputOf(NamedTuple):
-    """An npz, and its unit where a config is known."""
-
-    path: Path
-    unit: Unit | None = None
+Output = tuple[Path, Optional[Unit]]
+"""An npz, and its unit where a config is known."""
 
 
 def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
@@ -63,13 +49,12 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
         OutputError: There is no output; no video fits, or several do; or it failed, and why.
     """
     outputs = outputs_of(source, may_be_none=True)
-    failed = failed_videos(source)
+    failed = list(failed_videos(source))
     if video is None:
         if outputs:
-            return Candidate(outputs[0].path, names_in(outputs[0].path)[0], outputs[0].unit)
-        if failed:
-            raise failed_error(failed)
-        raise no_output(source)
+            path, unit = outputs[0]
+            return Candidate(path, video_names(path)[0], unit)
+        raise failed_error(failed) if failed else no_output(source)
     fitting, failing = find_videos(outputs, video), _fitting(failed, video)
     if len(fitting) == 1 and (not failing or fitting[0].video == video):
         return fitting[0]
@@ -77,37 +62,39 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
         raise failed_error(failing)
     if not fitting:
         raise no_video(outputs, video) if outputs else no_output(source)
-    labels = [*(one.label for one in fitting), *(one.label for one in failing)]
+    labels = [*(one.label for one in fitting), *(f"{one.label} (failed)" for one in failing)]
     raise OutputError(
         f"--video: {video!r} fits {len(labels)} videos: {_listed(labels)}. Name one of them so that no other fits, "
         "or narrow it down with --signers, --splits and --signs."
     )
 
 
-def find_videos(outputs: Sequence[OutputOf], video: str) -> list[Candidate]:
+def find_videos(outputs: Sequence[Output], video: str) -> list[Candidate]:
     """The videos of some outputs that have this name; else those with a part of it in their label."""
-    everything = [Candidate(path, name, unit) for path, unit in outputs for name in names_in(path)]
-    exact = [one for one in everything if video in (one.video, one.label)]
-    return exact or [one for one in everything if video in one.label]
+    return _fitting(_videos_in(outputs), video)
 
 
-def _fitting(failed: Sequence[FailedCandidate], video: str) -> list[FailedCandidate]:
-    exact = [one for one in failed if video in (one.place.video, one.place.label)]
-    return exact or [one for one in failed if video in one.place.label]
+def _videos_in(outputs: Sequence[Output]) -> list[Candidate]:
+    return [Candidate(path, name, unit) for path, unit in outputs for name in video_names(path)]
 
 
-def no_video(outputs: Sequence[OutputOf], video: str) -> OutputError:
+def _fitting(videos: Sequence[Candidate], video: str) -> list[Candidate]:
+    exact = [one for one in videos if video in (one.video, one.label)]
+    return exact or [one for one in videos if video in one.label]
+
+
+def no_video(outputs: Sequence[Output], video: str) -> OutputError:
     """The error to raise where no video has a name, with those that there are."""
-    labels = [Candidate(path, name).label for path, _ in outputs for name in names_in(path)]
+    labels = [one.label for one in _videos_in(outputs)]
     return OutputError(f"--video: no video fits {video!r}. Choose among {_listed(labels)}.")
 
 
-def failed_error(failed: Sequence[FailedCandidate]) -> OutputError:
+def failed_error(failed: Sequence[Candidate]) -> OutputError:
     """The error to raise where a video is meant that failed."""
-    place, error = failed[0]
+    one = failed[0]
     more = f" So did {len(failed) - 1} more." if len(failed) > 1 else ""
     return OutputError(
-        f"{place.label} failed, so that it has no keypoints: {error.rstrip('.')}.{more} Fix the data, then run again "
+        f"{one.label} failed, so that it has no keypoints: {one.error.rstrip('.')}.{more} Fix the data, then run again "
         "with --retry-failed."
     )
 
@@ -131,7 +118,7 @@ def _listed(labels: Sequence[str]) -> str:
     return ", ".join(map(repr, labels[:SHOWN_NAMES])) + more
 
 
-def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[OutputOf]:
+def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Output]:
     """The npz files of a source, in the order of the config or of their names.
 
     Raises:
@@ -141,9 +128,9 @@ def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Outp
         outputs = _outputs_of_config(source)
     elif source.is_dir():
         inside = sorted(path for path in source.rglob("*.npz") if not _is_internal(path.relative_to(source)))
-        outputs = [OutputOf(path) for path in inside]
+        outputs = [(path, None) for path in inside]
     elif source.exists():
-        return [OutputOf(source)]
+        return [(source, None)]
     else:
         raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
     if not outputs and not may_be_none:
@@ -151,13 +138,13 @@ def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Outp
     return outputs
 
 
-def _outputs_of_config(config: Config) -> list[OutputOf]:
+def _outputs_of_config(config: Config) -> list[Output]:
     try:
         found = [(Unit(*one[:3]), one[3]) for one in find_outputs(config.output.root)]
     except OutputError:
         return []
-    chosen = [(unit, path) for unit, path in found if _is_selected(config, unit)]
-    return [OutputOf(path, unit) for unit, path in sorted(chosen, key=lambda one: _order(config, one[0]))]
+    chosen = sorted((one for one in found if _is_selected(config, one[0])), key=lambda one: _order(config, one[0]))
+    return [(path, unit) for unit, path in chosen]
 
 
 def _is_selected(config: Config, unit: Unit) -> bool:
@@ -176,23 +163,18 @@ def _is_internal(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def failed_videos(source: Path | Config) -> list[FailedCandidate]:
+def failed_videos(source: Path | Config) -> Iterator[Candidate]:
     """The videos that failed, by their records; none where there are no records."""
-    failed: list[FailedCandidate] = []
+    config = source if isinstance(source, Config) else None
     for path in _records_of_failures(source):
         record = read_stored(path, UnitRecord)
         if record is None or record.unit is None:
             continue
         unit = record.unit.unit
-        if isinstance(source, Config):
-            if not _is_selected(source, unit):
-                continue
-            place = source.output.root / f"{unit.name}.npz"
-        else:
-            place = path.parents[4] / f"{unit.name}.npz"
-        known = unit if isinstance(source, Config) else None
-        failed += [FailedCandidate(Candidate(place, name, known), video.error) for name, video in record.failed.items()]
-    return failed
+        if config is None or _is_selected(config, unit):
+            npz = path.parents[4] / f"{unit.name}.npz"
+            for name, video in record.failed.items():
+                yield Candidate(npz, name, unit if config is not None else None, video.error)
 
 
 def _records_of_failures(source: Path | Config) -> Iterator[Path]:
@@ -206,19 +188,3 @@ def _records_of_failures(source: Path | Config) -> Iterator[Path]:
     for suffix, state in RECORD_SUFFIXES.items():
         if state != "complete":
             yield from sorted((root / INTERNAL / "records").glob(f"*/*/*{suffix}"))
-
-
-def names_in(path: Path) -> list[str]:
-    """Names of the videos of an npz, from its table of contents.
-
-    Raises:
-        OutputError: It is none.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{path} is not a readable npz: {error}. Name a file that kpsbatch wrote.") from None
-    if not names:
-        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
-    return names

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
@@ -18,15 +15,15 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
-from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import CONTRACT, Topology
+from kpsbatch.store.members import open_npz
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.points import check_points, file_topology
+from kpsbatch.store.reading import read_keypoints
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored
-
-SHOWN_NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def clip_of_unit(
     Args:
         config: The config.
         unit: The unit.
-        video: Its name or a part of it that no other has; default the first.
+        video: Its name; default the first.
         source: The dataset, if it is open already.
         adjusted: Draw adjusted coordinates even where the settings of the output can't be found.
         blank: Draw on an empty canvas, so that the dataset need not be there.
@@ -145,43 +142,17 @@ def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any],
 
     Args:
         path: An output file.
-        video: The name or a part of it that no other has; default the first.
+        video: The name; default the first.
 
     Raises:
         OutputError: The file is missing or no output, or holds no such video.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            name = _choose_video(path, list(arrays.files), video)
-            keypoints = np.asarray(arrays[name])
-    except FileNotFoundError:
-        raise OutputError(f"{path} does not exist. Run the config first.") from None
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, AttributeError) as error:
-        raise OutputError(
-            f"{path} is not a readable npz: {error}. `kpsbatch verify --repair` removes it, so that a run redoes it."
-        ) from None
-    if keypoints.ndim != 3 or keypoints.shape[2] != len(CONTRACT.CHANNELS) or not len(keypoints):
-        raise OutputError(
-            f"{path}: {name!r} is {keypoints.shape}, not (T, points, 4). Name a file that kpsbatch wrote."
-        )
+    with open_npz(path) as npz:
+        name = video if video is not None else next(iter(npz.members))
+        keypoints = read_keypoints(npz, name)
     topology = file_topology(path, keypoints.shape[1])
     check_points(path, name, keypoints, topology)
     return name, keypoints, topology
-
-
-def _choose_video(path: Path, names: Sequence[str], video: str | None) -> str:
-    if not names:
-        raise OutputError(f"{path} holds no video. Name a file that kpsbatch wrote.")
-    if video is None or video in names:
-        return names[0] if video is None else video
-    similar = [name for name in names if video in name]
-    if len(similar) == 1:
-        return similar[0]
-    valid = similar or names
-    more = f", and {len(valid) - SHOWN_NAMES} more" if len(valid) > SHOWN_NAMES else ""
-    shown = ", ".join(map(repr, valid[:SHOWN_NAMES]))
-    problem = "fits several videos" if similar else "fits no video"
-    raise OutputError(f"--video: {video!r} {problem} of {path}. Choose among {shown}{more}.")
 
 
 def _made_with(root: Path, unit: Unit) -> tuple[Settings, UnitRecord]:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.video import VIDEO_SUFFIXES
-from kpsbatch.drawing.choice import Candidate, choose_one, find_videos, names_in, outputs_of
+from kpsbatch.drawing.choice import Candidate, choose_one, find_videos, outputs_of
 from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
 from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.clip_record import ClipRecord
+from kpsbatch.store.members import video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
@@ -58,7 +59,7 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
     files = outputs_of(source)
     chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
     each = -(-MAX_CLIPS // len(chosen))
-    names = {path: names_in(path) for path, _ in chosen}
+    names = {path: video_names(path) for path, _ in chosen}
     found = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
     count = sum(map(len, names.values()))
     rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > MAX_CLIPS else ""
@@ -128,7 +129,7 @@ def counterpart(candidate: Candidate, other: Path) -> Candidate | None:
         OutputError: The npz can't be read.
     """
     for path in _same_file(candidate, other):
-        names = names_in(path)
+        names = video_names(path)
         if candidate.video in names:
             return Candidate(path, candidate.video)
         if len(names) == 1:

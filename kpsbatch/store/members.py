@@ -127,6 +127,16 @@ def open_npz(path: Path) -> Iterator[NpzReader]:
         os.close(descriptor)
 
 
+def video_names(path: Path) -> list[str]:
+    """Names of the videos of an npz file, at least one, from its table of contents.
+
+    Raises:
+        OutputError: As `open_npz`.
+    """
+    with open_npz(path) as npz:
+        return list(npz.members)
+
+
 _known: dict[Path, tuple[tuple[int, ...], Mapping[str, Member]]] = {}
 """Tables of contents by file, each with the version of the file that it is of: inode, size and time."""
 
@@ -163,7 +173,10 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
 
 
 def _unreadable(path: Path, said: str) -> OutputError:
-    return OutputError(f"{path} is not a readable npz file: {said}. Delete it and run the same command again.")
+    return OutputError(
+        f"{path} is not a readable npz file: {said}. Name a file that kpsbatch wrote; if it is one, delete it and run "
+        "the same command again."
+    )
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -18,7 +18,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
-from kpsbatch.store.members import NpzReader, open_npz
+from kpsbatch.store.members import NpzReader, open_npz, video_names
 from kpsbatch.store.points import Videos, check_points, file_topology, with_topology
 from kpsbatch.words import counted
 
@@ -50,7 +50,7 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     """
     path = Path(path)
     with open_npz(path) as npz:
-        arrays = {name: _read(npz, name) for name in npz.members}
+        arrays = {name: read_keypoints(npz, name) for name in npz.members}
     return with_topology(path, arrays, points)
 
 
@@ -125,8 +125,7 @@ class OutputFile:
         Raises:
             OutputError: It is missing or damaged.
         """
-        with open_npz(self.path) as npz:
-            return list(npz.members)
+        return video_names(self.path)
 
     def read(self, video: str) -> NDArray[Any]:
         """The (T, points, 4) keypoints of one video.
@@ -135,7 +134,7 @@ class OutputFile:
             OutputError: The file is damaged, or holds no such video.
         """
         with open_npz(self.path) as npz:
-            keypoints = _read(npz, video)
+            keypoints = read_keypoints(npz, video)
         if keypoints.shape[1] != CONTRACT.points:  # for which no record is opened
             check_points(self.path, video, keypoints, file_topology(self.path, keypoints.shape[1]))
         return keypoints
@@ -199,7 +198,7 @@ class OutputDataset:
         for path, videos in groupby(infos, key=lambda info: info.path):
             with open_npz(path) as npz:
                 for info in videos:
-                    keypoints = _read(npz, info.video)
+                    keypoints = read_keypoints(npz, info.video)
                     check_points(path, info.video, keypoints, topology)
                     yield Sample(info, keypoints, topology.parts)
 
@@ -351,10 +350,14 @@ def _class_of(unit: OutputFile, row: IndexRow | None) -> Class:
     return row.label if row is not None and not row.has_sign else unit.sign
 
 
-def _read(npz: NpzReader, name: str) -> NDArray[Any]:
-    """An array, which must be (T, points, 4) of floats."""
+def read_keypoints(npz: NpzReader, name: str) -> NDArray[Any]:
+    """One video of an open file: (T, points, 4).
+
+    Raises:
+        OutputError: There is none of this name, it is damaged, or not such an array of floats.
+    """
     array = npz.read(name)
-    if array.ndim != 3 or array.shape[2] != len(CONTRACT.CHANNELS) or array.dtype.kind != "f":
+    if array.ndim != 3 or not len(array) or array.shape[2] != len(CONTRACT.CHANNELS) or array.dtype.kind != "f":
         raise OutputError(
             f"{npz.path}: video {name!r} is {array.shape} of {array.dtype}, not (T, points, 4) of floats. "
             "Name a file that kpsbatch wrote."

@@ -290,7 +290,11 @@ class TestTar:
 
     @pytest.mark.parametrize(
         ("place", "value", "what"),
-        [(1024, b"x", "there is no header at byte 1024"), (124, b"\xff", "it is cut off"), (156, b"M", "split archive")],
+        [
+            (1024, b"x", "there is no header at byte 1024"),
+            (124, b"\xff", "it is cut off"),
+            (156, b"M", "split archive"),
+        ],
     )
     def test_damaged_headers(self, tmp_path, place, value, what):
         """A second header that is none, a size below zero and a part of a split archive are refused."""
@@ -303,7 +307,7 @@ class TestTar:
             open_archive_folders(tmp_path / "d.tar", tmp_path)
 
     def test_hard_link_with_bytes(self, tmp_path):
-        """What `pax -o linkdata` writes: the bytes of a hard link's file behind its header, too; both names are read."""
+        """What `pax -o linkdata` writes: the bytes of a hard link's file behind its header; both names are read."""
         link = tarfile.TarInfo("b")
         link.type, link.linkname, link.size = tarfile.LNKTYPE, "a", 4
         link.pax_headers = {"size": "4"}

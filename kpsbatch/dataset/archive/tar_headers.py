@@ -58,7 +58,7 @@ def _members(fd: int, name: str) -> Iterator[tarfile.TarInfo]:
             tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar,
         ):
             while (member := tar.next()) is not None:
-                tar.members.clear()
+                tar.members.clear()  # type: ignore[attr-defined]
                 if member.islnk() and "size" in member.pax_headers:  # pax -o linkdata: it has the file's bytes too
                     tar.offset = member.offset_data + -(-member.size // BLOCK) * BLOCK
                 yield member
