@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleDimensions
@@ -26,39 +27,82 @@ BAR_WIDTH = 14
 """Columns that the words leave for the spinner and the bar."""
 
 
+Words = tuple[Sequence[tuple[int, str, str]], Sequence[str]]
+"""What is shown: beside a bar, as `fitting` takes it, and in a line of a log."""
+
+
 @contextmanager
 def run_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """Show the progress of a run until the block ends."""
-    if quiet:
-        yield lambda progress: None
-    elif sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
+    with _shown("starting", quiet=quiet, bar_after=0.0) as show:
+        yield lambda progress: show(progress.videos_done, progress.videos, partial(_words_of_run, progress))
+
+
+def _words_of_run(progress: Progress, seconds: float) -> Words:
+    units = f"{progress.units_done}/{progress.units} units"
+    videos = f"{progress.videos_done}/{progress.videos} videos"
+    failed = f"{progress.videos_failed} failed" if progress.videos_failed else ""
+    rate = f"{progress.frames / max(seconds, 1e-9):.0f} frames/s"
+    so_far, to_go = f"{show_duration(seconds)} so far", time_to_go(progress.videos_done, progress.videos, seconds)
+    beside = ((3, units, ""), (0, videos, ""), (1, failed, "red"), (4, rate, ""), (5, so_far, ""), (2, to_go, ""))
+    return beside, (units, videos, failed, rate, to_go, f"last {progress.unit}" if progress.unit else "")
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
+def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show (done, total) of anything that can take over two seconds, until the block ends.
+
+    A terminal gets a bar after the first second, which goes when the block ends; anything else gets a line every
+    30 s.
+    """
+
+    def words(done: int, total: int, seconds: float) -> Words:
+        count, to_go = f"{done}/{total} {what}", time_to_go(done, total, seconds)
+        beside = ((0, count, ""), (2, f"{show_duration(seconds)} so far", ""), (1, to_go, ""))
+        return beside, (count, f"{done / seconds:.1f}/s", to_go)
+
+    with _shown(what, quiet=quiet, bar_after=BAR_AFTER_SECONDS) as show:
+        yield lambda done, total: show(done, total, partial(words, done, total))
+
+
+@contextmanager
+def _shown(
+    first: str, *, quiet: bool, bar_after: float
+) -> Iterator[Callable[[int, int, Callable[[float], Words]], None]]:
+    """Show how many are done of how many, with words that depend on the seconds since the block began."""
     started = time.monotonic()
-    bar = _new_bar()
-    with bar:
-        task = bar.add_task("", total=None, text=Text("starting"))
+    if quiet:
+        yield lambda done, total, words: None
+    elif sys.stderr.isatty():
+        bar = _new_bar()
+        task = bar.add_task("", total=None, text=Text(first))
 
-        def show(progress: Progress) -> None:
-            elapsed = max(time.monotonic() - started, 1e-9)
-            text = fitting(
-                bar.console.width - BAR_WIDTH,
-                (3, f"{progress.units_done}/{progress.units} units", ""),
-                (0, f"{progress.videos_done}/{progress.videos} videos", ""),
-                (1, f"{progress.videos_failed} failed" if progress.videos_failed else "", "red"),
-                (4, f"{progress.frames / elapsed:.0f} frames/s", ""),
-                (5, f"{show_duration(elapsed)} so far", ""),
-                (2, time_to_go(progress.videos_done, progress.videos, elapsed), ""),
-            )
-            bar.update(task, total=progress.videos, completed=progress.videos_done, text=text)
+        def show_bar(done: int, total: int, words: Callable[[float], Words]) -> None:
+            seconds = time.monotonic() - started
+            if seconds >= bar_after:
+                bar.start()
+                text = fitting(bar.console.width - BAR_WIDTH, *words(seconds)[0])
+                bar.update(task, completed=done, total=total, text=text)
 
-        yield show
+        try:
+            if not bar_after:
+                bar.start()
+            yield show_bar
+        finally:
+            if bar.live.is_started:
+                bar.stop()
+    else:
+        last_line = started
+
+        def show_line(done: int, total: int, words: Callable[[float], Words]) -> None:
+            nonlocal last_line
+            now = time.monotonic()
+            if now - last_line >= LINE_SECONDS:
+                last_line = now
+                text = ", ".join(filter(None, words(now - started)[1]))
+                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+        yield show_line
 
 
 def fitting(width: int, *parts: tuple[int, str, str]) -> Text:
@@ -106,90 +150,3 @@ def _new_bar() -> RichProgress:
         console=_Console(stderr=True),
         transient=True,
     )
-
-
-def _lines() -> Callable[[Progress], None]:
-    started = time.monotonic()
-    every = _Interval(LINE_SECONDS)
-
-    def show(progress: Progress) -> None:
-        if every.is_due():
-            elapsed = time.monotonic() - started
-            words = (
-                f"{progress.units_done}/{progress.units} units",
-                f"{progress.videos_done}/{progress.videos} videos",
-                f"{progress.videos_failed} failed" if progress.videos_failed else "",
-                f"{progress.frames / elapsed:.0f} frames/s",
-                time_to_go(progress.videos_done, progress.videos, elapsed),
-                f"last {progress.unit}" if progress.unit else "",
-            )
-            _print_line(", ".join(filter(None, words)))
-
-    return show
-
-
-class _Interval:
-    """`is_due` is true at most once in a number of seconds, for the first time after that many."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._last = time.monotonic()
-
-    def is_due(self) -> bool:
-        now = time.monotonic()
-        if now - self._last < self._seconds:
-            return False
-        self._last = now
-        return True
-
-
-def _print_line(text: str) -> None:
-    """A line of a log, with its time."""
-    print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show (done, total) of anything that can take over two seconds, until the block ends.
-
-    A terminal gets a bar after the first second, which goes when the block ends; anything else gets a line every
-    30 s.
-    """
-    started = time.monotonic()
-    if quiet:
-        yield lambda done, total: None
-    elif sys.stderr.isatty():
-        bar = _new_bar()
-        task = bar.add_task("", total=None, text=Text(what))
-        is_shown = False
-
-        def update(done: int, total: int) -> None:
-            nonlocal is_shown
-            elapsed = time.monotonic() - started
-            if not is_shown and elapsed >= BAR_AFTER_SECONDS:
-                is_shown = True
-                bar.start()
-            if is_shown:
-                text = fitting(
-                    bar.console.width - BAR_WIDTH,
-                    (0, f"{done}/{total} {what}", ""),
-                    (2, f"{show_duration(elapsed)} so far", ""),
-                    (1, time_to_go(done, total, elapsed), ""),
-                )
-                bar.update(task, completed=done, total=total, text=text)
-
-        try:
-            yield update
-        finally:
-            if is_shown:
-                bar.stop()
-    else:
-        every = _Interval(LINE_SECONDS)
-
-        def show(done: int, total: int) -> None:
-            if every.is_due():
-                elapsed = time.monotonic() - started
-                words = (f"{done}/{total} {what}", f"{done / elapsed:.1f}/s", time_to_go(done, total, elapsed))
-                _print_line(", ".join(filter(None, words)))
-
-        yield show
