@@ -20,7 +20,7 @@ from kpsbatch.dataset.reading import video_info
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import BACKGROUND, COLOURS, OUTLINE, RGB, WARNING, WHITE
 from kpsbatch.drawing.frames import drawn_frames, spread
-from kpsbatch.drawing.sheet import legend, stack, tile
+from kpsbatch.drawing.sheet import encode_image, legend, stack, tile
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.files import write_atomically
 
@@ -81,7 +81,7 @@ def _write_sheet(clip: Clip, picture: Path) -> int:
         raise _no_frames(clip)
     sheet = tile(cells, min(COLUMNS, len(cells)))
     page = stack(legend(max(sheet.shape[1], 2 * CELL), clip.title), sheet)
-    data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    data = encode_image(page, ".png", cv2.IMWRITE_PNG_COMPRESSION, 9)
     save(picture, lambda file: file.write(data))
     return len(cells)
 

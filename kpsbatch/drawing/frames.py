@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import cv2
@@ -12,17 +13,23 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import RGB
-from kpsbatch.drawing.letters import mark_letters
-from kpsbatch.drawing.sheet import empty_canvas, enlarge, mark_frame
+from kpsbatch.drawing.sheet import empty_canvas, enlarge, mark_frame, mark_letters
 from kpsbatch.drawing.strokes import draw_keypoints
 
 
 class Drawn(NamedTuple):
-    """One drawn frame: its image, its number from 0, its time in milliseconds."""
+    """One drawn frame: its image, and its number from 0."""
 
     image: RGB
     number: int
+
+
+class Plain(NamedTuple):
+    """One frame without any drawing: its image, or None and why; its time in milliseconds."""
+
+    image: RGB | None
     timestamp: int
+    problem: str = ""
 
 
 def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[Drawn]:
@@ -37,9 +44,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         DatasetError: The frames can't be read.
     """
     shape: tuple[int, ...] = ()
-    for number, (image, timestamp, problem) in enumerate(_images(clip)):
-        if number >= len(clip.keypoints):
-            return
+    for number, (image, _, problem) in enumerate(plain_frames(clip)):
         if chosen is not None and number not in chosen:
             continue
         keypoints = clip.keypoints[number]
@@ -55,7 +60,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         drawn = draw_keypoints(canvas, placed, clip.topology)
         mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [], clip.topology)
         mark_letters(drawn, clip.how, number)
-        yield Drawn(drawn, number, timestamp)
+        yield Drawn(drawn, number)
 
 
 def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
@@ -66,36 +71,21 @@ def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
     return (side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)
 
 
-def _images(clip: Clip) -> Iterator[tuple[RGB | None, int, str]]:
-    """Image, time and problem of every frame."""
-    if clip.frames is None:
-        for number in range(len(clip.keypoints)):
-            yield None, round(number * 1000 / clip.frame_rate), ""
-        return
-    frames = read_frames(
-        clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
-    )
-    for frame in frames:
-        yield frame.image, frame.timestamp, frame.problem
-
-
-class Plain(NamedTuple):
-    """One frame without any drawing: its image (None where it can't be read), its time in milliseconds."""
-
-    image: RGB | None
-    timestamp: int
-
-
 def plain_frames(clip: Clip) -> Iterator[Plain]:
     """The frames of a clip as they are, as many as it has keypoints; without any image where it has no frames.
 
     Raises:
         DatasetError: The frames can't be read.
     """
-    for number, (image, timestamp, _) in enumerate(_images(clip)):
-        if number >= len(clip.keypoints):
-            return
-        yield Plain(image, timestamp)
+    if clip.frames is None:
+        for number in range(len(clip.keypoints)):
+            yield Plain(None, round(number * 1000 / clip.frame_rate))
+        return
+    frames = read_frames(
+        clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
+    )
+    for frame in islice(frames, len(clip.keypoints)):
+        yield Plain(frame.image, frame.timestamp, frame.problem)
 
 
 def spread(length: int, count: int) -> set[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -14,6 +15,8 @@ from kpsbatch.drawing.strokes import missing_parts
 from kpsbatch.drawing.text import text_width, write_text
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 
+LETTER_SIZE = 12
+
 
 def mark_frame(
     image: RGB, keypoints: NDArray[Any], number: int, notes: Sequence[str] = (), topology: Topology = CONTRACT
@@ -24,6 +27,22 @@ def mark_frame(
     warnings = [*notes, "no " + ", ".join(missing)] if missing else [*notes]
     for line, text in enumerate(warnings, 1):
         write_text(image, text, 0, 20 * line, WARNING)
+
+
+def mark_letters(image: RGB, how: Mapping[str, str], number: int) -> None:
+    """Write the letters of one frame into its lower left, each in its part's colour, in place.
+
+    Args:
+        image: (H, W, 3) RGB.
+        how: The record's letters of the video, see found.py; parts without any are passed over.
+        number: Of the frame, from 0.
+    """
+    x = 0
+    for part in Topology.PARTS:
+        letter = how.get(part, "")[number : number + 1]
+        if letter:
+            write_text(image, letter, x, image.shape[0] - round(LETTER_SIZE * 1.55), COLOURS[part], size=LETTER_SIZE)
+            x += text_width("m", LETTER_SIZE) + LETTER_SIZE
 
 
 def empty_canvas(height: int, width: int) -> RGB:
@@ -38,6 +57,16 @@ def enlarge(image: RGB, side: int) -> RGB:
     return np.asarray(
         cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA), dtype=np.uint8
     )
+
+
+def encode_image(image: RGB, suffix: str, *options: int) -> bytes:
+    """An image as the bytes of a file; `options` are OpenCV's, each name with its value."""
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def jpeg_in_base64(image: RGB, quality: int) -> str:
+    """An image as a JPEG of a quality from 0 to 100, for a page."""
+    return base64.b64encode(encode_image(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)).decode()
 
 
 def tile(images: Iterable[RGB], columns: int, gap: int = 6) -> RGB:

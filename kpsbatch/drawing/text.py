@@ -24,16 +24,14 @@ def text_width(text: str, size: int = 13) -> int:
 
 
 @lru_cache(256)
-def _rendered(text: str, colour: Colour, background: Colour, size: int) -> RGB:
+def _rendered(text: str, colour: Colour, size: int) -> RGB:
     """A line of text on a solid ground, (H, W, 3)."""
-    image = Image.new("RGB", (text_width(text, size) + size // 2 * 2, round(size * 1.55)), background)
+    image = Image.new("RGB", (text_width(text, size) + size // 2 * 2, round(size * 1.55)), BACKGROUND)
     ImageDraw.Draw(image).text((size // 2, image.height / 2), text, colour, _font(size), anchor="lm")
     return np.asarray(image, dtype=np.uint8)
 
 
-def write_text(
-    canvas: RGB, text: str, x: int, y: int, colour: Colour = WHITE, *, size: int = 13, background: Colour = BACKGROUND
-) -> int:
+def write_text(canvas: RGB, text: str, x: int, y: int, colour: Colour = WHITE, *, size: int = 13) -> int:
     """Write a line of text on a solid label, in place; (x, y) is its upper left. Too long a text is cut.
 
     Returns:
@@ -42,7 +40,7 @@ def write_text(
     shown = fit_text(text, canvas.shape[1] - x - size // 2 * 2, size)
     if not shown or y >= canvas.shape[0]:
         return 0
-    label = _rendered(shown, colour, background, size)
+    label = _rendered(shown, colour, size)
     label = label[: canvas.shape[0] - y, : canvas.shape[1] - x]
     canvas[y : y + label.shape[0], x : x + label.shape[1]] = label
     return int(label.shape[1])

@@ -15,6 +15,7 @@ from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.clip import Clip
 from kpsbatch.drawing.colours import CANVAS, COLOURS, OUTLINE, RGB
 from kpsbatch.drawing.frames import plain_frames
+from kpsbatch.drawing.sheet import encode_image, enlarge
 from kpsbatch.drawing.strokes import strokes_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts
@@ -144,7 +145,7 @@ def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int
     pictures: list[str] = []
     times: list[int] = []
     every = 1
-    for number, (image, timestamp) in enumerate(plain_frames(clip)):
+    for number, (image, timestamp, _) in enumerate(plain_frames(clip)):
         times.append(timestamp)
         if image is not None and not (entry["width"] and pictures):
             entry["width"], entry["height"] = entry["width"] or image.shape[1], entry["height"] or image.shape[0]
@@ -165,13 +166,5 @@ def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int
 
 def _webp(image: RGB, side: int, quality: int) -> str:
     """An image, no larger than it is, as a WebP in base64: a quarter smaller than a JPEG of the same look."""
-    factor = min(1.0, side / min(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor < 1 else image
-    data = cv2.imencode(".webp", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])[1]
-    return base64.b64encode(data.tobytes()).decode()
-
-
-def entry_size(entry: Entry) -> int:
-    """Bytes of a clip in the page, about."""
-    return len(entry["points"]) + sum(len(picture) for picture in entry["pictures"]) + 4 * int(entry["frames"])
+    small = enlarge(image, min(side, *image.shape[:2]))
+    return base64.b64encode(encode_image(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, quality)).decode()

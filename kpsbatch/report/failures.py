@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
-from kpsbatch.drawing.colours import RGB
-from kpsbatch.drawing.sheet import enlarge
+from kpsbatch.drawing.sheet import enlarge, jpeg_in_base64
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.report.gather import Failure, ReportData
 from kpsbatch.store.run_state import RunState
@@ -84,18 +80,13 @@ def _picture(config: Config, source: Source | None, failure: Failure) -> tuple[s
         frames = read_frames(video, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)
         for number, frame in enumerate(frames):
             if frame.image is not None:
-                return _jpeg(frame.image), f"frame {number}"
+                jpeg = jpeg_in_base64(enlarge(frame.image, SIDE), JPEG_QUALITY)
+                return f"data:image/jpeg;base64,{jpeg}", f"frame {number}"
             if number == MAX_LOOKED_AT:
                 break
     except KpsbatchError:
         pass
     return "", "no readable frame"
-
-
-def _jpeg(image: RGB) -> str:
-    bgr = cv2.cvtColor(enlarge(image, SIDE), cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
 
 class _Logs:

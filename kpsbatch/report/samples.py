@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 from markupsafe import Markup
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.drawing.clip import clip_of_unit
 from kpsbatch.drawing.frames import drawn_frames, spread
+from kpsbatch.drawing.sheet import jpeg_in_base64
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.player.page import sample_player
 from kpsbatch.report.figures import Labels, UnitName, name_unit, percent, show_percent
@@ -131,9 +130,5 @@ def _sample(
 
 def _draw(config: Config, source: Source | None, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:
     clip = clip_of_unit(config, video.unit, video.name, source=source, blank=blank)
-    pictures: list[Picture] = []
-    for drawn in drawn_frames(clip, SIDE, spread(len(clip.keypoints), FRAMES)):
-        bgr = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2BGR)
-        jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-        pictures.append(Picture(drawn.number, base64.b64encode(jpeg).decode()))
-    return tuple(pictures)
+    frames = drawn_frames(clip, SIDE, spread(len(clip.keypoints), FRAMES))
+    return tuple(Picture(drawn.number, jpeg_in_base64(drawn.image, JPEG_QUALITY)) for drawn in frames)
