@@ -29,11 +29,6 @@ class MemoryMap:
         """Choose the layout."""
         self._concatenated = concatenated
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The layout."""
-        return {"layout": "concatenated" if self._concatenated else "padded"}
-
     def parts(self, request: Request) -> list[Part]:
         """A file for each split."""
         return [Part(split + _X, numbers) for split, numbers in by_split(request.dataset).items()]
@@ -79,7 +74,7 @@ class MemoryMap:
             shape = [rows] if self._concatenated else [len(videos), rows // len(videos)]
             arrays[part.file] = {"shape": [*shape, request.dataset.topology.points, 4], "dtype": str(request.dtype)}
             _noted(folder / part.file).unlink(missing_ok=True)
-        return {**self.options, "arrays": arrays}
+        return {"layout": "concatenated" if self._concatenated else "padded", "arrays": arrays}
 
     def _offsets(self, request: Request, part: Part) -> NDArray[np.int64]:
         """In which row each video of a part begins, and how many rows there are."""

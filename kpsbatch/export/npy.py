@@ -15,11 +15,6 @@ from kpsbatch.files import write_atomically
 class Npy:
     """`01-train/0007/NAME.npy`, each (T, points, 4), and `index.csv`."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
     def parts(self, request: Request) -> list[Part]:
         """A file for each video."""
         return one_by_one(request, ".npy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,11 +22,6 @@ ROWS_AT_ONCE = 64
 class Parquet:
     """`train-00000-of-00003.parquet`, the names by which `datasets.load_dataset` knows the splits."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The size of a file."""
-        return {"file_bytes": FILE_BYTES}
-
     def parts(self, request: Request) -> list[Part]:
         """The files of each split.
 
@@ -37,13 +32,12 @@ class Parquet:
             import pyarrow  # noqa: F401
         except ImportError:
             raise missing_library("parquet", "pyarrow") from None
-        return list(self._parts(request))
-
-    def _parts(self, request: Request) -> Iterator[Part]:
+        parts: list[Part] = []
         for split, numbers in by_split(request.dataset).items():
             files = list(shards(request, numbers, FILE_BYTES))
-            for place, file in enumerate(files):
-                yield Part(f"{split}-{place:05}-of-{len(files):05}.parquet", file)
+            names = (f"{split}-{place:05}-of-{len(files):05}.parquet" for place in range(len(files)))
+            parts += map(Part, names, files)
+        return parts
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
         """Write one file, some rows at a time."""

@@ -48,12 +48,8 @@ class Request:
 class Format(Protocol):
     """One format: which files, how one of them is written, and what is written once all are there."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Whatever changes the files besides the videos."""
-
     def parts(self, request: Request) -> list[Part]:
-        """The files, the same for the same videos.
+        """The files, the same for the same videos; an export in which they differ is another one.
 
         Raises:
             OutputError: The format can't hold the videos, or its library is missing.

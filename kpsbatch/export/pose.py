@@ -43,11 +43,6 @@ class PoseFiles:
     def __init__(self) -> None:
         self._components: list[Any] = []
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
     def parts(self, request: Request) -> list[Part]:
         """A file for each video.
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.memory_map import MemoryMap
 from kpsbatch.export.npy import Npy
 from kpsbatch.export.parquet import Parquet
-from kpsbatch.export.parts import Format, Request, facts_of
+from kpsbatch.export.parts import Format, Part, Request, facts_of
 from kpsbatch.export.pose import PoseFiles
 from kpsbatch.export.tar_shards import TarShards
 from kpsbatch.files import is_stale, read_json, write_json
@@ -76,7 +76,7 @@ def export(
     chosen = FORMATS[form]()
     request = _request(dataset)
     parts = chosen.parts(request)
-    about = _about(request, form, chosen)
+    about = _about(request, form, parts)
     total, done, written = len(dataset), 0, 0
 
     def read(numbers: Iterable[int]) -> Iterator[Sample]:
@@ -127,11 +127,13 @@ def _check(request: Request, sample: Sample) -> None:
         )
 
 
-def _about(request: Request, form: str, chosen: Format) -> dict[str, Any]:
+def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]:
     """What `export.json` says from the start; `of` is a digest of all that the files depend on."""
     dataset = request.dataset
     topology = dataset.topology
-    digest = hashlib.sha256(json.dumps([form, chosen.options, topology.names, str(request.dtype)]).encode())
+    digest = hashlib.sha256(json.dumps([form, topology.names, str(request.dtype)]).encode())
+    for part in parts:
+        digest.update(json.dumps([part.file, list(part.numbers)]).encode())
     for unit, known in zip(dataset.units, dataset.known, strict=True):
         digest.update(json.dumps([unit.path.parent.name, unit.path.name, known.version]).encode())
     for info in dataset.videos:

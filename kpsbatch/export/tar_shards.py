@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,20 +22,14 @@ SHARD_BYTES = 100_000_000
 class TarShards:
     """`train-000000.tar`: in each `KEY.npy`, (T, points, 4), and `KEY.json`; the videos of a split are shuffled."""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The size of a shard."""
-        return {"shard_bytes": SHARD_BYTES}
-
     def parts(self, request: Request) -> list[Part]:
         """The shards of each split."""
-        return list(self._parts(request))
-
-    def _parts(self, request: Request) -> Iterator[Part]:
+        parts = []
         for split, numbers in by_split(request.dataset).items():
             random.Random(0).shuffle(numbers)  # WebDataset reads in order: else a shard would be of one signer and sign
-            for place, shard in enumerate(shards(request, numbers, SHARD_BYTES)):
-                yield Part(f"{split}-{place:06}.tar", shard)
+            cut = shards(request, numbers, SHARD_BYTES)
+            parts += [Part(f"{split}-{place:06}.tar", shard) for place, shard in enumerate(cut)]
+        return parts
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
         """Write a shard."""

@@ -73,7 +73,7 @@ class TestKill:
             assert Path(name).name.startswith(".") or name == "export.json" or data == expected[name], name
         shown: list[int] = []
         read: list[str] = []
-        monkeypatch.setattr(reading, "_read", lambda npz, name, *_: read.append(name) or npz.read(name))
+        monkeypatch.setattr(reading, "read_keypoints", lambda npz, name, *_: read.append(name) or npz.read(name))
         rest = export(dataset, form, folder, lambda done, total: shown.append(done))
         assert tree(folder) == expected
         assert 0 < rest.written < whole.files or form.startswith("mmap")
