@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import throughput
 
 from kpsbatch.config import load_config
-from kpsbatch.work.cores import available_cores, resident_bytes
+from kpsbatch.store.usage import resident_bytes
+from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import Progress, run
 
 

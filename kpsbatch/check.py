@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from kpsbatch.config import Config
 from kpsbatch.dataset.archive.opening import archive_kind
 from kpsbatch.dataset.folders import check_folder
-from kpsbatch.errors import KpsbatchError
+from kpsbatch.errors import KpsbatchError, one_line
 from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.words import counted
 from kpsbatch.work.cores import (
@@ -88,15 +89,9 @@ def check(
         lambda: check_memory(workers),
     ]
     if config is not None:
-        of_config = config
-        checks += [
-            lambda: check_dataset(of_config),
-            lambda: check_disk("output.root", of_config.output.root, _units(of_config)),
-            lambda: check_slurm(of_config),
-            lambda: check_container(of_config),
-        ]
-    else:
-        checks += [lambda: check_slurm(None), lambda: check_container(None)]
+        checks.append(partial(check_dataset, config))
+        checks.append(partial(check_disk, "output.root", config.output.root, _units(config)))
+    checks += [partial(check_slurm, config), partial(check_container, config)]
     found: list[Finding] = []
     for done, each in enumerate(checks, 1):
         found += each()
@@ -128,7 +123,8 @@ def check_packages(version_of: Callable[[str], str] = installed_version) -> Iter
     from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
 
     found = list(_check_versions(version_of, MEDIAPIPE_VERSION))
-    for package, load in (("opencv", _load("cv2")), ("av", _load("av")), ("mediapipe", import_mediapipe)):
+    loads = (("opencv", partial(import_module, "cv2")), ("av", partial(import_module, "av")))
+    for package, load in (*loads, ("mediapipe", import_mediapipe)):
         try:
             load()
         except (ImportError, OSError, KpsbatchError) as error:
@@ -167,10 +163,6 @@ def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterato
             "colours",
             f"Run: pip install {opencvs[0]}=={OPENCV_VERSION}",
         )
-
-
-def _load(name: str) -> Callable[[], object]:
-    return lambda: import_module(name)
 
 
 def _remedy_of(package: str) -> str:
@@ -350,11 +342,6 @@ def check_container(config: Config | None) -> Iterator[Finding]:
         )
     else:
         yield Finding("container", "ok", f"{image}, run by {engine}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).split())[:300]
 
 
 def _of_error(name: str, error: KpsbatchError) -> Finding:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from kpsbatch.config_slurm import SlurmConfig
 from kpsbatch.config_types import MAX_SIGN, AnyPath, Points, Section, format_signs, one_or_more, parse_signs, unique
 from kpsbatch.dataset.config import DatasetConfig
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, one_line
 from kpsbatch.landmarks.topology import topology_of
 from kpsbatch.yaml_text import read_yaml
 
@@ -212,9 +212,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. {_advice(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {_one_line(error)}. Name a YAML file in UTF-8.") from None
+        raise ConfigError(f"{path} can't be read: {one_line(error)}. Name a YAML file in UTF-8.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}. Correct that place.") from None
+        raise ConfigError(f"{path} is not valid YAML: {one_line(error)}. Correct that place.") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds {_kind(tree)} and no sections. Add the sections dataset and output.")
     return make_config(tree, overrides, base=Path(os.path.abspath(path)).parent, where=f"{path}: ")
@@ -240,7 +240,7 @@ def load_frozen_config(path: Path) -> Config:
     try:
         return Config.model_validate(read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"the submission's config {path} can't be read: {_one_line(error)}. Submit again.") from None
+        raise ConfigError(f"the submission's config {path} can't be read: {one_line(error)}. Submit again.") from None
 
 
 def _apply_override(tree: dict[Any, Any], override: str) -> None:
@@ -254,7 +254,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         braces = template and text.lstrip().startswith("{")  # no YAML mapping
         value = text.strip() if braces else read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {_one_line(error)}. Put it in quotes.") from None
+        raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {one_line(error)}. Put it in quotes.") from None
     if tuple(names) in PATH_SETTINGS and isinstance(value, str):
         value = value if value.startswith(("~", "$")) else os.path.abspath(value)
     for name in names[:-1]:
@@ -308,7 +308,7 @@ def _explain_value(key: str, finding: ErrorDetails) -> str:
     if finding["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} holds {_kind(got)} and no settings. Write its settings below it, indented."
     message = finding["msg"][0].lower() + finding["msg"][1:]
-    return f"{key}: {str(got)[:80]!r} is not valid: {_one_line(message)}."
+    return f"{key}: {str(got)[:80]!r} is not valid: {one_line(message)}."
 
 
 def _advice(path: Path) -> str:
@@ -331,10 +331,6 @@ def _kind(value: object) -> str:
     if value is None:
         return "nothing"
     return "a list" if isinstance(value, list) else f"{str(value)[:60]!r}"
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def dump_config(config: Config) -> str:

@@ -1,13 +1,5 @@
 """What can go wrong for a user.
 
-KpsbatchError            the root; `exit_status` is what the command line exits with
-├── ConfigError          the YAML, a --set or an option is unusable
-├── DatasetError         the dataset is not where or what the config says
-├── ModelError           a model bundle is missing, damaged or unusable here
-├── OutputError          the output folder can't be used, or holds files made with other settings
-├── SubmitError          the scheduler can't be used, or the work is submitted already
-└── InterruptedRun       a signal ended the run; what is finished is kept
-
 Every message is one line: first what is wrong, then what to do, such as "dataset.root: /nope does not exist. Correct
 the path or mount the drive."
 """
@@ -45,6 +37,11 @@ class InterruptedRun(KpsbatchError):
     """A signal ended the run; what is finished is kept, and the same command goes on."""
 
     exit_status = 3
+
+
+def one_line(error: object) -> str:
+    """The text of an error of others, on one line of 300 characters at most; what it is where it has no text."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def printable(text: str) -> str:

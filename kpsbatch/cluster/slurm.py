@@ -22,7 +22,7 @@ from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.cluster.task import Task
 from kpsbatch.config import Config
 from kpsbatch.config_slurm import parse_time
-from kpsbatch.errors import SubmitError
+from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 
 COMMAND_SECONDS = 120
@@ -66,7 +66,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
             with _outside_of_jobs():
                 accepted = _submit_array(config, plan, logs, name, tasks, after=arrays[-1] if arrays else "")
         except (RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             if not arrays:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise SubmitError(

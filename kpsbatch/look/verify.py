@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import one_line
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.guards import explained
+from kpsbatch.store.members import npy_header
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Settings
@@ -314,12 +316,12 @@ def _check_npz(
                 try:
                     keypoints = _array(archive.read(member))
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
-                    yield name, f"it can't be read: {' '.join(str(error).split()) or type(error).__name__}"
+                    yield name, f"it can't be read: {one_line(error)}"
                     continue
                 for what in check_keypoints(config, keypoints, (good or {}).get(name)):
                     yield name, what
     except Exception as error:  # the same
-        yield "", f"its npz can't be opened: {' '.join(str(error).split()) or type(error).__name__}"
+        yield "", f"its npz can't be opened: {one_line(error)}"
 
 
 def _array(data: bytes) -> NDArray[Any]:
@@ -328,13 +330,10 @@ def _array(data: bytes) -> NDArray[Any]:
     Raises:
         ValueError: It is none.
     """
-    file = io.BytesIO(data)
-    npy: Any = np.lib.format  # untyped
-    read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(file)
+    shape, fortran, dtype, start = npy_header(data)
     if dtype.hasobject or fortran:
         raise ValueError(f"an array of {dtype}{' in Fortran order' * fortran}")
-    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
 def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord | None = None) -> Iterator[str]:

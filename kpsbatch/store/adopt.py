@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import OutputError
+from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
@@ -176,8 +176,7 @@ def _look_at_file(unit: Unit, path: Path) -> OldFile:
     except OutputError:
         raise
     except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise OutputError(f"{path} is no readable npz file: {said}.") from None
+        raise OutputError(f"{path} is no readable npz file: {one_line(error)}.") from None
     if not arrays:
         raise OutputError(f"{path} holds no video.")
     votes = [vote for array in arrays.values() if (vote := _looks_adjusted(array)) is not None]
@@ -203,7 +202,7 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
     try:
         shape, fortran, dtype, start = npy_header(data)
     except ValueError as error:
-        raise OutputError(f"{name} is no array: {' '.join(str(error).split())}.") from None
+        raise OutputError(f"{name} is no array: {one_line(error)}.") from None
     points = (CONTRACT.points, len(CONTRACT.CHANNELS))
     if dtype.hasobject:
         raise OutputError(f"{name} holds Python objects (a pickle), which could run any code and are never loaded.")

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.errors import OutputError
+from kpsbatch.errors import OutputError, one_line
 
 _SUFFIX = ".npy"
 _LOCAL_HEADER = 30
@@ -102,10 +102,8 @@ class NpzReader:
         return zlib.decompress(packed, -zlib.MAX_WBITS, member.size + 1)
 
     def _damaged(self, name: str, error: Exception) -> OutputError:
-        said = " ".join(str(error).split())
-        return OutputError(
-            f"{self.path} is damaged in video {name!r}: {said}. Delete the file and run the same command again."
-        )
+        said = f"{self.path} is damaged in video {name!r}: {one_line(error)}."
+        return OutputError(f"{said} Delete the file and run the same command again.")
 
 
 @contextmanager

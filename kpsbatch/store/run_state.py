@@ -16,14 +16,14 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, WrapValidator
+from pydantic import AliasChoices, ConfigDict, Field, WrapValidator
 
-from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError
+from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError, one_line
 from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
@@ -65,8 +65,14 @@ ALONE = Origin()
 """A run that is no part of anything."""
 
 
-@dataclass
-class Progress:
+def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
+    try:
+        return check(value)
+    except ValueError:
+        return []
+
+
+class Progress(Stored):
     """Where a run stands; passed to `on_progress` again and again, and kept in the run's state file.
 
     Attributes:
@@ -81,34 +87,30 @@ class Progress:
         run: The name of its state file; `tracked` sets it, once: that of a run by itself has the time in it.
         units_before, videos_before, failed_before: What earlier starts of the same task did, by the records.
         fingerprint: Of the settings that it works with; "" before they are known.
-        error: Why it counts as failed although it went on to its end.
+        error: Why it counts as failed although it went on to its end; in a state file also why it failed or was
+            interrupted.
     """
 
-    videos: int = 0
-    videos_done: int = 0
-    videos_failed: int = 0
-    frames: int = 0
-    units: int = 0
-    units_done: int = 0
+    model_config = ConfigDict(frozen=False)
+
+    videos: Count = 0
+    videos_done: Count = 0
+    videos_failed: Count = 0
+    frames: Count = 0
+    units: Count = 0
+    units_done: Count = 0
     unit: str = ""
-    slowest: list[tuple[str, float]] = field(default_factory=list)
-    units_before: int = 0
-    videos_before: int = 0
-    failed_before: int = 0
-    fingerprint: str = ""
+    slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
+    units_before: Count = 0
+    videos_before: Count = 0
+    failed_before: Count = 0
+    fingerprint: Text = ""
     run: str = ""
-    error: str = ""
+    error: Text = ""
 
 
-def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
-    try:
-        return check(value)
-    except ValueError:
-        return []
-
-
-class RunState(Stored):
-    """A run's state file: what the run is, how it stands (see `Progress`), and how it ended.
+class RunState(Progress):
+    """A run's state file: what the run is, how it stands, and how it ended.
 
     Attributes:
         format: `RUN_FORMAT` of the release that wrote it.
@@ -120,12 +122,13 @@ class RunState(Stored):
         command: The command line.
         started, updated: When it began, and when it last wrote this file.
         state: As the run wrote it; the file of a run that was killed still says "running" (`is_lost`).
-        error: Why it failed or was interrupted.
         without_work: Whether it was no task, and ended before it did anything: refused, or nothing was left to do.
         modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
             file system; looked for by `read_runs`, and not stored.
         cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "version"))
     run: str
@@ -142,21 +145,8 @@ class RunState(Stored):
     started: Moment
     updated: Moment
     state: RunOutcome
-    error: Text = ""
     cpu_seconds: Amount = 0.0
     memory_megabytes: Count = 0
-    videos: Count = 0
-    videos_done: Count = 0
-    videos_failed: Count = 0
-    frames: Count = 0
-    units: Count = 0
-    units_done: Count = 0
-    unit: str = ""
-    units_before: Count = 0
-    videos_before: Count = 0
-    failed_before: Count = 0
-    slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
-    fingerprint: Text = ""
     without_work: bool = False
     modified: float = Field(default=0.0, exclude=True)
     silent: float = Field(default=0.0, exclude=True)
@@ -268,7 +258,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         usage.last_sample()
         idle = told and not (progress.units or began.submission or began.shards or began.job)
         now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
-        current = began.model_copy(update={**usage.figures, **asdict(progress), **now})
+        current = began.model_copy(update={**usage.figures, **dict(progress), **now})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
             if root.is_dir():
                 refuse_outside(root, path.parent)
@@ -291,7 +281,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", str(error), told=True)
         raise
     except Exception as error:
-        write("failed", " ".join(str(error).split()) or type(error).__name__, told=isinstance(error, KpsbatchError))
+        write("failed", one_line(error), told=isinstance(error, KpsbatchError))
         raise
     except BaseException as error:
         write("interrupted", type(error).__name__)

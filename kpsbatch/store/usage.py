@@ -32,11 +32,11 @@ class Usage:
             return
         self._next_sample = time.monotonic() + SAMPLE_SECONDS
         ended = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        cpu, memory = sum(used.ru_utime + used.ru_stime for used in ended), _resident(os.getpid())
+        cpu, memory = sum(used.ru_utime + used.ru_stime for used in ended), resident_bytes(os.getpid())
         for child in _below(os.getpid()):
             with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
                 cpu += _cpu_seconds(child)
-                memory += _resident(child)
+            memory += resident_bytes(child)
         self.cpu_seconds = max(self.cpu_seconds, round(cpu, 1))
         self.memory_megabytes = max(self.memory_megabytes, memory >> 20)
 
@@ -69,7 +69,10 @@ def _cpu_seconds(process: int) -> float:
     return sum(map(int, fields[11:15])) / _TICKS
 
 
-def _resident(process: int) -> int:
-    """Resident memory of a process in bytes: the second field of proc(5)'s statm, in pages."""
-    with open(f"/proc/{process}/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+def resident_bytes(process: int) -> int:
+    """Resident memory of a process, the second field of proc(5)'s statm; 0 where it has ended or none tells."""
+    try:
+        with open(f"/proc/{process}/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -67,14 +67,6 @@ def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | 
     return min(MAX_LIMIT_BYTES, max(MIN_LIMIT_BYTES, (memory - PARENT_BYTES) // max(1, workers)))
 
 
-def resident_bytes(process: int) -> int:
-    """Bytes of memory that a process occupies; 0 where it has ended or the system doesn't tell."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
 def available_cores(
     environment: Mapping[str, str] = os.environ,
     cgroups: Path = CGROUPS,

@@ -22,7 +22,8 @@ from typing import Any, Generic
 
 import kpsbatch
 from kpsbatch.errors import KpsbatchError, ModelError
-from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES, resident_bytes
+from kpsbatch.store.usage import resident_bytes
+from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES
 from kpsbatch.work.job import KILLED_FOR_MEMORY, Job, Limits, Outcome, ResultT, TaskT, with_attempts
 from kpsbatch.work.worker import HEARTBEAT_SECONDS, IGNORED_SIGNALS, receive, send
 

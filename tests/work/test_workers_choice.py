@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kpsbatch.store.usage import resident_bytes
 from kpsbatch.work.cores import (
     PARENT_BYTES,
     WORKER_BYTES,
     available_memory,
-    resident_bytes,
     worker_count,
     worker_memory,
 )
