@@ -166,6 +166,16 @@ class FileClock:
             return None
 
 
+def last_lines(path: Path, size: int) -> list[str]:
+    """The lines in the last bytes of a text; none where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     digest = hashlib.sha256()

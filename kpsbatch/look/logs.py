@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpsbatch.files import FileClock
+from kpsbatch.files import FileClock, last_lines
 from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
 from kpsbatch.store.sharing import unshared_warning
 from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan
@@ -48,15 +47,7 @@ class TaskLog:
 
     def tail(self, lines: int) -> list[str]:
         """The last lines of its log."""
-        if self.log is None:
-            return []
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-                text = file.read().decode("utf-8", "replace")
-        except OSError:
-            return []
-        return text.splitlines()[-lines:]
+        return [] if self.log is None else last_lines(self.log, TAIL_BYTES)[-lines:]
 
 
 def task_logs(root: Path) -> list[TaskLog]:

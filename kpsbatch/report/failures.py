@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.drawing.sheet import enlarge, jpeg_in_base64
 from kpsbatch.errors import KpsbatchError
+from kpsbatch.files import last_lines
 from kpsbatch.report.gather import Failure, ReportData
 from kpsbatch.store.run_state import RunState
 
@@ -127,18 +126,7 @@ def _seconds_between(run: RunState, moment: float) -> float:
 def _lines_by_sign(log: Path) -> dict[str, list[str]]:
     """The lines of a log's end that name a unit, such as 01-train/0007/a video, by its sign as it is written there."""
     lines: dict[str, list[str]] = {}
-    for line in _end_of(log):
+    for line in last_lines(log, LOG_BYTES):
         for sign in set(re.findall(r"/([0-9]{4,})/", line)):
             lines.setdefault(sign, []).append(line)
     return lines
-
-
-def _end_of(log: Path) -> Iterator[str]:
-    """The lines of a log's end; none where it can't be read."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return
-    yield from text.splitlines()

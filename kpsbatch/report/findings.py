@@ -9,7 +9,7 @@ from statistics import median
 from kpsbatch.dataset.units import Unit
 from kpsbatch.report.figures import Labels, UnitName, has_hands, metrics_of, name_units
 from kpsbatch.report.gather import ReportData
-from kpsbatch.report.reasons import reasons_of
+from kpsbatch.report.reasons import reasons_of, sentences
 from kpsbatch.store.settings import differences
 from kpsbatch.store.survey import FINISHED
 from kpsbatch.words import counted
@@ -89,10 +89,7 @@ def _why(data: ReportData) -> str:
     reasons = reasons_of(data.failures)
     if len(reasons) == 1 and len(data.failures) == 1 and reasons[0].is_known:
         return f": it has {reasons[0].words}"
-    rest = sum(len(reason.failures) for reason in reasons[SHOWN_REASONS:])
-    return ": " + ", ".join(
-        [*map(str, reasons[:SHOWN_REASONS]), *([f"{rest:,} failed for other reasons"] if rest else [])]
-    )
+    return ": " + ", ".join(sentences(reasons, SHOWN_REASONS))
 
 
 def _outputs(data: ReportData, labels: Labels) -> Iterator[Finding]:

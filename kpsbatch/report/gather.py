@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,8 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology, topology_of
-from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord, VideoRecord, seconds_of
+from kpsbatch.store.known_videos import find_records
+from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
@@ -187,7 +187,7 @@ def gather(
     source, here = open_if_there(config.dataset, root / INDEX_FOLDER, on_index)
     depth: Depth = "presence" if here else "outputs"
     surveyed = survey(source, known.outputs, depth=depth)
-    found = _find_records(root, {unit.unit.folder for unit in surveyed})
+    found = find_records(root, failed=True)
     data = ReportData([], source, runs=sorted(read_runs(root), key=lambda run: run.began))
     fingerprints: Counter[str] = Counter()
     with ThreadPoolExecutor(READERS) as readers:  # a network file system answers many requests at once
@@ -210,42 +210,6 @@ def gather(
             data.other_settings[digest] = "; ".join(what[:3])
         data.settings[digest] = (settings, count)
     return data
-
-
-def _find_records(root: Path, folders: Iterable[str]) -> dict[str, Path]:
-    """The record of every unit that has one, under any settings; the newest where there are several."""
-    found: dict[str, Path] = {}
-    times: dict[Path, float] = {}
-    for records in sorted((root / INTERNAL / "records").glob("*/")):
-        for folder in folders:
-            for name in _names(records / folder):
-                suffix = next((suffix for suffix in RECORD_SUFFIXES if name.endswith(suffix)), "")
-                if not suffix or name.startswith("."):
-                    continue
-                unit, path = f"{folder}/{name.removesuffix(suffix)}", records / folder / name
-                if unit in found:
-                    for older in (found[unit], path):
-                        times.setdefault(older, _modified(older))
-                    if times[found[unit]] >= times[path]:
-                        continue
-                found[unit] = path
-    return found
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _names(folder: Path) -> set[str]:
-    try:
-        return set(os.listdir(folder))
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
 
 
 def _load(path: Path | None) -> UnitRecord | None:

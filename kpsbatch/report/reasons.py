@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kpsbatch.report.gather import Failure
@@ -50,6 +50,12 @@ def reasons_of(failures: Iterable[Failure]) -> list[Reason]:
         reason = Reason(words or common_text(failure.error), bool(words))
         groups.setdefault(reason.words, reason).failures.append(failure)
     return sorted(groups.values(), key=lambda reason: -len(reason.failures))
+
+
+def sentences(reasons: Sequence[Reason], most: int) -> list[str]:
+    """The first reasons as text, and how many videos failed for others; together they are all."""
+    rest = sum(len(reason.failures) for reason in reasons[most:])
+    return [*map(str, reasons[:most]), *([f"{rest:,} failed for other reasons"] if rest else [])]
 
 
 def plain_words(error: str) -> str:

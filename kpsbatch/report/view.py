@@ -14,7 +14,7 @@ from kpsbatch.report.failures import failed_videos
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
 from kpsbatch.report.findings import Finding, findings_of, headline_of
 from kpsbatch.report.gather import ReportData, UnitRow, ranked
-from kpsbatch.report.reasons import reasons_of
+from kpsbatch.report.reasons import reasons_of, sentences
 from kpsbatch.report.samples import SampleGroup, draw_samples
 from kpsbatch.report.tables import MAX_VIDEOS, script_data
 from kpsbatch.report.timeline import Timeline, timeline
@@ -151,7 +151,7 @@ def view_of(
             on_sample=on_sample,
         ),
         failures=Failures(
-            _reasons(data),
+            sentences(reasons_of(data.failures), MAX_REASONS),
             [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
         ),
         timeline=timeline(data.runs),
@@ -159,13 +159,6 @@ def view_of(
         settings=[_versions(config, data), *_settings(data)],
         script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures), labels),
     )
-
-
-def _reasons(data: ReportData) -> list[str]:
-    """What the failed videos have; together they are all of them."""
-    reasons = reasons_of(data.failures)
-    rest = sum(len(reason.failures) for reason in reasons[MAX_REASONS:])
-    return [*map(str, reasons[:MAX_REASONS]), *([f"{rest:,} failed for other reasons"] if rest else [])]
 
 
 def _progress(data: ReportData) -> list[Card]:

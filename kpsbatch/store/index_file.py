@@ -17,11 +17,10 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
 from kpsbatch.files import write_atomically
 from kpsbatch.store.guards import explained
+from kpsbatch.store.known_videos import INDEX_FILE
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
-
-INDEX_FILE = "index.csv"
 
 Key = tuple[str, str]
 """An output file below the output root, and the key of a video in it."""

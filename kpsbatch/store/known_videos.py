@@ -121,18 +121,43 @@ def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
         return {}
 
 
-def find_records(root: Path) -> dict[str, Path]:
-    """The record of every unit that has an npz; the newest where settings were changed halfway."""
+def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
+    """The record of every unit that has an npz, by its name; the newest where settings were changed halfway.
+
+    Args:
+        root: The output folder.
+        failed: Also those of units of which all videos failed.
+
+    Raises:
+        OutputError: A folder can't be listed.
+    """
+    suffixes = {"json", "partial.json", "failed.json"} if failed else {"json", "partial.json"}
     found: dict[str, Path] = {}
-    for folder in sorted((root / "_kpsbatch" / "records").glob("*/*")):
-        for name in os.listdir(folder) if folder.is_dir() else ():
+    for folder in sorted((root / "_kpsbatch" / "records").glob("*/*/")):
+        for name in _names_in(folder):
             stem, _, suffix = name.partition(".")
-            if not stem or suffix not in ("json", "partial.json"):
+            if not stem or suffix not in suffixes:
                 continue
             unit, path = f"{folder.name}/{stem}", folder / name
-            if unit not in found or found[unit].stat().st_mtime < path.stat().st_mtime:
+            if unit not in found or _modified(found[unit]) < _modified(path):
                 found[unit] = path
     return found
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder) if folder.is_dir() else []  # a pattern's last slash counts from Python 3.11 on
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
