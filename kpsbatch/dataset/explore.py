@@ -42,8 +42,12 @@ class Sample:
         return [folder for folder, _ in Counter(path.rpartition("/")[0] for path in self.videos).most_common()]
 
 
-def explore(folders: Folders) -> Sample:
+def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
     """Look into folders, level by level; folders with images and nothing below are videos.
+
+    Args:
+        folders: The dataset's.
+        everywhere: Look into all of them, however many there are.
 
     Raises:
         OSError: The root can't be listed.
@@ -53,7 +57,7 @@ def explore(folders: Folders) -> Sample:
     looked = 0
     while todo:
         folder = todo.popleft()
-        if looked >= MAX_FOLDERS:
+        if looked >= MAX_FOLDERS and not everywhere:
             sample.whole = False
             break
         looked += 1
@@ -72,8 +76,8 @@ def explore(folders: Folders) -> Sample:
         _add_files(sample, folder, files)
         depth = folder.count("/") + 1 if folder else 0
         sample.names.setdefault(depth, set()).update(children)
-        if depth < MAX_DEPTH:
-            chosen = spread(children, CHILDREN)
+        if depth < MAX_DEPTH or everywhere:
+            chosen = children if everywhere else spread(children, CHILDREN)
             sample.whole = sample.whole and len(chosen) == len(children)
             todo.extend(f"{folder}/{name}".lstrip("/") for name in chosen)
     return sample

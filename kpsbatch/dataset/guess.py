@@ -24,8 +24,9 @@ from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource
 from kpsbatch.dataset.source import open_folders
 from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, read_bytes, read_rows
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
+from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.words import counted
 
 UNREAD = (".pkl", ".pickle", ".xlsx", ".parquet")
 
@@ -114,17 +115,14 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
         f"{len(source.signs)} signs ({source.signs[0]} to {source.signs[-1]}), "
         f"{_count_names(source.signers, 'signer')}, {_count_names(source.splits, 'split')}"
     )
-    strays = (
-        []
-        if not source.strays()
-        else [f"{len(source.strays())} files are not named like the layout, such as {source.strays()[0][0]!r}"]
-    )
-    return Guess(tree, found, made.notes + strays)
+    notes = made.notes
+    if strays := source.strays():
+        notes = [*notes, f"{len(strays)} files are not named like the layout, such as {strays[0][0]!r}"]
+    return Guess(tree, found, notes)
 
 
 def _count_names(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    return f"{len(names)} {what}{'s' if len(names) != 1 else ''} ({shown})"
+    return f"{counted(len(names), what)} ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})"
 
 
 def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
@@ -222,7 +220,7 @@ def _table_bytes(folders: Folders, path: Path) -> bytes:
 
 def _from_names(folders: Folders, sample: Sample) -> Guess:
     """A table of all videos, the folder of each as its label: for a dataset whose paths contain no number of a sign."""
-    videos = sample.videos if sample.whole else _all_videos(folders)
+    videos = sample.videos if sample.whole else explore(folders, everywhere=True).videos
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "split", "label"])
@@ -245,19 +243,3 @@ def _is_name(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _all_videos(folders: Folders) -> list[str]:
-    """Paths of all videos, every folder looked into."""
-    videos, todo = [], [""]
-    while todo:
-        folder = todo.pop()
-        entries = list(folders.entries(folder))
-        children = [entry.name for entry in entries if entry.kind == "folder"]
-        files = [entry.name for entry in entries if entry.kind == "file"]
-        if folder and not children and any(name.lower().endswith(IMAGE_SUFFIXES) for name in files):
-            videos.append(folder)
-            continue
-        videos += [f"{folder}/{name}".lstrip("/") for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
-        todo += [f"{folder}/{name}".lstrip("/") for name in children]
-    return videos

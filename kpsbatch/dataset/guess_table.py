@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -11,24 +10,15 @@ from typing import Any
 
 from kpsbatch.dataset.explore import Sample
 from kpsbatch.dataset.guess_layout import SPLITS
-from kpsbatch.dataset.tables import Row
-from kpsbatch.dataset.video import VIDEO_SUFFIXES
+from kpsbatch.dataset.tables import Row, plain_name
+from kpsbatch.dataset.video import without_suffix
 
 NAMES = {
     "signer": ("signer", "signerid", "participantid", "participant", "speaker", "user", "userid", "subject", "person"),
     "split": ("split", "set", "subset", "partition", "fold"),
     "label": (
-        "gloss",
-        "word",
-        "cleantext",
-        "text",
-        "sentence",
-        "orth",
-        "annotation",
-        "translation",
-        "rawtext",
-        "label",
-        "name",
+        *("gloss", "word", "cleantext", "text", "sentence", "orth", "annotation", "translation", "rawtext"),
+        *("label", "name"),
     ),
     "start": ("start", "startrealigned", "starttime", "framestart", "startframe", "begin", "time"),
     "end": ("end", "endrealigned", "endtime", "frameend", "endframe", "stop", "time"),
@@ -46,18 +36,12 @@ LEAST = 0.02
 """Share of the rows whose videos must be there; of what was on YouTube much is gone."""
 
 
-def plain(name: str) -> str:
-    """A column's name without capitals and punctuation."""
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
 def guess_video(rows: Sequence[Row], columns: Sequence[str], sample: Sample) -> tuple[str, float] | None:
     """The template that finds the videos of most rows, with the share of rows; None where none does."""
     stems: dict[str, set[str]] = {}
     for path in sample.videos:
-        folder, _, name = path.rpartition("/")
-        stem, suffix = os.path.splitext(name)
-        stems.setdefault(folder, set()).add(stem if suffix.lower() in VIDEO_SUFFIXES else name)
+        folder, name = split_path(without_suffix(path))
+        stems.setdefault(folder, set()).add(name)
     candidates = [
         found
         for column in columns
@@ -73,7 +57,7 @@ def _templates(column: str, values: Sequence[str], stems: dict[str, set[str]]) -
     filled = [value for value in values if value]
     if not filled:
         return found
-    plain_values = [_stem(PurePosixPath(value.replace("\\", "/")).as_posix()) for value in filled]
+    plain_values = [without_suffix(PurePosixPath(value.replace("\\", "/")).as_posix()) for value in filled]
     hits = sum(stem in stems.get(folder, ()) for folder, stem in (split_path(value) for value in plain_values))
     found.append((column, hits / len(values), ""))
     ids = {value: match[1] for value in filled if (match := re.search(YOUTUBE, value))}
@@ -100,11 +84,6 @@ def split_path(path: str) -> tuple[str, str]:
     return folder, name
 
 
-def _stem(path: str) -> str:
-    stem, suffix = os.path.splitext(path)
-    return stem if suffix.lower() in VIDEO_SUFFIXES else path
-
-
 def guess_columns(
     rows: Sequence[Row], columns: Sequence[str], video: str
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
@@ -116,11 +95,11 @@ def guess_columns(
     found: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     notes: list[str] = []
-    by_plain = {plain(name): name for name in reversed(columns)}
+    by_plain = {plain_name(name): name for name in reversed(columns)}
     for field, names in NAMES.items():
         if (name := next((by_plain[one] for one in names if one in by_plain), None)) is not None:
             found[field] = name
-    unnamed = [plain(name) for name in columns if re.fullmatch(r"column\d+", name)]
+    unnamed = [plain_name(name) for name in columns if re.fullmatch(r"column\d+", name)]
     sign = next(
         (by_plain[one] for one in (*SIGNS, *unnamed) if one in by_plain and _numbers(rows, by_plain[one])), None
     )
@@ -195,9 +174,9 @@ def _times(rows: Sequence[Row], found: dict[str, Any], notes: list[str]) -> dict
         return {"margin": [0.5, 0.5]}
     starts, ends = _floats(rows, start), _floats(rows, end)
     whole = bool(starts) and all(value.is_integer() for value in starts + ends)
-    if "frame" in plain(start) or (whole and any(plain(name) == "fps" for name in rows[0])):
+    if "frame" in plain_name(start) or (whole and any(plain_name(name) == "fps" for name in rows[0])):
         notes.append("it takes start and end as numbers of frames")
-        first = 1 if starts and min(starts) >= 1 and "frame" in plain(start) else 0
+        first = 1 if starts and min(starts) >= 1 and "frame" in plain_name(start) else 0
         return {"unit": "frames", **({"first_frame": 1} if first else {})}
     lengths = sorted(b - a for a, b in zip(starts, ends, strict=False) if b > a)
     middle = lengths[len(lengths) // 2] if lengths else 1.0

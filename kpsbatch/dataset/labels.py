@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.dataset.rows import BadRow, read_sign
-from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, read_bytes, read_rows
+from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, plain_name, read_bytes, read_rows
 from kpsbatch.errors import ConfigError
 
 SETTING = "dataset.labels"
@@ -79,8 +79,7 @@ def _columns(names: list[str], path: Path) -> dict[str, str]:
     """The table's columns by what they hold."""
     found: dict[str, str] = {}
     for name in names:
-        plain = re.sub(r"[\W_]+", "", name).casefold()
-        what = next((what for what, headings in HEADINGS.items() if plain in headings), None)
+        what = next((what for what, headings in HEADINGS.items() if plain_name(name) in headings), None)
         if what is not None:
             found.setdefault(what, name)
     if not names:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +22,7 @@ from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.rows import BadRow, Getter, box_reader, compile_template, read_segment, read_sign
 from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, read_bytes, read_rows, table_name
 from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Box, Listing, Presence, Segment, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, Box, Listing, Presence, Segment, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 
 ALL_SIGNERS = "all"
@@ -293,8 +292,7 @@ class _Names:
     def from_file_name(self, path: str) -> str:
         """The file's name without suffix; if another file has it, with its folder's; then with 2, 3 and so on."""
         folder, _, file = path.rpartition("/")
-        stem, suffix = os.path.splitext(file)
-        stem = stem if suffix.lower() in VIDEO_SUFFIXES else file
+        stem = without_suffix(file)
         parent = folder.rpartition("/")[2]
         name = stem.removesuffix(".npy") or stem
         if parent and self._taken.get(name, path) != path:
@@ -328,8 +326,7 @@ class _Folder:
             return cls(path, {}, {}, f"the folder {folder!r} can't be listed: {error.strerror}")
         stems: dict[str, list[str]] = {}
         for name, entry in entries.items():
-            stem, suffix = os.path.splitext(name)
-            if entry.kind == "file" and suffix.lower() in VIDEO_SUFFIXES:
+            if entry.kind == "file" and (stem := without_suffix(name)) != name:
                 stems.setdefault(stem, []).append(name)
         return cls(path, entries, stems)
 

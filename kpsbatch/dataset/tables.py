@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,11 @@ def columns_of(rows: Sequence[tuple[int, Row | str]]) -> list[str]:
         if isinstance(row, dict):
             names.update(dict.fromkeys(row))
     return list(names)
+
+
+def plain_name(column: str) -> str:
+    """A column's name without capitals and punctuation."""
+    return re.sub(r"[\W_]+", "", column).casefold()
 
 
 def read_bytes(path: Path, setting: str) -> bytes:

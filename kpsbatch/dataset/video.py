@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,11 @@ class Listing:
         if self.problem:
             return "unreadable"
         return "videos" if self.videos else "empty" if self.exists else "absent"
+
+
+def without_suffix(name: str) -> str:
+    """A video file's name or path without its suffix; any other, such as a folder's, as it is."""
+    return os.path.splitext(name)[0] if name.lower().endswith(VIDEO_SUFFIXES) else name
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

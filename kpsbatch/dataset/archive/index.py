@@ -60,6 +60,7 @@ FOLDER_COLUMNS: dict[str, Code] = {
     "cfirst": "Q",
     "ccount": "Q",
 }
+"""Where its name lies, and the first and the number of its members and of the folders in it."""
 
 
 class Member(NamedTuple):
@@ -223,25 +224,6 @@ class IndexWriter:
                     columns[column][now[link]] = columns[column][found]
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The arrays of an index, mapped into memory."""
-
-    offset: memoryview
-    size: memoryview
-    full: memoryview
-    name: memoryview
-    crc: memoryview
-    length: memoryview
-    method: memoryview
-    fname: memoryview
-    flength: memoryview
-    first: memoryview
-    count: memoryview
-    cfirst: memoryview
-    ccount: memoryview
-
-
 class ArchiveIndex:
     """An open index.
 
@@ -268,12 +250,10 @@ class ArchiveIndex:
         view = memoryview(self._map)
         codes = {**MEMBER_COLUMNS, **FOLDER_COLUMNS}
         places: dict[str, tuple[int, int]] = self.header["columns"]
-        self._columns = _Columns(
-            **{
-                name: view[start : start + count * array(codes[name]).itemsize].cast(codes[name])
-                for name, (start, count) in places.items()
-            }
-        )
+        self._columns = {
+            name: view[start : start + count * array(codes[name]).itemsize].cast(codes[name])
+            for name, (start, count) in places.items()
+        }
 
     def folder(self, path: str) -> int:
         """The number of a folder.
@@ -282,36 +262,28 @@ class ArchiveIndex:
             FileNotFoundError: There is none.
             NotADirectoryError: A file is there.
         """
-        columns, number = self._columns, 0
+        number = 0
         for part in path.split("/") if path else ():
-            name = os.fsencode(part)
-            first, count = columns.cfirst[number], columns.ccount[number]
-            at = bisect_left(range(first, first + count), name, key=self._folder_name) + first
-            if at == first + count or self._folder_name(at) != name:
+            name, places = os.fsencode(part), self._folders_in(number)
+            at = bisect_left(places, name, key=self._folder_name)
+            if at == len(places) or self._folder_name(places[at]) != name:
                 if any(member.name == part for member in self.members(number)):
                     raise NotADirectoryError(20, os.strerror(20), f"{self.header['archive']}/{path}")
                 raise FileNotFoundError(2, os.strerror(2), f"{self.header['archive']}/{path}")
-            number = at
+            number = places[at]
         return number
 
     def members(self, folder: int) -> Iterator[Member]:
         """The files of a folder, in the order of the archive; where a name is there twice, the last one counts."""
-        columns = self._columns
-        first, count = columns.first[folder], columns.count[folder]
-        for i in range(first, first + count):
-            at = columns.name[i]
-            name = os.fsdecode(self._map[at : at + columns.length[i]])
-            yield Member(name, columns.offset[i], columns.size[i], columns.full[i], columns.crc[i], columns.method[i])
+        return map(self._member, self._members_in(folder))
 
     def count(self, folder: int) -> int:
         """How many files a folder holds."""
-        return int(self._columns.count[folder])
+        return len(self._members_in(folder))
 
     def folder_names(self, folder: int) -> Iterator[str]:
         """Names of the folders in a folder."""
-        first, count = self._columns.cfirst[folder], self._columns.ccount[folder]
-        for number in range(first, first + count):
-            yield os.fsdecode(self._folder_name(number))
+        return map(os.fsdecode, map(self._folder_name, self._folders_in(folder)))
 
     def member(self, path: str) -> Member:
         """A file by its path.
@@ -320,19 +292,33 @@ class ArchiveIndex:
             FileNotFoundError: It is not there.
         """
         folder, _, name = path.rpartition("/")
-        columns, number, wanted = self._columns, self.folder(folder), os.fsencode(name)
-        first, count = columns.first[number], columns.count[number]
-        for i in range(first + count - 1, first - 1, -1):
-            at = columns.name[i]
-            if columns.length[i] == len(wanted) and self._map[at : at + len(wanted)] == wanted:
-                return Member(
-                    name, columns.offset[i], columns.size[i], columns.full[i], columns.crc[i], columns.method[i]
-                )
+        wanted = os.fsencode(name)
+        for number in reversed(self._members_in(self.folder(folder))):
+            if self._name(number) == wanted:
+                return self._member(number)
         raise FileNotFoundError(2, os.strerror(2), f"{self.header['archive']}/{path}")
 
+    def _members_in(self, folder: int) -> range:
+        first = self._columns["first"][folder]
+        return range(first, first + self._columns["count"][folder])
+
+    def _folders_in(self, folder: int) -> range:
+        first = self._columns["cfirst"][folder]
+        return range(first, first + self._columns["ccount"][folder])
+
+    def _member(self, number: int) -> Member:
+        columns = self._columns
+        size, full, crc = columns["size"][number], columns["full"][number], columns["crc"][number]
+        name, method = os.fsdecode(self._name(number)), columns["method"][number]
+        return Member(name, columns["offset"][number], size, full, crc, method)
+
+    def _name(self, number: int) -> bytes:
+        at = self._columns["name"][number]
+        return self._map[at : at + self._columns["length"][number]]
+
     def _folder_name(self, number: int) -> bytes:
-        at = self._columns.fname[number]
-        return self._map[at : at + self._columns.flength[number]]
+        at = self._columns["fname"][number]
+        return self._map[at : at + self._columns["flength"][number]]
 
 
 @dataclass(frozen=True)
