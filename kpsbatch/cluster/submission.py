@@ -13,7 +13,6 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.store.submissions import Plan, Shard
 from kpsbatch.store.survey import Survey
 from kpsbatch.work.run import open_outputs, refuse_imported
-from kpsbatch.work.shards import cut_into_chunks
 from kpsbatch.work.todo import survey_to_do
 
 
@@ -40,7 +39,8 @@ def plan_submission(
     to_do = [unit for unit in survey if unit.presence is not None]
     unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))
     videos = {unit.unit: len(unit.listing.videos) for unit in to_do if unit.presence == "videos" and unit.listing}
-    chunks = cut_into_chunks(sorted(unfinished), config.run.chunk_size)
+    signs, most = sorted(unfinished), config.run.chunk_size
+    chunks = [tuple(signs[start : start + most]) for start in range(0, len(signs), most)]
     return Plan(
         id=f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
         shards=tuple(

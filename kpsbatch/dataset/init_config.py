@@ -33,7 +33,7 @@ COMMENTS = {
 }
 
 
-def config_text(guess: Guess, output_root: str, first_line: str = "") -> str:
+def config_text(guess: Guess, first_line: str = "") -> str:
     """The YAML of a guessed config: what was found, what is unsure, the dataset, and where the outputs go."""
     lines = [first_line, "#"] if first_line else []
     lines += [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
@@ -44,17 +44,16 @@ def config_text(guess: Guess, output_root: str, first_line: str = "") -> str:
     )
     lines += ["#", "# `kpsbatch scan` with this file shows what is there.", "", "dataset:"]
     lines += _yaml(guess.dataset, "  ")
-    lines += ["", "output:", f"  root: {_scalar(output_root)}{' ' * 4}# keypoints, and records below _kpsbatch/", ""]
+    lines += ["", "output:", f"  root: {OUTPUT_ROOT}{' ' * 4}# keypoints, and records below _kpsbatch/", ""]
     return "\n".join(lines)
 
 
-def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT, first_line: str = "") -> list[Path]:
+def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
     """Write a guessed config, and the table that it needs, if any; relative paths where that is possible.
 
     Args:
         guess: What was found.
         path: The config.
-        output_root: Where the outputs go.
         first_line: A comment for editors, if any.
 
     Returns:
@@ -70,7 +69,7 @@ def write_config(guess: Guess, path: Path, output_root: str = OUTPUT_ROOT, first
         table = folder / f"{path.stem}-videos.csv"
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
-    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output_root, first_line)
+    files[path] = config_text(Guess(dataset, guess.found, guess.notes), first_line)
     if there := next((file for file in files if file.exists()), None):
         raise ConfigError(f"{there} exists already. Choose another name, or remove it.")
     try:

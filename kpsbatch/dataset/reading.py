@@ -85,13 +85,13 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)
 
 
-def count_frames(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
+def count_frames(video: Video) -> int:
     """How many frames a video has that is a folder of frames, or a segment of one; by listing it.
 
     Raises:
         OSError: The folder can't be listed.
     """
-    frames = stored_frames(video, frame_rate)
+    frames = stored_frames(video, NOMINAL_RATE)
     return sum(map(is_frame, os.listdir(video.path))) if frames is None else len(frames.names())
 
 

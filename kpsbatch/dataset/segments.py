@@ -44,20 +44,6 @@ def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = 
         )
 
 
-def read_segment(
-    path: Path, start: float, end: float = math.inf, *, max_pixels: int, stored: StoredFile | None = None
-) -> Iterator[Frame]:
-    """Read the frames of a video file that are shown from `start` to before `end`, in seconds.
-
-    Decodes from the key frame before `start` on. Times of the frames count from the first one of the segment.
-
-    Raises:
-        DatasetError: As `read_video_file`; a segment without frames is none of its errors.
-    """
-    for _, frame in read_segments(path, [(start, end)], max_pixels=max_pixels, stored=stored):
-        yield frame
-
-
 def read_segments(
     path: Path,
     segments: Sequence[tuple[float, float]],
@@ -67,7 +53,7 @@ def read_segments(
     on_end: Callable[[int], None] = lambda number: None,
     on_skipped: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Frame]]:
-    """Read several segments of a long video file in one pass, each frame decoded once.
+    """Read segments of a long video file in one pass, each frame decoded once, from the key frame before each start on.
 
     Args:
         path: The file.

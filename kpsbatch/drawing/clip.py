@@ -120,7 +120,6 @@ def clip_of_file(
     frames: Path | None = None,
     *,
     adjusted: bool = False,
-    frame_rate: float = 30.0,
 ) -> Clip:
     """One video of any npz, with its frames where they are known.
 
@@ -134,7 +133,7 @@ def clip_of_file(
     is_adjusted = adjusted or looks_adjusted(keypoints, topology)
     shown = None if is_adjusted or frames is None else video_of(frames)
     title = f"{path.parent.name}/{path.stem}: {name}"
-    return Clip(title, keypoints, shown, is_adjusted, frame_rate=frame_rate, topology=topology)
+    return Clip(title, keypoints, shown, is_adjusted, topology=topology)
 
 
 def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any], Topology]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -69,9 +69,9 @@ def jpeg_in_base64(image: RGB, quality: int) -> str:
     return base64.b64encode(encode_image(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)).decode()
 
 
-def tile(images: Iterable[RGB], columns: int, gap: int = 6) -> RGB:
+def tile(cells: Sequence[RGB], columns: int) -> RGB:
     """Lay images of one size out in rows."""
-    cells = list(images)
+    gap = 6
     height, width = cells[0].shape[:2]
     rows = -(-len(cells) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), BACKGROUND, np.uint8)

@@ -135,15 +135,7 @@ def size(
 ) -> Estimate:
     """Size the tasks: about an hour each, but no fewer tasks than may run at once; one task for a small dataset.
 
-    Args:
-        config: For `slurm.cpus_per_task` and `slurm.array_parallelism`.
-        unit: The measured unit.
-        videos: Its videos.
-        frames: Its frames.
-        core_seconds: Seconds of a core that a video takes.
-        worker_megabytes: Peak memory of a worker.
-        dataset_videos: Videos of the whole dataset.
-        signs: Signs that have videos.
+    The config is for `slurm.cpus_per_task` and `slurm.array_parallelism`; the rest is as in `Estimate`.
     """
     cores = config.slurm.cpus_per_task
     sign_seconds = dataset_videos / signs * core_seconds / cores

@@ -14,10 +14,9 @@ from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
 from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.members import video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.records import UnitRecord
+from kpsbatch.store.records import ClipRecord, UnitRecord
 from kpsbatch.stored import read_stored
 
 MAX_CLIPS = 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +24,6 @@ class Videos(dict[str, NDArray[Any]]):
     def __init__(self, arrays: Mapping[str, NDArray[Any]], topology: Topology) -> None:
         super().__init__(arrays)
         self.topology = topology
-
-
-def with_topology(path: Path, arrays: Mapping[str, NDArray[Any]], points: str | Sequence[str] | None = None) -> Videos:
-    """The arrays (T, points, 4) of a file with the points that they have.
-
-    Args:
-        path: The npz that they were read from.
-        arrays: By video, at least one.
-        points: Their set of points, where the file does not tell.
-
-    Raises:
-        OutputError: Their points are not known, or are others.
-        ConfigError: There are no such points.
-    """
-    count = next(iter(arrays.values())).shape[1]
-    topology = topology_of(points) if points is not None else file_topology(path, count)
-    for name, array in arrays.items():
-        check_points(path, name, array, topology)
-    return Videos(arrays, topology)
 
 
 def file_topology(path: Path, count: int = 0) -> Topology:

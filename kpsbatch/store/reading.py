@@ -19,7 +19,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
 from kpsbatch.store.members import NpzReader, open_npz, video_names
-from kpsbatch.store.points import Videos, check_points, file_topology, with_topology
+from kpsbatch.store.points import Videos, check_points, file_topology
 from kpsbatch.words import counted
 
 _SHOWN = 20
@@ -51,7 +51,11 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     path = Path(path)
     with open_npz(path) as npz:
         arrays = {name: read_keypoints(npz, name) for name in npz.members}
-    return with_topology(path, arrays, points)
+    count = next(iter(arrays.values())).shape[1]
+    topology = topology_of(points) if points is not None else file_topology(path, count)
+    for name, array in arrays.items():
+        check_points(path, name, array, topology)
+    return Videos(arrays, topology)
 
 
 class VideoInfo(NamedTuple):

@@ -1,4 +1,4 @@
-"""A unit's record: the result of each video, the host, the versions, the settings. A small JSON file."""
+"""Records, small JSON files: of a unit (what became of each video, the host, the versions, the settings), of a clip."""
 
 from __future__ import annotations
 
@@ -159,6 +159,26 @@ class UnitRecord(RowsDigest):
     def failed(self) -> dict[str, FailedVideo]:
         """The videos that failed."""
         return {name: video for name, video in self.videos.items() if isinstance(video, FailedVideo)}
+
+
+class ClipRecord(Stored):
+    """What `kpsbatch extract` writes beside an npz.
+
+    Attributes:
+        clip: Where the clip lies.
+        landmarks: The settings that made the keypoints.
+        points: The set of points, see `topology_of`.
+        models: The hash of every bundle.
+        versions: Of the packages.
+        video: What is known of the clip.
+    """
+
+    clip: Text
+    landmarks: dict[str, Any] = Field(default_factory=dict)
+    points: str = "contract"
+    models: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    video: VideoFacts
 
 
 class RecordFile(NamedTuple):

@@ -230,9 +230,9 @@ def job_of(environment: Mapping[str, str] = os.environ) -> tuple[str, int | None
     return environment.get("SLURM_JOB_ID", ""), None
 
 
-def restarts(environment: Mapping[str, str] = os.environ) -> int:
+def restarts() -> int:
     """How often SLURM has started this process's job again; 0 outside of SLURM."""
-    return int(environment.get("SLURM_RESTART_COUNT") or 0)
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
 @contextlib.contextmanager

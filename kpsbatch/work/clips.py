@@ -16,8 +16,8 @@ from kpsbatch.files import write_atomically, write_json
 from kpsbatch.landmarks.bundles import Bundle, find_bundles
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.store.clip_record import ClipRecord
 from kpsbatch.store.npz import write_npz
+from kpsbatch.store.records import ClipRecord
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.cores import worker_count, worker_memory

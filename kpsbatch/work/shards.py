@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from kpsbatch.errors import ConfigError
 
 
-def cut_into_chunks(signs: Sequence[int], chunk_size: int) -> list[tuple[int, ...]]:
-    """Cut signs into shards of `chunk_size`, in order; the last may be shorter."""
-    return [tuple(signs[start : start + chunk_size]) for start in range(0, len(signs), chunk_size)]
-
-
 def signs_of_shard(signs: Sequence[int], shard: int, shards: int) -> tuple[int, ...]:
     """The signs of shard `shard` (from 0) of `shards`: contiguous, sizes differ by at most one.
 

@@ -18,7 +18,7 @@ from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.segments import read_segment, read_segments, read_video_file, segments_in_seconds
+from kpsbatch.dataset.segments import read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile
 from kpsbatch.dataset.video import video_of
 from kpsbatch.dataset.video_file import VideoFile
@@ -362,7 +362,7 @@ class TestLongFiles:
 
     def test_one_segment(self, long, decoded):
         """One segment far in the file is decoded from the key frame before it."""
-        frames = list(read_segment(long, 25.0, 25.4, max_pixels=MANY))
+        frames = [frame for _, frame in read_segments(long, [(25.0, 25.4)], max_pixels=MANY)]
         assert [frame.timestamp for frame in frames] == [40 * number for number in range(10)]
         assert [frame.name for frame in frames] == [str(number) for number in range(10)]
         assert len(decoded) < 100 or long.name == "one_key_frame.mp4"
@@ -381,8 +381,8 @@ class TestLongFiles:
         path = tmp_path / long.name
         path.write_bytes(long.read_bytes())
         try:
-            frames = list(read_segment(cut(path, 0.5), 28.0, 29.0, max_pixels=MANY))
+            frames = list(read_segments(cut(path, 0.5), [(28.0, 29.0)], max_pixels=MANY))
         except DatasetError as error:
             assert "can't be opened" in str(error)
         else:
-            assert [frame.image for frame in frames] == [None] * len(frames)
+            assert [frame.image for _, frame in frames] == [None] * len(frames)

@@ -7,8 +7,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from kpsbatch.dataset.archive.index import HARD_LINK, LINK, SPARSE, SPECIAL, STORED, IndexWriter
-from kpsbatch.dataset.archive.paths import OUTSIDE, clean
+from kpsbatch.dataset.archive.index import HARD_LINK, LINK, OUTSIDE, SPARSE, SPECIAL, STORED, IndexWriter, clean
 from kpsbatch.errors import DatasetError
 
 BLOCK = tarfile.BLOCKSIZE

@@ -10,8 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from kpsbatch.dataset.archive.index import LINK, SPECIAL, IndexWriter
-from kpsbatch.dataset.archive.paths import OUTSIDE, clean
+from kpsbatch.dataset.archive.index import LINK, OUTSIDE, SPECIAL, IndexWriter, clean
 from kpsbatch.errors import DatasetError
 
 _END = struct.Struct("<4s4H2LH")
