@@ -18,7 +18,6 @@ def interpreter(config: Config, apptainer: str = "", mounts: Sequence[Path] = ()
     """Shell words that start Python; in a container with the dataset, the outputs and the models mounted.
 
     Args:
-        config: The config.
         apptainer: A shell word for Apptainer; default what is on the PATH here.
         mounts: What else the container sees, read-only.
     """

@@ -37,7 +37,6 @@ def submit(
     """Run a plan here, one shard after another, each in processes of its own.
 
     Args:
-        config: The config.
         plan: What to do.
         on_start: Called with the folder of the plan.
         on_wait: Called a few times a second with the number of the running shard.

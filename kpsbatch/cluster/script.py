@@ -41,7 +41,6 @@ def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> di
     """submitit's parameters; what is None is left out of the script.
 
     Args:
-        config: The config.
         logs: The folder of the logs, which a container sees too.
         job_name: The name of the jobs.
         after: The job that must have ended before, or "".

@@ -22,7 +22,6 @@ def plan_submission(
     """Find what is unfinished and cut it into shards; reads listings only, writes at most an archive's index.
 
     Args:
-        config: The config.
         source: Its dataset, if it is open already.
         overwrite: Whether outputs of other settings are done again.
         retry_failed: Whether units of which videos failed are done again.

@@ -39,7 +39,6 @@ def decode_image(data: bytes, max_pixels: int, *, reduced: bool = False) -> tupl
     """Decode an image file to 8-bit RGB, upright (EXIF orientation applied).
 
     Args:
-        data: The file.
         max_pixels: Larger images are not decoded.
         reduced: Decode a large JPEG at 1/2, 1/4 or 1/8 of its size, its shorter side still at least 480 pixels; that
             saves most of the decoding, since it leaves out the finer frequencies.

@@ -36,8 +36,6 @@ def write_index(
     """Write index.csv.
 
     Args:
-        file: An open text file.
-        source: The dataset.
         measured: What the record of a unit says of one of its videos; None for a video that is not done, which gets
             no row.
         labels: Names of signs, for a dataset without a column of labels.

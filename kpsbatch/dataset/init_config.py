@@ -53,7 +53,6 @@ def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
 
     Args:
         guess: What was found.
-        path: The config.
         first_line: A comment for editors, if any.
 
     Returns:

@@ -18,7 +18,6 @@ def places_outside(root: Path, videos: Iterable[Path], most: int = MOST_PLACES) 
     first video are looked at, and those of all others if some of these are links that lead out.
 
     Args:
-        root: The dataset's folder.
         videos: Its videos: folders of frames, or files.
         most: Above this number neighbouring places are taken together in the folder that holds them.
 

@@ -28,7 +28,6 @@ def copy_video(video: Video, place: Path, *, frame_rate: float, room: Callable[[
     """Copy a video; its frames come out of the copy as they are, with the same names and times.
 
     Args:
-        video: The video.
         place: The folder for it, which is made.
         frame_rate: Frames a second of a folder of frames, for a segment in seconds.
         room: How many bytes there is room for; asked again and again.

@@ -42,7 +42,6 @@ def read_frames(
     """Read the frames of a video of the dataset, decoding as it goes.
 
     Args:
-        video: The video.
         frame_rate: Frames a second of a folder of frames (a video file brings its own times).
         max_pixels: Larger frames are not decoded; a video file with larger frames is refused.
         reduced: Decode large JPEG frames at a reduced scale.
@@ -66,7 +65,6 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     """What a video says about itself, all of the file that it is a segment of; decodes at most its first frame.
 
     Args:
-        video: The video.
         frame_rate: Frames a second of a folder of frames.
         max_pixels: A video file with larger frames is refused.
 

@@ -30,7 +30,6 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
     Args:
         template: A column's name, or a text with columns in braces, each with an optional regular expression whose
             one group is taken: `{name}`, `{url:v=([\\w-]+)}`.
-        columns: The columns of the table.
         setting: The setting that holds the template, for errors.
         table: The table's name, for errors.
 

@@ -20,7 +20,6 @@ def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = 
     """Read all frames of a video file, decoding as it goes.
 
     Args:
-        path: The file.
         max_pixels: A file with larger frames is refused.
         stored: Where its bytes are, if not in the file at `path`.
 
@@ -56,7 +55,6 @@ def read_segments(
     """Read segments of a long video file in one pass, each frame decoded once, from the key frame before each start on.
 
     Args:
-        path: The file.
         segments: Start and end of each, in seconds since the start of the file as a player counts them; the end is
             the first moment that does not belong to it. They may overlap, and come in any order.
         max_pixels: A file with larger frames is refused.
@@ -108,7 +106,6 @@ def segments_in_seconds(
     Looks at the packets of the whole file, which is much faster than decoding it.
 
     Args:
-        path: The file.
         segments: The first frame of each, and the first that does not belong to it.
         max_pixels: A file with larger frames is refused.
         stored: Where its bytes are, if not in the file at `path`.

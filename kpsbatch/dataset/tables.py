@@ -41,7 +41,6 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     """Text of a table: UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
-        data: The file.
         setting: The setting that names it, for errors.
         path: Its path, for errors.
 
@@ -88,7 +87,6 @@ def read_rows(
     other values of its parent, whose number from 0 is the column "group".
 
     Args:
-        text: The table.
         form: csv, tsv, psv, ssv, json or jsonl.
         path: The table's path, for errors.
         setting: The setting that names it, for errors.

@@ -68,8 +68,6 @@ def clip_of_unit(
     """One video of a finished unit.
 
     Args:
-        config: The config.
-        unit: The unit.
         video: Its name; default the first.
         source: The dataset, if it is open already.
         adjusted: Draw adjusted coordinates even where the settings of the output can't be found.
@@ -140,7 +138,6 @@ def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any],
     """One video's name and (T, points, 4) keypoints, and which points they are.
 
     Args:
-        path: An output file.
         video: The name; default the first.
 
     Raises:

@@ -55,7 +55,6 @@ def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
     """Draw a video: a contact sheet for .png, all its frames for .webm, .mp4 and .gif.
 
     Args:
-        clip: The video.
         picture: Where to.
         speed: How fast it plays: 0.5 for half as fast.
 

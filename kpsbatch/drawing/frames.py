@@ -36,7 +36,6 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
     """Draw the frames of a video, one after another, all of one size.
 
     Args:
-        clip: The video.
         side: Of the shorter side, in pixels.
         chosen: The numbers of the frames to draw; default all.
 

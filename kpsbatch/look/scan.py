@@ -69,7 +69,6 @@ def scan(
     """List the dataset, several units at a time.
 
     Args:
-        source: The dataset.
         frames: Whether to list the directories of frames too.
         on_unit: Called with (units listed, units in all).
 

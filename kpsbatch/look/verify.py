@@ -124,7 +124,6 @@ def verify(
     """Check all outputs of a config; several units at a time.
 
     Args:
-        config: The config.
         source: Its dataset, if it is open already.
         repair: Remove the outputs and records that are wrong, so that the next run redoes them.
         on_unit: Called with the number of units that are checked, and their total.
@@ -341,7 +340,6 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
 
     Args:
         config: The config that it was made with.
-        keypoints: The array.
         noted: The video's part of the record, if that can be trusted.
 
     Yields:

@@ -71,7 +71,6 @@ def load_clip(
     """A candidate with its frames, where they are at hand, and what its record says.
 
     Args:
-        candidate: The video.
         config: The config that it was made with, if known.
         pictures: Whether its frames are wanted.
         adjusted: Whether the coordinates of an npz are adjusted, where no record tells.

@@ -98,8 +98,6 @@ def sample_player(config: Config, unit: Unit, video: str, *, pictures: bool) -> 
     """A small player of one video of a finished unit, for a page with `player_assets`; some 60 kB.
 
     Args:
-        config: The config.
-        unit: The unit.
         video: The video's name.
         pictures: Whether frames of the video are shown behind the keypoints.
 

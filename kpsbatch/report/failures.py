@@ -50,7 +50,6 @@ def failed_videos(config: Config, data: ReportData, *, pictures: bool) -> list[F
     """The first `MAX_SHOWN` failed videos; a readable frame of each of the first `MAX_PICTURES`.
 
     Args:
-        config: The config.
         data: What `gather` found.
         pictures: Whether frames of the videos are shown.
     """

@@ -172,7 +172,6 @@ def gather(
     """Read the records and state files of a config's output folder.
 
     Args:
-        config: The config.
         on_unit: Called with (units read, units in all).
         on_index: Called with (done, total) while an archive's index is built.
 

@@ -33,7 +33,6 @@ def render(
     """Write the page.
 
     Args:
-        config: The config.
         data: What `gather` found.
         config_path: The config's file, for commands that the page shows.
         samples: How many of the best, the median and the worst videos are drawn.

@@ -80,7 +80,6 @@ def draw_samples(
     """Draw so many of the worst, the median and the best videos.
 
     Args:
-        config: The config.
         source: Its dataset, if it is open already.
         worst_first: The videos.
         count: How many of each kind.

@@ -125,7 +125,6 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
     """The record of every unit that has an npz, by its name; the newest where settings were changed halfway.
 
     Args:
-        root: The output folder.
         failed: Also those of units of which all videos failed.
 
     Raises:

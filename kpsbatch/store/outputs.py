@@ -213,7 +213,6 @@ class Outputs:
         At every moment an npz that is there belongs to the record that is there: what is replaced goes first.
 
         Args:
-            unit: The unit.
             arrays: (T, points, 4) for every video that succeeded; none only when the record's state is "failed".
             record: What the record holds besides the npz's size and hash.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
@@ -319,7 +318,6 @@ def records_of(root: Path, unit: str) -> Iterator[Path]:
     """Every record of a unit that is there, under any settings.
 
     Args:
-        root: The output folder.
         unit: Its name, such as 01-train/0007.
     """
     for folder in sorted((root / INTERNAL / "records").glob("*")):

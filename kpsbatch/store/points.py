@@ -30,7 +30,6 @@ def file_topology(path: Path, count: int = 0) -> Topology:
     """Which points a file has: by its record, else by their number.
 
     Args:
-        path: The npz.
         count: How many points it has, where there may be no record.
 
     Raises:

@@ -36,7 +36,6 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
             hands_missing = ~keypoints[:, videos.topology.parts["right_hand"]].any(axis=(1, 2))
 
     Args:
-        path: The npz.
         points: Its set of points, as in `output.points`, for a file that was taken away from its record; default: what
             the record says, or the contract's points or all of MediaPipe's, where there is no record.
 

@@ -33,7 +33,6 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> s
     """The kind of file system that a path is on, or will be when it is made, such as nfs4; "" where none tells.
 
     Args:
-        path: The path.
         mounts: The kernel's list of mounts, by `man 5 proc`.
     """
     try:

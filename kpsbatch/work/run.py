@@ -134,7 +134,6 @@ def run(
     """Do all unfinished units of some signs.
 
     Args:
-        config: The config.
         signs: The signs of this shard; default all.
         source: Its dataset, if it is open already.
         overwrite: Replace outputs that were made with other settings.

@@ -46,7 +46,6 @@ def receive(channel: socket.socket, on_timeout: Callable[[], None] = lambda: Non
     """Wait for one message; OSError or EOFError when the other side is gone.
 
     Args:
-        channel: The socket.
         on_timeout: Called whenever the socket's timeout has passed without a byte; to end the wait, it raises.
     """
     size = int.from_bytes(_receive_bytes(channel, 8, on_timeout), "big")

@@ -61,7 +61,6 @@ def open_archive_folders(
     """The folders in an archive; builds its index where there is none that fits.
 
     Args:
-        archive: The archive.
         index_folder: Where its index is kept; made if need be.
         on_progress: Called with (done, total) while the index is built.
 

@@ -29,7 +29,6 @@ def scan_zip(
     """Add all members of a zip archive to an index.
 
     Args:
-        fd: The open archive.
         name: Its path, for errors.
         size: Its size in bytes.
         index: Where the members go.
