@@ -128,6 +128,26 @@ def is_stale(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def names_in(folder: Path, *, sweep: bool = False) -> set[str]:
+    """Names in a folder (none where it is missing); with `sweep`, stale temporary files are removed.
+
+    Raises:
+        OSError: It can't be listed.
+    """
+    names: set[str] = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if sweep and is_stale(entry):
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+                else:
+                    names.add(entry.name)
+    except FileNotFoundError:
+        pass
+    return names
+
+
 def try_lock(file: IO[bytes]) -> bool:
     """Lock an open file, without waiting: False while another process holds it; True where there are no locks."""
     try:

@@ -14,12 +14,13 @@ INTERNAL = "_kpsbatch"
 """The folder below `output.root` that holds everything but the keypoints."""
 
 
-def _escape(value: object) -> object:
+def escaped(value: Any) -> Any:
+    """A text without bytes of file names that are no UTF-8: they become escapes; any other value as it is."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-Text = Annotated[str, BeforeValidator(_escape)]
-"""A text with names from a file system in it: bytes that are no UTF-8 become escapes."""
+Text = Annotated[str, BeforeValidator(escaped)]
+"""A text with names from a file system in it, `escaped`."""
 
 
 Number = TypeVar("Number", int, float)

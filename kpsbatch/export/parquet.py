@@ -13,6 +13,7 @@ import numpy as np
 from kpsbatch.export.parts import Part, Read, Request, by_split, facts_of, missing_library, shards
 from kpsbatch.files import write_atomically
 from kpsbatch.store.reading import Sample
+from kpsbatch.stored import escaped
 
 FILE_BYTES = 250_000_000
 ROWS_AT_ONCE = 64
@@ -88,13 +89,8 @@ def _table(schema: Any, samples: Sequence[Sample]) -> Any:
     rows = [
         {**facts_of(sample.info), "times": sample.info.times, "points": sample.keypoints.shape[1]} for sample in samples
     ]
-    columns = [pa.array([_text(row[name]) for row in rows], schema.field(name).type) for name in schema.names[:-1]]
+    columns = [pa.array([escaped(row[name]) for row in rows], schema.field(name).type) for name in schema.names[:-1]]
     values = np.concatenate([sample.keypoints.astype(np.float32, copy=False).ravel() for sample in samples])
     offsets = np.cumsum([0, *(sample.keypoints.size for sample in samples)]).astype(np.int32)
     columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _text(value: Any) -> Any:
-    """A text without the bytes of file names that are no UTF-8."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from rich.text import Text
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.store.reading import load
+from kpsbatch.words import counted
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,20 @@ def file_contents(path: Path) -> FileContents:
 
 def show_contents(found: FileContents) -> None:
     """Print what a file holds, as a table."""
-    counted, topology = found.videos, found.topology
+    videos, topology = found.videos, found.topology
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("video", overflow="fold")
     for heading in ("frames", *topology.parts):
         table.add_column(heading.replace("_", " "), justify="right")
-    for name, video in counted.items():
+    for name, video in videos.items():
         table.add_row(Text(_printable(name)), *_cells(video))
-    if len(counted) > 1:
-        sums = {part: sum(video.found[part] for video in counted.values()) for part in topology.parts}
-        every = Contents(sum(video.frames for video in counted.values()), sums)
+    if len(videos) > 1:
+        sums = {part: sum(video.found[part] for video in videos.values()) for part in topology.parts}
+        every = Contents(sum(video.frames for video in videos.values()), sums)
         table.add_row("all", *_cells(every), style="bold")
-    count = "1 video" if len(counted) == 1 else f"{len(counted)} videos"
     points = "" if topology == CONTRACT else f", points: {topology.name}"
     shape = f"(T, {topology.points}, {len(topology.CHANNELS)})"
-    print(f"{found.file}: {count} of {shape} {', '.join(found.dtypes)}{points}")
+    print(f"{found.file}: {counted(len(videos), 'video')} of {shape} {', '.join(found.dtypes)}{points}")
     print("share of frames in which a part was found:")
     Console().print(table)
 

@@ -17,27 +17,17 @@ _KEYS = {"right_hand": "right", "left_hand": "left"}
 
 
 @dataclass(frozen=True)
-class SignName:
-    """A sign with its names, "" where it has none."""
-
-    number: int
-    english: str
-    arabic: str
-
-
-@dataclass(frozen=True)
 class UnitName:
     """A unit as the page writes it."""
 
     signer: str
     split: str
-    sign: SignName
+    sign: Label
 
 
 def name_unit(unit: Unit, labels: Labels) -> UnitName:
     """A unit with the names of its sign."""
-    label = labels.get(unit.sign, Label(unit.sign, "", ""))
-    return UnitName(unit.signer, unit.split, SignName(unit.sign, label.english, label.arabic))
+    return UnitName(unit.signer, unit.split, labels.get(unit.sign, Label(unit.sign, "", "")))
 
 
 def name_units(units: Iterable[Unit], labels: Labels) -> tuple[UnitName, ...]:

@@ -19,14 +19,8 @@ from kpsbatch.words import show_command
 MAX_VIDEOS = 2000
 MAX_BAD_FRAMES = 1000
 MAX_SLOWEST = 10
-STATE_LABELS = {
-    "complete": "complete",
-    "partial": "partial",
-    "failed": "failed",
-    "foreign": "no record",
-    "left": "left",
-    "absent": "no video",
-}
+STATE_LABELS = {"foreign": "no record", "absent": "no video"}
+"""What other states than by their name are called."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,14 @@ def _units(units: Sequence[UnitRow], metrics: Sequence[Metric]) -> Table:
         *columns.rates(metrics),
     ]
     rows = [
-        [*_where(row.unit), STATE_LABELS[row.state], row.videos - row.failed, row.failed, row.frames, row.bad]
+        [
+            *_where(row.unit),
+            STATE_LABELS.get(row.state, row.state),
+            row.videos - row.failed,
+            row.failed,
+            row.frames,
+            row.bad,
+        ]
         + [round(row.seconds, 1) if row.frames else None]
         + [metric.rate(row) for metric in metrics]
         for row in units

@@ -67,7 +67,8 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     whole = max(end - start, 1.0)
     bars = []
     for run in shown:
-        used = ", ".join(figure for figure in (show_cores(run), show_memory(run)) if figure)
+        figures = ((cores_of(run), "cores"), (gigabytes_of(run), "GiB"))
+        used = ", ".join(f"{figure:.1f} {what}" for figure, what in figures if figure is not None)
         state, name = run.present_state, name_of(run)
         text = f"{name} on {run.host or 'an unknown host'}: {state}, from {clock(run.began)}, "
         text += f"{show_duration(run.seconds)}, {counted(run.units_done, 'unit')}{', ' if used else ''}{used}"
@@ -92,15 +93,3 @@ def cores_of(run: RunState) -> float | None:
 def gigabytes_of(run: RunState) -> float | None:
     """The most memory at one moment, in GiB; None where it is not recorded."""
     return round(run.memory_megabytes / 1024, 1) if run.memory_megabytes else None
-
-
-def show_cores(run: RunState) -> str:
-    """`1.9 cores`, "" where they are not recorded."""
-    cores = cores_of(run)
-    return "" if cores is None else f"{cores:.1f} cores"
-
-
-def show_memory(run: RunState) -> str:
-    """`0.7 GiB`, "" where it is not recorded."""
-    memory = gigabytes_of(run)
-    return "" if memory is None else f"{memory:.1f} GiB"

@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from kpsbatch.errors import OutputError
 
@@ -18,7 +17,16 @@ def explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _explain(root, error)
+        remedy = {
+            errno.ENOSPC: "Free space there",
+            errno.EDQUOT: "Free some of your quota",
+            errno.EROFS: "Choose another folder",
+            errno.EACCES: "Make it writable, or choose another folder",
+            errno.ENOTDIR: "Choose another folder",
+            errno.ENAMETOOLONG: "Choose shorter names",
+        }.get(error.errno or 0, "Correct that, or choose another folder")
+        why = f"output.root: {root} can't be written: {error.strerror or error}"
+        raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
 
 
 def refuse_outside(root: Path, *folders: Path) -> None:
@@ -41,17 +49,3 @@ def refuse_outside(root: Path, *folders: Path) -> None:
                 f"output.root: {link} is a link to {os.path.realpath(link)}, outside of it. Replace "
                 "the link by a folder, or set output.root to where the outputs shall be."
             )
-
-
-def _explain(root: Path, error: OSError) -> NoReturn:
-    remedy = {
-        errno.ENOSPC: "Free space there",
-        errno.EDQUOT: "Free some of your quota",
-        errno.EROFS: "Choose another folder",
-        errno.EACCES: "Make it writable, or choose another folder",
-        errno.ENOTDIR: "Choose another folder",
-        errno.ENAMETOOLONG: "Choose shorter names",
-    }.get(error.errno or 0, "Correct that, or choose another folder")
-    raise OutputError(
-        f"output.root: {root} can't be written: {error.strerror or error}. {remedy}, then run the same command again."
-    ) from error

@@ -6,7 +6,7 @@ Needs the standard library only, besides the npz of a unit where its record is m
 from __future__ import annotations
 
 import csv
-import json
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.errors import OutputError
-from kpsbatch.files import read_json
+from kpsbatch.files import names_in, read_json
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.members import open_npz
 from kpsbatch.store.points import file_topology
@@ -95,18 +95,12 @@ def find_outputs(root: Path) -> Iterator[tuple[str, str, int, Path]]:
 def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:
     """Take a folder's name apart; with several hyphens a record tells, else the last hyphen counts."""
     if folder.count("-") > 1:
-        for record in (root / "_kpsbatch" / "records").glob(f"*/{_literal(folder)}/*.json"):
-            try:
-                unit = json.loads(record.read_text(encoding="utf-8"))["unit"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            return str(unit["signer"]), str(unit["split"])
+        for record in (root / "_kpsbatch" / "records").glob(f"*/{glob.escape(folder)}/*.json"):
+            unit = (read_json(record) or {}).get("unit")
+            if isinstance(unit, dict) and "signer" in unit and "split" in unit:
+                return str(unit["signer"]), str(unit["split"])
     signer, _, split = folder.rpartition("-")
     return signer, split
-
-
-def _literal(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
@@ -133,7 +127,11 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
     suffixes = {"json", "partial.json", "failed.json"} if failed else {"json", "partial.json"}
     found: dict[str, Path] = {}
     for folder in sorted((root / "_kpsbatch" / "records").glob("*/*/")):
-        for name in _names_in(folder):
+        try:
+            names = names_in(folder) if folder.is_dir() else ()  # a pattern's last slash counts from Python 3.11 on
+        except OSError as error:
+            raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
+        for name in names:
             stem, _, suffix = name.partition(".")
             if not stem or suffix not in suffixes:
                 continue
@@ -141,15 +139,6 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
             if unit not in found or _modified(found[unit]) < _modified(path):
                 found[unit] = path
     return found
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder) if folder.is_dir() else []  # a pattern's last slash counts from Python 3.11 on
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
 
 
 def _modified(path: Path) -> float:

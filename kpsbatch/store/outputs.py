@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import discard, is_stale, publish, sha256_of, sync_directory, try_lock, write_json, write_temporary
+from kpsbatch.files import discard, names_in, publish, sha256_of, sync_directory, try_lock, write_json, write_temporary
 from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
@@ -118,7 +118,7 @@ class Outputs:
             several = (folder for pattern in ("records/*", "submissions/*") for folder in internal.glob(pattern))
             for folder in (self.root, internal, internal / "runs", internal / "archives", *several):
                 if folder.is_dir():
-                    _names_in(folder, sweep=True)
+                    names_in(folder, sweep=True)
 
     def states(self, units: Iterable[Unit], *, sweep: bool = True) -> dict[Unit, OutputState]:
         """The state of every unit that has one, by listing folders.
@@ -136,8 +136,8 @@ class Outputs:
         states: dict[Unit, OutputState] = {}
         for folder, members in folders.items():
             with explained(self.root):
-                files = _names_in(self.root / folder, sweep)
-                records = _names_in(self.records / folder, sweep)
+                files = names_in(self.root / folder, sweep=sweep)
+                records = names_in(self.records / folder, sweep=sweep)
             for unit in members:
                 stem = f"{unit.sign:04}"
                 recorded = next((state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records), None)
@@ -183,7 +183,7 @@ class Outputs:
         for folder in (self.root / INTERNAL / "records").glob("*/*/"):
             if folder.parent.name == self.fingerprint.digest or not folder.is_dir():
                 continue
-            for name in _names_in(folder, sweep=False):
+            for name in names_in(folder):
                 unit = f"{folder.name}/{name.partition('.')[0]}"
                 if (self.root / f"{unit}.npz").exists():
                     return unit
@@ -329,22 +329,6 @@ def records_of(root: Path, unit: str) -> Iterator[Path]:
 def settings_of_record(record: Path) -> Settings | None:
     """The settings under which a record lies, if they can be read."""
     return read_stored(record.parents[1] / "settings.json", Settings)
-
-
-def _names_in(folder: Path, sweep: bool) -> set[str]:
-    """Names in a folder (none where it is missing); with `sweep`, stale temporary files are removed."""
-    names: set[str] = set()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if sweep and is_stale(entry):
-                    with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
-                else:
-                    names.add(entry.name)
-    except FileNotFoundError:
-        pass
-    return names
 
 
 def _remove(path: Path) -> None:

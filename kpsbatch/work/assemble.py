@@ -115,7 +115,6 @@ def assemble(
         arrays[name], earlier = before[name]
         videos[name] = earlier.model_copy(update={"kept_since": "the dataset does not have it any more"})
     state: RecordedState = "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
-    host = host_facts()
     unit = done.unit
     return arrays, UnitRecord(
         format=RECORD_FORMAT,
@@ -129,10 +128,7 @@ def assemble(
         points=config.output.points,
         fingerprint=outputs.fingerprint.digest,
         models=outputs.fingerprint.settings.models,
-        host=host.host,
-        container=host.container,
-        slurm=host.slurm,
-        versions=host.versions,
+        **host_facts()._asdict(),
         started=_moment(done.started),
         finished=_moment(time.time()),
         workers=workers,

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from kpsbatch.files import write_atomically
+
 PID_FILE = "KPSBATCH_PID_FILE"
 """The variable that names the file for this process's ID, where a batch script passes signals on (cluster/batch.sh)."""
 
@@ -46,7 +48,8 @@ def stop_on_signals(
     pid_file = os.environ.get(PID_FILE)
     try:
         if pid_file:
-            _write_pid(Path(pid_file))
+            with contextlib.suppress(OSError):  # then no signal is passed on
+                write_atomically(Path(pid_file), lambda file: file.write(b"%d\n" % os.getpid()))
         yield request
     finally:
         if pid_file:
@@ -54,11 +57,3 @@ def stop_on_signals(
                 Path(pid_file).unlink(missing_ok=True)
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _write_pid(path: Path) -> None:
-    """Write this process's ID in one step; a file that can't be written means that no signal is passed on."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with contextlib.suppress(OSError):
-        partial.write_text(f"{os.getpid()}\n")
-        partial.replace(path)
