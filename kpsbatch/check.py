@@ -286,10 +286,9 @@ def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
     need = LOW_INODES if units is None else FILES_PER_UNIT * units
     said = "" if inodes is None else f", {inodes:,} inodes"
     text = f"{name}: {folder} can be written; {_gib(free)}{said} free"
-    if free < NO_BYTES:
-        yield Finding("disk", "problem", text, "Free space there, or choose another output.root.")
-    elif free < LOW_BYTES:
-        yield Finding("disk", "warning", text, "Free space there, or choose another output.root.")
+    if free < LOW_BYTES:
+        state: State = "problem" if free < NO_BYTES else "warning"
+        yield Finding("disk", state, text, "Free space there, or choose another output.root.")
     elif inodes is not None and inodes < need:
         what = "few inodes" if units is None else f"{counted(units, 'unit')} need {need:,} files"
         yield Finding("disk", "warning", f"{text}: {what}", "Delete files there, or choose another output.root.")

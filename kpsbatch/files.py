@@ -98,6 +98,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     publish(write_temporary(path, write), path)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes as a file that appears whole or not at all; errors as `write_atomically`."""
+    write_atomically(path, lambda file: file.write(data))
+
+
 def sync_directory(directory: Path) -> None:
     """Make renames in a directory durable, where the file system can."""
     try:
@@ -217,8 +222,7 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     Raises:
         OSError: It could not be written.
     """
-    data = json_bytes(tree)
-    write_atomically(path, lambda file: file.write(data))
+    write_bytes(path, json_bytes(tree))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

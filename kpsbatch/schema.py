@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from kpsbatch.config import Config
 from kpsbatch.config_types import Section
-from kpsbatch.files import write_atomically
+from kpsbatch.files import write_bytes
 
 SCHEMA_FILE = "kpsbatch.schema.json"
 SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
@@ -33,7 +33,7 @@ def write_schema(path: Path) -> None:
     """
     data = schema_text().encode()
     if not path.exists() or path.read_bytes() != data:
-        write_atomically(path, lambda file: file.write(data))
+        write_bytes(path, data)
 
 
 def config_schema() -> dict[str, Any]:

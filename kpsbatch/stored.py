@@ -23,20 +23,22 @@ Text = Annotated[str, BeforeValidator(escaped)]
 """A text with names from a file system in it, `escaped`."""
 
 
-Number = TypeVar("Number", int, float)
+def or_else(make: Callable[[], Any]) -> WrapValidator:
+    """Take what is made for a value that is not valid: it is for information only."""
+
+    def check_or_make(value: Any, check: Callable[[Any], Any]) -> Any:
+        try:
+            return check(value)
+        except ValueError:
+            return make()
+
+    return WrapValidator(check_or_make)
 
 
-def _valid_or_zero(value: Any, check: Callable[[Any], Number]) -> Number | int:
-    try:
-        return check(value)
-    except ValueError:
-        return 0
-
-
-Count = Annotated[int, WrapValidator(_valid_or_zero)]
+Count = Annotated[int, or_else(int)]
 """A number for information only: anything else counts as 0."""
 
-Amount = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_valid_or_zero)]
+Amount = Annotated[float, Field(allow_inf_nan=False), or_else(float)]
 """The same, with a fraction."""
 
 

@@ -12,7 +12,7 @@ from kpsbatch.dataset.video import VIDEO_SUFFIXES
 from kpsbatch.drawing.choice import Candidate, choose_one, find_videos, outputs_of
 from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
-from kpsbatch.errors import DatasetError, KpsbatchError, OutputError
+from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.members import video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
@@ -155,8 +155,3 @@ def pair_up(shown: Sequence[Candidate], other: Path) -> list[Candidate | None]:
     if not any(pairs):
         raise OutputError(f"--compare: {other} holds none of the videos shown, such as {shown[0].label!r}.")
     return pairs
-
-
-def problem_of(error: KpsbatchError) -> str:
-    """An error as a note in the page: its first sentence."""
-    return str(error).split(". ")[0]

@@ -16,7 +16,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.drawing.choice import Candidate
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import topology_of
-from kpsbatch.player.clips import Found, load_clip, pair_up, problem_of
+from kpsbatch.player.clips import Found, load_clip, pair_up
 from kpsbatch.player.data import KNOWN_SETS, Entry, encode_clip, player_spec, set_spec
 
 FOLDER = Path(__file__).parent
@@ -77,7 +77,7 @@ def pack(found: Found, *, side: int = 0, quality: int = QUALITY, budget: int = 0
         entry = encode_clip(found.clip, found.facts, side=side, quality=quality, budget=budget)
         note = found.note
     except DatasetError as error:
-        entry, note = encode_clip(found.clip, found.facts), problem_of(error)
+        entry, note = encode_clip(found.clip, found.facts), str(error).split(". ")[0]
     entry["note"] = f"Shown without its frames: {note}" if note else ""
     return entry
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import write_atomically
+from kpsbatch.files import sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
@@ -129,22 +129,12 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
             data = record_bytes(_record(file, source, outputs.fingerprint.digest))
             recorded.parent.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
-            if final.exists():
-                _check_same(file, final)
+            if final.exists() and sha256_of(final) != file.npz.sha256:
+                raise OutputError(f"{final} exists already and is not {file.path}. Choose another --to.")
             with outputs.lock():
-                _write(recorded, data)
+                write_bytes(recorded, data)
                 if not final.exists():
-                    _write(final, file.path.read_bytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    write_atomically(path, lambda file: file.write(data))
-
-
-def _check_same(file: OldFile, final: Path) -> None:
-    data = final.read_bytes()
-    if hashlib.sha256(data).hexdigest() != file.npz.sha256:
-        raise OutputError(f"{final} exists already and is not {file.path}. Choose another --to.")
+                    write_bytes(final, file.path.read_bytes())
 
 
 def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from kpsbatch.dataset.labels import labels_of
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
-from kpsbatch.files import write_atomically
+from kpsbatch.files import write_bytes
 from kpsbatch.store.guards import explained
 from kpsbatch.store.known_videos import INDEX_FILE
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -67,7 +67,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
         others = [row for key, row in written.rows.items() if key[0] not in files]
         text = io.StringIO()
         rows = write_index(text, source, look_up, labels, others)
-        write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+        write_bytes(path, text.getvalue().encode())
         os.utime(path, ns=(newest, newest))
     return rows
 
@@ -114,13 +114,10 @@ def _read(path: Path) -> _Written:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
-            rows = {(row["file"], row["key"]): row for row in _whole(table)}
+            whole = (row for row in table if row.get("height") is not None and int(row["frames"]) > 0)
+            rows = {(row["file"], row["key"]): row for row in whole}
             if tuple(table.fieldnames or ()) == COLUMNS:
                 return _Written(rows, os.fstat(file.fileno()).st_mtime_ns)
     except (OSError, ValueError, KeyError, csv.Error):
         pass
     return _Written({}, 0)
-
-
-def _whole(table: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    return [row for row in table if row.get("height") is not None and int(row["frames"]) > 0]

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, WrapValidator
+from pydantic import AliasChoices, ConfigDict, Field
 
 from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError, one_line
 from kpsbatch.files import FileClock, write_json
@@ -29,7 +29,7 @@ from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
 from kpsbatch.store.usage import Usage
-from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, read_stored
+from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, or_else, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
@@ -65,13 +65,6 @@ ALONE = Origin()
 """A run that is no part of anything."""
 
 
-def _valid_or_empty(value: Any, check: Callable[[Any], list[tuple[str, float]]]) -> list[tuple[str, float]]:
-    try:
-        return check(value)
-    except ValueError:
-        return []
-
-
 class Progress(Stored):
     """Where a run stands; passed to `on_progress` again and again, and kept in the run's state file.
 
@@ -100,7 +93,7 @@ class Progress(Stored):
     units: Count = 0
     units_done: Count = 0
     unit: str = ""
-    slowest: Annotated[list[tuple[str, float]], WrapValidator(_valid_or_empty)] = Field(default_factory=list)
+    slowest: Annotated[list[tuple[str, float]], or_else(list)] = Field(default_factory=list)
     units_before: Count = 0
     videos_before: Count = 0
     failed_before: Count = 0

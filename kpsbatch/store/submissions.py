@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, Vali
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
-from kpsbatch.files import write_atomically, write_json
+from kpsbatch.files import write_bytes, write_json
 from kpsbatch.store.guards import explained
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import INTERNAL, Stored, Text, read_stored
@@ -116,8 +116,7 @@ def write_plan(config: Config, plan: Plan) -> Path:
     folder = plan_folder(config.output.root, plan)
     with explained(config.output.root):
         (folder / "logs").mkdir(parents=True)
-        text = dump_config(config).encode()
-        write_atomically(folder / "config.yaml", lambda file: file.write(text))
+        write_bytes(folder / "config.yaml", dump_config(config).encode())
         write_json(folder / "plan.json", plan.model_dump(mode="json"))
     return folder
 

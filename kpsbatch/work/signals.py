@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from kpsbatch.files import write_atomically
+from kpsbatch.files import write_bytes
 
 PID_FILE = "KPSBATCH_PID_FILE"
 """The variable that names the file for this process's ID, where a batch script passes signals on (cluster/batch.sh)."""
@@ -49,7 +49,7 @@ def stop_on_signals(
     try:
         if pid_file:
             with contextlib.suppress(OSError):  # then no signal is passed on
-                write_atomically(Path(pid_file), lambda file: file.write(b"%d\n" % os.getpid()))
+                write_bytes(Path(pid_file), b"%d\n" % os.getpid())
         yield request
     finally:
         if pid_file:

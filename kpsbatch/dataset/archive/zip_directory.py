@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kpsbatch.dataset.archive.index import LINK, OUTSIDE, SPECIAL, IndexWriter, clean
 from kpsbatch.errors import DatasetError
@@ -101,15 +101,20 @@ def _add(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignore
     return at
 
 
-def _utf8(raw: bytes, flags: int, extra: bytes) -> bytes:
-    """A name as UTF-8: it says so, an Info-ZIP extra field holds it, it happens to be (macOS), or it is CP437."""
+def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kind and the bytes of each extra field."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
-        field = extra[at + 4 : at + 4 + length]
+        yield kind, extra[at + 4 : at + 4 + length]
+        at += 4 + length
+
+
+def _utf8(raw: bytes, flags: int, extra: bytes) -> bytes:
+    """A name as UTF-8: it says so, an Info-ZIP extra field holds it, it happens to be (macOS), or it is CP437."""
+    for kind, field in _extra_fields(extra):
         if kind == 0x7075 and len(field) > 5 and field[0] == 1 and field[1:5] == struct.pack("<L", zlib.crc32(raw)):
             return field[5:]
-        at += 4 + length
     try:
         raw.decode()
         return raw
@@ -119,20 +124,15 @@ def _utf8(raw: bytes, flags: int, extra: bytes) -> bytes:
 
 def _zip64(extra: bytes, full: int, size: int, offset: int, disk: int) -> tuple[int, int, int, int]:
     """Replace the fields that did not fit by those of the zip64 extra field, which come in this order."""
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == 1:
-            field, values = extra[at + 4 : at + 4 + length], []
-            for value in (full, size, offset):
-                if value == _FULL32 and len(field) >= 8:
-                    value, field = struct.unpack_from("<Q", field)[0], field[8:]
-                values.append(value)
-            if disk == _FULL16 and len(field) >= 4:
-                disk = struct.unpack_from("<L", field)[0]
-            return values[0], values[1], values[2], disk
-        at += 4 + length
-    return full, size, offset, disk
+    field = next((field for kind, field in _extra_fields(extra) if kind == 1), b"")
+    values = []
+    for value in (full, size, offset):
+        if value == _FULL32 and len(field) >= 8:
+            value, field = struct.unpack_from("<Q", field)[0], field[8:]
+        values.append(value)
+    if disk == _FULL16 and len(field) >= 4:
+        disk = struct.unpack_from("<L", field)[0]
+    return values[0], values[1], values[2], disk
 
 
 def _find_directory(fd: int, name: str, size: int) -> tuple[int, int, int, int]:
