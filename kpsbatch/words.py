@@ -12,6 +12,12 @@ def counted(count: int, what: str, plural: str = "") -> str:
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
+def some_of(texts: Sequence[str], most: int) -> str:
+    """The first texts, and how many there are more: `a, b, and 2 more`."""
+    more = [f"and {len(texts) - most:,} more"] if len(texts) > most else []
+    return ", ".join([*texts[:most], *more])
+
+
 def stopped(reason: str, saved: str) -> str:
     """What a run that was stopped says: `Stopped. 1 unit saved, 29 left. Rerun to resume.`
 

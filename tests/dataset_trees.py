@@ -13,12 +13,21 @@ from typing import Any
 import cv2
 import numpy as np
 
+from kpsbatch.dataset.source import Source
 
-def touch(root: Path, *names: str) -> None:
-    """Empty files."""
+
+def touch(root: Path, *names: str) -> Path:
+    """Empty files below a folder; returns the folder."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
+    return root
+
+
+def held(source: Source) -> dict[str, list[str]]:
+    """Names of the videos of each unit that has some."""
+    units = {unit.name: source.listing(unit).videos for unit in source.units()}
+    return {name: [video.name for video in videos] for name, videos in units.items() if videos}
 
 
 def frames(folder: Path, names: Sequence[str], size: tuple[int, int] = (64, 64)) -> None:

@@ -1,4 +1,4 @@
-"""What tests make again and again: configs, frames, records, fingerprints."""
+"""What tests make again and again: configs, frames, records, fingerprints, calls of the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
+from kpsbatch.cli import main
 from kpsbatch.config import Config, DatasetConfig, load_config
 from kpsbatch.dataset.folders import DiskFolders
 from kpsbatch.dataset.layout import LayoutSource
@@ -37,6 +39,21 @@ def write_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **se
 def make_config(folder: Path, *, dataset: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Config:
     """Write a config as `write_config` does, and load it."""
     return load_config(write_config(folder, dataset=dataset, **sections))
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Run the command line in this process: exit status, and what was printed."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    shown = capsys.readouterr()
+    return int(ended.value.code or 0), shown.out + shown.err
+
+
+def main_ends(status: int, *arguments: object) -> None:
+    """Run the command line in this process, which ends with a status."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    assert (ended.value.code or 0) == status
 
 
 def tree_of(dataset: DatasetConfig) -> LayoutSource:

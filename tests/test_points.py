@@ -9,10 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from factories import fingerprint, make_config, unit_record, write_config
+from factories import call, fingerprint, make_config, unit_record, write_config
 
 import kpsbatch
-from kpsbatch.cli import main
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, OutputError
@@ -20,14 +19,6 @@ from kpsbatch.landmarks.topology import SETS, topology_of
 from kpsbatch.look.contents import file_contents, show_contents
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit status and what was printed."""
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out + shown.err
 
 
 @pytest.mark.parametrize("points", ["all", "youtube-asl"])

@@ -46,7 +46,7 @@ def _read_besides(config: Config) -> list[Path]:
     dataset, manifest = config.dataset, config.dataset.manifest
     paths = [config.landmarks.models, dataset.labels]
     if manifest is not None:
-        paths += [*(manifest.path.values() if isinstance(manifest.path, dict) else [manifest.path]), manifest.boxes]
+        paths += [*(table for _, table in manifest.tables), manifest.boxes]
     return [path for path in paths if path is not None and dataset.root not in path.parents]
 
 

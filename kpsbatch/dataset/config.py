@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
 
@@ -123,6 +124,11 @@ class ManifestConfig(Section):
     box_order: BoxOrder = "xywh"
     box_unit: Literal["pixels", "shares"] | None = None
     boxes: AnyPath | None = None
+
+    @property
+    def tables(self) -> list[tuple[str | None, Path]]:
+        """Its tables, each with its split where the config names one."""
+        return list(self.path.items()) if isinstance(self.path, dict) else [(None, self.path)]
 
     @validate_model(mode="after")
     def _complete(self) -> ManifestConfig:

@@ -87,7 +87,7 @@ class ManifestSource:
         self.problems: list[Problem] = []
         self.rows = 0
         boxes = _read_boxes(self._manifest, self._read)
-        for split, path in _tables(self._manifest):
+        for split, path in self._manifest.tables:
             self._read_table(split, path, boxes)
 
     @property
@@ -148,7 +148,7 @@ class ManifestSource:
     def no_video(self) -> DatasetError:
         """The error of a table of which no row can be used."""
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in self.problems[:SHOWN])
-        tables = ", ".join(str(path) for _, path in _tables(self._manifest))
+        tables = ", ".join(str(path) for _, path in self._manifest.tables)
         return DatasetError(
             f"{tables}: none of its {self.rows} rows can be used: {shown or 'they are of other splits or signs'}. "
             "Correct dataset.manifest."
@@ -377,10 +377,6 @@ def _name(text: str, what: str) -> str:
         return check_name(text)
     except ValueError as error:
         raise BadRow(f"the {what} becomes a folder's name: {error}") from None
-
-
-def _tables(manifest: ManifestConfig) -> list[tuple[str | None, Path]]:
-    return list(manifest.path.items()) if isinstance(manifest.path, dict) else [(None, manifest.path)]
 
 
 def _read_boxes(manifest: ManifestConfig, read: Callable[[Path], bytes]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from kpsbatch.store.members import video_names
 from kpsbatch.store.outputs import records_of
 from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord
 from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.words import some_of
 
 SHOWN_NAMES = 6
 
@@ -114,8 +115,7 @@ def no_output(source: Path | Config) -> OutputError:
 
 
 def _listed(labels: Sequence[str]) -> str:
-    more = f", and {len(labels) - SHOWN_NAMES} more" if len(labels) > SHOWN_NAMES else ""
-    return ", ".join(map(repr, labels[:SHOWN_NAMES])) + more
+    return some_of([*map(repr, labels)], SHOWN_NAMES)
 
 
 def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Output]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.config import Config, DatasetConfig
+from kpsbatch.config import Config
 from kpsbatch.report.charts import Chart, frames_without_hand, throughput, video_lengths
 from kpsbatch.report.failures import failed_videos
 from kpsbatch.report.figures import Labels, has_hands, metrics_of, show_percent
@@ -21,7 +21,7 @@ from kpsbatch.report.timeline import Timeline, timeline
 from kpsbatch.store.run_state import union_seconds
 from kpsbatch.store.settings import flatten
 from kpsbatch.store.survey import FINISHED
-from kpsbatch.words import counted, show_duration
+from kpsbatch.words import counted, show_duration, some_of
 
 MAX_REASONS = 30
 MAX_HOSTS = 20
@@ -210,8 +210,10 @@ def _videos(data: ReportData) -> Videos | None:
 
 def _versions(config: Config, data: ReportData) -> SettingsGroup:
     """Where the outputs come from."""
+    manifest = config.dataset.manifest
+    told_by = config.dataset.layout if manifest is None else ", ".join(str(table) for _, table in manifest.tables)
     entries = [
-        ("Dataset", f"{config.dataset.root} ({_told_by(config.dataset)})"),
+        ("Dataset", f"{config.dataset.root} ({told_by})"),
         ("Outputs", str(config.output.root)),
     ]
     versions: dict[str, list[str]] = {}
@@ -219,18 +221,9 @@ def _versions(config: Config, data: ReportData) -> SettingsGroup:
         versions.setdefault(package, []).append(f"{version} ({counted(count, 'unit')})")
     entries += [(package, ", ".join(used)) for package, used in versions.items()]
     if data.hosts:
-        hosts = ", ".join(f"{host} ({count:,})" for host, count in data.hosts.most_common(MAX_HOSTS))
-        more = f", and {len(data.hosts) - MAX_HOSTS:,} more" if len(data.hosts) > MAX_HOSTS else ""
-        entries.append(("Hosts (units)", hosts + more))
+        hosts = [f"{host} ({count:,})" for host, count in data.hosts.most_common()]
+        entries.append(("Hosts (units)", some_of(hosts, MAX_HOSTS)))
     return SettingsGroup("", entries)
-
-
-def _told_by(dataset: DatasetConfig) -> str:
-    """The layout, or the tables."""
-    if dataset.manifest is None:
-        return dataset.layout
-    tables = dataset.manifest.path
-    return ", ".join(map(str, tables.values())) if isinstance(tables, dict) else str(tables)
 
 
 def _settings(data: ReportData) -> Iterator[SettingsGroup]:

@@ -20,7 +20,7 @@ from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
 from kpsbatch.store.members import NpzReader, open_npz, video_names
 from kpsbatch.store.points import Videos, check_points, file_topology
-from kpsbatch.words import counted
+from kpsbatch.words import counted, some_of
 
 _SHOWN = 20
 
@@ -330,9 +330,8 @@ def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> fr
         return frozenset(there)
     chosen = frozenset([names] if isinstance(names, str) else names)
     if unknown := chosen - there:
-        some = sorted(there)[:_SHOWN]
-        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {', '.join(some)}{more}.")
+        choice = some_of(sorted(there), _SHOWN)
+        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {choice}.")
     return chosen
 
 

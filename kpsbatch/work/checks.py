@@ -10,6 +10,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.store.run_state import Origin, other_live_runs
 from kpsbatch.store.settings import Fingerprint, differences
 from kpsbatch.store.survey import Survey
+from kpsbatch.words import some_of
 
 MOST_SHOWN = 5
 
@@ -63,9 +64,8 @@ def describe_lacking(lacking: Mapping[str, str]) -> str:
     """One line about units that lack videos, with the remedy; "" for none."""
     if not lacking:
         return ""
-    shown = ", ".join(f"{name} ({how_many})" for name, how_many in list(lacking.items())[:MOST_SHOWN])
-    more = f" and {len(lacking) - MOST_SHOWN} more units" if len(lacking) > MOST_SHOWN else ""
+    shown = some_of([f"{name} ({how_many})" for name, how_many in lacking.items()], MOST_SHOWN)
     return (
-        f"on {socket.gethostname()} the dataset holds less than where this was submitted: {shown}{more}; not done. "
+        f"on {socket.gethostname()} the dataset holds less than where this was submitted: {shown}; not done. "
         "Let the node see all of dataset.root and what links in it point to, then submit again."
     )

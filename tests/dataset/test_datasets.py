@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_trees import TREES
+from dataset_trees import TREES, held
 
 from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.manifest import ManifestSource
@@ -39,11 +39,6 @@ def opened(place: Path, name: str, root: str = "") -> tuple[Source, Config]:
     (place / "config.yaml").write_text(yaml, encoding="utf-8")
     config = load_config(place / "config.yaml", [f"dataset.root={place / root}"] if root else [])
     return open_source(config.dataset, place / "kps" / "_kpsbatch" / "archives"), config
-
-
-def held(source: Source) -> dict[str, list[str]]:
-    units = {unit: source.listing(unit).videos for unit in source.units()}
-    return {unit.name: [video.name for video in videos] for unit, videos in units.items() if videos}
 
 
 def videos_of(source: Source) -> list[Video]:

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from dataset_trees import held, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,18 +34,6 @@ def config(root: Path, **tree: Any) -> DatasetConfig:
 
 def opened(root: Path, **tree: Any) -> Source:
     return open_source(config(root, **tree), root.parent / "index")
-
-
-def held(source: Source) -> dict[str, list[str]]:
-    listings = {unit.name: source.listing(unit) for unit in source.units()}
-    return {name: [video.name for video in listing.videos] for name, listing in listings.items() if listing.videos}
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 def pack(tree: Path, kind: str) -> Path:

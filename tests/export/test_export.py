@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from export_outputs import NAMES, UNITS, keypoints, outputs_to_export, store
+from factories import main_ends
 
 import kpsbatch
-from kpsbatch.cli import main
 from kpsbatch.config import load_config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, OutputError
@@ -34,12 +34,6 @@ def root(tmp_path: Path) -> Path:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, hidden ones too."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def main_ends(status: int, *arguments: object) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    assert (ended.value.code or 0) == status
 
 
 KILLED = """

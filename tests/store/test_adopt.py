@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import fingerprint, unit_record, write_config, write_frames
+from factories import call, fingerprint, unit_record, write_config, write_frames
 from numpy.typing import NDArray
 
 import kpsbatch
-from kpsbatch.cli import main
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.outputs import Outputs
@@ -41,14 +40,6 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         np.savez(path, **{"take (1)": keypoints(seed), "take 2": keypoints(seed + 10)})
     monkeypatch.chdir(tmp_path)
     return tmp_path / "old"
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit status and what was printed."""
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out + shown.err
 
 
 def files_in(folder: Path) -> dict[str, str]:

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import fingerprint, unit_record
+from factories import fingerprint, main_ends, unit_record
 from numpy.typing import NDArray
 
 import kpsbatch
-from kpsbatch.cli import main
 from kpsbatch.dataset.index_table import COLUMNS
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
@@ -401,12 +400,6 @@ class TestInspect:
             shown = capsys.readouterr()
             assert shown.out == ""
             assert re.fullmatch(r"kpsbatch: .* (does not exist|is not a readable npz file).*\n", shown.err)
-
-
-def main_ends(status: int, *arguments: object) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments)])
-    assert (ended.value.code or 0) == status
 
 
 class TestDocs:
