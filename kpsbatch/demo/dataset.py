@@ -93,7 +93,7 @@ def write_demo(
     demo = DemoDataset(directory, tuple(_plan(signers, signs)))
     marker = directory / _MARKER
     label = f"{_VERSION} signers={signers} signs={signs}\n"
-    with explained(directory):
+    with explained(directory, ""):
         if marker.is_file() and marker.read_text(encoding="utf-8") == label:
             return demo
         ours = [directory / name for name in ("dataset", "truth", "config.yaml")]

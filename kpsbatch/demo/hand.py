@@ -40,8 +40,6 @@ _SHAPES: dict[str, tuple[tuple[float, ...], float, tuple[tuple[float, float], ..
     "vee": (_THUMB_ACROSS, 1.9, (_STRAIGHT, _STRAIGHT, _CURLED, _CURLED)),
     "three": (_THUMB_ACROSS, 1.7, (_STRAIGHT, _STRAIGHT, _STRAIGHT, _CURLED)),
     "ell": (_THUMB_OPEN, 0.6, (_STRAIGHT, _CURLED, _CURLED, _CURLED)),
-    "horns": (_THUMB_OPEN, 1.2, (_STRAIGHT, _CURLED, _CURLED, _STRAIGHT)),
-    "shaka": (_THUMB_OPEN, 1.2, (_CURLED, _CURLED, _CURLED, _STRAIGHT)),
 }
 
 

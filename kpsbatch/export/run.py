@@ -8,7 +8,6 @@ An export that was ended is gone on with by the same command: files that are the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +27,7 @@ from kpsbatch.export.parts import Format, Part, Request, facts_of
 from kpsbatch.export.pose import PoseFiles
 from kpsbatch.export.tar_shards import TarShards
 from kpsbatch.files import is_stale, read_json, write_json
+from kpsbatch.store.guards import explained
 from kpsbatch.store.outputs import settings_of_record
 from kpsbatch.store.reading import OutputDataset, Sample
 from kpsbatch.store.settings import Settings, differences
@@ -85,7 +85,7 @@ def export(
             yield sample
             on_video(done + count, total)
 
-    with _explained(folder):
+    with explained(folder, ""):
         if not _claim(folder, about):
             return Exported(total, len(parts), 0)
         for part in parts:
@@ -178,13 +178,3 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> bool:
                 if is_stale(entry):
                     os.unlink(entry.path)
     return not begun.get("finished")
-
-
-@contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{folder} can't be written: {error.strerror or error}. Correct that, then run the same command again."
-        ) from error

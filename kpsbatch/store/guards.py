@@ -12,8 +12,12 @@ from kpsbatch.errors import OutputError
 
 
 @contextlib.contextmanager
-def explained(root: Path) -> Iterator[None]:
-    """Turn an OSError below the output root into one line with the remedy."""
+def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
+    """Turn an OSError below the output root, or another folder without a setting, into one line with the remedy.
+
+    Raises:
+        OutputError: In the place of an OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -25,7 +29,7 @@ def explained(root: Path) -> Iterator[None]:
             errno.ENOTDIR: "Choose another folder",
             errno.ENAMETOOLONG: "Choose shorter names",
         }.get(error.errno or 0, "Correct that, or choose another folder")
-        why = f"output.root: {root} can't be written: {error.strerror or error}"
+        why = f"{setting}{root} can't be written: {error.strerror or error}"
         raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
 
 

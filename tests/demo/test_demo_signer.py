@@ -12,6 +12,7 @@ import pytest
 from kpsbatch.demo import dataset
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.demo.signer import Truth, render_video
+from kpsbatch.errors import OutputError
 
 MAX_STEP = 30.0  # pixels of a 256-pixel frame, between frames of an 18-frame video
 
@@ -119,6 +120,12 @@ class TestWriteDemo:
         monkeypatch.setattr(dataset, "render_video", None)
         assert write_demo(demo.directory) == demo
         assert {p: p.stat().st_mtime_ns for p in demo.directory.rglob("*")} == before
+
+    def test_folder_that_cannot_be(self, tmp_path):
+        """A demo that can't be written is one line that names its folder, and no setting."""
+        (tmp_path / "file").touch()
+        with pytest.raises(OutputError, match=rf"^{tmp_path}/file/demo can't be written: Not a directory\. Choose"):
+            write_demo(tmp_path / "file" / "demo")
 
     def test_killed_write_is_redone(self, tmp_path):
         """Without the marker everything is written again, without leftovers."""

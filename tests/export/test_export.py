@@ -233,6 +233,10 @@ class TestCommand:
                 "--to: there is no format 'hdf5'. Choose among mmap, mmap-concatenated, pose,",
             ),
             (["nowhere", "--to", "npy", "x"], "nowhere can't be listed: No such file or directory. Correct the path."),
+            (
+                ["out", "--to", "npy", "config.yaml/x"],
+                "kpsbatch: config.yaml/x can't be written: Not a directory. Choose another folder, then run the same",
+            ),
             (["out", "--signs", "one", "--to", "npy", "x"], "--signs: "),
             (["out", "--set", "run.workers=1", "--to", "npy", "x"], "--set goes with a config. Leave it out."),
             (
