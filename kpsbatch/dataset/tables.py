@@ -26,10 +26,7 @@ _BINARY = {
     b"\xd0\xcf\x11\xe0": f"a workbook; open it and {_SAVE_AGAIN}",
     b"PAR1": 'Parquet; write it as CSV (python -c "import pandas as p; p.read_parquet(IN).to_csv(OUT, index=False)")',
     b"\x1f\x8b": "gzip; gunzip it",
-    b"\x80\x02": "a pickle",
-    b"\x80\x03": "a pickle",
-    b"\x80\x04": "a pickle",
-    b"\x80\x05": "a pickle",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle"),
 }
 _PICKLE = (
     "which can run any code when it is opened; if you trust it, write it as JSON first "

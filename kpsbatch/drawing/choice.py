@@ -105,7 +105,7 @@ def no_output(source: Path | Config) -> OutputError:
     if not isinstance(source, Config):
         return OutputError(f"{source} holds no output. Name the folder that a run wrote, or one npz.")
     try:
-        signs = {sign for _, _, sign, _ in find_outputs(source.output.root)}
+        signs = {unit.sign for unit, _ in find_outputs(source.output.root)}
     except OutputError:
         signs = set()
     if signs:
@@ -140,11 +140,10 @@ def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Outp
 
 def _outputs_of_config(config: Config) -> list[Output]:
     try:
-        found = [(Unit(*one[:3]), one[3]) for one in find_outputs(config.output.root)]
+        chosen = [(unit, path) for unit, path in find_outputs(config.output.root) if _is_selected(config, unit)]
     except OutputError:
         return []
-    chosen = sorted((one for one in found if _is_selected(config, one[0])), key=lambda one: _order(config, one[0]))
-    return [(path, unit) for unit, path in chosen]
+    return [(path, unit) for unit, path in sorted(chosen, key=lambda one: _order(config, one[0]))]
 
 
 def _is_selected(config: Config, unit: Unit) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
@@ -82,7 +81,7 @@ def scan(
     with ThreadPoolExecutor(READERS) as readers:
         looks = readers.map(partial(_look, source, frames), units)
         for done, (unit, looked) in enumerate(zip(units, looks, strict=True), 1):
-            _add(result, unit, looked)
+            _add(result, unit, *looked)
             on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
@@ -92,14 +91,8 @@ def scan(
     return result
 
 
-class _Looked(NamedTuple):
+def _look(source: Source, frames: bool, unit: Unit) -> tuple[Listing, list[tuple[Video, int | str]]]:
     """A unit's listing, and of each of its folders of frames how many it holds, or why it can't be listed."""
-
-    listing: Listing
-    frames: list[tuple[Video, int | str]]
-
-
-def _look(source: Source, frames: bool, unit: Unit) -> _Looked:
     listing = source.listing(unit)
     counts: list[tuple[Video, int | str]] = []
     for video in listing.videos:
@@ -108,12 +101,11 @@ def _look(source: Source, frames: bool, unit: Unit) -> _Looked:
                 counts.append((video, count_frames(video)))
             except OSError as error:
                 counts.append((video, f"can't be listed: {error.strerror}"))
-    return _Looked(listing, counts)
+    return listing, counts
 
 
-def _add(result: Scan, unit: Unit, looked: _Looked) -> None:
+def _add(result: Scan, unit: Unit, listing: Listing, frames: list[tuple[Video, int | str]]) -> None:
     group = result.groups.setdefault((unit.signer, unit.split), Group())
-    listing = looked.listing
     if not result.bad_rows:
         for name, problem in listing.odd:
             _note(result, os.path.join(listing.folder, name), problem)
@@ -131,7 +123,7 @@ def _add(result: Scan, unit: Unit, looked: _Looked) -> None:
     group.files += sum(video.is_file for video in listing.videos)
     group.fewest = min(group.fewest or count, count)
     group.most = max(group.most, count)
-    for video, counted in looked.frames:
+    for video, counted in frames:
         if isinstance(counted, str):
             _note(result, str(video.path), counted)
             continue

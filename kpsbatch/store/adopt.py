@@ -65,14 +65,12 @@ def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, tot
     Raises:
         OutputError: There is none, a run of kpsbatch made them, or one can't be imported: names it and what is wrong.
     """
-    found = sorted(find_outputs(folder), key=lambda unit: unit[:3])
-    if not found:
+    units = sorted(find_outputs(folder))
+    if not units:
         raise OutputError(f"{folder} holds no files such as 01-train/0007.npz. Name the folder above 01-train.")
-    units = [(Unit(*unit[:3]), unit[3]) for unit in found]
     for unit, _ in units:
         refuse_recorded(folder, unit)
-    files: list[OldFile] = []
-    problems: list[str] = []
+    found: list[OldFile | str] = []
 
     def look(place: tuple[Unit, Path]) -> OldFile | str:
         try:
@@ -81,16 +79,13 @@ def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, tot
             return str(error)
 
     with ThreadPoolExecutor(READERS) as readers:
-        for done, result in enumerate(readers.map(look, units), 1):
-            if isinstance(result, str):
-                problems.append(result)
-            else:
-                files.append(result)
-            on_file(done, len(units))
-    if problems:
+        for result in readers.map(look, units):
+            found.append(result)
+            on_file(len(found), len(units))
+    if problems := [result for result in found if isinstance(result, str)]:
         others = f" {counted(len(problems) - 1, 'other file')} can't be imported either." if len(problems) > 1 else ""
         raise OutputError(f"{problems[0]} Take it out of {folder}; nothing was imported.{others}")
-    return files
+    return [result for result in found if isinstance(result, OldFile)]
 
 
 def refuse_recorded(root: Path, unit: Unit) -> None:

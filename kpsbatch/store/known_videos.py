@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import names_in, read_json
 from kpsbatch.landmarks.topology import CONTRACT
@@ -73,8 +74,8 @@ class IndexRow(NamedTuple):
     has_sign: bool
 
 
-def find_outputs(root: Path) -> Iterator[tuple[str, str, int, Path]]:
-    """(signer, split, sign, path) of every output.
+def find_outputs(root: Path) -> Iterator[tuple[Unit, Path]]:
+    """Every output, in no order.
 
     Raises:
         OutputError: The folder can't be listed.
@@ -87,7 +88,7 @@ def find_outputs(root: Path) -> Iterator[tuple[str, str, int, Path]]:
             files = [name for name in os.listdir(folder) if re.fullmatch(r"[0-9]{4,5}\.npz", name)]
             if files:
                 signer, split = _signer_and_split(root, folder.name)
-                yield from ((signer, split, int(name[:-4]), Path(folder.path, name)) for name in files)
+                yield from ((Unit(signer, split, int(name[:-4])), Path(folder.path, name)) for name in files)
     except OSError as error:
         raise OutputError(f"{root} can't be listed: {error.strerror}. Correct the path.") from None
 

@@ -292,9 +292,7 @@ def open_dataset(
         ConfigError: The table of names can't be used.
     """
     root = Path(root)
-    units = sorted(
-        (OutputFile(*found) for found in find_outputs(root)), key=lambda unit: (unit.signer, unit.split, unit.sign)
-    )
+    units = [OutputFile(*unit, path) for unit, path in sorted(find_outputs(root))]
     if not units:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
     index = read_index(root)
