@@ -107,7 +107,9 @@ class Play:
         self.hang(None, heartbeat)
 
     def do_nothing(self, seconds: float, heartbeat: Callable[[], None]) -> str:
-        """Take some seconds without a step."""
+        """Take a step, which is sent after half a second, then some seconds without one."""
+        time.sleep(0.6)
+        heartbeat()
         time.sleep(seconds)
         return f"after {seconds} s"
 

@@ -347,13 +347,16 @@ with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) a
     sys.stdin.read()
 """
 STOPPED_PARENT = """
-import sys
+import sys, time
 import pool_jobs
 from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
 with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
     pool.submit(("echo", 1)).result()
+    before = pool.steps
     future = pool.submit(("do_nothing", 10))
+    while pool.steps == before:  # until the task is at the worker
+        time.sleep(0.01)
     print("busy", flush=True)
     outcome = future.result()
     print(outcome.value, outcome.problem, flush=True)
