@@ -30,16 +30,12 @@ class Column:
     total: bool = False
 
 
-def _number(key: str, label: str, help: str, *, total: bool = False) -> Column:
-    return Column(key, label, "number", help, down=True, total=total)
-
-
 def _decimal(key: str, label: str, help: str, *, total: bool = False) -> Column:
     return Column(key, label, "decimal", help, down=True, total=total)
 
 
 def _count(key: str, label: str, help: str) -> Column:
-    return _number(key, label, help, total=True)
+    return Column(key, label, "number", help, down=True, total=True)
 
 
 WHERE = (
