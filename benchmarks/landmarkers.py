@@ -32,6 +32,7 @@ import plain
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.clip.network_edits import EditedNetwork
 from kpsbatch.landmarks.clip.networks import Network
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.graph_edits import Graph, image_metadata
@@ -127,7 +128,8 @@ class NetworkTimes:
         self._empty = []
         for name, network in landmarker.networks._loaded.items():
             picture = cv2.resize(image, (network.side, network.side), interpolation=cv2.INTER_LINEAR)
-            empty = Network(empty_network(kept[name]), landmarker._make_embedder, landmarker._picture)
+            nothing = EditedNetwork(empty_network(kept[name]), network.side)
+            empty = Network(nothing, landmarker._make_embedder, landmarker._embed)
             ways = {"all": lambda n=network, p=picture: n.run(p), "graph": lambda n=empty, p=picture: n.run(p)}
             if litert := litert_run(kept[name]):
                 ways["litert"] = litert
@@ -157,7 +159,7 @@ def keep_networks() -> dict[str, bytes]:
     make = Network.__init__
 
     def made(self, network, *others):
-        kept[str(len(kept))] = network
+        kept[str(len(kept))] = network.data
         make(self, network, *others)
 
     Network.__init__ = made

@@ -11,6 +11,7 @@ with `--like` those of an output.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import tempfile
 import time
@@ -36,6 +37,9 @@ class StubJob:
 
     def __init__(self, frames: int, cost: float, like: Path | None = None) -> None:
         self.frames, self.cost, self.like = frames, cost, like
+
+    def prepared(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def open(self) -> None:
         self.keypoints = np.random.default_rng(0).random((self.frames, 184, 4), np.float32)

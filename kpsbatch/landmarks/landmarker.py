@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.bundles import Bundle, whole_picture_hand_bundle
+from kpsbatch.landmarks.clip.network_edits import EditedNetwork, edited_networks
 from kpsbatch.landmarks.clip.networks import Networks
 from kpsbatch.landmarks.detection import Detection, Hand
 from kpsbatch.landmarks.mediapipe_import import import_mediapipe
@@ -38,8 +39,18 @@ class Landmarker:
     the first frame of each video: MediaPipe goes on tracking over the change otherwise.
     """
 
-    def __init__(self, settings: LandmarksConfig, bundles: Mapping[str, Bundle]) -> None:
+    def __init__(
+        self,
+        settings: LandmarksConfig,
+        bundles: Mapping[str, Bundle],
+        edited: Mapping[str, EditedNetwork] | None = None,
+    ) -> None:
         """Load the landmarkers that `settings.parts` asks for.
+
+        Args:
+            settings: The `landmarks` section.
+            bundles: The bundle of every part.
+            edited: For clip mode, the `edited_networks` of the bundles; None edits them now.
 
         Raises:
             ModelError: mediapipe is missing, a bundle is unusable, or there is no GPU for `delegate: gpu`.
@@ -64,7 +75,7 @@ class Landmarker:
         self.networks: Networks | None = None
         try:
             if settings.running_mode == "clip":
-                self.networks = Networks(bundles, self._make_embedder, self._picture)
+                self.networks = Networks(edited or edited_networks(bundles), self._make_embedder, self._embed)
                 return
             if needs_pose(settings):
                 self._pose = self._make_pose(bundles["pose"].read())
@@ -142,6 +153,9 @@ class Landmarker:
         vision = self._mp.tasks.vision
         options = vision.ImageEmbedderOptions(base_options=self._base(network))
         return vision.ImageEmbedder.create_from_options(options)
+
+    def _embed(self, embedder: Any, image: RGB) -> list[Points]:
+        return self._reader.embeddings(embedder, self._picture(image))
 
     def start_video(self, height: int, width: int) -> None:
         """Reset the tracking, so that the result of a video does not depend on the videos before it; for video mode.

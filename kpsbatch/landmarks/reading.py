@@ -39,6 +39,9 @@ class Reader(Protocol):
     def hands(self, landmarker: Any, image: Any, clock: int | None) -> list[Hand]:
         """The hands."""
 
+    def embeddings(self, embedder: Any, image: Any) -> list[Points]:
+        """The outputs of an image embedder's network, flat."""
+
 
 class ResultReader:
     """Reads the result objects of the public API."""
@@ -57,16 +60,29 @@ class ResultReader:
         found = zip(result.hand_landmarks, result.handedness, strict=True)
         return [_hand(points, labels[0].category_name, labels[0].score) for points, labels in found]
 
+    def embeddings(self, embedder: Any, image: Any) -> list[Points]:
+        """The outputs of an image embedder's network, flat."""
+        return [np.asarray(head.embedding, np.float32) for head in embedder.embed(image).embeddings]
+
     def _run(self, landmarker: Any, image: Any, clock: int | None) -> Any:
         return landmarker.detect(image) if clock is None else landmarker.detect_for_video(image, clock)
 
 
 class StructReader:
-    """Reads the result structures of MediaPipe's C interface, as `detect` and `detect_for_video` do inside."""
+    """Reads the result structures of MediaPipe's C interface, as `detect`, `detect_for_video` and `embed` do inside.
 
-    def __init__(self, result_kinds: dict[str, Any]) -> None:
-        """Take the classes of the result structures of "Pose", "Face" and "Hand"."""
+    It calls the C functions in this thread. The public API hands each call to a thread of its own, which takes longer.
+    """
+
+    def __init__(self, result_kinds: dict[str, Any], check: Callable[[int, Any], None]) -> None:
+        """Take the classes of the result structures of "Pose", "Face", "Hand" and "Embedding".
+
+        Args:
+            result_kinds: The classes.
+            check: Raises MediaPipe's error for a status that is not 0 and its message.
+        """
         self._kinds = result_kinds
+        self._check = check
 
     def pose(self, landmarker: Any, image: Any, clock: int | None) -> Points | None:
         """(33, 4) x, y, z, visibility of the pose, if there is one."""
@@ -91,34 +107,61 @@ class StructReader:
                 for hand, label in enumerate(labels)
             ]
 
+    def embeddings(self, embedder: Any, image: Any) -> list[Points]:
+        """The outputs of an image embedder's network, flat."""
+        library, result = embedder._lib._lib, ctypes.byref(structure := self._kinds["Embedding"]())
+        self._call(library, "MpImageEmbedderEmbedImage", embedder._handle, image._image_ptr, None, result)
+        try:
+            heads = structure.embeddings[: structure.embeddings_count]
+            return [np.ctypeslib.as_array(head.float_embedding, (head.values_count,)).copy() for head in heads]
+        finally:
+            library.MpImageEmbedderCloseResult(result)
+
     @contextmanager
     def _run(self, part: str, landmarker: Any, image: Any, clock: int | None) -> Iterator[Any]:
-        library, result = landmarker._lib, ctypes.byref(structure := self._kinds[part]())
+        library, result = landmarker._lib._lib, ctypes.byref(structure := self._kinds[part]())
+        arguments = landmarker._handle, image._image_ptr, None
         if clock is None:
-            detect = getattr(library, f"Mp{part}LandmarkerDetectImage")
-            detect(landmarker._handle, image._image_ptr, None, result)
+            self._call(library, f"Mp{part}LandmarkerDetectImage", *arguments, result)
         else:
-            detect = getattr(library, f"Mp{part}LandmarkerDetectForVideo")
-            detect(landmarker._handle, image._image_ptr, None, clock, result)
+            self._call(library, f"Mp{part}LandmarkerDetectForVideo", *arguments, clock, result)
         try:
             yield structure
         finally:
             getattr(library, f"Mp{part}LandmarkerCloseResult")(result)
 
+    def _call(self, library: Any, function: str, *arguments: Any) -> None:
+        message = ctypes.c_char_p()
+        status = getattr(library, function)(*arguments, ctypes.byref(message))
+        if status:
+            try:
+                self._check(status, message)
+            finally:
+                library.MpErrorFree(message)
+
 
 def reader_for(mediapipe: Any) -> Reader:
     """The fastest reader that an installed MediaPipe allows."""
     try:
+        from mediapipe.tasks.python.components.containers.embedding_result_c import MpEmbeddingResultC
         from mediapipe.tasks.python.components.containers.landmark_c import MpNormalizedLandmarkC
+        from mediapipe.tasks.python.core.mediapipe_c_utils import handle_status
+        from mediapipe.tasks.python.core.serial_dispatcher import SerialDispatcher
         from mediapipe.tasks.python.vision.face_landmarker import MpFaceLandmarkerResultC
         from mediapipe.tasks.python.vision.hand_landmarker import MpHandLandmarkerResultC
         from mediapipe.tasks.python.vision.pose_landmarker import MpPoseLandmarkerResultC
     except ImportError:
         return ResultReader()
-    if (ctypes.sizeof(MpNormalizedLandmarkC), MpNormalizedLandmarkC.visibility.offset) != (4 * _FLOATS, 4 * 4):
+    layout = ctypes.sizeof(MpNormalizedLandmarkC), MpNormalizedLandmarkC.visibility.offset
+    if layout != (4 * _FLOATS, 4 * 4) or not hasattr(SerialDispatcher({}, ()), "_lib"):
         return ResultReader()
-    kinds = {"Pose": MpPoseLandmarkerResultC, "Face": MpFaceLandmarkerResultC, "Hand": MpHandLandmarkerResultC}
-    return StructReader(kinds)
+    kinds = {
+        "Pose": MpPoseLandmarkerResultC,
+        "Face": MpFaceLandmarkerResultC,
+        "Hand": MpHandLandmarkerResultC,
+        "Embedding": MpEmbeddingResultC,
+    }
+    return StructReader(kinds, handle_status)
 
 
 def _columns(landmarks: Any, columns: list[int]) -> Points:

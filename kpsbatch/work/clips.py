@@ -109,7 +109,7 @@ def extract_clips(
     videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
     total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
-    with executor_for(workers, job, limits, job.environment()) as pool:
+    with job.prepared(), executor_for(workers, job, limits, job.environment()) as pool:
         tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
         working = {pool.submit(task) for task in tasks}
         while working:

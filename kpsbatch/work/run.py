@@ -238,7 +238,7 @@ class _Work:
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
-        with self._stage:
+        with self._stage, self._job.prepared():
             self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)), on_progress, stop_reason)
             if again := list(self._killed_for_memory):
                 self._retries_alone = False

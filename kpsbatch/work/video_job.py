@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
+from kpsbatch.errors import ModelError
 from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.frame import Frame
     from kpsbatch.landmarks.bundles import Bundle
+    from kpsbatch.landmarks.clip.network_edits import EditedNetwork
     from kpsbatch.landmarks.extract import VideoKeypoints
 
 
@@ -37,6 +42,7 @@ class VideoJob:
     max_bad_frames: float
     max_pixels: int
     frame_rate_out: float | None = None
+    networks: Path | None = None
 
     @classmethod
     def of(cls, config: Config, bundles: Mapping[str, Bundle]) -> VideoJob:
@@ -53,6 +59,42 @@ class VideoJob:
             config.dataset.frame_rate_out,
         )
 
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Edit the networks of clip mode once for all workers, which can read them for the time of the block.
+
+        They lie in memory, in a file without a name. Where a model is unusable there are none: the workers tell why.
+        """
+        if self.settings.running_mode != "clip":
+            yield
+            return
+        from kpsbatch.landmarks.clip.network_edits import edited_networks
+
+        try:
+            networks = pickle.dumps(edited_networks(self.bundles))
+        except ModelError:
+            yield
+            return
+        with open(os.memfd_create("networks"), "wb") as file:
+            file.write(networks)
+            file.flush()
+            del networks
+            self.networks = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+            try:
+                yield
+            finally:
+                self.networks = None
+
+    def _edited_networks(self) -> Mapping[str, EditedNetwork] | None:
+        """What `prepared` has made; None where that is out of reach."""
+        if self.networks is None:
+            return None
+        try:
+            networks: Mapping[str, EditedNetwork] = pickle.loads(self.networks.read_bytes())
+        except OSError:
+            return None
+        return networks
+
     def open(self) -> None:
         """Load the landmarkers.
 
@@ -64,7 +106,7 @@ class VideoJob:
         from kpsbatch.landmarks.landmarker import Landmarker
 
         cv2.setNumThreads(1)
-        self._landmarker = Landmarker(self.settings, self.bundles)
+        self._landmarker = Landmarker(self.settings, self.bundles, self._edited_networks())
 
     def do(self, task: VideoTask, heartbeat: Heartbeat) -> list[VideoKeypoints | None]:
         """Compute the keypoints of the videos of a task.

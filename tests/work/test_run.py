@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -326,6 +328,49 @@ def test_a_graph_that_fails_costs_one_video(demo, videos, tmp_path):
     with pytest.raises((RuntimeError, ValueError), match="timestamp"):
         do(job, videos[0])
     np.testing.assert_array_equal(do(job, videos[0]), expected)
+
+
+class TestPreparedNetworks:
+    """In clip mode the networks are edited once for all workers, in the process that starts them."""
+
+    def test_a_worker_edits_none(self, demo, videos, tmp_path):
+        """Another process reads them while the block lasts, and computes the same with them."""
+        job = VideoJob.of(load(demo, tmp_path, "landmarks.running_mode=clip"), find_bundles())
+        program = (
+            "import pickle, sys\n"
+            "from kpsbatch.landmarks.clip import network_edits\n"
+            "from kpsbatch.landmarks.graph_edits import Graph\n"
+            "Graph.pack = None\n"
+            "job, task = pickle.load(sys.stdin.buffer)\n"
+            "job.open()\n"
+            "[made] = job.do(task, lambda steps=1: None)\n"
+            "job.close()\n"
+            "pickle.dump(made.keypoints, sys.stdout.buffer)\n"
+        )
+        task = VideoTask(Unit("01", "train", 1), (videos[0],))
+        with job.prepared():
+            asked = pickle.dumps((job, task))
+            done = subprocess.run([sys.executable, "-c", program], input=asked, stdout=subprocess.PIPE, check=True)
+        assert job.networks is None
+        expected = do(open_job(load(demo, tmp_path, "landmarks.running_mode=clip")), videos[0])
+        np.testing.assert_array_equal(pickle.loads(done.stdout), expected)
+
+    def test_out_of_reach(self, demo, videos, tmp_path):
+        """Where they can't be read, as in another container, a worker edits them itself."""
+        job = open_job(load(demo, tmp_path, "landmarks.running_mode=clip"))
+        expected = do(job, videos[0])
+        job.networks = tmp_path / "none"
+        job.close()
+        job.open()
+        np.testing.assert_array_equal(do(job, videos[0]), expected)
+
+    def test_no_file_is_left(self, demo, tmp_path):
+        """Each block frees what it made, also after an error."""
+        job = VideoJob.of(load(demo, tmp_path, "landmarks.running_mode=clip"), find_bundles())
+        before = len(os.listdir("/proc/self/fd"))
+        with contextlib.suppress(InterruptedRun), job.prepared():
+            raise InterruptedRun("stopped")
+        assert (len(os.listdir("/proc/self/fd")), job.networks) == (before, None)
 
 
 class TestSettings:

@@ -7,6 +7,13 @@ refined landmarks.
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+from kpsbatch.landmarks.bundles import Bundle
 from kpsbatch.landmarks.graph_edits import Graph, image_metadata
 
 POSE_POINTS = 39
@@ -19,7 +26,33 @@ BEST_BOXES = 48
 """Boxes that a detector gives: some people's, each with its overlapping neighbours."""
 
 
-def pose_network(network: bytes) -> bytes:
+class EditedNetwork(NamedTuple):
+    """A network for the embedder: the bytes of a .tflite file, and the side of its square input in pixels."""
+
+    data: bytes
+    side: int
+
+
+def edited_networks(bundles: Mapping[str, Bundle]) -> dict[str, EditedNetwork]:
+    """The six networks of the bundles, edited, by their names there without `.tflite`; takes half a second.
+
+    Raises:
+        ModelError: A bundle can't be read.
+    """
+    edits = {
+        "pose": (partial(detector_network, mean=127.5, std=127.5), pose_network),
+        "face": (partial(detector_network, mean=127.5, std=127.5), face_network),
+        "hand": (partial(detector_network, mean=0.0, std=255.0), hand_network),
+    }
+    edited = {}
+    for part, (edit_detector, edit_landmarks) in edits.items():
+        with zipfile.ZipFile(io.BytesIO(bundles[part].read())) as archive:
+            for name, edit in ((f"{part}_detector", edit_detector), (f"{part}_landmarks_detector", edit_landmarks)):
+                edited[name] = edit(archive.read(f"{name}.tflite"))
+    return edited
+
+
+def pose_network(network: bytes) -> EditedNetwork:
     """The pose landmark network with presence [1, 1], landmarks [1, 195] and heatmap sums [1, 4, 39] as outputs.
 
     The sums are those of MediaPipe's RefineLandmarksFromHeatmapCalculator, over the cells around each landmark: of the
@@ -35,7 +68,7 @@ def pose_network(network: bytes) -> bytes:
     return _with_metadata(graph, 0.0, 255.0)
 
 
-def face_network(network: bytes) -> bytes:
+def face_network(network: bytes) -> EditedNetwork:
     """The face landmark network with presence and landmarks (478 x 3) as outputs.
 
     Args:
@@ -47,7 +80,7 @@ def face_network(network: bytes) -> bytes:
     return _with_metadata(graph, 0.0, 255.0)
 
 
-def hand_network(network: bytes) -> bytes:
+def hand_network(network: bytes) -> EditedNetwork:
     """The hand landmark network with presence, handedness and landmarks (21 x 3) as outputs.
 
     Args:
@@ -59,7 +92,7 @@ def hand_network(network: bytes) -> bytes:
     return _with_metadata(graph, 0.0, 255.0)
 
 
-def detector_network(network: bytes, *, mean: float, std: float) -> bytes:
+def detector_network(network: bytes, *, mean: float, std: float) -> EditedNetwork:
     """A detector that gives the `BEST_BOXES` best only: raw scores, raw boxes and the anchors' numbers.
 
     Args:
@@ -81,15 +114,9 @@ def detector_network(network: bytes, *, mean: float, std: float) -> bytes:
     return _with_metadata(graph, mean, std)
 
 
-def input_side(network: bytes) -> int:
-    """The side of a network's square input, in pixels."""
-    graph = Graph(network)
-    return graph.shape(graph.main.inputs[0])[1]
-
-
-def _with_metadata(graph: Graph, mean: float, std: float) -> bytes:
+def _with_metadata(graph: Graph, mean: float, std: float) -> EditedNetwork:
     graph.set_metadata(image_metadata("kpsbatch", mean=mean, std=std))
-    return graph.pack()
+    return EditedNetwork(graph.pack(), graph.shape(graph.main.inputs[0])[1])
 
 
 def _size(graph: Graph, tensor: int) -> int:

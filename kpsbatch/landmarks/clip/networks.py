@@ -6,19 +6,15 @@ and resamples nothing where the picture has the network's size. So what is cut o
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.bundles import Bundle
-from kpsbatch.landmarks.clip import network_edits
 from kpsbatch.landmarks.clip.detectors import Detector, face_detector, palm_detector, pose_detector
+from kpsbatch.landmarks.clip.network_edits import EditedNetwork
 
 RGB = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -55,17 +51,17 @@ class HandReading(NamedTuple):
 class Network:
     """One network; `run` gives its outputs for a picture of `side` x `side` pixels."""
 
-    def __init__(self, network: bytes, make: Callable[[bytes], Any], picture: Callable[[RGB], Any]) -> None:
+    def __init__(self, network: EditedNetwork, make: Callable[[bytes], Any], read: Callable[[Any, RGB], Any]) -> None:
         """Load a network that was edited for the embedder.
 
         Args:
-            network: Bytes of a .tflite file.
-            make: Makes an image embedder of them.
-            picture: Makes MediaPipe's image of an array.
+            network: The network.
+            make: Makes an image embedder of its bytes.
+            read: Runs an image embedder on a picture, and reads the network's outputs.
         """
-        self.side = network_edits.input_side(network)
-        self._embedder = make(network)
-        self._picture = picture
+        self.side = network.side
+        self._embedder = make(network.data)
+        self._read = read
         self.runs = 0
 
     def run(self, picture: RGB) -> list[Floats]:
@@ -75,8 +71,8 @@ class Network:
             picture: (side, side, 3) RGB, contiguous.
         """
         self.runs += 1
-        result = self._embedder.embed(self._picture(picture))
-        return [np.asarray(head.embedding, np.float32) for head in result.embeddings]
+        outputs: list[Floats] = self._read(self._embedder, picture)
+        return outputs
 
     def close(self) -> None:
         """Free it; safe to call twice."""
@@ -90,21 +86,15 @@ class Networks:
     """The networks that `clip` mode needs; close them."""
 
     def __init__(
-        self, bundles: Mapping[str, Bundle], make: Callable[[bytes], Any], picture: Callable[[RGB], Any]
+        self,
+        networks: Mapping[str, EditedNetwork],
+        make: Callable[[bytes], Any],
+        read: Callable[[Any, RGB], Any],
     ) -> None:
-        """Load all of them; `make` and `picture` as for `Network`."""
-        edits = {
-            "pose": (partial(network_edits.detector_network, mean=127.5, std=127.5), network_edits.pose_network),
-            "face": (partial(network_edits.detector_network, mean=127.5, std=127.5), network_edits.face_network),
-            "hand": (partial(network_edits.detector_network, mean=0.0, std=255.0), network_edits.hand_network),
-        }
+        """Load all of them; `make` and `read` as for `Network`."""
         self._loaded: dict[str, Network] = {}
-        for part, (edit_detector, edit_landmarks) in edits.items():
-            with zipfile.ZipFile(io.BytesIO(bundles[part].read())) as archive:
-                detector, landmarks = f"{part}_detector", f"{part}_landmarks_detector"
-                for name, edit in ((detector, edit_detector), (landmarks, edit_landmarks)):
-                    network = edit(archive.read(f"{name}.tflite"))
-                    self._loaded[name] = Network(network, make, picture)
+        for name, network in networks.items():
+            self._loaded[name] = Network(network, make, read)
         self.pose_detector = Detector(self._loaded["pose_detector"], pose_detector())
         self.face_detector = Detector(self._loaded["face_detector"], face_detector())
         self.palm_detector = Detector(self._loaded["hand_detector"], palm_detector())

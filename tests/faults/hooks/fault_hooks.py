@@ -6,6 +6,7 @@ A fault says where it strikes: {"role": "parent", "step": 7, "when": "before", "
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import itertools
@@ -159,6 +160,7 @@ def use_stub() -> None:
 
     from kpsbatch.landmarks import landmarker
     from kpsbatch.landmarks.detection import Detection, Hand
+    from kpsbatch.work.video_job import VideoJob
 
     class Stub:
         networks = None  # frame by frame, in every running mode
@@ -188,6 +190,7 @@ def use_stub() -> None:
             pass
 
     landmarker.Landmarker = Stub  # type: ignore[assignment,misc]
+    VideoJob.prepared = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def jumping_clock(seed: int) -> Callable[[], float]:

@@ -22,6 +22,8 @@ if "FAKE_IMAGE" in os.environ:
     threading.Thread(target=_need_pages, daemon=True).start()
 
 if "FAKE_SECONDS" in os.environ:
+    from contextlib import nullcontext
+
     import numpy as np
 
     from kpsbatch.landmarks.extract import VideoKeypoints
@@ -42,4 +44,4 @@ if "FAKE_SECONDS" in os.environ:
             made.append(VideoKeypoints(points, VideoFacts(frames=2, seconds=WorkSeconds(total=seconds))))
         return made
 
-    VideoJob.open, VideoJob.do = _open, _do
+    VideoJob.open, VideoJob.do, VideoJob.prepared = _open, _do, nullcontext
