@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -23,6 +24,10 @@ class LargeVideo:
 
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(Path(__file__).parent)}
+
+    def prepared(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing to prepare."""
+        return contextlib.nullcontext()
 
     def open(self) -> None:
         """Nothing to load."""

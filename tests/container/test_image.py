@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from kpsbatch.cluster.container import interpreter
+from kpsbatch.config import load_config
+from kpsbatch.dataset.links import places_outside
 
 WORK = Path(os.environ.get("KPSBATCH_TEST_WORK", "/nowhere"))
 APPTAINER = Path(__file__).parent / "apptainer.sh"
@@ -269,6 +274,39 @@ class TestApptainer:
         apptainer(*command, "--signers", "02", "--set", f"output.root={out}", "--quiet")
         assert_same_keypoints(out, demo / "out", expected=2)
         assert apptainer("exec", sif, "python", "-c", "import site; print(site.ENABLE_USER_SITE)").stdout == "False\n"
+
+    def test_links_out_of_the_dataset(self, demo: Path, sif: Path) -> None:
+        """A task sees what links below `dataset.root` lead to by the mounts that `submit` adds, and not without."""
+        tree, out = new_folder(), new_folder(APPTAINER_USER)
+        (tree / "01").symlink_to(demo / "dataset" / "01")
+        dataset = {"root": str(tree), "signers": ["01"], "splits": ["train"], "signs": "1"}
+        path = out / "config.yaml"
+        path.write_text(
+            json.dumps({"dataset": dataset, "output": {"root": str(out)}, "slurm": {"container": str(sif)}})
+        )
+        config = load_config(path)
+        mounts = places_outside(tree, (tree / "01/01/train/0001").iterdir())
+        assert mounts == [demo / "dataset" / "01"]
+
+        def task(mounts: Sequence[Path], status: int) -> str:
+            words = shlex.split(interpreter(config, "apptainer", mounts))[2:]
+            run_words = ["-m", "kpsbatch", "run", path, "--quiet"]
+            return apptainer("exec", "--containall", *words, *run_words, status=status).stderr
+
+        assert "no video" in task([], 2)
+        task(mounts, 0)
+        assert_same_keypoints(out, demo / "out", expected=1)
+
+    def test_without_a_python_of_the_host(self, demo: Path, sif: Path) -> None:
+        """The commands of docs/slurm.md for machines whose Python is too old: all in the image, the host's paths."""
+        out = new_folder(APPTAINER_USER)
+        program = ["exec", "--bind", WORK, sif, "python", "-m", "kpsbatch"]
+        to = ["--set", f"output.root={out}"]
+        apptainer(*program, "run", demo / "config.yaml", "--signs", "1", *to, "--quiet")
+        for command in ("logs", "status", "verify", "report"):
+            said = apptainer(*program, command, demo / "config.yaml", *to)
+            assert said.stdout.strip(), command
+        assert (out / "report.html").is_file()
 
     def test_no_dataset(self, sif: Path) -> None:
         said = apptainer("run", "--containall", sif, status=2).stderr
