@@ -76,34 +76,30 @@ class Landmarker:
         try:
             if settings.running_mode == "clip":
                 self.networks = Networks(edited or edited_networks(bundles), self._make_embedder, self._embed)
-                return
-            if needs_pose(settings):
-                self._pose = self._make_pose(bundles["pose"].read())
-            if "face" in settings.parts:
-                face_bundle = bundles["face"].read()
-                self._face = self._make_face(face_bundle, self._mode)
-                if self._video:  # in image mode the landmarker for whole frames serves, since it keeps no state
-                    self._face_in = self._make_face(face_bundle, mp.tasks.vision.RunningMode.IMAGE)
-            if "hands" in settings.parts:
-                hand_bundle = bundles["hand"].read()
-                self._hands = self._make_hands(hand_bundle)
-                if settings.recover_hands:
-                    self._hand_in = self._make_hand_in(whole_picture_hand_bundle(hand_bundle))
+            else:
+                self._load(bundles)
         except (RuntimeError, ValueError, NotImplementedError) as error:
             self.close()
-            reason = " ".join(str(error).split())[:200]
-            if gpu:
-                if "kGpuService" in reason:
-                    reason = "it finds none, or no OpenGL ES driver for it"
-                raise ModelError(
-                    f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu."
-                ) from None
-            raise ModelError(
-                f"the model bundles do not work with MediaPipe: {reason}. Check landmarks.models."
-            ) from None
+            raise _unusable(error, gpu=gpu) from None
         except BaseException:
             self.close()
             raise
+
+    def _load(self, bundles: Mapping[str, Bundle]) -> None:
+        """Load MediaPipe's own landmarkers, for image and video mode."""
+        settings = self._settings
+        if needs_pose(settings):
+            self._pose = self._make_pose(bundles["pose"].read())
+        if "face" in settings.parts:
+            face_bundle = bundles["face"].read()
+            self._face = self._make_face(face_bundle, self._mode)
+            if self._video:  # in image mode the landmarker for whole frames serves, since it keeps no state
+                self._face_in = self._make_face(face_bundle, self._mp.tasks.vision.RunningMode.IMAGE)
+        if "hands" in settings.parts:
+            hand_bundle = bundles["hand"].read()
+            self._hands = self._make_hands(hand_bundle)
+            if settings.recover_hands:
+                self._hand_in = self._make_hand_in(whole_picture_hand_bundle(hand_bundle))
 
     def _base(self, bundle: bytes) -> Any:
         return self._mp.tasks.BaseOptions(model_asset_buffer=bundle, delegate=self._delegate)
@@ -242,6 +238,15 @@ class Landmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unusable(error: Exception, *, gpu: bool) -> ModelError:
+    reason = " ".join(str(error).split())[:200]
+    if not gpu:
+        return ModelError(f"the model bundles do not work with MediaPipe: {reason}. Check landmarks.models.")
+    if "kGpuService" in reason:
+        reason = "it finds none, or no OpenGL ES driver for it"
+    return ModelError(f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu.")
 
 
 def needs_pose(settings: LandmarksConfig) -> bool:
