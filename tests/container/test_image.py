@@ -303,8 +303,8 @@ class TestApptainer:
         program = ["exec", "--bind", WORK, sif, "python", "-m", "kpsbatch"]
         to = ["--set", f"output.root={out}"]
         apptainer(*program, "run", demo / "config.yaml", "--signs", "1", *to, "--quiet")
-        for command in ("logs", "status", "verify", "report"):
-            said = apptainer(*program, command, demo / "config.yaml", *to)
+        for command, *options in (["logs"], ["status"], ["verify", "--signs", "1"], ["report"]):
+            said = apptainer(*program, command, demo / "config.yaml", *options, *to)
             assert said.stdout.strip(), command
         assert (out / "report.html").is_file()
 
