@@ -18,7 +18,7 @@ from kpsbatch.stored import Stored
 if TYPE_CHECKING:
     from kpsbatch.landmarks.bundles import Bundle
 
-VALUES_VERSION = 2
+VALUES_VERSION = 3
 """Raised when a release computes other values from the same settings."""
 
 UNKNOWN = "unknown"

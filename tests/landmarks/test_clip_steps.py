@@ -156,11 +156,21 @@ class TestDetectors:
         """Above a confidence of 0.5 the weighted mean of the cells counts, else the landmark itself."""
         raw = np.zeros((39, 5), np.float32)
         raw[:, :2] = 128
-        sums = np.zeros((4, 39), np.float32)
-        sums[:, 0], sums[:, 1] = (2, 80, 60, 0.9), (2, 80, 60, 0.4)
-        points = read_pose(raw.ravel(), sums, 256)
-        assert points[0, :2] == pytest.approx([40 / 64, 30 / 64])
+        raw[2, :2], raw[3, :2] = (2, 254), (-1, 128)
+        heatmap = np.full((64, 64, 39), -100.0, np.float32)
+        heatmap[30, 34, :2] = logit(0.9), logit(0.4)
+        heatmap[32, 35, :2] = logit(0.3), logit(0.4)
+        heatmap[32, 36, 0] = logit(0.99)  # out of its reach
+        heatmap[63, 0, 2] = heatmap[32, 0, 3] = 100.0
+        points = read_pose(raw.ravel(), heatmap, 256)
+        assert points[0, :2] == pytest.approx([(0.9 * 34 + 0.3 * 35) / 1.2 / 64, (0.9 * 30 + 0.3 * 32) / 1.2 / 64])
         assert points[1, :2] == pytest.approx([0.5, 0.5])
+        assert points[2, :2] == pytest.approx([0, 63 / 64])
+        assert points[3, :2] == pytest.approx([-1 / 256, 0.5])
+
+
+def logit(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))
 
 
 class TestSearchingPeople:

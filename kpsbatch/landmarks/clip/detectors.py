@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 RGB = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -66,9 +66,8 @@ class Detector:
             picture: (side, side, 3) RGB.
             least_score: Of what is given.
         """
-        scores, boxes, indices = self.network.run(picture)
-        anchors = self.anchors[indices.astype(int)]
-        return merge(decode(scores, boxes.reshape(len(scores), -1), anchors, self.side, least_score))
+        scores, boxes = self.network.run(picture)
+        return merge(decode(scores, boxes.reshape(len(scores), -1), self.anchors, self.side, least_score))
 
 
 def make_anchors(side: int, layers: list[tuple[int, int]]) -> Floats:
@@ -107,14 +106,20 @@ def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_scor
         side: Of the picture, in pixels.
         least_score: 0 to 1.
     """
-    probabilities = 1 / (1 + np.exp(-np.clip(scores, -RAW_SCORE_LIMIT, RAW_SCORE_LIMIT)))
+    probabilities = sigmoid(scores)
     found = []
-    for score, raw, anchor in zip(probabilities, boxes / np.float32(side), anchors, strict=True):
-        if score >= least_score:
-            centre, half = raw[:2] + anchor, raw[2:4] / 2
-            points = raw[4:].reshape(-1, 2) + anchor
-            found.append(Found(float(score), np.concatenate([centre - half, centre + half]), points))
+    for number in np.flatnonzero(probabilities >= least_score):
+        raw, anchor = boxes[number] / np.float32(side), anchors[number]
+        centre, half = raw[:2] + anchor, raw[2:4] / 2
+        points = raw[4:].reshape(-1, 2) + anchor
+        found.append(Found(float(probabilities[number]), np.concatenate([centre - half, centre + half]), points))
     return sorted(found, key=lambda one: -one.score)
+
+
+def sigmoid(raw: ArrayLike) -> NDArray[np.float64]:
+    """Raw numbers of a network to 0 to 1; in float64, so that it is the same on all processors."""
+    clipped = np.clip(np.asarray(raw, np.float64), -RAW_SCORE_LIMIT, RAW_SCORE_LIMIT)
+    return np.asarray(1 / (1 + np.exp(-clipped)))
 
 
 def merge(found: list[Found]) -> list[Found]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.clip.detectors import Detector, face_detector, palm_detector, pose_detector
+from kpsbatch.landmarks.clip.detectors import Detector, face_detector, palm_detector, pose_detector, sigmoid
 from kpsbatch.landmarks.clip.network_edits import EditedNetwork
 
 RGB = NDArray[np.uint8]
@@ -21,6 +21,12 @@ Floats = NDArray[np.float32]
 
 HEATMAP_CONFIDENCE = 0.5
 """From here on the heatmap refines a pose landmark: `min_confidence_to_refine` of MediaPipe's pose landmark graphs."""
+
+HEATMAP_REACH = 3
+"""Cells around a landmark that its refinement looks at: `kernel_size: 7` in MediaPipe's pose landmark graphs."""
+
+HEATMAP_CELL = 4
+"""Pixels of the pose network's picture for each cell of its heatmap, in each direction."""
 
 HAND_DEPTH = 0.4
 """The hand network's z is in this share of its picture: `normalize_z` of MediaPipe's hand landmark graphs."""
@@ -122,14 +128,15 @@ class Networks:
     def pose(self, picture: RGB) -> PoseReading:
         """The pose of a picture that one person fills."""
         network = self._loaded["pose_landmarks_detector"]
-        presence, landmarks, sums = network.run(picture)
-        return PoseReading(float(presence[0]), read_pose(landmarks, sums.reshape(4, -1), network.side))
+        presence, landmarks, heatmap = network.run(picture)
+        cells = network.side // HEATMAP_CELL
+        return PoseReading(float(presence[0]), read_pose(landmarks, heatmap.reshape(cells, cells, -1), network.side))
 
     def face(self, picture: RGB) -> FaceReading:
         """The face of a picture that one face fills."""
         network = self._loaded["face_landmarks_detector"]
         presence, landmarks = network.run(picture)
-        return FaceReading(float(_sigmoid(presence[0])), landmarks.reshape(-1, 3) / np.float32(network.side))
+        return FaceReading(float(sigmoid(presence[0])), landmarks.reshape(-1, 3) / np.float32(network.side))
 
     def hand(self, picture: RGB) -> HandReading:
         """The hand of a picture that one hand fills, fingers up."""
@@ -145,12 +152,15 @@ class Networks:
             network.close()
 
 
-def read_pose(landmarks: Floats, sums: Floats, side: int) -> Floats:
+def read_pose(landmarks: Floats, heatmap: Floats, side: int) -> Floats:
     """The pose network's numbers as MediaPipe reads them, refined by the heatmap.
+
+    A landmark moves to the mean of the cells around it, weighted by their confidences, if one of these is sure: that is
+    MediaPipe's RefineLandmarksFromHeatmapCalculator. The sums are float64, so that they are the same on all processors.
 
     Args:
         landmarks: (195,) x, y, z in pixels, raw visibility and presence of 39 points.
-        sums: (4, 39), see `network_edits.pose_network`.
+        heatmap: (cells, cells, 39) raw confidences.
         side: Of the network's picture, in pixels.
 
     Returns:
@@ -158,15 +168,18 @@ def read_pose(landmarks: Floats, sums: Floats, side: int) -> Floats:
     """
     raw = landmarks.reshape(-1, 5)
     points = raw[:, :4] / np.float32(side)
-    points[:, 3] = _sigmoid(raw[:, 3])
-    total, column, row, best = sums
-    cells = side // 4
-    inside = (points[:, 0] >= 0) & (points[:, 0] < 1) & (points[:, 1] >= 0) & (points[:, 1] < 1)
-    sure = (best >= HEATMAP_CONFIDENCE) & (total > 0) & inside
-    points[sure, 0] = column[sure] / total[sure] / np.float32(cells)
-    points[sure, 1] = row[sure] / total[sure] / np.float32(cells)
+    points[:, 3] = sigmoid(raw[:, 3])
+    cells = len(heatmap)
+    inside = np.flatnonzero(((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1))
+    around = (points[inside, :2, None] * cells).astype(int) + np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
+    columns, rows = around[:, 0], around[:, 1]  # (points, 7) each
+    cell = np.clip(rows, 0, cells - 1)[:, :, None], np.clip(columns, 0, cells - 1)[:, None, :], inside[:, None, None]
+    confidence = sigmoid(heatmap[cell])
+    confidence *= ((rows >= 0) & (rows < cells))[:, :, None] & ((columns >= 0) & (columns < cells))[:, None, :]
+    total = confidence.sum(axis=(1, 2))
+    sure = confidence.max(axis=(1, 2)) >= HEATMAP_CONFIDENCE
+    x = (confidence * columns[:, None, :]).sum(axis=(1, 2))
+    y = (confidence * rows[:, :, None]).sum(axis=(1, 2))
+    points[inside[sure], 0] = x[sure] / total[sure] / cells
+    points[inside[sure], 1] = y[sure] / total[sure] / cells
     return points
-
-
-def _sigmoid(values: Any) -> Any:
-    return 1 / (1 + np.exp(-np.asarray(values, np.float32)))
