@@ -1,4 +1,7 @@
-"""Progress on standard error: a bar on a terminal, else a line now and then."""
+"""Progress on standard error: a bar on a terminal, else a line now and then.
+
+rich is imported where a bar is shown: most commands end before.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleDimensions
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task
-from rich.progress import Progress as RichProgress
-from rich.table import Column
-from rich.text import Text
-
 from kpsbatch.words import show_duration, time_to_go
 
 if TYPE_CHECKING:
+    from kpsbatch.progress_bar import Bar
     from kpsbatch.store.run_state import Progress
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
-BAR_WIDTH = 14
-"""Columns that the words leave for the spinner and the bar."""
-
-
 Words = tuple[Sequence[tuple[int, str, str]], Sequence[str]]
 """What is shown: beside a bar, as `fitting` takes it, and in a line of a log."""
 
@@ -74,22 +68,22 @@ def _shown(
     if quiet:
         yield lambda done, total, words: None
     elif sys.stderr.isatty():
-        bar = _new_bar()
-        task = bar.add_task("", total=None, text=Text(first))
+        bar: Bar | None = None
 
         def show_bar(done: int, total: int, words: Callable[[float], Words]) -> None:
+            nonlocal bar
             seconds = time.monotonic() - started
-            if seconds >= bar_after:
-                bar.start()
-                text = fitting(bar.console.width - BAR_WIDTH, *words(seconds)[0])
-                bar.update(task, completed=done, total=total, text=text)
+            if bar is None and seconds >= bar_after:
+                bar = _start_bar(first)
+            if bar is not None:
+                bar.show(done, total, *words(seconds)[0])
 
         try:
             if not bar_after:
-                bar.start()
+                bar = _start_bar(first)
             yield show_bar
         finally:
-            if bar.live.is_started:
+            if bar is not None:
                 bar.stop()
     else:
         last_line = started
@@ -105,48 +99,9 @@ def _shown(
         yield show_line
 
 
-def fitting(width: int, *parts: tuple[int, str, str]) -> Text:
-    """As many parts as fit into a width, in their order, the most important ones.
+def _start_bar(words: str) -> Bar:
+    from kpsbatch.progress_bar import Bar
 
-    Args:
-        width: Columns.
-        parts: (rank, text, style); those of the highest rank are left out first, and never that of rank 0.
-    """
-    shown = sorted((part for part in parts if part[1]), key=lambda part: part[0])
-    while len(shown) > 1 and sum(len(part[1]) + 2 for part in shown) - 2 > width:
-        shown.pop()
-    return Text(", ").join([Text(part[1], part[2]) for part in parts if part in shown])
-
-
-class _Words(ProgressColumn):
-    """The words of a task, on one line."""
-
-    def render(self, task: Task) -> Text:
-        """The field `text` of the task."""
-        text: Text = task.fields["text"]
-        return text
-
-
-class _Console(Console):
-    """Standard error, as if it were a little narrower: the ^C that a terminal writes at Ctrl-C stays on the line."""
-
-    @property
-    def size(self) -> ConsoleDimensions:
-        """Columns and lines, as they are now."""
-        width, height = super().size
-        return ConsoleDimensions(max(1, width - len("^C^C")), height)
-
-    @size.setter
-    def size(self, size: tuple[int, int]) -> None:
-        self._width, self._height = size
-
-
-def _new_bar() -> RichProgress:
-    """A bar with words behind it, which goes when the work ends."""
-    return RichProgress(
-        SpinnerColumn(),
-        BarColumn(bar_width=None),
-        _Words(table_column=Column(no_wrap=True)),
-        console=_Console(stderr=True),
-        transient=True,
-    )
+    bar = Bar(words)
+    bar.start()
+    return bar
