@@ -26,6 +26,9 @@ from pathlib import Path
 import numpy as np
 
 REPO = Path(__file__).parents[1]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+"""Before OpenCV is imported, which changes LD_LIBRARY_PATH."""
+
 sys.path[:0] = [str(REPO), str(REPO / "tests" / "slurm" / "rehearsal")]
 
 from dataset import write_dataset  # noqa: E402
@@ -79,9 +82,11 @@ def make_tree(root: Path) -> Path:
 
 def run(command: list[str], **variables: str) -> float:
     """Run a command; the seconds that it took."""
-    environment = {**os.environ, "PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    environment = {**ENVIRONMENT, **variables}
     started = time.perf_counter()
-    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, env=environment, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     if done.returncode not in (0, 1):
         sys.exit(f"{' '.join(command)}: {done.stderr[-2000:]}")
     return time.perf_counter() - started

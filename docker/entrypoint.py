@@ -80,9 +80,9 @@ def takes_config(command: str) -> bool:
     """Whether a command is about a config that --set can change."""
     from typer.main import get_command
 
-    from kpsbatch.cli import app
+    from kpsbatch.cli import program
 
-    known = getattr(get_command(app), "commands", {}).get(command)
+    known = getattr(get_command(program()), "commands", {}).get(command)
     names = {name for parameter in known.params for name in parameter.opts} if known else set()
     return {"config", "--set"} <= names
 

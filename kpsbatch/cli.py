@@ -6,32 +6,14 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import kpsbatch
-from kpsbatch.commands.check import check
-from kpsbatch.commands.demo import demo
-from kpsbatch.commands.export import export
-from kpsbatch.commands.extract import extract
-from kpsbatch.commands.import_outputs import import_outputs
-from kpsbatch.commands.init import init
-from kpsbatch.commands.inspect_file import inspect_file
-from kpsbatch.commands.logs import logs
-from kpsbatch.commands.models import models
 from kpsbatch.commands.options import HelpfulCommand, HelpfulGroup, as_command, flag
-from kpsbatch.commands.plan import plan
-from kpsbatch.commands.preview import preview
-from kpsbatch.commands.report import report
-from kpsbatch.commands.run import run
-from kpsbatch.commands.scan import scan
-from kpsbatch.commands.schema import schema
-from kpsbatch.commands.status import status
-from kpsbatch.commands.submit import submit
-from kpsbatch.commands.verify import verify
-from kpsbatch.commands.view import view
 from kpsbatch.errors import KpsbatchError, printable
 
 MANY = ("--signers", "--splits", "--signs", "--set")
@@ -40,44 +22,43 @@ MANY = ("--signers", "--splits", "--signs", "--set")
 TYPER_INTERRUPTED = 130
 """Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
 
-COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Prepare": {
-        "demo": demo,
-        "init": init,
-        "check": check,
-        "scan": scan,
-        "plan": plan,
-        "models": models,
-        "schema": schema,
-    },
-    "Run": {"extract": extract, "run": run, "submit": submit},
-    "Look": {
-        "status": status,
-        "logs": logs,
-        "view": view,
-        "report": report,
-        "preview": preview,
-        "inspect": inspect_file,
-    },
-    "Hand over": {"export": export},
-    "Maintain": {"verify": verify, "import": import_outputs},
+COMMANDS = {
+    "Prepare": ("demo", "init", "check", "scan", "plan", "models", "schema"),
+    "Run": ("extract", "run", "submit"),
+    "Look": ("status", "logs", "view", "report", "preview", "inspect"),
+    "Hand over": ("export",),
+    "Maintain": ("verify", "import"),
 }
 """By the heading of the main help."""
 
-app = typer.Typer(
-    name="kpsbatch",
-    cls=HelpfulGroup,
-    help="Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for panel, commands in COMMANDS.items():
-    for name, function in commands.items():
-        app.command(name, cls=HelpfulCommand, rich_help_panel=panel)(as_command(function))
+MODULES = {"inspect": "inspect_file", "import": "import_outputs"}
+"""Modules and functions of commands that can't have the command's name."""
 
 
-@app.callback(invoke_without_command=True)
+def program(only: str = "") -> typer.Typer:
+    """The command line.
+
+    Args:
+        only: A command; the files of the others are not read then. Default all.
+    """
+    app = typer.Typer(
+        name="kpsbatch",
+        cls=HelpfulGroup,
+        help="Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for panel, names in COMMANDS.items():
+        for name in names:
+            if name == only or not only:
+                function = MODULES.get(name, name)
+                command = getattr(import_module(f"kpsbatch.commands.{function}"), function)
+                app.command(name, cls=HelpfulCommand, rich_help_panel=panel)(as_command(command))
+    return app
+
+
 def _options(version: Annotated[bool, flag("--version", help="Print the version.")] = False) -> None:
     if version:
         print(f"kpsbatch {kpsbatch.__version__}")
@@ -93,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal can't show
+    known = arguments and any(arguments[0] in names for names in COMMANDS.values())
     try:
+        app = program(only=arguments[0] if known else "")
         app(args=spread_values(arguments), prog_name="kpsbatch", standalone_mode=True)
     except KpsbatchError as error:
         if debug:

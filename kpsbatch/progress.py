@@ -1,4 +1,7 @@
-"""Progress on standard error: a bar on a terminal, else a line now and then."""
+"""Progress on standard error: a bar on a terminal, else a line now and then.
+
+rich is imported where a bar is shown: most commands end before.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleDimensions
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task
-from rich.progress import Progress as RichProgress
-from rich.table import Column
-from rich.text import Text
-
 from kpsbatch.words import show_duration, time_to_go
 
 if TYPE_CHECKING:
+    from kpsbatch.progress_bar import Bar
     from kpsbatch.store.run_state import Progress
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
-BAR_WIDTH = 14
-"""Columns that the words leave for the spinner and the bar."""
 
 
 @contextmanager
@@ -40,15 +36,16 @@ def run_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
+    from kpsbatch.progress_bar import Bar
+
     started = time.monotonic()
-    bar = _new_bar()
-    with bar:
-        task = bar.add_task("", total=None, text=Text("starting"))
+    with Bar("starting") as bar:
 
         def show(progress: Progress) -> None:
             elapsed = max(time.monotonic() - started, 1e-9)
-            text = fitting(
-                bar.console.width - BAR_WIDTH,
+            bar.show(
+                progress.videos_done,
+                progress.videos,
                 (3, f"{progress.units_done}/{progress.units} units", ""),
                 (0, f"{progress.videos_done}/{progress.videos} videos", ""),
                 (1, f"{progress.videos_failed} failed" if progress.videos_failed else "", "red"),
@@ -56,56 +53,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 (5, f"{show_duration(elapsed)} so far", ""),
                 (2, time_to_go(progress.videos_done, progress.videos, elapsed), ""),
             )
-            bar.update(task, total=progress.videos, completed=progress.videos_done, text=text)
 
         yield show
-
-
-def fitting(width: int, *parts: tuple[int, str, str]) -> Text:
-    """As many parts as fit into a width, in their order, the most important ones.
-
-    Args:
-        width: Columns.
-        parts: (rank, text, style); those of the highest rank are left out first, and never that of rank 0.
-    """
-    shown = sorted((part for part in parts if part[1]), key=lambda part: part[0])
-    while len(shown) > 1 and sum(len(part[1]) + 2 for part in shown) - 2 > width:
-        shown.pop()
-    return Text(", ").join([Text(part[1], part[2]) for part in parts if part in shown])
-
-
-class _Words(ProgressColumn):
-    """The words of a task, on one line."""
-
-    def render(self, task: Task) -> Text:
-        """The field `text` of the task."""
-        text: Text = task.fields["text"]
-        return text
-
-
-class _Console(Console):
-    """Standard error, as if it were a little narrower: the ^C that a terminal writes at Ctrl-C stays on the line."""
-
-    @property
-    def size(self) -> ConsoleDimensions:
-        """Columns and lines, as they are now."""
-        width, height = super().size
-        return ConsoleDimensions(max(1, width - len("^C^C")), height)
-
-    @size.setter
-    def size(self, size: tuple[int, int]) -> None:
-        self._width, self._height = size
-
-
-def _new_bar() -> RichProgress:
-    """A bar with words behind it, which goes when the work ends."""
-    return RichProgress(
-        SpinnerColumn(),
-        BarColumn(bar_width=None),
-        _Words(table_column=Column(no_wrap=True)),
-        console=_Console(stderr=True),
-        transient=True,
-    )
 
 
 def _lines() -> Callable[[Progress], None]:
@@ -159,29 +108,25 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
     if quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
-        bar = _new_bar()
-        task = bar.add_task("", total=None, text=Text(what))
-        is_shown = False
+        bar: Bar | None = None
 
         def update(done: int, total: int) -> None:
-            nonlocal is_shown
+            nonlocal bar
             elapsed = time.monotonic() - started
-            if not is_shown and elapsed >= BAR_AFTER_SECONDS:
-                is_shown = True
+            if bar is None and elapsed >= BAR_AFTER_SECONDS:
+                from kpsbatch.progress_bar import Bar
+
+                bar = Bar(what)
                 bar.start()
-            if is_shown:
-                text = fitting(
-                    bar.console.width - BAR_WIDTH,
-                    (0, f"{done}/{total} {what}", ""),
-                    (2, f"{show_duration(elapsed)} so far", ""),
-                    (1, time_to_go(done, total, elapsed), ""),
-                )
-                bar.update(task, completed=done, total=total, text=text)
+            if bar is not None:
+                counts = (0, f"{done}/{total} {what}", "")
+                so_far = (2, f"{show_duration(elapsed)} so far", "")
+                bar.show(done, total, counts, so_far, (1, time_to_go(done, total, elapsed), ""))
 
         try:
             yield update
         finally:
-            if is_shown:
+            if bar is not None:
                 bar.stop()
     else:
         every = _Interval(LINE_SECONDS)

@@ -15,6 +15,7 @@ PACKAGE = Path(kpsbatch.__file__).parent
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 ROOMS = (
+    "startup",
     "errors",
     "landmarks.topology",
     "words",
@@ -30,6 +31,7 @@ ROOMS = (
     "store",
     "demo",
     "work",
+    "progress_bar",
     "progress",
     "summary",
     "cluster",

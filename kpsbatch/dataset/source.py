@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from kpsbatch.dataset.archive.opening import open_archive, open_archive_folders
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.dataset.folders import DiskFolders, Folders, check_folder
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.manifest import SETTING, ManifestSource
-from kpsbatch.dataset.tables import read_bytes
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence, Video
 from kpsbatch.errors import DatasetError, OutputError
@@ -91,6 +88,8 @@ def open_source(
     """
     folders = open_folders(dataset.root, index_folder, on_progress)
     if dataset.manifest is not None:
+        from kpsbatch.dataset.manifest import ManifestSource  # here, as all about archives: most datasets are folders
+
         return ManifestSource(dataset, folders, lambda path: _read_table(folders, path))
     return LayoutSource(dataset, folders)
 
@@ -125,6 +124,8 @@ def open_folders(
     if not root.is_file():
         check_folder(root)
         return DiskFolders(root)
+    from kpsbatch.dataset.archive.opening import open_archive_folders
+
     try:
         return open_archive_folders(root, index_folder, on_progress)
     except OSError as error:
@@ -136,6 +137,10 @@ def open_folders(
 
 def _read_table(folders: Folders, path: Path) -> bytes:
     """A table's bytes, which may lie in the archive too: data.zip/splits/train.csv."""
+    from kpsbatch.dataset.archive.opening import open_archive
+    from kpsbatch.dataset.manifest import SETTING
+    from kpsbatch.dataset.tables import read_bytes
+
     if folders.index is not None and folders.root in path.parents:
         archive = open_archive(folders.index)
         try:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Presence
@@ -25,6 +24,9 @@ from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
 from kpsbatch.stored import read_stored
+
+if TYPE_CHECKING:
+    from kpsbatch.dataset.labels import Label
 
 JSON_VERSION = 1
 MAX_RECORDS = 200
@@ -243,7 +245,11 @@ class StatusReader:
 
     def __init__(self, config: Config, on_index: OnUnit = lambda done, total: None) -> None:
         self._config = config
-        self._labels: Mapping[int, Label] = labels_of(config.dataset.labels)
+        self._labels: Mapping[int, Label] = {}
+        if config.dataset.labels is not None:
+            from kpsbatch.dataset.labels import load_labels  # here: a config without labels reads no table
+
+            self._labels = load_labels(config.dataset.labels)
         self._source: Source
         self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)
         self._with_video: dict[Unit, Presence] = {}

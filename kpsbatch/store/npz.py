@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,7 +18,9 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     The bytes depend on the arrays only: entries carry no time of writing.
     """
-    import numpy as np  # here, so that what only looks at names of files starts at once
+    import zipfile  # here, as NumPy, so that what only looks at names of files starts at once
+
+    import numpy as np
 
     with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
         for name, array in arrays.items():

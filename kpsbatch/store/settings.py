@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
@@ -73,10 +74,18 @@ class Fingerprint:
 
 def installed_version(package: str) -> str:
     """Version of an installed package, without importing it, or `UNKNOWN`."""
+    from importlib.metadata import PackageNotFoundError, version  # here: some sixty modules come with it
+
     try:
         return version(package)
     except PackageNotFoundError:
         return UNKNOWN
+
+
+def is_installed(package: str, version: str) -> bool:
+    """Whether a version of a package is installed; where the name of its folder tells, nothing else is read."""
+    folder = f"{package}-{version}.dist-info"
+    return any(Path(place, folder).is_dir() for place in sys.path) or installed_version(package) == version
 
 
 def settings_of(config: Config) -> Settings:

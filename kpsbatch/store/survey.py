@@ -25,6 +25,7 @@ from kpsbatch.store.settings import (
     Settings,
     differences_in_config,
     installed_version,
+    is_installed,
     settings_of,
 )
 from kpsbatch.stored import INTERNAL, read_stored
@@ -159,24 +160,29 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     """
     ours = settings_of(config)
     root = config.output.root
-    installed = installed_version("mediapipe")
     fitting: list[tuple[bool, float, Fingerprint]] = []
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
-        theirs = read_stored(path, Settings)
-        if theirs is not None and not differences_in_config(theirs, ours):
-            right_version = theirs.imported or installed in (UNKNOWN, theirs.mediapipe)
-            fitting.append((right_version, _last_written(path.parent), Fingerprint(theirs, path.parent.name)))
+        settings = read_stored(path, Settings)
+        if settings is not None and not differences_in_config(settings, ours):
+            right_version = settings.imported or _is_here(settings.mediapipe or "")
+            fitting.append((right_version, _last_written(path.parent), Fingerprint(settings, path.parent.name)))
     if not fitting:
         return KnownOutputs(Outputs(root, Fingerprint(ours, "")))
     right_version, _, chosen = max(fitting, key=lambda item: item[:2])
     notes: list[str] = []
     if not right_version:
+        here = installed_version("mediapipe")
         notes.append(
-            f"outputs were made with mediapipe {chosen.settings.mediapipe}; here is {installed}, which a run refuses"
+            f"outputs were made with mediapipe {chosen.settings.mediapipe}; here is {here}, which a run refuses"
         )
     if sum(item[0] == right_version for item in fitting) > 1:
         notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
     return KnownOutputs(Outputs(root, chosen), tuple(notes))
+
+
+def _is_here(mediapipe: str) -> bool:
+    """Whether this version of mediapipe is installed; also where none is, as on a machine that only looks."""
+    return is_installed("mediapipe", mediapipe) or installed_version("mediapipe") == UNKNOWN
 
 
 def _last_written(folder: Path) -> float:

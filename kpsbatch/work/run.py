@@ -38,6 +38,8 @@ TICK_SECONDS = 0.25
 WRITERS = 2
 MAX_STORING = 2 * WRITERS
 MAX_SLOWEST = 5
+VIDEOS_AT_END = 2
+"""For each worker: a unit after which no more of them come is one of the last."""
 
 TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None]]"
 
@@ -288,21 +290,26 @@ class _Work:
         raise InterruptedRun(stopped(reason, f"{counted(len(self._summary.stored), 'unit')} saved, {left:,} left"))
 
     def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
-        """All tasks, unit by unit, the longest first so that no core idles at the end.
+        """All tasks, unit by unit; in the last units the longest first, so that no core idles at the end.
 
-        Units that another run has finished meanwhile are passed over.
+        To know their length a folder of frames has to be listed, as the worker does again: so not in all units. Units
+        that another run has finished meanwhile are passed over.
         """
+        left = self._progress.videos
         for unit, listing in todo:
             replace = unit in self._replaced
+            left -= len(listing.videos)
             if not replace and self._outputs.npz_path(unit).exists():
                 self._summary.states.update(self._outputs.states([unit]))
                 self._progress.units -= 1
                 self._progress.videos -= len(listing.videos)
                 continue
             self._open[unit] = OpenUnit(unit, listing, replace)
-            groups = [(sum(map(listed_size, group)), tuple(group)) for group in together(listing.videos)]
-            for _, videos in sorted(groups, key=lambda group: group[0], reverse=True):
-                yield VideoTask(unit, videos)
+            groups = list(together(listing.videos))
+            if left < VIDEOS_AT_END * self._summary.workers:
+                groups.sort(key=lambda group: sum(map(listed_size, group)), reverse=True)
+            for group in groups:
+                yield VideoTask(unit, tuple(group))
 
     def _collect(self, outcome: TaskOutcome) -> Iterator[OpenUnit]:
         """Note what became of the videos of a task; the unit, when that was its last one.

@@ -18,6 +18,9 @@ if __name__ == "__main__":  # before the slow imports; the thread that started t
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
+    from kpsbatch.startup import shorten_imports
+
+    shorten_imports()
 
 import contextlib
 import ctypes

@@ -17,7 +17,7 @@ from factories import write_config
 from processes import kpsbatch
 from typer.main import get_command
 
-from kpsbatch.cli import app, main, spread_values
+from kpsbatch.cli import main, program, spread_values
 from kpsbatch.commands.selection import Selection
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo import dataset
@@ -136,8 +136,8 @@ class TestHelp:
 
 def options_of(command: str) -> set[str]:
     """The names of a command's options."""
-    program: Any = get_command(app)
-    return {name for parameter in program.commands[command].params for name in parameter.opts if name.startswith("-")}
+    whole: Any = get_command(program())
+    return {name for parameter in whole.commands[command].params for name in parameter.opts if name.startswith("-")}
 
 
 class TestSelection:
@@ -164,8 +164,8 @@ class TestSelection:
         changes = ["dataset.labels=a b.yaml", "run.workers=1"]
         chosen = Selection(config, changes, True, ["01", "02"], ["train"], ["1-2", "4"])
         words = shlex.split(chosen.command("run").partition("kpsbatch ")[2])
-        program: Any = get_command(app)
-        typed = program.commands["run"].make_context("run", spread_values(words)[1:])
+        whole: Any = get_command(program())
+        typed = whole.commands["run"].make_context("run", spread_values(words)[1:])
         names = ("config", "overrides", "adjusted", "signers", "splits", "signs")
         assert [typed.params[name] for name in names] == [config, changes, True, ["01", "02"], ["train"], ["1-2", "4"]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from kpsbatch.cli import app
+from kpsbatch.cli import program
 
 LOOKING = ("report", "preview", "view")
 PREPARING = ("run", "scan", "status", "extract", "inspect")
@@ -15,7 +15,7 @@ PREPARING = ("run", "scan", "status", "extract", "inspect")
 
 def options_of(command: str) -> dict[str, str]:
     """The options of a command, each with its help."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(program())
     return {
         name: option.help
         for option in group.commands[command].params

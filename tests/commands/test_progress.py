@@ -13,7 +13,8 @@ import time
 import pytest
 
 from kpsbatch import progress
-from kpsbatch.progress import count_progress, fitting, run_progress
+from kpsbatch.progress import count_progress, run_progress
+from kpsbatch.progress_bar import fitting
 from kpsbatch.words import show_duration, time_to_go
 from kpsbatch.work.run import Progress
 
