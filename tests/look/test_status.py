@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from factories import fingerprint, tree_of, unit_record
+from processes import REPOSITORY
 
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
@@ -389,6 +390,23 @@ class TestFilesOnly:
         names = {line.rpartition("/")[2] for line in opened}
         assert names == {"0002.partial.json", "run-a.json", "settings.json", "runs"}  # the last for its clock
         assert imported == "[]"
+
+    def test_imports_little(self, config):
+        """On a slow file system each import is felt: only what this command needs is read."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)])
+        path = str(config.output.root.parent / "config.yaml")
+        imported = {}
+        for form in ("--json", "--quiet"):
+            command = [sys.executable, "-X", "importtime", "-m", "kpsbatch", "status", path, form]
+            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+            imported[form] = set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, re.M))
+        own = {name for name in imported["--quiet"] if name.startswith("kpsbatch.")}
+        assert not {f"kpsbatch.commands.{name}" for name in ("check", "run", "submit", "view")} & own
+        assert len(own) <= 50
+        needless = {"numpy", "kpsbatch.dataset.archive", "kpsbatch.dataset.manifest", "kpsbatch.work", "rich.progress"}
+        assert not needless & imported["--quiet"]
+        assert "rich.console" in imported["--quiet"]
+        assert not {name for name in imported["--json"] if name.startswith("rich")}
 
     def test_few_records(self, config, monkeypatch):
         """However many units failed, a bounded number of records is read."""

@@ -253,6 +253,18 @@ class TestContract:
             assert run(config, [sign]).progress.units == 1
         assert_same(read_outputs(config.output.root), some(image.files, "01-test/"))
 
+    def test_lists_each_video_once(self, demo, tmp_path, monkeypatch):
+        """The run leaves listing a video's frames to its worker, but in the last units, where the longest go first."""
+        listed = []
+        scandir = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path=".": listed.append(Path(path)) or scandir(path))
+        config = load(demo, tmp_path / "out", "run.workers=1")
+        assert run(config).progress.videos_done == len(demo.videos) == 6
+        frames = [path for path in listed if path.name in {video.name for video in demo.videos}]
+        units = [[path.parent.parent.name, path.parent.name] for path in frames]
+        assert len(set(frames)) == len(frames)
+        assert sorted(units) == [["test", "0002"], ["train", "0002"], ["train", "0002"]]
+
     def test_in_this_process(self, demo, image, tmp_path, monkeypatch):
         """`run.workers: 0` starts no process, so that pdb and profilers work, and leaves what workers left."""
         monkeypatch.setattr(subprocess, "Popen", None)
