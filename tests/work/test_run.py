@@ -742,7 +742,7 @@ class TestModels:
         def missing(package: str) -> str:
             raise PackageNotFoundError(package)
 
-        monkeypatch.setattr("kpsbatch.store.settings.version", missing)
+        monkeypatch.setattr("importlib.metadata.version", missing)
         with pytest.raises(ModelError, match="mediapipe is not installed"):
             run(load_config(small))
 
