@@ -350,7 +350,6 @@ class TestPreparedNetworks:
         job = VideoJob.of(load(demo, tmp_path, "landmarks.running_mode=clip"), find_bundles())
         program = (
             "import pickle, sys\n"
-            "from kpsbatch.landmarks.clip import network_edits\n"
             "from kpsbatch.landmarks.graph_edits import Graph\n"
             "Graph.pack = None\n"
             "job, task = pickle.load(sys.stdin.buffer)\n"
