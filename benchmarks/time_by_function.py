@@ -1,0 +1,128 @@
+"""Where a core's time goes by function, as Linux's perf samples it, and whether the networks' runs account for it.
+
+    python benchmarks/time_by_function.py CLIP... [--mode clip|image|video] [--square 256] [--length 60]
+
+perf notes the running function 999 times in a second of processor time; functions are put into the groups
+below by name and library. The networks' share is then compared with what benchmarks/landmarkers.py adds up: runs of
+each network times its own time in a single run. Both are of one process. Needs `perf` (Debian: linux-perf).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cv2
+import landmarkers
+
+from kpsbatch.config import LandmarksConfig
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.extract import extract
+from kpsbatch.landmarks.landmarker import Landmarker
+
+GROUPS = (
+    ("networks (XNNPACK, LiteRT)", "libmediapipe", r"xnn_|tflite|TfLite|TFLite|pthreadpool|setup_\w+_n[hc]wc?"),
+    ("MediaPipe's pictures to tensors (OpenCV inside)", "libmediapipe", r"cv::"),
+    ("MediaPipe's graph and results", "libmediapipe", r"mediapipe::|absl::|drishti::|proto|google::"),
+    ("MediaPipe, other functions", "libmediapipe", r""),
+    ("kpsbatch's cuts (OpenCV)", r"cv2\.", r""),
+    ("NumPy", r"_umath|openblas", r""),
+    ("Python, ctypes", r"libpython|/python3|_ctypes|libffi", r""),
+    ("memory and locks (libc)", r"/libc\.|/ld-|libm\.", r""),
+    ("Linux", r"kernel", r""),
+)
+"""What a group is called, its library, its functions; the first that fits counts."""
+
+
+def run_mode(arguments: argparse.Namespace) -> None:
+    """Do the clips twice in one mode, the second time between two time stamps; then measure single runs."""
+    cv2.setNumThreads(1)
+    videos = list(landmarkers.cut_videos(arguments))
+    kept, bundles = landmarkers.keep_networks(), find_bundles()
+    clip = Landmarker(LandmarksConfig(), bundles)
+    networks = dict(zip(clip.networks._loaded, list(kept.values()), strict=True))
+    settings = LandmarksConfig.model_validate({"running_mode": arguments.mode})
+    landmarker = clip if arguments.mode == "clip" else Landmarker(settings, bundles)
+    meter = landmarkers.Meter(landmarker) if arguments.mode != "clip" else None
+    for video in videos:
+        extract(video, landmarker, settings)
+    before = Counter(meter.runs if meter else clip.networks.runs)
+    started, spent = time.monotonic(), time.process_time()
+    for video in videos:
+        extract(video, landmarker, settings)
+    frames = sum(map(len, videos))
+    print("window", started, time.monotonic(), frames, 1000 * (time.process_time() - spent) / frames)
+    runs = Counter(meter.runs if meter else clip.networks.runs) - before
+    times = landmarkers.NetworkTimes(clip, networks, videos[0][0].image)
+    for _ in range(5):
+        times.measure()
+    for name, middle in times.medians().items():
+        print("network", name, runs[name] / frames, middle["own"])
+    times.close()
+    for made in {clip, landmarker}:
+        made.close()
+
+
+def group_of(function: str, library: str) -> str:
+    for group, where, what in GROUPS:
+        if re.search(where, library) and re.search(what, function):
+            return group
+    return "not named"
+
+
+def sampled_groups(samples: Path, start: str, end: str) -> Counter[str]:
+    """How many samples between two times fell into each group."""
+    script = ["perf", "script", "-i", str(samples), "--time", f"{start},{end}", "-F", "ip,sym,dso"]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    groups: Counter[str] = Counter()
+    for line in filter(None, map(str.strip, printed.splitlines())):
+        found = re.fullmatch(r"[0-9a-f]+ (.*) \((.*)\)", line)
+        groups[group_of(found[1], found[2]) if found else "not named"] += 1
+    return groups
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--mode", choices=landmarkers.MODES, default="video")
+    parser.add_argument("--square", type=int)
+    parser.add_argument("--length", type=int, default=60)
+    parser.add_argument("--sampled", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.sampled:
+        run_mode(arguments)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples"
+        record = ["perf", "record", "-q", "-o", str(samples), "-k", "CLOCK_MONOTONIC", "-F", "999", "--"]
+        again = [sys.executable, __file__, *sys.argv[1:], "--sampled"]
+        done = subprocess.run([*record, *again], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit("perf or the run failed; its message is above")
+        words = [line.split() for line in done.stdout.splitlines()]
+        _, start, end, frames, ms = next(line for line in words if line[:1] == ["window"])
+        groups = sampled_groups(samples, start, end)
+    total, count = float(ms), groups.total()
+    print(f"{arguments.mode}: {frames} frames, {total:.1f} ms of CPU time a frame, {count} samples\n")
+    print("| where | ms a frame | share |\n|---|---|---|")
+    for group, number in groups.most_common():
+        print(f"| {group} | {total * number / count:.2f} | {number / count:.1%} |")
+    by_samples = total * groups[GROUPS[0][0]] / count
+    print("\n| network | runs a frame | ms a run | ms a frame |\n|---|---|---|---|")
+    by_runs = 0.0
+    for name, runs, own in ((line[1], float(line[2]), float(line[3])) for line in words if line[:1] == ["network"]):
+        by_runs += runs * own
+        print(f"| {name} | {runs:.2f} | {own:.2f} | {runs * own:.2f} |")
+    print(f"\nnetworks by samples {by_samples:.1f} ms a frame, by their runs {by_runs:.1f}: {by_runs / by_samples:.1%}")
+
+
+if __name__ == "__main__":
+    main()
