@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KpsbatchError as error:
         if debug:
             raise
-        print(f"kpsbatch: {_one_line(error)}", file=sys.stderr)
+        print(f"kpsbatch: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
     except SystemExit as ended:
         if ended.code != TYPER_INTERRUPTED:
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug or "cv2" not in str(error.path):
             raise
         print(
-            f"kpsbatch: OpenCV can't be imported ({_one_line(error)}). On a machine without a desktop, run "
+            f"kpsbatch: OpenCV can't be imported ({printable(str(error))}). On a machine without a desktop, run "
             "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless==4.11.0.86`.",
             file=sys.stderr,
         )
@@ -103,14 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        what = f"{type(error).__name__}: {_one_line(error)}"
+        what = f"{type(error).__name__}: {printable(str(error))}"
         print(f"kpsbatch: unexpected {what} (--debug shows where)", file=sys.stderr)
         sys.exit(2)
-
-
-def _one_line(error: Exception) -> str:
-    """An error's text; paths in it can hold line breaks."""
-    return printable(str(error))
 
 
 def spread_values(arguments: Sequence[str]) -> list[str]:

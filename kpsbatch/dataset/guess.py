@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.config_types import check_name
-from kpsbatch.dataset.archive.opening import open_archive
 from kpsbatch.dataset.config import DatasetConfig
 from kpsbatch.dataset.explore import TABLE_SUFFIXES, Sample, explore
 from kpsbatch.dataset.folders import Folders
@@ -22,8 +21,8 @@ from kpsbatch.dataset.guess_layout import SPLITS, guess_layout
 from kpsbatch.dataset.guess_table import ROWS, guess_boxes, guess_columns, guess_video, sibling_tables
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource
-from kpsbatch.dataset.source import open_folders
-from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, read_bytes, read_rows
+from kpsbatch.dataset.source import open_folders, read_table
+from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, read_rows
 from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
@@ -152,7 +151,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
 def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> Guess | None:
     """The guess of a manifest with what it finds; None where it finds nothing."""
     tree = {"root": str(folders.root), "manifest": manifest}
-    source = ManifestSource(DatasetConfig.model_validate(tree), folders, lambda path: _table_bytes(folders, path))
+    source = ManifestSource(DatasetConfig.model_validate(tree), folders, lambda path: read_table(folders, path))
     units = source.units()
     videos = sum(len(source.listing(unit).videos) for unit in units)
     if not videos:
@@ -181,7 +180,7 @@ def _boxes_beside(
         if "box" in found or not name.endswith(".json"):
             continue
         try:
-            boxes = json.loads(_table_bytes(folders, folders.root / name))
+            boxes = json.loads(read_table(folders, folders.root / name))
         except (ConfigError, ValueError):
             continue
         if column := guess_boxes(rows, columns, boxes):
@@ -195,7 +194,7 @@ def _first_rows(folders: Folders, name: str) -> tuple[list[Row], str, list[str] 
     """Rows of a file that may be a table, its format, and names for its columns where it has none."""
     path = folders.root / name
     try:
-        text = decode_table(_table_bytes(folders, path), SETTING, path)
+        text = decode_table(read_table(folders, path), SETTING, path)
         form = guess_format(path, text)
         rows = _dicts(read_rows(text, form, path, SETTING))
         names = columns_of([(0, row) for row in rows])
@@ -209,13 +208,6 @@ def _first_rows(folders: Folders, name: str) -> tuple[list[Row], str, list[str] 
 
 def _dicts(rows: Iterator[tuple[int, Row | str]]) -> list[Row]:
     return [row for _, row in islice(rows, ROWS) if isinstance(row, dict)]
-
-
-def _table_bytes(folders: Folders, path: Path) -> bytes:
-    if folders.index is None:
-        return read_bytes(path, SETTING)
-    archive = open_archive(folders.index)
-    return archive.read(archive.index.member(path.relative_to(folders.root).as_posix()))
 
 
 def _from_names(folders: Folders, sample: Sample) -> Guess:

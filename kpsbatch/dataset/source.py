@@ -90,7 +90,7 @@ def open_source(
     if dataset.manifest is not None:
         from kpsbatch.dataset.manifest import ManifestSource  # here, as all about archives: most datasets are folders
 
-        return ManifestSource(dataset, folders, lambda path: _read_table(folders, path))
+        return ManifestSource(dataset, folders, lambda path: read_table(folders, path))
     return LayoutSource(dataset, folders)
 
 
@@ -135,8 +135,12 @@ def open_folders(
         ) from None
 
 
-def _read_table(folders: Folders, path: Path) -> bytes:
-    """A table's bytes, which may lie in the archive too: data.zip/splits/train.csv."""
+def read_table(folders: Folders, path: Path) -> bytes:
+    """A table's bytes, which may lie in the archive too: data.zip/splits/train.csv.
+
+    Raises:
+        ConfigError: The file can't be read.
+    """
     from kpsbatch.dataset.archive.opening import open_archive
     from kpsbatch.dataset.manifest import SETTING
     from kpsbatch.dataset.tables import read_bytes
