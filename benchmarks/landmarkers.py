@@ -122,16 +122,16 @@ def litert_run(network: bytes) -> Callable[[], object] | None:
 class NetworkTimes:
     """Times of single runs of each network: `all` through MediaPipe's graph, `graph` with an empty one, in `litert`."""
 
-    def __init__(self, landmarker: Landmarker, kept: dict[str, bytes], image: np.ndarray) -> None:
+    def __init__(self, landmarker: Landmarker, kept: list[bytes], image: np.ndarray) -> None:
         self._ways: dict[str, dict[str, Callable[[], object]]] = {}
         self._times: dict[str, dict[str, list[float]]] = {}
         self._empty = []
-        for name, network in landmarker.networks._loaded.items():
+        for (name, network), data in zip(landmarker.networks._loaded.items(), tuple(kept), strict=True):
             picture = cv2.resize(image, (network.side, network.side), interpolation=cv2.INTER_LINEAR)
-            nothing = EditedNetwork(empty_network(kept[name]), network.side)
+            nothing = EditedNetwork(empty_network(data), network.side)
             empty = Network(nothing, landmarker._make_embedder, landmarker._embed)
             ways = {"all": lambda n=network, p=picture: n.run(p), "graph": lambda n=empty, p=picture: n.run(p)}
-            if litert := litert_run(kept[name]):
+            if litert := litert_run(data):
                 ways["litert"] = litert
             self._empty.append(empty)
             self._ways[name], self._times[name] = ways, {way: [] for way in ways}
@@ -154,13 +154,13 @@ class NetworkTimes:
             network.close()
 
 
-def keep_networks() -> dict[str, bytes]:
+def keep_networks() -> list[bytes]:
     """Let every `Network` that is made from now on keep its bytes; returns them by order of making."""
-    kept: dict[str, bytes] = {}
+    kept: list[bytes] = []
     make = Network.__init__
 
     def made(self, network, *others):
-        kept[str(len(kept))] = network.data
+        kept.append(network.data)
         make(self, network, *others)
 
     Network.__init__ = made
@@ -200,14 +200,13 @@ def main() -> None:
     settings = {mode: LandmarksConfig.model_validate({"running_mode": mode}) for mode in MODES}
     landmarkers = {mode: Landmarker(settings[mode], bundles) for mode in MODES}
     clip = landmarkers["clip"]
-    networks = dict(zip(clip.networks._loaded, list(kept.values()), strict=True))
     meters = {mode: Meter(landmarkers[mode]) for mode in ("image", "video")}
     ways = {"plain way": lambda video: [plain.detect(frame.image) for frame in video]}
     for mode, landmarker in landmarkers.items():
         ways[mode] = lambda video, made=landmarker, chosen=settings[mode]: extract(video, made, chosen)
     for way in ways.values():
         way(videos[0])
-    times = NetworkTimes(clip, networks, videos[0][0].image)
+    times = NetworkTimes(clip, kept, videos[0][0].image)
     times.measure()
     runs = {"clip": Counter()}
     for meter in meters.values():

@@ -10,6 +10,7 @@ each network times its own time in a single run. Both are of one process. Needs 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -48,24 +49,23 @@ def run_mode(arguments: argparse.Namespace) -> None:
     videos = list(landmarkers.cut_videos(arguments))
     kept, bundles = landmarkers.keep_networks(), find_bundles()
     clip = Landmarker(LandmarksConfig(), bundles)
-    networks = dict(zip(clip.networks._loaded, list(kept.values()), strict=True))
     settings = LandmarksConfig.model_validate({"running_mode": arguments.mode})
     landmarker = clip if arguments.mode == "clip" else Landmarker(settings, bundles)
-    meter = landmarkers.Meter(landmarker) if arguments.mode != "clip" else None
+    counted = clip.networks if arguments.mode == "clip" else landmarkers.Meter(landmarker)
     for video in videos:
         extract(video, landmarker, settings)
-    before = Counter(meter.runs if meter else clip.networks.runs)
+    before = Counter(counted.runs)
     started, spent = time.monotonic(), time.process_time()
     for video in videos:
         extract(video, landmarker, settings)
+    ended, spent = time.monotonic(), time.process_time() - spent
     frames = sum(map(len, videos))
-    print("window", started, time.monotonic(), frames, 1000 * (time.process_time() - spent) / frames)
-    runs = Counter(meter.runs if meter else clip.networks.runs) - before
-    times = landmarkers.NetworkTimes(clip, networks, videos[0][0].image)
+    runs = Counter(counted.runs) - before
+    times = landmarkers.NetworkTimes(clip, kept, videos[0][0].image)
     for _ in range(5):
         times.measure()
-    for name, middle in times.medians().items():
-        print("network", name, runs[name] / frames, middle["own"])
+    networks = {name: (runs[name] / frames, middle["own"]) for name, middle in times.medians().items()}
+    print(json.dumps({"window": (started, ended), "frames": frames, "ms": 1000 * spent / frames, "networks": networks}))
     times.close()
     for made in {clip, landmarker}:
         made.close()
@@ -78,7 +78,7 @@ def group_of(function: str, library: str) -> str:
     return "not named"
 
 
-def sampled_groups(samples: Path, start: str, end: str) -> Counter[str]:
+def sampled_groups(samples: Path, start: float, end: float) -> Counter[str]:
     """How many samples between two times fell into each group."""
     script = ["perf", "script", "-i", str(samples), "--time", f"{start},{end}", "-F", "ip,sym,dso"]
     printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
@@ -107,18 +107,17 @@ def main() -> None:
         done = subprocess.run([*record, *again], stdout=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit("perf or the run failed; its message is above")
-        words = [line.split() for line in done.stdout.splitlines()]
-        _, start, end, frames, ms = next(line for line in words if line[:1] == ["window"])
-        groups = sampled_groups(samples, start, end)
-    total, count = float(ms), groups.total()
-    print(f"{arguments.mode}: {frames} frames, {total:.1f} ms of CPU time a frame, {count} samples\n")
+        run = json.loads(done.stdout)
+        groups = sampled_groups(samples, *run["window"])
+    total, count = run["ms"], groups.total()
+    print(f"{arguments.mode}: {run['frames']} frames, {total:.1f} ms of CPU time a frame, {count} samples\n")
     print("| where | ms a frame | share |\n|---|---|---|")
     for group, number in groups.most_common():
         print(f"| {group} | {total * number / count:.2f} | {number / count:.1%} |")
     by_samples = total * groups[GROUPS[0][0]] / count
     print("\n| network | runs a frame | ms a run | ms a frame |\n|---|---|---|---|")
     by_runs = 0.0
-    for name, runs, own in ((line[1], float(line[2]), float(line[3])) for line in words if line[:1] == ["network"]):
+    for name, (runs, own) in run["networks"].items():
         by_runs += runs * own
         print(f"| {name} | {runs:.2f} | {own:.2f} | {runs * own:.2f} |")
     print(f"\nnetworks by samples {by_samples:.1f} ms a frame, by their runs {by_runs:.1f}: {by_runs / by_samples:.1%}")
