@@ -165,12 +165,18 @@ class Graph:
         return self.append("RESHAPE", options, [tensor, self.integers(f"{name}/shape", shape)], name, shape)
 
     def gather(self, name: str, tensor: int, indices: ArrayLike, axis: int) -> int:
-        """Append GATHER of a fixed list of indices along `axis`; returns the new tensor."""
+        """Append GATHER of fixed indices along `axis`, which their axes replace; returns the new tensor."""
         options = self._fb.GatherOptionsT()
         options.axis = axis
         shape = self.shape(tensor)
-        shape[axis] = np.size(indices)
+        shape[axis : axis + 1] = np.shape(indices)
         return self.append("GATHER", options, [tensor, self.integers(f"{name}/indices", indices)], name, shape)
+
+    def pick(self, name: str, tensor: int, numbers: int) -> int:
+        """Append GATHER of a flat tensor's elements, whose numbers a tensor of floats has; returns the new tensor."""
+        shape = self.shape(numbers)
+        whole = self.append("CAST", None, [numbers], f"{name}/numbers", shape, self._fb.TensorType.INT32)
+        return self.append("GATHER", self._fb.GatherOptionsT(), [tensor, whole], name, shape)
 
     def concatenate(self, name: str, tensors: list[int], axis: int) -> int:
         """Append CONCATENATION along `axis`; returns the new tensor."""
@@ -197,6 +203,16 @@ class Graph:
         """Append ADD of a constant that the tensor is spread over; returns the new tensor."""
         inputs = [self.floats(f"{name}/values", values), tensor]
         return self.append("ADD", self._fb.AddOptionsT(), inputs, name, list(np.shape(values)))
+
+    def floor(self, name: str, tensor: int) -> int:
+        """Append FLOOR; returns the new tensor."""
+        return self.append("FLOOR", None, [tensor], name, self.shape(tensor))
+
+    def combine(self, kind: str, name: str, one: int, other: int) -> int:
+        """Append ADD, MUL, MAXIMUM or MINIMUM of two tensors, each spread over the other; returns the new tensor."""
+        options = {"ADD": self._fb.AddOptionsT, "MUL": self._fb.MulOptionsT}.get(kind, self._fb.MaximumMinimumOptionsT)
+        shape = np.broadcast_shapes(tuple(self.shape(one)), tuple(self.shape(other)))
+        return self.append(kind, options(), [one, other], name, list(shape))
 
     def set_outputs(self, outputs: list[int]) -> None:
         """Make these tensors the outputs, and drop the operators that none of them depends on."""
@@ -226,8 +242,10 @@ class Graph:
         shape: list[int] = self.main.tensors[tensor].shape.tolist()
         return shape
 
-    def append(self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int]) -> int:
-        """Append an operator with one float32 output; returns the new tensor.
+    def append(
+        self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int], numbers: int | None = None
+    ) -> int:
+        """Append an operator with one output; returns the new tensor.
 
         Args:
             kind: Its name in TFLite's list of built-in operators, such as "RESHAPE".
@@ -235,8 +253,9 @@ class Graph:
             inputs: The tensors that it takes.
             name: Of the new tensor.
             shape: Of the new tensor.
+            numbers: Type of the new tensor's numbers (`TensorType` of the file format); None is float32.
         """
-        output = self.new_tensor(name, shape, self._fb.TensorType.FLOAT32)
+        output = self.new_tensor(name, shape, self._fb.TensorType.FLOAT32 if numbers is None else numbers)
         operator = self._fb.OperatorT()
         operator.opcodeIndex = self._opcode(getattr(self._fb.BuiltinOperator, kind))
         operator.inputs = np.asarray(inputs, np.int32)

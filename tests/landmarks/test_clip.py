@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,9 +16,12 @@ from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.clip import clip as clip_module
+from kpsbatch.landmarks.clip.network_edits import EditedNetwork, edited_networks
 from kpsbatch.landmarks.clip.people import find_people
+from kpsbatch.landmarks.clip.squares import cut, upright_square
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.graph_edits import Graph, image_metadata
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.topology import Topology
 
@@ -210,3 +215,36 @@ def test_the_networks_are_read_as_mediapipe_reads_them(signing: tuple[np.ndarray
     assert len(inside) >= 15
     np.testing.assert_allclose(look.points[inside, :2] / 256, pose[inside, :2], atol=0.01)
     np.testing.assert_allclose(look.points[inside, 3], pose[inside, 3], atol=0.05)
+
+
+def test_the_cells_that_the_pose_network_hands_out_are_those_of_its_heatmap(
+    signing: tuple[np.ndarray, Truth],
+) -> None:
+    """Bit for bit, inside the picture and beyond its upper and lower edge; the other outputs are the same."""
+    name, bundles = "pose_landmarks_detector", find_bundles()
+    edited = edited_networks(bundles)
+    with zipfile.ZipFile(io.BytesIO(bundles["pose"].read())) as archive:
+        graph = Graph(archive.read(f"{name}.tflite"))
+    landmarks, presence, _, heatmap, *_ = graph.main.outputs.tolist()
+    graph.set_outputs([presence, landmarks, graph.reshape("flat", heatmap, [1, 64 * 64 * 39])])
+    graph.set_metadata(image_metadata("whole", mean=0.0, std=255.0))
+    whole = EditedNetwork(graph.pack(), edited[name].side)
+    squares = [((128, 128), 256.0), ((128, 128), 90.0), ((128, 20), 256.0), ((200, 200), 90.0)]
+    pictures = [cut(signing[0][0], upright_square(np.array(centre), side), 256) for centre, side in squares]
+    outputs = []
+    for network in (edited[name], whole):
+        with Landmarker(LandmarksConfig(running_mode="clip"), bundles, {**edited, name: network}) as landmarker:
+            assert landmarker.networks is not None
+            run = landmarker.networks._loaded[name].run
+            outputs.append([run(picture) for picture in pictures])
+    beyond: set[str] = set()
+    for (one, points, cells), (other, same_points, all_cells) in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(points, same_points)
+        xy = same_points.reshape(39, 5)[:, :2]
+        beyond |= {edge for edge, is_beyond in (("top", xy < 0), ("bottom", xy > 256)) if is_beyond[:, 1].any()}
+        column, row = (np.floor(xy[:, axis, None] / 4).astype(int) + np.arange(-3, 4) for axis in (0, 1))
+        column, row = column.clip(0, 63)[:, None, :], row.clip(0, 63)[:, :, None]
+        expected = all_cells.reshape(64, 64, 39)[row, column, np.arange(39)[:, None, None]]
+        np.testing.assert_array_equal(cells.reshape(39, 7, 7), expected)
+    assert beyond == {"top", "bottom"}  # x takes the same way

@@ -162,11 +162,23 @@ class TestDetectors:
         heatmap[32, 35, :2] = logit(0.3), logit(0.4)
         heatmap[32, 36, 0] = logit(0.99)  # out of its reach
         heatmap[63, 0, 2] = heatmap[32, 0, 3] = 100.0
-        points = read_pose(raw.ravel(), heatmap, 256)
+        points = read_pose(raw.ravel(), cells_around(raw, heatmap), 256)
         assert points[0, :2] == pytest.approx([(0.9 * 34 + 0.3 * 35) / 1.2 / 64, (0.9 * 30 + 0.3 * 32) / 1.2 / 64])
         assert points[1, :2] == pytest.approx([0.5, 0.5])
         assert points[2, :2] == pytest.approx([0, 63 / 64])
         assert points[3, :2] == pytest.approx([-1 / 256, 0.5])
+
+
+def cells_around(raw: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """The 7 x 7 cells of a heatmap around each landmark, flat; beyond the edge those at the edge."""
+    x, y = np.floor(raw[:, 0] / 4), np.floor(raw[:, 1] / 4)
+    cells = [
+        heatmap[min(max(int(row) + down, 0), 63), min(max(int(column) + across, 0), 63), point]
+        for point, (row, column) in enumerate(zip(y, x, strict=True))
+        for down in range(-3, 4)
+        for across in range(-3, 4)
+    ]
+    return np.array(cells, np.float32)
 
 
 def logit(probability: float) -> float:

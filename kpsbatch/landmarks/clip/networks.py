@@ -14,19 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.landmarks.clip.detectors import Detector, face_detector, palm_detector, pose_detector, sigmoid
-from kpsbatch.landmarks.clip.network_edits import EditedNetwork
+from kpsbatch.landmarks.clip.network_edits import HEATMAP_CELL, HEATMAP_REACH, EditedNetwork
 
 RGB = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 HEATMAP_CONFIDENCE = 0.5
 """From here on the heatmap refines a pose landmark: `min_confidence_to_refine` of MediaPipe's pose landmark graphs."""
-
-HEATMAP_REACH = 3
-"""Cells around a landmark that its refinement looks at: `kernel_size: 7` in MediaPipe's pose landmark graphs."""
-
-HEATMAP_CELL = 4
-"""Pixels of the pose network's picture for each cell of its heatmap, in each direction."""
 
 HAND_DEPTH = 0.4
 """The hand network's z is in this share of its picture: `normalize_z` of MediaPipe's hand landmark graphs."""
@@ -128,9 +122,8 @@ class Networks:
     def pose(self, picture: RGB) -> PoseReading:
         """The pose of a picture that one person fills."""
         network = self._loaded["pose_landmarks_detector"]
-        presence, landmarks, heatmap = network.run(picture)
-        cells = network.side // HEATMAP_CELL
-        return PoseReading(float(presence[0]), read_pose(landmarks, heatmap.reshape(cells, cells, -1), network.side))
+        presence, landmarks, around = network.run(picture)
+        return PoseReading(float(presence[0]), read_pose(landmarks, around, network.side))
 
     def face(self, picture: RGB) -> FaceReading:
         """The face of a picture that one face fills."""
@@ -152,7 +145,7 @@ class Networks:
             network.close()
 
 
-def read_pose(landmarks: Floats, heatmap: Floats, side: int) -> Floats:
+def read_pose(landmarks: Floats, around: Floats, side: int) -> Floats:
     """The pose network's numbers as MediaPipe reads them, refined by the heatmap.
 
     A landmark moves to the mean of the cells around it, weighted by their confidences, if one of these is sure: that is
@@ -160,7 +153,7 @@ def read_pose(landmarks: Floats, heatmap: Floats, side: int) -> Floats:
 
     Args:
         landmarks: (195,) x, y, z in pixels, raw visibility and presence of 39 points.
-        heatmap: (cells, cells, 39) raw confidences.
+        around: (39 * 7 * 7,) raw confidences of the heatmap's cells around them, as of `cells_around`.
         side: Of the network's picture, in pixels.
 
     Returns:
@@ -169,12 +162,12 @@ def read_pose(landmarks: Floats, heatmap: Floats, side: int) -> Floats:
     raw = landmarks.reshape(-1, 5)
     points = raw[:, :4] / np.float32(side)
     points[:, 3] = sigmoid(raw[:, 3])
-    cells = len(heatmap)
+    cells = side // HEATMAP_CELL
     inside = np.flatnonzero(((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1))
-    around = (points[inside, :2, None] * cells).astype(int) + np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
-    columns, rows = around[:, 0], around[:, 1]  # (points, 7) each
-    cell = np.clip(rows, 0, cells - 1)[:, :, None], np.clip(columns, 0, cells - 1)[:, None, :], inside[:, None, None]
-    confidence = sigmoid(heatmap[cell])
+    reach = np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
+    places = (points[inside, :2, None] * cells).astype(int) + reach
+    columns, rows = places[:, 0], places[:, 1]  # (points, 7) each
+    confidence = sigmoid(around.reshape(-1, len(reach), len(reach))[inside])
     confidence *= ((rows >= 0) & (rows < cells))[:, :, None] & ((columns >= 0) & (columns < cells))[:, None, :]
     total = confidence.sum(axis=(1, 2))
     sure = confidence.max(axis=(1, 2)) >= HEATMAP_CONFIDENCE
