@@ -233,6 +233,7 @@ def main() -> None:
     times.close()
     for landmarker in landmarkers.values():
         landmarker.close()
+    plain.close_landmarkers()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Holistic solution instead, which mediapipe 0.10.21 is the last to have: run that
 from __future__ import annotations
 
 import argparse
-import atexit
 import multiprocessing
 import os
 from pathlib import Path
@@ -18,7 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-FACE: list[int] = []
+OPENED: list = []
+"""Landmarkers that `close_landmarkers` closes; left to the interpreter's end they fail."""
 
 
 def open_landmarkers(holistic: bool) -> None:
@@ -68,8 +68,7 @@ def open_landmarkers(holistic: bool) -> None:
         vision.HandLandmarkerOptions(base(model_asset_buffer=found["hand"].read()), num_hands=2)
     )
 
-    for landmarker in (pose, face, hands):
-        atexit.register(landmarker.close)  # left to the interpreter's end it fails
+    OPENED.extend((pose, face, hands))
 
     def detect(image):
         picture = mp.Image(mp.ImageFormat.SRGB, image)
@@ -83,6 +82,12 @@ def open_landmarkers(holistic: bool) -> None:
             side = 2 if label[0].category_name == "Right" else 3
             parts[side] = np.array([(p.x, p.y, p.z) for p in points])
         return parts
+
+
+def close_landmarkers() -> None:
+    """To be called at a program's end, where it still has threads."""
+    while OPENED:
+        OPENED.pop().close()
 
 
 def frames_of(video: Path):

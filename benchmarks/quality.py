@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+import plain
 import quality_demo
 import quality_sheets
 from clips import Clip, read_clips
@@ -117,6 +118,7 @@ def main() -> None:
         figures |= measure_all(arguments, ways)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
+    plain.close_landmarkers()
 
 
 def measure_all(arguments: argparse.Namespace, ways: Mapping[str, Callable[[Clip], Result]]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import subprocess
 import sys
 import time
@@ -42,7 +41,7 @@ class Mode:
         except ValidationError:
             raise ValueError("this kpsbatch has no such running mode") from None
         self._landmarker = Landmarker(self._settings, find_bundles())
-        atexit.register(self._landmarker.close)
+        plain.OPENED.append(self._landmarker)
 
     def __call__(self, clip: Clip) -> Result:
         started = time.process_time()
@@ -130,8 +129,7 @@ class Reference:
         self._people = vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(base, num_poses=3))
         settings = LandmarksConfig.model_validate({"running_mode": "video", "parts": "pose"})
         self._video = Landmarker(settings, bundles)
-        for landmarker in (self._people, self._video):
-            atexit.register(landmarker.close)
+        plain.OPENED.extend((self._people, self._video))
 
     def __call__(self, clip: Clip) -> np.ndarray:
         """(T, 33, 4), NaN where no pass saw the signer."""
