@@ -57,10 +57,11 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
             outputs.refuse_foreign({})
         live = theirs is not None and _is_live(outputs, path, theirs, run)
         if theirs is not None and (live or (not overwrite and _has_just_stored(outputs, path, run))):
+            when = "is" if live else "was just"
             what = "; ".join(differences(theirs.settings, ours.settings)[:5])
             raise OutputError(
-                f"{outputs.root}: another run {'is' if live else 'was just'} at work there with other settings: {what}. "
-                "Give all nodes the same kpsbatch, mediapipe, models and config, or choose another output.root."
+                f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the same "
+                "kpsbatch, mediapipe, models and config, or choose another output.root."
             )
         write_json(path, tree)
 
