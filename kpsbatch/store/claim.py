@@ -60,8 +60,8 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
             when = "is" if live else "was just"
             what = "; ".join(differences(theirs.settings, ours.settings)[:5])
             raise OutputError(
-                f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the same "
-                "kpsbatch, mediapipe, models and config, or choose another output.root."
+                f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the "
+                "same kpsbatch, mediapipe, models and config, or choose another output.root."
             )
         write_json(path, tree)
 
