@@ -99,6 +99,7 @@ class View:
     def __init__(self, root: str, seconds: float) -> None:
         self.root, self.seconds = root, seconds
         self.folders: dict[str, Folder] = {}
+        self.changing: list[str] = []  # by a process that, where the lock is free, was killed while it did
 
     def folder(self, path: str) -> Folder:
         """What is remembered of a folder, while it counts."""
@@ -119,10 +120,11 @@ class View:
             names[name] = _truth(path)
         return names[name]
 
-    def ask(self, path: str) -> None:
-        """Ask the server for a name."""
-        above, name = os.path.split(path)
-        self.folder(above).names[name] = _truth(path)
+    def ask(self, *paths: str) -> None:
+        """Ask the server for names."""
+        for path in paths:
+            above, name = os.path.split(path)
+            self.folder(above).names[name] = _truth(path)
 
     def forget(self, *paths: str) -> None:
         """Forget the folders of these names: the node changes them."""
@@ -170,13 +172,18 @@ class Node:
             try:
                 with _real_open(self._file, "rb") as file:
                     view = pickle.load(file)
-            except (FileNotFoundError, EOFError):
+            except (FileNotFoundError, EOFError, pickle.UnpicklingError):  # none, or written by a killed process
                 view = View(self._root, self._seconds)
+            view.forget(*view.changing)
+            view.changing = []
             try:
                 yield view
             finally:
-                with _real_open(self._file, "wb") as file:
-                    pickle.dump(view, file)
+                self._write(view)
+
+    def _write(self, view: View) -> None:
+        with _real_open(self._file, "wb") as file:
+            pickle.dump(view, file)
 
     def below(self, path: Any) -> str:
         """The absolute path of what is at or below the root; "" for others."""
@@ -274,13 +281,17 @@ class Node:
                 first = places[0] if name != "mkdir" else os.path.dirname(places[0])
                 if view.look(first) is None or view.look(os.path.dirname(places[-1])) is None:
                     raise _missing(path)
-            with self.view() as view:  # on its own, so that a process that is killed has seen its own change
+                view.changing = places
+                self._write(view)
+                try:
+                    result = before(path, *arguments, **options)
+                except OSError:
+                    view.ask(*places)
+                    raise
+                finally:
+                    view.changing = []
                 view.forget(*places)
-            try:
-                return before(path, *arguments, **options)
-            finally:
-                with self.view() as view:
-                    view.forget(*places)
+            return result
 
         return call
 
