@@ -17,6 +17,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,48 @@ def state_of(outputs: Outputs) -> OutputState | None:
             hashlib.sha256(there.read_bytes()).hexdigest() if there.exists() else None
         )
     return state
+
+
+def test_what_a_node_sees(tmp_path: Path, nodes: tuple[Node, Node]) -> None:
+    """What others do is seen late, whoever asks; its own changes, and what the server decides, at once."""
+    a, b = nodes
+    root = tmp_path / "out"
+    (root / "x").mkdir(parents=True)
+    new, old, mine = (root / "x" / name for name in ("new", "old", "mine"))
+    old.write_text("1")
+
+    def seen() -> list[object]:
+        with b.seen():
+            listed = [sorted(os.listdir(new.parent)), sorted(path.name for path in new.parent.glob("*"))]
+            found = [new.exists(), new.is_file(), os.path.exists(new), old.exists(), old.stat().st_size]
+            reads: list[Callable[[], object]] = [new.read_bytes, new.open, new.unlink]
+            for read in (*reads, partial(open, new), partial(os.open, new, os.O_RDONLY)):
+                with pytest.raises(FileNotFoundError):
+                    read()
+            return [*listed, *found]
+
+    before = seen()
+    assert before == [["old"], ["old"], False, False, False, True, 1]
+    with a.seen():
+        new.write_text("22")
+        old.unlink()
+    assert seen() == before
+    with b.seen():
+        with pytest.raises(FileExistsError):
+            new.open("x")
+        assert new.exists() and os.listdir(new.parent) == ["old"]
+        with pytest.raises(FileNotFoundError):
+            old.read_bytes()
+        mine.touch()
+        assert sorted(os.listdir(new.parent)) == ["mine", "new"]
+        assert mine.exists() and not old.exists()
+    with a.seen():
+        mine.write_text("333")
+        mine.rename(old)
+    with b.seen():
+        assert mine.stat().st_size == 0 and not old.exists()
+        b.forget()
+        assert not mine.exists() and old.stat().st_size == 3
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ from typing import Any
 
 _NAMES = ("open", "stat", "lstat", "scandir", "listdir", "link", "mkdir", "rmdir", "unlink", "remove", "rename")
 _REAL: dict[str, Any] = {name: getattr(os, name) for name in (*_NAMES, "replace", "utime")}
+_REAL["io.open"] = io.open
 _real_lstat, _real_scandir, _real_open = os.lstat, os.scandir, io.open
 
 
@@ -337,8 +338,10 @@ def _put(there: dict[str, Any], calls: dict[str, Any]) -> None:
     classes = [keeper[name] for keeper in keepers for name in ("_NormalAccessor", "_StringGlobber") if name in keeper]
     for each in classes:
         for name, kept in list(vars(each).items()):
-            if name in calls and getattr(kept, "__func__", kept) in (_REAL.get(name), there.get(name)):
-                setattr(each, name, staticmethod(calls[name]))
+            function = getattr(kept, "__func__", kept)
+            for of, call in calls.items():
+                if function in (_REAL[of], there[of]):
+                    setattr(each, name, staticmethod(call))
     for name, call in calls.items():
         if name != "io.open":
             setattr(os, name, call)
