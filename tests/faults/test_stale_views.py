@@ -262,7 +262,8 @@ def test_what_a_node_sees(tmp_path: Path, nodes: tuple[Node, Node]) -> None:
             listed = [sorted(os.listdir(new.parent)), sorted(path.name for path in new.parent.glob("*"))]
             found = [new.exists(), new.is_file(), os.path.exists(new), old.exists(), old.stat().st_size]
             reads: list[Callable[[], object]] = [new.read_bytes, new.open, new.unlink]
-            for read in (*reads, partial(open, new), partial(os.open, new, os.O_RDONLY)):
+            reads += [partial(open, new), partial(os.open, new, os.O_RDONLY)]
+            for read in reads:
                 with pytest.raises(FileNotFoundError):
                     read()
             return [*listed, *found]
