@@ -153,6 +153,20 @@ def names_in(folder: Path, *, sweep: bool = False) -> set[str]:
     return names
 
 
+def look_anew(folder: Path) -> None:
+    """Let this host see what other hosts have changed in a folder so far; it is made where it is missing.
+
+    The client of a network file system may remember for a minute which names a folder has, and which it has not. A
+    change of its own brings it the new state of the folder (NFS: `wcc_data` of RFC 1813, `change_info4` of RFC 8881).
+    Where the folder can't be written, nothing happens.
+    """
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_path(folder / "look")
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+
+
 def try_lock(file: IO[bytes]) -> bool:
     """Lock an open file, without waiting: False while another process holds it; True where there are no locks."""
     try:

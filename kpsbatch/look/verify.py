@@ -182,7 +182,7 @@ def open_dataset(config: Config) -> Source:
 
 def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> bool:
     """Remove a unit that is wrong; False where it is right by now."""
-    with explained(outputs.root), outputs.lock():
+    with explained(outputs.root), outputs.lock_unit(unit):
         if not check(unit).problems:
             return False
         outputs.remove(unit)

@@ -55,11 +55,13 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
             return
         if not overwrite:
             outputs.refuse_foreign({})
-        if theirs is not None and _is_live(outputs, path, theirs, run):
+        live = theirs is not None and _is_live(outputs, path, theirs, run)
+        if theirs is not None and (live or (not overwrite and _has_just_stored(outputs, path, run))):
+            when = "is" if live else "was just"
             what = "; ".join(differences(theirs.settings, ours.settings)[:5])
             raise OutputError(
-                f"{outputs.root}: another run is at work there with other settings: {what}. Give all nodes the same "
-                "kpsbatch, mediapipe, models and config, or choose another output.root."
+                f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the "
+                "same kpsbatch, mediapipe, models and config, or choose another output.root."
             )
         write_json(path, tree)
 
@@ -88,4 +90,14 @@ def _is_live(outputs: Outputs, path: Path, theirs: Claim, run: str) -> bool:
     return (unseen and age < LOST_SECONDS) or any(
         state.is_running and (name == theirs.run or state.fingerprint not in ("", outputs.fingerprint.digest))
         for name, state in runs.items()
+    )
+
+
+def _has_just_stored(outputs: Outputs, path: Path, run: str) -> bool:
+    """Whether a run with other settings has stored units, and may have until a moment ago: they may not be seen yet."""
+    now = FileClock(path.parent).now
+    return any(
+        state.units_done and now - state.modified < LOST_SECONDS
+        for state in read_runs(outputs.root)
+        if state.run != run and state.fingerprint not in ("", outputs.fingerprint.digest)
     )

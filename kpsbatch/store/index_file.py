@@ -15,7 +15,7 @@ from kpsbatch.dataset.labels import labels_of
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
-from kpsbatch.files import write_bytes
+from kpsbatch.files import look_anew, write_bytes
 from kpsbatch.store.guards import explained
 from kpsbatch.store.known_videos import INDEX_FILE
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -49,15 +49,18 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
     labels = labels_of(config.dataset.labels)
     path = outputs.root / INDEX_FILE
     with explained(outputs.root), outputs.lock("index.lock"):  # units are stored meanwhile
+        look_anew(outputs.root)
         written = _read(path)
         units = source.units()
         states = outputs.states(units, sweep=False)
         measured, newest = _measure(outputs, states, written)
 
         def look_up(unit: Unit, video: Video) -> Measured | None:
-            if states.get(unit) not in ("complete", "partial"):
-                return None
             key = (f"{unit.name}.npz", video.name)
+            stored = states.get(unit) in ("complete", "partial")
+            unseen = unit not in states and key in written.rows  # another host has stored it since it was listed here
+            if not stored and not (unseen and outputs.npz_path(unit).exists()):
+                return None
             if key in measured:
                 made_from, found = measured[key]
                 return found if made_from == source.made_from(video) else None

@@ -17,14 +17,24 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import discard, names_in, publish, sha256_of, sync_directory, try_lock, write_json, write_temporary
+from kpsbatch.files import (
+    discard,
+    look_anew,
+    names_in,
+    publish,
+    sha256_of,
+    sync_directory,
+    try_lock,
+    write_json,
+    write_temporary,
+)
 from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
@@ -138,14 +148,23 @@ class Outputs:
             with explained(self.root):
                 files = names_in(self.root / folder, sweep=sweep)
                 records = names_in(self.records / folder, sweep=sweep)
-            for unit in members:
-                stem = f"{unit.sign:04}"
-                recorded = next((state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records), None)
-                if f"{stem}.npz" in files:
-                    states[unit] = recorded if recorded in ("complete", "partial") else "foreign"
-                elif recorded == "failed":
-                    states[unit] = "failed"
+            odd = [unit for unit in members if _state_of(unit, files, records) == "foreign"]
+            if odd:
+                with explained(self.root):
+                    records = self._records_anew(folder, records, odd, write=sweep)
+            found = {unit: _state_of(unit, files, records) for unit in members}
+            states.update({unit: state for unit, state in found.items() if state is not None})
         return states
+
+    def _records_anew(self, folder: str, records: set[str], units: Iterable[Unit], *, write: bool) -> set[str]:
+        """Names of records, of which some units' were not found: this host may have listed them before the npz came."""
+        if write:
+            look_anew(self.records / folder)
+            return names_in(self.records / folder)
+        if not (self.records / folder).is_dir():
+            return records
+        names = {f"{unit.sign:04}{suffix}" for unit in units for suffix in RECORD_SUFFIXES}
+        return records - names | {name for name in names if (self.records / folder / name).exists()}
 
     def recorded_since(self, unit: Unit, state: OutputState, moment: float) -> bool:
         """Whether a unit's record was written after a moment of the file system's clock."""
@@ -216,7 +235,7 @@ class Outputs:
             arrays: (T, points, 4) for every video that succeeded; none only when the record's state is "failed".
             record: What the record holds besides the npz's size and hash.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
-            locked: Whether the caller holds the lock.
+            locked: Whether the caller holds the unit's lock.
 
         Returns:
             Whether it was written: False when another run was first.
@@ -241,7 +260,7 @@ class Outputs:
             data = record_bytes(record.model_copy(update={"npz": npz}))
             temporary_record = write_temporary(recorded, lambda file: file.write(data))
             cleanup.callback(discard, temporary_record)
-            with contextlib.nullcontext() if locked else self.lock():
+            with contextlib.nullcontext() if locked else self.lock_unit(unit):
                 if not replace:
                     states = self.states([unit])
                     if states.get(unit) == "foreign":  # a run with other settings has written it meanwhile
@@ -278,7 +297,7 @@ class Outputs:
         return {}
 
     def remove(self, unit: Unit) -> None:
-        """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold the lock.
+        """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold its lock.
 
         Raises:
             OutputError: They can't be removed.
@@ -299,6 +318,14 @@ class Outputs:
             return [path for path in records_of(self.root, unit.name) if self.records not in path.parents]
 
     @contextlib.contextmanager
+    def lock_unit(self, unit: Unit) -> Iterator[None]:
+        """Hold the store's lock; what other hosts have stored of the unit until then is seen."""
+        with self.lock():
+            for folder in (self.root, self.records):
+                look_anew(folder / unit.folder)
+            yield
+
+    @contextlib.contextmanager
     def lock(self, name: str = "store.lock") -> Iterator[None]:
         """Keep other processes from storing at the same moment; the kernel frees it when its holder dies.
 
@@ -312,6 +339,15 @@ class Outputs:
             while not try_lock(file) and time.monotonic() < give_up:
                 time.sleep(0.01)
             yield
+
+
+def _state_of(unit: Unit, files: Collection[str], records: Collection[str]) -> OutputState | None:
+    """The state of a unit by the names of the files and of the records in its folders."""
+    stem = f"{unit.sign:04}"
+    recorded = next((state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records), None)
+    if f"{stem}.npz" in files:
+        return recorded if recorded in ("complete", "partial") else "foreign"
+    return "failed" if recorded == "failed" else None
 
 
 def records_of(root: Path, unit: str) -> Iterator[Path]:

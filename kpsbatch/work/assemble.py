@@ -75,7 +75,7 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
     redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
     good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
-    with explained(outputs.root), outputs.lock() if redo else nullcontext():
+    with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         arrays, record = assemble(config, source, outputs, done, before, workers)
         if outputs.store(unit, arrays, record, replace=done.replace, locked=redo):

@@ -78,8 +78,10 @@ class Round:
         """The output folder; it has a parent of its own, so that it can be a mount or be removed."""
         return self.folder / "disk" / "out"
 
-    def start(self, *arguments: str, faults: list[Fault] | None = None, **spec: Any) -> subprocess.Popen[str]:
-        """Start a run in a session of its own."""
+    def start(
+        self, *arguments: str, command: str = "run", faults: list[Fault] | None = None, **spec: Any
+    ) -> subprocess.Popen[str]:
+        """Start a run, or another command, in a session of its own."""
         for name in ("marks", "tmp", "disk"):
             (self.folder / name).mkdir(exist_ok=True)
         hooks = {
@@ -98,9 +100,9 @@ class Round:
             "TMPDIR": str(self.folder / "tmp"),
         }
         settings = [f"output.root={self.root}", "run.workers=2"]
-        command = [sys.executable, "-m", "kpsbatch", "run", str(self.bench.demo.config), "--quiet"]
+        words = [sys.executable, "-m", "kpsbatch", command, str(self.bench.demo.config), "--quiet"]
         process = subprocess.Popen(
-            [*command, *(word for setting in settings for word in ("--set", setting)), *arguments],
+            [*words, *(word for setting in settings for word in ("--set", setting)), *arguments],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

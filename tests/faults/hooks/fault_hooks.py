@@ -15,12 +15,15 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from stale_views import Node
 
 _open, _replace, _fsync, _unlink, _time = io.open, os.replace, os.fsync, os.unlink, time.time
 
@@ -193,6 +196,22 @@ def use_stub() -> None:
     VideoJob.prepared = contextlib.nullcontext  # type: ignore[assignment]
 
 
+def note_stores(log: str) -> None:
+    """Note each unit that is handed to the store: by which node, which unit, and whether it was written."""
+    from kpsbatch.store.outputs import Outputs
+
+    store = Outputs.store
+
+    def noted(self: Any, unit: Any, *arguments: Any, **options: Any) -> bool:
+        written = store(self, unit, *arguments, **options)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(descriptor, f"{socket.gethostname()} {unit.name} {written}\n".encode())
+        os.close(descriptor)
+        return written
+
+    Outputs.store = noted  # type: ignore[method-assign]
+
+
 def jumping_clock(seed: int) -> Callable[[], float]:
     """A clock that jumps back and forth by minutes to years."""
     draw = random.Random(seed)
@@ -209,7 +228,8 @@ def jumping_clock(seed: int) -> Callable[[], float]:
 def install() -> None:
     """Install what KPSBATCH_FAULTS asks for, if this process is kpsbatch or a worker of it."""
     arguments = sys.orig_argv[1:]
-    role = next((r for r, m in (("worker", "kpsbatch.work.worker"), ("parent", "kpsbatch")) if m in arguments), "")
+    modules = (("worker", "kpsbatch.work.worker"), ("parent", "kpsbatch"), ("parent", "submitit.core._submit"))
+    role = next((role for role, module in modules if module in arguments), "")
     if not role:
         return
     spec = json.loads(os.environ["KPSBATCH_FAULTS"])
@@ -218,6 +238,11 @@ def install() -> None:
         time.time = jumping_clock(spec["seed"] + os.getpid())
     if role == "parent":
         Steps(spec["root"], [fault for fault in faults if "step" in fault], spec.get("log", "")).install()
+        if node := spec.get("node"):
+            Node(node, spec["root"]).install()
+            sys.path.insert(0, str(Path.cwd()))
+            note_stores(os.path.join(spec["marks"], "stores"))
+            use_stub()  # for run.workers=0
         return
     sys.path.insert(0, str(Path.cwd()))
     if spec["stub"]:
