@@ -61,7 +61,8 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
             what = "; ".join(differences(theirs.settings, ours.settings)[:5])
             raise OutputError(
                 f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the "
-                "same kpsbatch, mediapipe, models and config, or choose another output.root."
+                "same kpsbatch, mediapipe, models and config, or choose another output.root"
+                + ("." if live else f"; where its outputs were removed, wait {LOST_SECONDS / 60:g} minutes.")
             )
         write_json(path, tree)
 
