@@ -51,6 +51,7 @@ COMMANDS = {
     "submit --dry-run": ["submit", "--dry-run", "--cluster", "slurm"],
     "run, nothing to do": ["run", "--signs", f"1-{LEFT - 1}"],
     "status": ["status"],
+    "status --json": ["status", "--json"],
     "logs": ["logs"],
     "report": ["report", "--output", "/dev/shm/report.html"],
     "verify": ["verify"],

@@ -1,6 +1,8 @@
-"""`python -m kpsbatch`."""
+"""`python -m kpsbatch`, and the installed `kpsbatch` command."""
 
-if __name__ == "__main__":
+
+def start() -> None:
+    """Prepare the imports of the command line, and run it."""
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -13,3 +15,7 @@ if __name__ == "__main__":
     from kpsbatch.cli import main
 
     main()
+
+
+if __name__ == "__main__":
+    start()

@@ -14,7 +14,7 @@ import typer
 
 import kpsbatch
 from kpsbatch.commands.options import HelpfulCommand, HelpfulGroup, as_command, flag
-from kpsbatch.errors import KpsbatchError, printable
+from kpsbatch.errors import KpsbatchError, printable, without_opencv
 
 MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
@@ -94,11 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as error:
         if debug or "cv2" not in str(error.path):
             raise
-        print(
-            f"kpsbatch: OpenCV can't be imported ({printable(str(error))}). On a machine without a desktop, run "
-            "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless==4.11.0.86`.",
-            file=sys.stderr,
-        )
+        print(f"kpsbatch: {without_opencv(error)}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if debug:

@@ -47,3 +47,11 @@ def one_line(error: object) -> str:
 def printable(text: str) -> str:
     """A text that stays on one line, whatever names it holds."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def without_opencv(error: ImportError) -> str:
+    """What is said where OpenCV can't be imported, in this process or in a worker."""
+    return (
+        f"OpenCV can't be imported ({printable(str(error))}). On a machine without a desktop, run "
+        "`pip uninstall -y opencv-contrib-python` and then `pip install opencv-python-headless==4.11.0.86`."
+    )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.images import decode_image
 from kpsbatch.dataset.storage import with_retries
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
@@ -56,6 +55,8 @@ def read_frame_folder(
     Raises:
         DatasetError: The folder can't be listed or has no frame, or storage goes on failing.
     """
+    from kpsbatch.dataset.images import decode_image
+
     stored = stored or StoredFrames.of(folder)
     try:
         names = with_retries(folder, stored.names)

@@ -1,6 +1,7 @@
 """Reading the frames of a video, wherever it lies: on disk or in an archive, all of it or a segment.
 
 PyAV is imported where a video file is opened: a dataset of frames does without its 300 files at every worker's start.
+OpenCV and Pillow are imported where an image is decoded: the process that gives the workers their videos does without.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING
 from kpsbatch.dataset.archive.opening import Archive, open_archive
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.frame_folder import StoredFrames, is_frame, read_frame_folder
-from kpsbatch.dataset.images import image_size
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.times import resample
 from kpsbatch.dataset.video import JUMP, Segment, Video, natural_key
@@ -78,6 +78,8 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
             return file.info()
     frames = stored_frames(video, frame_rate) or StoredFrames.of(video.path)
     names = with_retries(video.path, frames.names)
+    from kpsbatch.dataset.images import image_size
+
     size = image_size(with_retries(video.path, lambda: frames.read(names[0]))) if names else None
     width, height = size or (0, 0)
     return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)

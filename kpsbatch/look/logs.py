@@ -8,7 +8,6 @@ from pathlib import Path
 
 from kpsbatch.files import FileClock, last_lines
 from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
-from kpsbatch.store.sharing import unshared_warning
 from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan
 
 TAIL_BYTES = 64 * 1024
@@ -95,7 +94,11 @@ def without_a_trace(root: Path) -> str:
     logs = any(log_file(folder, job).exists() for job in jobs)
     if logs or any(run.submission == folder.name for run in read_runs(root)):
         return ""
-    if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS or not (why := unshared_warning(root)):
+    if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS:
+        return ""
+    from kpsbatch.store.sharing import unshared_warning  # here: most often there is a trace
+
+    if not (why := unshared_warning(root)):
         return ""
     return f"no job has left a log or a state file yet. If squeue does not show them as pending: {why}"
 

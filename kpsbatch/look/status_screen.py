@@ -1,7 +1,4 @@
-"""The status as people and scripts see it: text and a live screen (`status_picture.py`), JSON; once, or till the end.
-
-rich is imported for people only: a script may ask often, on a slow file system.
-"""
+"""The status as people see it (`status_picture.py`) and as JSON for scripts; once, or till the end."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from kpsbatch.config import Config
 from kpsbatch.look.status import Status, StatusReader
@@ -34,13 +30,12 @@ def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> N
         status = reader.read(show)
     show_one = _print_json
     if not as_json:
-        from kpsbatch.look.status_picture import fill_screen, new_console, print_status
+        from kpsbatch.look.status_picture import fill_screen, print_status, terminal
 
-        console = new_console()
-        if watch and console.is_terminal:
-            fill_screen(console, until_the_end(reader, status, WATCH_SECONDS), status)
+        if watch and terminal().is_terminal:
+            fill_screen(until_the_end(reader, status, WATCH_SECONDS), status)
             return
-        show_one = partial(print_status, console)
+        show_one = print_status
     if watch:
         _repeat(show_one, reader, status)
     else:

@@ -28,7 +28,6 @@ from kpsbatch.files import FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
-from kpsbatch.store.usage import Usage
 from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, or_else, read_stored
 
 WRITE_SECONDS = 10.0
@@ -239,6 +238,8 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         origin: What the run is a part of.
         progress: How far it is; read whenever the file is written.
     """
+    from kpsbatch.store.usage import Usage  # here: `status` reads state files and writes none
+
     progress.run = run_id(origin)
     path = state_file(root, progress.run)
     began = _beginning(progress.run, origin)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -136,11 +135,37 @@ def survey(
             return SurveyedUnit(unit, state, listing.presence, listing)
         return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
+    tabled = any(source.digest(unit) for unit in chosen[:1])
+
+    def reads(unit: Unit) -> bool:
+        state = states.get(unit)
+        if imported:
+            return depth == "videos"
+        compared = tabled and state in FINISHED and unit not in unchanged
+        return compared or (depth != "outputs" and (state is None or redo(unit, state)))
+
+    return _looked_at(chosen, look, reads, on_unit)
+
+
+def _looked_at(
+    units: Sequence[Unit],
+    look: Callable[[Unit], SurveyedUnit],
+    reads: Callable[[Unit], bool],
+    on_unit: Callable[[int, int], None],
+) -> Survey:
+    """Look at units; in threads at those for which `look` reads files or lists folders, unless these are a few."""
+    slow = [unit for unit in units if reads(unit)]
     found: list[SurveyedUnit] = []
-    with ThreadPoolExecutor(READERS) as readers:
-        for surveyed in readers.map(look, chosen):
-            found.append(surveyed)
-            on_unit(len(found), len(chosen))
+    with contextlib.ExitStack() as stack:
+        answers: Iterator[SurveyedUnit] = map(look, slow)
+        if len(slow) > READERS:
+            from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few units
+
+            answers = stack.enter_context(ThreadPoolExecutor(READERS)).map(look, slow)
+        are_slow = frozenset(slow)
+        for unit in units:
+            found.append(next(answers) if unit in are_slow else look(unit))
+            on_unit(len(found), len(units))
     return Survey(tuple(found))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
-from kpsbatch.errors import ModelError
+from kpsbatch.errors import ModelError, without_opencv
 from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
@@ -99,9 +99,12 @@ class VideoJob:
         """Load the landmarkers.
 
         Raises:
-            ModelError: They can't be loaded.
+            ModelError: They, or OpenCV, can't be loaded.
         """
-        import cv2
+        try:
+            import cv2
+        except ImportError as error:
+            raise ModelError(without_opencv(error)) from None
 
         from kpsbatch.landmarks.landmarker import Landmarker
 

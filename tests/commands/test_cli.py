@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import cv2
 import numpy as np
 import pytest
 from factories import write_config
-from processes import kpsbatch
+from processes import REPOSITORY, kpsbatch
 from typer.main import get_command
 
+from kpsbatch import __version__
 from kpsbatch.cli import main, program, spread_values
 from kpsbatch.commands.selection import Selection
 from kpsbatch.dataset.units import Unit
@@ -125,6 +128,20 @@ class TestHelp:
         status, out, _ = call(capsys, "--version")
         assert status == 0
         assert re.fullmatch(r"kpsbatch \d+\.\d+\.\d+\n", out)
+
+    def test_installed_command(self, tmp_path):
+        """The command that pip installs works, and no import looks into the folder of programs, as with `python -m`."""
+        entry = re.search(r'^kpsbatch = "([\w.]+):(\w+)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+        assert entry is not None
+        script = tmp_path / "kpsbatch"
+        script.write_text(
+            f"import sys\nfrom {entry[1]} import {entry[2]}\ntry:\n    {entry[2]}()\nfinally:\n    print(*sys.path)\n"
+        )
+        command, environment = [sys.executable, script, "--version"], {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        version, path = done.stdout.splitlines()
+        assert version == f"kpsbatch {__version__}"
+        assert str(tmp_path) not in path.split()
 
     @pytest.mark.parametrize("arguments", [["rnu"], ["run"], ["run", "c.yaml", "--no-such-option"], ["scan", "a", "b"]])
     def test_usage_errors(self, capsys, arguments):

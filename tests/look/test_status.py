@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from factories import fingerprint, tree_of, unit_record
 from processes import REPOSITORY
+from rich.cells import cell_len
 
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
@@ -29,6 +30,7 @@ from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
 from kpsbatch.look.logs import task_logs
 from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
+from kpsbatch.look.status_picture import picture, terminal
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import ALONE, Progress, tracked
 from kpsbatch.store.settings import settings_of
@@ -139,6 +141,16 @@ class TestUnits:
             ("02", "test"): (1, 0, 0, 3, "1-3", 1, 1),
         }
         assert status.fingerprint == "aaaaaaaaaaaa"
+
+    def test_a_few_and_many(self, config, monkeypatch):
+        """Whether units are looked for one by one or in threads, the same is found of each."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2), Unit("02", "test", 1)])
+        found = []
+        for readers in (1, 100):
+            monkeypatch.setattr("kpsbatch.store.survey.READERS", readers)
+            found.append([vars(group) for group in read(config).groups])
+        assert found[0] == found[1]
+        assert [group["left_signs"] for group in found[0]] == ["1,3-4", "1-4", "1-4", "2-4"]
 
     def test_dataset_elsewhere(self, config):
         """Where the dataset is not mounted, everything unfinished counts as left, and a note says so."""
@@ -403,10 +415,18 @@ class TestFilesOnly:
         own = {name for name in imported["--quiet"] if name.startswith("kpsbatch.")}
         assert not {f"kpsbatch.commands.{name}" for name in ("check", "run", "submit", "view")} & own
         assert len(own) <= 50
-        needless = {"numpy", "kpsbatch.dataset.archive", "kpsbatch.dataset.manifest", "kpsbatch.work", "rich.progress"}
-        assert not needless & imported["--quiet"]
-        assert "rich.console" in imported["--quiet"]
-        assert not {name for name in imported["--json"] if name.startswith("rich")}
+        needless = {
+            "numpy",
+            "pygments",
+            "rich",
+            "submitit",
+            "typer.rich_utils",
+            "kpsbatch.work",
+            "kpsbatch.store.usage",
+        }
+        needless |= {"kpsbatch.dataset.archive", "kpsbatch.dataset.manifest"}
+        assert not needless & (imported["--quiet"] | imported["--json"])
+        assert "kpsbatch.look.status_picture" not in imported["--json"]
 
     def test_few_records(self, config, monkeypatch):
         """However many units failed, a bounded number of records is read."""
@@ -479,6 +499,25 @@ class TestCommand:
         tree = json.loads(kpsbatch(config, "--json", "--signers", "02", "--splits", "test", "--signs", "1-2").stdout)
         assert tree["all"]["units"] == 2
 
+    def test_names_of_any_script(self):
+        """Columns stand below each other, whatever letters a name has: wide ones, and marks without a width."""
+        names = ("01", "مُحَمَّد", "手話", "e\u0301")
+        status = Status(Path("out"), "", [Group(name, "train", units=12, left=3) for name in names])
+        lines = ["".join(text for text, _ in line.parts) for line in picture(status)]
+        table = lines[1:7]
+        assert [line.split()[0] for line in table] == ["signer", *names, "all"]
+        assert len({cell_len(line) for line in table}) == 1
+
+    def test_bar(self, config, monkeypatch):
+        """The bar has its full length when all is done, and is no wider than the terminal."""
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        for columns, width in (("40", 40), ("200", 60)):
+            monkeypatch.setenv("COLUMNS", columns)
+            for units, done in ((0, 0), (3, width // 2), (6, width)):
+                status = Status(Path("out"), "", [Group("01", "train", units=6, complete=units)])
+                _, bar, *_ = picture(status, bar=terminal().bar)
+                assert [len(text) for text, _ in bar.parts] == [done, width - done]
+
     def test_narrow(self, config):
         """At 60 columns no heading is cut."""
         out = kpsbatch(config, COLUMNS="60").stdout
@@ -534,6 +573,7 @@ class TestCommand:
         assert process.returncode == 0
         screen, _, after = shown.decode().partition("\x1b[?1049l")
         assert "Ctrl-C ends" in screen
+        assert "━━━" in screen
         assert "of 16 units are finished" in after
         assert "Traceback" not in after
 

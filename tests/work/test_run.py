@@ -25,7 +25,7 @@ import pytest
 from factories import fingerprint, make_config
 from memory_job import LargeVideo
 from numpy.typing import NDArray
-from processes import kpsbatch, start, wait_until, wait_until_dead, workers_of
+from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, workers_of
 
 import kpsbatch.dataset.reading as reading_module
 from kpsbatch.config import Config, load_config
@@ -753,6 +753,25 @@ class TestModels:
         done = kpsbatch("run", small, "--quiet", PYTHONPATH=str(tmp_path / "shadow"))
         assert done.returncode == 2
         assert re.fullmatch(r"kpsbatch: mediapipe .*libEGL is not here.*\n", done.stderr)
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_opencv_is_broken(self, small, tmp_path, workers):
+        """An OpenCV that can't be imported, as on a machine without a desktop, is status 2, with the remedy."""
+        find_bundles()
+        (tmp_path / "shadow" / "cv2").mkdir(parents=True)
+        (tmp_path / "shadow" / "cv2" / "__init__.py").write_text(
+            "raise ImportError('libGL.so.1: no such file', name='cv2', path='/nowhere/cv2/cv2.abi3.so')\n"
+        )
+        path = str(tmp_path / "shadow")
+        done = kpsbatch("run", small, "--quiet", "--set", f"run.workers={workers}", PYTHONPATH=path)
+        assert done.returncode == 2
+        assert re.fullmatch(r"kpsbatch: OpenCV can't be imported \(libGL.*\)\..*pip install.*\n", done.stderr)
+
+    def test_parent_imports_no_opencv(self, small):
+        """Workers alone decode frames: the process that gives them their videos starts without OpenCV and Pillow."""
+        code = "import kpsbatch.work.run, sys; print(sorted({'cv2', 'PIL', 'av'} & sys.modules.keys()))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
 
     def test_bundles_of_another_kind(self, small, tmp_path):
         """landmarks.models with what is no bundle is status 2."""
