@@ -88,7 +88,7 @@ class Rehearsal:
             said = list(persons.map(lambda _: self.kpsbatch("submit", expect=expect), range(at_once)))
         self.counts["submissions"] += sum("jobs:" in text for text in said)
         self.counts["two submits at once"] += at_once == 2
-        return not any("nothing left to do" in text for text in said)
+        return not any("Nothing to do" in text for text in said)
 
     def processes(self, module: bytes) -> list[int]:
         """Processes of our tasks that run a module."""
