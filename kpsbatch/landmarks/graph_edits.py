@@ -119,7 +119,7 @@ def fixed_palm_detector(network: bytes) -> bytes:
     for axis in (1, 2, 3):
         corner = graph.gather(f"corner_{axis}", corner, [0], axis)
     corner = graph.reshape("corner", corner, [1, 1, 1])
-    nothing = graph.multiply("nothing", corner, np.zeros((1, 1, 1)))
+    nothing = graph.combine("MUL", "nothing", corner, graph.floats("nothing/values", np.zeros((1, 1, 1))))
     outputs = []
     for output in graph.main.outputs.tolist():
         shape = graph.shape(output)
@@ -129,7 +129,8 @@ def fixed_palm_detector(network: bytes) -> bytes:
             raw[0, _ANCHOR] = _fixed_palm()
         else:
             raw[0, _ANCHOR] = 10.0
-        outputs.append(graph.add(f"fixed_{shape[-1]}", nothing, raw))
+        name = f"fixed_{shape[-1]}"
+        outputs.append(graph.combine("ADD", name, graph.floats(f"{name}/values", raw), nothing))
     graph.set_outputs(outputs)
     return graph.pack()
 
@@ -193,16 +194,6 @@ class Graph:
         shape = self.shape(tensor)
         shape[axis] = 1
         return self.append("MEAN", options, [tensor, self.integers(f"{name}/axis", [axis])], name, shape)
-
-    def multiply(self, name: str, tensor: int, values: ArrayLike) -> int:
-        """Append MUL with a constant of the tensor's shape; returns the new tensor."""
-        inputs = [tensor, self.floats(f"{name}/values", values)]
-        return self.append("MUL", self._fb.MulOptionsT(), inputs, name, list(np.shape(values)))
-
-    def add(self, name: str, tensor: int, values: ArrayLike) -> int:
-        """Append ADD of a constant that the tensor is spread over; returns the new tensor."""
-        inputs = [self.floats(f"{name}/values", values), tensor]
-        return self.append("ADD", self._fb.AddOptionsT(), inputs, name, list(np.shape(values)))
 
     def floor(self, name: str, tensor: int) -> int:
         """Append FLOOR; returns the new tensor."""

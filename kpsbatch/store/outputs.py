@@ -148,11 +148,10 @@ class Outputs:
             with explained(self.root):
                 files = names_in(self.root / folder, sweep=sweep)
                 records = names_in(self.records / folder, sweep=sweep)
-            odd = [unit for unit in members if _state_of(unit, files, records) == "foreign"]
-            if odd:
-                with explained(self.root):
+                found = {unit: _state_of(unit, files, records) for unit in members}
+                if odd := [unit for unit, state in found.items() if state == "foreign"]:
                     records = self._records_anew(folder, records, odd, write=sweep)
-            found = {unit: _state_of(unit, files, records) for unit in members}
+                    found = {unit: _state_of(unit, files, records) for unit in members}
             states.update({unit: state for unit, state in found.items() if state is not None})
         return states
 

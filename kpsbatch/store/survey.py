@@ -121,28 +121,30 @@ def survey(
 
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
 
+    tabled = any(source.digest(unit) for unit in chosen[:1])
+
+    def is_compared(unit: Unit, state: OutputState | None) -> bool:
+        return state in FINISHED and unit not in unchanged
+
+    def is_sought(unit: Unit, state: OutputState | None) -> bool:
+        return depth != "outputs" and (state is None or redo(unit, state))
+
     def look(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
         if imported and (state is None or depth != "videos"):
-            listing = source.listing(unit) if depth == "videos" else None
-            return SurveyedUnit(unit, state, "absent", listing)
-        if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
+            return SurveyedUnit(unit, state, "absent", source.listing(unit) if depth == "videos" else None)
+        if state is not None and is_compared(unit, state) and (digest := source.digest(unit)):
             state = state if outputs.rows_digest(unit, state) == digest else "changed"
-        if depth == "outputs" or (state is not None and not redo(unit, state)):
+        if not is_sought(unit, state):
             return SurveyedUnit(unit, state)
         if depth == "videos":
             listing = source.listing(unit)
             return SurveyedUnit(unit, state, listing.presence, listing)
         return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
-    tabled = any(source.digest(unit) for unit in chosen[:1])
-
     def reads(unit: Unit) -> bool:
         state = states.get(unit)
-        if imported:
-            return depth == "videos"
-        compared = tabled and state in FINISHED and unit not in unchanged
-        return compared or (depth != "outputs" and (state is None or redo(unit, state)))
+        return depth == "videos" if imported else (tabled and is_compared(unit, state)) or is_sought(unit, state)
 
     return _looked_at(chosen, look, reads, on_unit)
 

@@ -66,7 +66,7 @@ def pose_network(network: bytes) -> EditedNetwork:
 def cells_around(graph: Graph, landmarks: int, heatmap: int) -> int:
     """Append the choice of the heatmap's cells around each landmark; returns a tensor (points, 7 rows, 7 columns).
 
-    The whole heatmap has 64 x 64 x 39 cells; handing all of them out takes a sixteenth of a run. Where a cell would be
+    The whole heatmap has 64 x 64 x 39 cells; handing all of them out takes a fifteenth of a run. Where a cell would be
     beyond the edge there is the nearest one at the edge.
 
     Args:
