@@ -11,15 +11,26 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
+
+from kpsbatch.errors import OutputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+INTERNAL = "_kpsbatch"
+"""The folder below `output.root` that holds everything but the keypoints."""
 
 STALE_SECONDS = 3600.0
 """Age after which a temporary file of another host counts as left behind."""
 
 _MARK = ".partial"
+
+READERS = 8
+"""Threads that read small files and list folders: a network file system answers many requests at once."""
 
 
 def _process_space() -> str:
@@ -96,6 +107,19 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         OSError: It could not be written; what was there before is still there.
     """
     publish(write_temporary(path, write), path)
+
+
+def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write the file that -o names, whole or not at all, below folders that may not be there yet.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, write)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {error.strerror or error}. Choose another -o.") from None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -246,3 +270,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return tree if isinstance(tree, dict) else None
+
+
+def in_threads(read: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None) -> Iterator[Result]:
+    """What `read` returns for each item, in their order, several at a time.
+
+    Args:
+        threads: How many at a time; default `READERS`. Half as many items or fewer are read one after another.
+    """
+    threads = threads or READERS
+    if len(items) <= threads // 2:
+        yield from map(read, items)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few files
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(read, items)

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from kpsbatch.cluster import slurm
 from kpsbatch.errors import SubmitError
-from kpsbatch.files import try_lock
+from kpsbatch.files import INTERNAL, try_lock
 from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.run_state import read_runs
-from kpsbatch.stored import INTERNAL
 
 
 def choose_cluster(name: str | None) -> str:

@@ -59,8 +59,8 @@ def program() -> str:
 
 def _write_preview(selection: Selection, picture: Path) -> None:
     from kpsbatch.dataset.units import Unit
-    from kpsbatch.drawing.clip import clip_of_unit
-    from kpsbatch.drawing.encoders import write_preview
+    from kpsbatch.pictures.clip import clip_of_unit
+    from kpsbatch.pictures.preview import write_preview
 
     config = selection.load()
     unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands

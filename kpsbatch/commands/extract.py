@@ -77,10 +77,8 @@ def _line(clip: DoneClip, folder: Path) -> str:
 
 def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
     """Write the page that plays them; tells where it is."""
-    from kpsbatch.drawing.choice import Candidate
-    from kpsbatch.player.clips import MAX_CLIPS
-    from kpsbatch.player.page import view_page
-    from kpsbatch.report.page import write_page
+    from kpsbatch.pictures.choose import MAX_CLIPS, Candidate
+    from kpsbatch.pictures.player import view_page, write_page
 
     shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=pictures))

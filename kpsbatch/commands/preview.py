@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from kpsbatch.commands.options import NoPictures
 from kpsbatch.commands.selection import Source, Video
 from kpsbatch.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kpsbatch.drawing.clip import Clip
 
 
 def preview(
@@ -33,8 +30,9 @@ def preview(
     ] = 1.0,
 ) -> None:
     """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
-    from kpsbatch.drawing.choice import choose_one
-    from kpsbatch.drawing.encoders import check_picture, write_preview
+    from kpsbatch.pictures.choose import choose_one
+    from kpsbatch.pictures.clip import clip_of_file, clip_of_unit
+    from kpsbatch.pictures.preview import check_picture, write_preview
 
     if picture is not None or speed != 1:
         check_picture(picture or Path("preview.png"), speed)
@@ -43,10 +41,9 @@ def preview(
     opened = source.open()
     chosen = choose_one(opened, video)
     if isinstance(opened, Path):
-        clip = _clip_of_file(chosen.path, chosen.video, frames, pictures=not no_pictures, adjusted=source.adjusted)
+        clip = clip_of_file(chosen.path, chosen.video, frames, adjusted=source.adjusted, blank=no_pictures)
     else:
         from kpsbatch.dataset.labels import labels_of
-        from kpsbatch.drawing.clip import clip_of_unit
 
         assert chosen.unit is not None
         labels = labels_of(opened.dataset.labels)
@@ -56,14 +53,3 @@ def preview(
     picture = picture or Path(f"preview-{chosen.path.absolute().parent.name}-{chosen.path.stem}.png")
     drawn = write_preview(clip, picture, speed)
     print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")
-
-
-def _clip_of_file(path: Path, video: str, frames: Path | None, *, pictures: bool, adjusted: bool) -> Clip:
-    """A video of an npz, with the frames that are named, else with those that its record knows."""
-    from kpsbatch.drawing.choice import Candidate
-    from kpsbatch.drawing.clip import clip_of_file
-    from kpsbatch.player.clips import load_clip
-
-    if frames is not None and pictures:
-        return clip_of_file(path, video, frames, adjusted=adjusted)
-    return load_clip(Candidate(path, video), pictures=pictures, adjusted=adjusted).clip

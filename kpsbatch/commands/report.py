@@ -32,9 +32,10 @@ def report(
         raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
     config = selection.load()
     from kpsbatch.dataset.labels import labels_of
+    from kpsbatch.pictures.player import write_page
+    from kpsbatch.pictures.report.gather import gather
+    from kpsbatch.pictures.report.view import render
     from kpsbatch.progress import count_progress
-    from kpsbatch.report.gather import gather
-    from kpsbatch.report.page import render, write_page
 
     labels = labels_of(config.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:

@@ -26,10 +26,9 @@ def view(
     """Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."""
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
-    from kpsbatch.player.clips import candidates
-    from kpsbatch.player.page import view_page
+    from kpsbatch.pictures.choose import candidates
+    from kpsbatch.pictures.player import view_page, write_page
     from kpsbatch.progress import count_progress
-    from kpsbatch.report.page import write_page
 
     opened = source.open()
     config = None if isinstance(opened, Path) else opened

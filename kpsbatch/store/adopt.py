@@ -28,6 +28,7 @@ from kpsbatch.store.guards import explained
 from kpsbatch.store.known_videos import find_outputs
 from kpsbatch.store.members import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
+from kpsbatch.store.points import are_adjusted
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.words import counted
 
@@ -44,7 +45,7 @@ class OldFile:
         npz: Its size and hash.
         videos: What is known of each video.
         dtypes: How many videos have which dtype.
-        is_adjusted: Whether its coordinates look adjusted; None where nothing was found in it.
+        is_adjusted: Whether its coordinates are adjusted; None where nothing was found in it.
     """
 
     unit: Unit
@@ -164,7 +165,7 @@ def _look_at_file(unit: Unit, path: Path) -> OldFile:
         raise OutputError(f"{path} is no readable npz file: {one_line(error)}.") from None
     if not arrays:
         raise OutputError(f"{path} holds no video.")
-    votes = [vote for array in arrays.values() if (vote := _looks_adjusted(array)) is not None]
+    votes = [vote for array in arrays.values() if (vote := are_adjusted(array)) is not None]
     return OldFile(
         unit,
         path,
@@ -214,16 +215,3 @@ def _facts(array: NDArray[Any]) -> VideoRecord:
         hands=HandCounts(both=both, one=one, none=none),
         attempts=0,
     )
-
-
-def _looks_adjusted(array: NDArray[Any]) -> bool | None:
-    """Whether coordinates are relative to a part: half of its points then lie left of its reference; None without any.
-
-    In image coordinates only points outside the frame are below 0. A pose has too few points to tell.
-    """
-    for part in ("face", "right_hand", "left_hand"):
-        there = array[is_found(array, CONTRACT.parts[part])][:, CONTRACT.parts[part], :2]
-        if len(there):
-            return bool((there < 0).mean() > 0.2)
-    pose = array[is_found(array, CONTRACT.parts["pose"])][:, CONTRACT.parts["pose"], 0]
-    return bool((pose < 0).mean() > 0.2) if len(pose) else None

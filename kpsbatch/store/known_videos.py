@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import names_in, read_json
+from kpsbatch.files import INTERNAL, names_in, read_json
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.members import open_npz
 from kpsbatch.store.points import file_topology
@@ -96,7 +96,7 @@ def find_outputs(root: Path) -> Iterator[tuple[Unit, Path]]:
 def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:
     """Take a folder's name apart; with several hyphens a record tells, else the last hyphen counts."""
     if folder.count("-") > 1:
-        for record in (root / "_kpsbatch" / "records").glob(f"*/{glob.escape(folder)}/*.json"):
+        for record in (root / INTERNAL / "records").glob(f"*/{glob.escape(folder)}/*.json"):
             unit = (read_json(record) or {}).get("unit")
             if isinstance(unit, dict) and "signer" in unit and "split" in unit:
                 return str(unit["signer"]), str(unit["split"])
@@ -127,7 +127,7 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
     """
     suffixes = {"json", "partial.json", "failed.json"} if failed else {"json", "partial.json"}
     found: dict[str, Path] = {}
-    for folder in sorted((root / "_kpsbatch" / "records").glob("*/*/")):
+    for folder in sorted((root / INTERNAL / "records").glob("*/*/")):
         try:
             names = names_in(folder) if folder.is_dir() else ()  # a pattern's last slash counts from Python 3.11 on
         except OSError as error:

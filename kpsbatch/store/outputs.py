@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import (
+    INTERNAL,
     discard,
     look_anew,
     names_in,
@@ -48,7 +49,7 @@ from kpsbatch.store.records import (
     record_bytes,
 )
 from kpsbatch.store.settings import Fingerprint, Settings, differences
-from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.stored import read_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,7 @@
-"""Which points an output file has: by its record, else by their number. Needs NumPy and nothing else."""
+"""Which points an output file has, and in which coordinates: by its record, else by their number and values.
+
+Needs NumPy and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.files import read_json
+from kpsbatch.files import INTERNAL, read_json
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
+
+NEAR_ONE = 0.01
+"""How far from 1 the shoulders of an adjusted pose may be apart: float16 has 11 bits."""
+
+LEFT_OF_REFERENCE = -0.3
+"""An adjusted face reaches more than half an iris distance to the left of its nose tip; one in image coordinates hardly
+a third of its frame's width beyond the left edge."""
 
 
 class Videos(dict[str, NDArray[Any]]):
@@ -56,7 +68,7 @@ def recorded_points(path: Path) -> str | None:
     if "video" in clip:
         return str(clip.get("points", CONTRACT.name))
     folder, stem = path.absolute().parent, glob.escape(path.stem)
-    for record in sorted((folder.parent / "_kpsbatch" / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
+    for record in sorted((folder.parent / INTERNAL / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
         output = (read_json(record.parents[1] / "settings.json") or {}).get("output", {})
         return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
     return None
@@ -73,3 +85,32 @@ def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology)
             f"{path}: video {name!r} has {array.shape[1]} points, not the {topology.points} of {topology.name}. "
             "Name a file that kpsbatch wrote."
         )
+
+
+def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool | None:
+    """Whether keypoints are adjusted, by what that leaves behind: wrists of hands at 0, or shoulders 1 apart.
+
+    Where there is only a face, which has no such point in the contract, its place tells: around 0.
+
+    Args:
+        keypoints: (T, points, 4).
+        topology: Which points they are.
+
+    Returns:
+        None where nothing that tells was found.
+    """
+
+    def frames_with(part: str) -> NDArray[np.float64]:
+        return keypoints[is_found(keypoints, topology.parts[part])].astype(np.float64)
+
+    for side in ("right_hand", "left_hand"):
+        wrist = topology.place(f"{side}.wrist")
+        if wrist is not None and len(frames := frames_with(side)):
+            return not frames[:, wrist, :2].any()
+    left, right = (topology.place(f"pose.{side}_shoulder") for side in ("left", "right"))
+    if left is not None and right is not None and len(frames := frames_with("pose")):
+        apart = np.hypot(*(frames[:, left, :2] - frames[:, right, :2]).T)
+        return bool(np.abs(apart - 1).max() < NEAR_ONE)
+    if "face" in topology.parts and len(frames := frames_with("face")):
+        return bool(np.median(frames[:, topology.parts["face"], 0].min(axis=1)) < LEFT_OF_REFERENCE)
+    return None

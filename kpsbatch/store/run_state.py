@@ -24,11 +24,11 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, ConfigDict, Field
 
 from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError, one_line
-from kpsbatch.files import FileClock, write_json
+from kpsbatch.files import INTERNAL, FileClock, write_json
 from kpsbatch.store.guards import refuse_outside
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
-from kpsbatch.stored import INTERNAL, Amount, Count, Stored, Text, or_else, read_stored
+from kpsbatch.stored import Amount, Count, Stored, Text, or_else, read_stored
 
 WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0

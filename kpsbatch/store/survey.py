@@ -17,6 +17,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence
+from kpsbatch.files import INTERNAL
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -27,7 +28,7 @@ from kpsbatch.store.settings import (
     is_installed,
     settings_of,
 )
-from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.stored import read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.

@@ -17,7 +17,8 @@ from kpsbatch.config import make_config
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
-from kpsbatch.player.clips import Candidate, load_clip
+from kpsbatch.pictures.choose import Candidate
+from kpsbatch.pictures.clip import load_clip
 from kpsbatch.work.clips import find_clips
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
@@ -74,7 +75,7 @@ class TestCommand:
         path = tmp_path / "two (v1.5).npz"
         record = json.loads(path.with_suffix(".json").read_text())
         assert (record["landmarks"]["coordinates"], record["landmarks"]["parts"]) == ("adjusted", ["pose"])
-        assert load_clip(Candidate(path, path.stem)).clip.adjusted
+        assert load_clip(Candidate(path, path.stem)).adjusted
         assert not package.load(path)[path.stem][:, 6:].any()
 
     def test_foreign_file(self, clips, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import encode, noise, picture
+from made_pictures import encode, noise, picture
 
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from pictures import BLUE, RED, WHITE, encode, grey, noise, picture
+from made_pictures import BLUE, RED, WHITE, encode, grey, noise, picture
 from PIL import Image
 
 from kpsbatch.dataset.images import decode_image

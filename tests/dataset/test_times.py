@@ -8,7 +8,7 @@ import pytest
 from factories import write_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import COLOURS, write_mp4
+from made_pictures import COLOURS, write_mp4
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.frame import Frame

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from pictures import COLOURS, write_mp4
+from made_pictures import COLOURS, write_mp4
 from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
 
 from kpsbatch.dataset import storage

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fault_harness import KINDS, MOUNTS, SOURCE_KINDS, Bench, Round, can_mount, measure, play
-from pictures import write_mp4
+from made_pictures import write_mp4
 
 from kpsbatch.demo.dataset import write_demo
 

@@ -81,11 +81,12 @@ class TestImport:
         assert settings == {"imported": True, "landmarks": {"coordinates": "image"}, "output": {"dtype": "float64"}}
 
     def test_adjusted(self, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Coordinates around 0 are told from those in frame widths."""
+        """Adjusted coordinates are told from those in frame widths, even of a hand that points away from 0 only."""
         for name in NAMES:
-            shifted = keypoints(3)
-            shifted[1:, :163, :2] -= 0.5
-            np.savez(old / name, v=shifted)
+            array = keypoints(3)
+            array[1:, 142:163, :2] -= array[1:, 142:143, :2]
+            array[1:, 142:163, :2] = np.abs(array[1:, 142:163, :2])
+            np.savez(old / name, v=array)
         assert "they look: adjusted coordinates" in call(capsys, "import", "old")[1]
         assert "coordinates: adjusted" in Path("old.yaml").read_text(encoding="utf-8")
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from factories import make_config, write_config
+from made_pictures import write_mp4
 from numpy.typing import NDArray
-from pictures import write_mp4
 
 from kpsbatch.cli import main
 from kpsbatch.cluster.container import interpreter
@@ -26,6 +26,7 @@ from kpsbatch.dataset.shared_pass import read_each
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 from kpsbatch.demo.dataset import write_demo
+from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import landmarker
 from kpsbatch.landmarks.crop import crop_to
 from kpsbatch.landmarks.detection import Detection
@@ -33,8 +34,7 @@ from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.status import StatusReader
 from kpsbatch.look.verify import verify
-from kpsbatch.report.gather import gather
-from kpsbatch.stored import INTERNAL
+from kpsbatch.pictures.report.gather import gather
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import Heartbeat, receive

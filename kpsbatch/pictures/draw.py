@@ -1,0 +1,336 @@
+"""Keypoints, letters and text drawn on frames, part by part in its own colour."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from kpsbatch.dataset.reading import read_frames
+from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.topology import CONTRACT, Paths, Topology
+from kpsbatch.pictures.clip import Clip
+
+RGB = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+# Colours that people with a red-green weakness tell apart (Okabe and Ito, 2008).
+COLOURS: dict[str, Colour] = {
+    "pose": (240, 228, 66),
+    "face": (220, 220, 220),
+    "irises": (70, 240, 185),
+    "right_hand": (230, 130, 0),
+    "left_hand": (86, 180, 233),
+}
+OUTLINE: Final[Colour] = (20, 20, 20)
+WHITE: Final[Colour] = (255, 255, 255)
+WARNING: Final[Colour] = (255, 176, 160)
+BACKGROUND: Final[Colour] = (24, 24, 24)
+CANVAS: Final[Colour] = (44, 47, 51)
+
+SHADE = 0.6
+"""How dark the outline of a fine line is: 1 would be solid."""
+
+LETTER_SIZE = 12
+
+NOSE: Final = (0.5, 0.22)
+SHOULDERS: Final = 0.34
+"""Where adjusted parts go on a square canvas, in its sides: the nose, and the shoulder width."""
+
+IRIS_DISTANCE: Final = 0.19
+PALM: Final = 0.25
+"""How many shoulder widths the distance of the iris centres and a palm (thumb MCP to pinky MCP) are on people."""
+
+MAX_HAND: Final = 0.75
+"""In shoulder widths: a hand seen from its edge has a tiny palm, and would fill the picture."""
+
+WRISTS: Final = {"right_hand": "right_wrist", "left_hand": "left_wrist"}
+PLACES_WITHOUT_WRIST: Final = {"right_hand": (-0.8, 1.6), "left_hand": (0.8, 1.6)}
+"""Where a hand goes without a wrist of the pose, in shoulder widths from the nose."""
+
+_SHIFT = 4  # OpenCV draws at sixteenths of a pixel
+_PART_OF = {"head": "pose", "irises": "face"}
+_FINE = ("head", "face", "irises")
+
+
+class Stroke(NamedTuple):
+    """What is drawn in one colour.
+
+    Attributes:
+        name: Of its colour.
+        part: The part that it belongs to; where that is missing nothing is drawn.
+        paths: Lines, as places among the points of the set.
+        dots: Points that get a dot: all of body and hands; of the face those that lie on no line.
+        is_fine: Whether it is thin, with a half-transparent outline: a solid one would hide a face.
+    """
+
+    name: str
+    part: str
+    paths: Paths
+    dots: tuple[int, ...]
+    is_fine: bool
+
+
+@lru_cache(8)
+def strokes_of(topology: Topology) -> tuple[Stroke, ...]:
+    """What is drawn of a set of points, in this order."""
+    lines = {name: {place for path in paths for place in path} for name, paths in topology.paths.items()}
+    strokes = []
+    for name, paths in topology.paths.items():
+        part = _PART_OF.get(name, name)
+        is_fine = name in _FINE
+        points = range(topology.points)[topology.parts[part]] if name in topology.parts else []
+        thin = {place for other in _FINE for place in lines.get(other, ())}
+        dots = tuple(place for place in points if place not in thin)
+        strokes.append(Stroke("pose" if name == "head" else name, part, paths, dots, is_fine))
+    return tuple(strokes)
+
+
+def missing_parts(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> list[str]:
+    """Names of the parts that one frame's (points, 4) keypoints do not have."""
+    return [name for name, part in topology.parts.items() if not is_found(keypoints, part)]
+
+
+def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CONTRACT) -> RGB:
+    """Draw one frame's keypoints on a copy of its image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, at the size the drawing shall have.
+        keypoints: (points, 4) in image coordinates: x and y in widths and heights.
+        topology: Which points they are.
+
+    Returns:
+        A new (H, W, 3) image.
+    """
+    canvas = image.copy()
+    height, width = image.shape[:2]
+    scale = max(1, round(min(height, width) / 256))
+    places = np.clip(np.nan_to_num(keypoints[:, :2].astype(np.float64)), -9, 9)
+    pixels = np.clip(places * (width, height), -1e4, 1e4)
+    fixed = np.round(pixels * (1 << _SHIFT)).astype(np.int32)
+    for stroke in strokes_of(topology):
+        if not is_found(keypoints, topology.parts[stroke.part]):
+            continue
+        thickness = max(1, scale // 2) if stroke.is_fine else scale + 1
+        lines = [fixed[list(path)].reshape(-1, 1, 2) for path in stroke.paths]
+        if stroke.is_fine:  # a solid outline would hide the face
+            shaded = cv2.polylines(canvas.copy(), lines, False, OUTLINE, thickness + 2, cv2.LINE_AA, _SHIFT)
+            cv2.addWeighted(shaded, SHADE, canvas, 1 - SHADE, 0, canvas)
+        outline = () if stroke.is_fine else ((OUTLINE, scale),)
+        for colour, wider in (*outline, (COLOURS[stroke.name], 0)):
+            cv2.polylines(canvas, lines, False, colour, thickness + 2 * wider, cv2.LINE_AA, _SHIFT)
+            radius = (scale * 3 << _SHIFT) // 5 if stroke.is_fine else (scale * 3 << _SHIFT) // 2 + (wider << _SHIFT)
+            for x, y in fixed[list(stroke.dots)].tolist():
+                cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, _SHIFT)
+    return canvas
+
+
+def place_adjusted(keypoints: NDArray[Any], aspect: float = 1.0, topology: Topology = CONTRACT) -> NDArray[np.float64]:
+    """Put adjusted parts together to a body on a square canvas.
+
+    The body keeps its pose, the face is put on its nose, each hand on its wrist, at the size it has on people.
+    Without a pose wrist a hand has a place of its own.
+
+    Args:
+        keypoints: (points, 4), adjusted.
+        aspect: Width by height of the frames: x counts in widths, y in heights.
+        topology: Which points they are.
+
+    Returns:
+        (points, 4) in image coordinates of the canvas, visibility unchanged.
+    """
+    placed = np.nan_to_num(keypoints.astype(np.float64))
+    placed[:, 1] /= aspect
+    nose = np.array(NOSE)
+    before = placed.copy()
+    sizes = {"pose": SHOULDERS, "face": SHOULDERS * IRIS_DISTANCE}
+    for name, part in topology.parts.items():
+        if not is_found(keypoints, part):
+            placed[part] = 0
+        elif name in sizes:
+            placed[part, :2] = nose + before[part, :2] * sizes[name]
+        else:
+            wrist = topology.place(f"pose.{WRISTS[name]}")
+            has_wrist = wrist is not None and is_found(keypoints, topology.parts["pose"])
+            at = before[wrist, :2] if has_wrist else np.array(PLACES_WITHOUT_WRIST[name])
+            hand = before[part, :2]
+            reach = float(np.hypot(*hand.T).max()) * PALM
+            size = PALM * min(1.0, MAX_HAND / max(reach, 1e-9))
+            placed[part, :2] = nose + (at + hand * size) * SHOULDERS
+    return placed
+
+
+@lru_cache(8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which has Latin, Greek, Cyrillic and Arabic letters."""
+    return ImageFont.truetype(str(Path(__file__).with_name("DejaVuSans.ttf")), size)
+
+
+@lru_cache(256)
+def text_width(text: str, size: int = 13) -> int:
+    """How wide a line of text is, in pixels."""
+    return round(_font(size).getlength(text))
+
+
+@lru_cache(256)
+def _rendered(text: str, colour: Colour, size: int) -> RGB:
+    """A line of text on a solid ground, (H, W, 3)."""
+    image = Image.new("RGB", (text_width(text, size) + size // 2 * 2, round(size * 1.55)), BACKGROUND)
+    ImageDraw.Draw(image).text((size // 2, image.height / 2), text, colour, _font(size), anchor="lm")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def write_text(canvas: RGB, text: str, x: int, y: int, colour: Colour = WHITE, *, size: int = 13) -> int:
+    """Write a line of text on a solid label, in place; (x, y) is its upper left. Too long a text is cut.
+
+    Returns:
+        The width of the label.
+    """
+    shown = fit_text(text, canvas.shape[1] - x - size // 2 * 2, size)
+    if not shown or y >= canvas.shape[0]:
+        return 0
+    label = _rendered(shown, colour, size)
+    label = label[: canvas.shape[0] - y, : canvas.shape[1] - x]
+    canvas[y : y + label.shape[0], x : x + label.shape[1]] = label
+    return int(label.shape[1])
+
+
+def fit_text(text: str, width: int, size: int = 13) -> str:
+    """Cut a text in its middle, so that it is at most `width` pixels wide."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    if text_width(text, size) <= width:
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        shown = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        if text_width(shown, size) <= width:
+            return shown
+    return ""
+
+
+def mark_frame(
+    image: RGB, keypoints: NDArray[Any], number: int, notes: Sequence[str] = (), topology: Topology = CONTRACT
+) -> None:
+    """Write a frame's number, its missing parts and further notes into its upper left, in place."""
+    write_text(image, f"{number}", 0, 0)
+    missing = [name.replace("_", " ") for name in missing_parts(keypoints, topology)]
+    warnings = [*notes, "no " + ", ".join(missing)] if missing else [*notes]
+    for line, text in enumerate(warnings, 1):
+        write_text(image, text, 0, 20 * line, WARNING)
+
+
+def mark_letters(image: RGB, how: Mapping[str, str], number: int) -> None:
+    """Write the letters of one frame into its lower left, each in its part's colour, in place.
+
+    Args:
+        image: (H, W, 3) RGB.
+        how: The record's letters of the video, see found.py; parts without any are passed over.
+        number: Of the frame, from 0.
+    """
+    x = 0
+    for part in Topology.PARTS:
+        letter = how.get(part, "")[number : number + 1]
+        if letter:
+            write_text(image, letter, x, image.shape[0] - round(LETTER_SIZE * 1.55), COLOURS[part], size=LETTER_SIZE)
+            x += text_width("m", LETTER_SIZE) + LETTER_SIZE
+
+
+def empty_canvas(height: int, width: int) -> RGB:
+    """A dark (height, width, 3) canvas."""
+    return np.full((height, width, 3), CANVAS, np.uint8)
+
+
+def enlarge(image: RGB, side: int) -> RGB:
+    """Scale an image so that its shorter side is `side`."""
+    factor = side / min(image.shape[:2])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    return np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA), dtype=np.uint8
+    )
+
+
+def encode_image(image: RGB, suffix: str, *options: int) -> bytes:
+    """An image as the bytes of a file; `options` are OpenCV's, each name with its value."""
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def jpeg_in_base64(image: RGB, quality: int) -> str:
+    """An image as a JPEG of a quality from 0 to 100, for a page."""
+    return base64.b64encode(encode_image(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)).decode()
+
+
+class Drawn(NamedTuple):
+    """One drawn frame: its image, and its number from 0."""
+
+    image: RGB
+    number: int
+
+
+class Plain(NamedTuple):
+    """One frame without any drawing: its image, or None and why; its time in milliseconds."""
+
+    image: RGB | None
+    timestamp: int
+    problem: str = ""
+
+
+def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[Drawn]:
+    """Draw the frames of a video, one after another, all of one size.
+
+    Args:
+        side: Of the shorter side, in pixels.
+        chosen: The numbers of the frames to draw; default all.
+
+    Raises:
+        DatasetError: The frames can't be read.
+    """
+    shape: tuple[int, ...] = ()
+    for number, (image, _, problem) in enumerate(plain_frames(clip)):
+        if chosen is not None and number not in chosen:
+            continue
+        keypoints = clip.keypoints[number]
+        if image is None:
+            height, width = shape[:2] if shape else _blank_size(clip, side)
+            canvas = empty_canvas(height, width)
+        else:
+            canvas = enlarge(image, side)
+        if shape and canvas.shape != shape:
+            canvas = np.asarray(cv2.resize(canvas, (shape[1], shape[0])), dtype=np.uint8)
+        shape = canvas.shape
+        placed = place_adjusted(keypoints, clip.aspect, clip.topology) if clip.adjusted else keypoints
+        drawn = draw_keypoints(canvas, placed, clip.topology)
+        mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [], clip.topology)
+        mark_letters(drawn, clip.how, number)
+        yield Drawn(drawn, number)
+
+
+def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
+    """Height and width of an empty canvas."""
+    if clip.adjusted:
+        return side, side
+    aspect = min(max(clip.aspect, 0.25), 4.0)
+    return (side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)
+
+
+def plain_frames(clip: Clip) -> Iterator[Plain]:
+    """The frames of a clip as they are, as many as it has keypoints; without any image where it has no frames.
+
+    Raises:
+        DatasetError: The frames can't be read.
+    """
+    if clip.frames is None:
+        for number in range(len(clip.keypoints)):
+            yield Plain(None, round(number * 1000 / clip.frame_rate))
+        return
+    frames = read_frames(
+        clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
+    )
+    for frame in islice(frames, len(clip.keypoints)):
+        yield Plain(frame.image, frame.timestamp, frame.problem)

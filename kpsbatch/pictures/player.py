@@ -1,0 +1,342 @@
+"""The player: one HTML page, or a part of one, in which keypoints move.
+
+A clip travels in the page as quantised keypoints, small pictures, and how each part was found.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+import kpsbatch
+from kpsbatch.config import Config
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import DatasetError
+from kpsbatch.files import write_named
+from kpsbatch.landmarks.found import MEANING, MISSING, is_found
+from kpsbatch.landmarks.topology import CONTRACT, POSE_NAMES, Topology, topology_of
+from kpsbatch.pictures.choose import Candidate, pair_up
+from kpsbatch.pictures.clip import Clip, load_clip
+from kpsbatch.pictures.draw import (
+    CANVAS,
+    COLOURS,
+    IRIS_DISTANCE,
+    MAX_HAND,
+    NOSE,
+    OUTLINE,
+    PALM,
+    PLACES_WITHOUT_WRIST,
+    RGB,
+    SHOULDERS,
+    WRISTS,
+    encode_image,
+    enlarge,
+    place_adjusted,
+    plain_frames,
+    strokes_of,
+)
+from kpsbatch.store.points import LEFT_OF_REFERENCE, NEAR_ONE
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("npz.js", "drawing.js", "ribbon.js", "player.js")
+SIDE = 360
+QUALITY = 60
+BUDGET = 6_000_000
+"""Bytes of the pictures of a whole page."""
+
+SAMPLE_SIDE = 160
+SAMPLE_QUALITY = 40
+SAMPLE_BUDGET = 40_000
+"""The same for one sample of a report, which may hold dozens."""
+
+STEPS: Final = 4096
+"""Steps of a coordinate in a frame's width or height: a quarter of a pixel of a frame of 1,024."""
+
+FOUND: Final = "f"
+"""The letter of a part that was found where no record tells how."""
+
+KNOWN_SETS: Final = ("contract", "all")
+"""Sets that the script knows anyway: those that an npz without a record is taken for."""
+
+Entry = dict[str, Any]
+"""What the page's script reads of one clip, see `encode_clip`."""
+
+
+def view_page(
+    shown: Sequence[Candidate],
+    *,
+    config: Config | None = None,
+    compare: Path | None = None,
+    pictures: bool = True,
+    adjusted: bool = False,
+    on_clip: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """The page that `kpsbatch view` writes.
+
+    Args:
+        shown: The videos, at least one.
+        config: The config that they were made with, if known.
+        compare: Another npz or folder, whose videos are compared with these.
+        pictures: Whether frames of the videos are shown behind the keypoints.
+        adjusted: Whether the coordinates of an npz are adjusted, where no record tells.
+        on_clip: Called with (clips packed, clips in all).
+
+    Raises:
+        OutputError: An npz can't be read, or `compare` holds none of the videos.
+    """
+    pairs = pair_up(shown, compare) if compare is not None else []
+    wanted = len(shown) + sum(pair is not None for pair in pairs)
+    side, budget = SIDE if pictures else 0, BUDGET // len(shown)
+    entries: list[Entry] = []
+    for candidate in shown:
+        clip = load_clip(candidate, config, pictures=pictures, adjusted=adjusted)
+        entries.append(pack(clip, side=side, budget=budget))
+        on_clip(len(entries), wanted)
+    for number, pair in enumerate(pairs):
+        if pair is not None:
+            entries[number]["compare"] = len(entries)
+            entries.append(pack(load_clip(pair, pictures=False)))
+            entries[-1]["name"] += f" ({compare.absolute().name if compare else ''})"
+            on_clip(len(entries), wanted)
+    title = entries[0]["name"] if len(shown) == 1 else f"{len(shown)} videos"
+    return render_page(f"Keypoints: {title}", entries)
+
+
+def pack(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) -> Entry:
+    """A clip for the page; without pictures, and with a note that says why, where its frames can't be read."""
+    try:
+        entry, note = encode_clip(clip, side=side, quality=quality, budget=budget), clip.note
+    except DatasetError as error:
+        entry, note = encode_clip(clip), str(error).split(". ")[0]
+    entry["note"] = f"Shown without its frames: {note}" if note else ""
+    return entry
+
+
+def player_html(entries: Sequence[Entry], *, small: bool = False) -> Markup:
+    """A player for a part of a page, which must also hold `player_assets` once.
+
+    Args:
+        entries: The clips; with several, the reader chooses.
+        small: Smaller, and without what chooses and opens clips.
+    """
+    sets = {name: set_spec(topology_of(name)) for name in {entry["set"] for entry in entries} - {*KNOWN_SETS}}
+    data = {"clips": list(entries), "sets": sets}
+    return Markup(templates().get_template("player/player.html").render(data=data, small=small))
+
+
+def sample_player(config: Config, unit: Unit, video: str, *, pictures: bool) -> Markup:
+    """A small player of one video of a finished unit, for a page with `player_assets`; some 60 kB.
+
+    Args:
+        video: The video's name.
+        pictures: Whether frames of the video are shown behind the keypoints.
+
+    Raises:
+        OutputError: The unit's npz can't be read, or holds no such video.
+    """
+    clip = load_clip(Candidate(config.output.root / f"{unit.name}.npz", video, unit), config, pictures=pictures)
+    side = SAMPLE_SIDE if pictures else 0
+    return player_html([pack(clip, side=side, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)], small=True)
+
+
+def player_assets() -> tuple[Markup, Markup]:
+    """The style sheet and the scripts, for `<style>` and `<script>`; the scripts find every player of the page."""
+    spec = templates().from_string("const kpSpec = {{ spec | tojson }};\n").render(spec=player_spec())
+    return _asset("player/player.css"), Markup(spec) + Markup().join(_asset(f"player/{name}") for name in SCRIPTS)
+
+
+def render_page(title: str, entries: Sequence[Entry]) -> str:
+    """A page with one player, in one file that loads nothing."""
+    style, script = player_assets()
+    page: dict[str, Any] = {"title": title, "style": style, "script": script, "player": player_html(entries)}
+    return templates().get_template("player/page.html").render(**page, version=kpsbatch.__version__)
+
+
+def write_page(path: Path, page: str) -> int:
+    """Write a page to a file.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    content = page.encode("utf-8", "replace")
+    write_named(path, lambda file: file.write(content))
+    return len(content)
+
+
+@lru_cache(1)
+def templates() -> Environment:
+    """The templates of all pages, in which every text is escaped: names in a dataset can hold anything."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    templates.globals["file"] = _asset
+    return templates
+
+
+def _asset(name: str) -> Markup:
+    """A file of our own that goes into a page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def player_spec() -> dict[str, Any]:
+    """What the player's script knows of keypoints: sets of points, colours and the words for the letters."""
+    return {
+        "steps": STEPS,
+        "parts": list(Topology.PARTS),
+        "sets": {name: set_spec(topology_of(name)) for name in KNOWN_SETS},
+        "colours": {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()},
+        "outline": "#{:02x}{:02x}{:02x}".format(*OUTLINE),
+        "canvas": "#{:02x}{:02x}{:02x}".format(*CANVAS),
+        "meaning": {**MEANING, FOUND: "found"},
+        "adjusted": {
+            "nearOne": NEAR_ONE,
+            "leftOfReference": LEFT_OF_REFERENCE,
+            "nose": NOSE,
+            "shoulders": SHOULDERS,
+            "irises": IRIS_DISTANCE,
+            "palm": PALM,
+            "most": MAX_HAND,
+            "hands": [[part, POSE_NAMES.index(wrist), PLACES_WITHOUT_WRIST[part]] for part, wrist in WRISTS.items()],
+        },
+    }
+
+
+def set_spec(topology: Topology) -> dict[str, Any]:
+    """What the script knows of a set of points: which landmarks they are, where parts lie, what is drawn."""
+    return {
+        "points": topology.points,
+        "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
+        "sources": topology.sources,
+        "strokes": [
+            {
+                "name": stroke.name,
+                "part": stroke.part,
+                "paths": stroke.paths,
+                "dots": stroke.dots,
+                "fine": stroke.is_fine,
+            }
+            for stroke in strokes_of(topology)
+        ],
+    }
+
+
+def encode_clip(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) -> Entry:
+    """Pack a clip for the page.
+
+    Args:
+        clip: The clip; adjusted coordinates are put together to a body.
+        side: Shorter side of the pictures in pixels; 0 for none.
+        quality: Of the pictures, 1 to 100.
+        budget: Bytes that the pictures may take, about; every n-th frame has one if need be.
+
+    Returns:
+        `name`, `set` (of points), `frames`, `rate` and `times` (ms, None where the rate is constant),
+        `width` and `height` of the frames in pixels (0 where not known), `aspect`, `adjusted`, `letters` by part,
+        `points` (`pack_points`), and `pictures` in base64, of every `every`-th frame.
+
+    Raises:
+        DatasetError: Its frames can't be read.
+    """
+    known = clip.facts if clip.facts is not None and clip.facts.frames == len(clip.keypoints) else None
+    keypoints = clip.keypoints
+    if clip.adjusted:
+        keypoints = np.stack([place_adjusted(frame, clip.aspect, clip.topology) for frame in keypoints])
+    entry: Entry = {
+        "name": clip.title,
+        "set": clip.topology.name,
+        "frames": len(keypoints),
+        "rate": (known and known.frame_rate) or clip.frame_rate_out or clip.frame_rate,
+        "times": known.times if known else None,
+        "width": known.width if known else 0,
+        "height": known.height if known else 0,
+        "aspect": 1.0 if clip.adjusted else clip.aspect,
+        "adjusted": clip.adjusted,
+        "letters": letters_of(clip.keypoints, clip.how, clip.topology),
+        "points": pack_points(keypoints),
+        "every": 1,
+        "pictures": [],
+    }
+    if side and clip.frames is not None:
+        _add_pictures(entry, clip, side, quality, budget, timed=known is None)
+    return entry
+
+
+def letters_of(keypoints: NDArray[Any], how: Mapping[str, str], topology: Topology = CONTRACT) -> dict[str, str]:
+    """How each part of each frame was found: the record's letters, or `f` and `-` by the values.
+
+    Args:
+        keypoints: (T, points, 4).
+        how: The record's letters; parts of another length than T are passed over.
+        topology: Which points they are.
+    """
+    letters: dict[str, str] = {}
+    for name, part in topology.parts.items():
+        recorded = how.get(name, "")
+        by_value = "".join(FOUND if there else MISSING for there in is_found(keypoints, part))
+        letters[name] = recorded if len(recorded) == len(keypoints) else by_value
+    return letters
+
+
+def pack_points(keypoints: NDArray[Any]) -> str:
+    """Quantise x, y and visibility, and pack them: base64 of zlib of three planes of bytes.
+
+    x and y are rounded to 1/4096 of a width or height and kept within -8 to 8. Of each coordinate the difference from
+    the frame before is stored, point by point: first all low bytes, then all high bytes, then visibility in 255ths.
+
+    Args:
+        keypoints: (T, points, 4) in image coordinates.
+    """
+    values = np.nan_to_num(keypoints.astype(np.float64), posinf=0, neginf=0)
+    places = np.clip(np.round(values[..., :2] * STEPS), -(1 << 15), (1 << 15) - 1).astype(np.int64)
+    moves = np.diff(places.reshape(len(places), -1), axis=0, prepend=0).T.astype(np.uint16)  # modulo 2^16
+    seen = np.round(np.clip(values[..., 3], 0, 1) * 255).astype(np.uint8)
+    planes = (moves & 255).astype(np.uint8).tobytes() + (moves >> 8).astype(np.uint8).tobytes() + seen.T.tobytes()
+    return base64.b64encode(zlib.compress(planes, 9)).decode()
+
+
+def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int, *, timed: bool) -> None:
+    """Add the frames, and the size and the times that they have."""
+    pictures: list[str] = []
+    times: list[int] = []
+    every = 1
+    for number, (image, timestamp, _) in enumerate(plain_frames(clip)):
+        times.append(timestamp)
+        if image is not None and not (entry["width"] and pictures):
+            entry["width"], entry["height"] = entry["width"] or image.shape[1], entry["height"] or image.shape[0]
+            entry["aspect"] = image.shape[1] / image.shape[0]
+        if number % every:
+            continue
+        picture = "" if image is None else _webp(image, side, quality)
+        if not pictures and budget:
+            every = max(1, -(-len(picture) * entry["frames"] // budget))
+        pictures.append(picture)
+    if not times:
+        raise DatasetError(f"{clip.title} has no frames any more. Restore them, or use --no-pictures.")
+    entry["pictures"], entry["every"] = pictures, every
+    if timed and len(times) == entry["frames"] > 1 and times[-1] > times[0]:
+        entry["rate"] = 1000 * (len(times) - 1) / (times[-1] - times[0])
+        entry["times"] = times
+
+
+def _webp(image: RGB, side: int, quality: int) -> str:
+    """An image, no larger than it is, as a WebP in base64: a quarter smaller than a JPEG of the same quality."""
+    small = enlarge(image, min(side, *image.shape[:2]))
+    return base64.b64encode(encode_image(small, ".webp", cv2.IMWRITE_WEBP_QUALITY, quality)).decode()

@@ -1,0 +1,415 @@
+"""What a report shows and its rates, gathered from records, state files and listings; no npz or frame is opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kpsbatch.config import Config
+from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import OutputError
+from kpsbatch.files import INTERNAL, in_threads
+from kpsbatch.landmarks.topology import Topology, topology_of
+from kpsbatch.store.known_videos import find_records
+from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
+from kpsbatch.store.run_state import RunState, read_runs
+from kpsbatch.store.settings import Settings, differences_in_config, settings_of
+from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
+from kpsbatch.stored import read_stored
+
+PARTS = tuple(Topology.PARTS)
+PART_LABELS = {"pose": "Pose", "face": "Face", "right_hand": "Right hand", "left_hand": "Left hand"}
+_KEYS = {"right_hand": "right", "left_hand": "left"}
+
+Labels = Mapping[int, Label]
+
+
+class VideoRow(NamedTuple):
+    """One video that succeeded.
+
+    Attributes:
+        unit: Its unit.
+        name: Its name.
+        frames: How many it has.
+        bad: Of these, unreadable.
+        found: Frames with pose, face, right hand, left hand.
+        no_hand: Frames without any hand, unreadable ones included.
+        wrists: Pose wrists inside the frame.
+        bare_wrists: Of these, without a hand.
+        seconds: Of one worker.
+    """
+
+    unit: Unit
+    name: str
+    frames: int
+    bad: int
+    found: tuple[int, ...]
+    no_hand: int
+    wrists: int
+    bare_wrists: int
+    seconds: float
+
+    @property
+    def hand_rate(self) -> float:
+        """Share of frames with at least one hand."""
+        return 1 - self.no_hand / self.frames
+
+    def rate(self, part: str) -> float:
+        """Share of frames with a part."""
+        return self.found[PARTS.index(part)] / self.frames
+
+
+class TaskOfUnit(NamedTuple):
+    """Where a unit was made: the host, the SLURM job ("" outside of SLURM), and when it was stored."""
+
+    host: str
+    job: str
+    finished: float
+
+
+class Failure(NamedTuple):
+    """One video that failed.
+
+    Attributes:
+        unit, name: Which one.
+        error: Why.
+        output: What its worker wrote last, "" where the worker was not lost.
+        task: Where and when its unit was made; None where its record doesn't say.
+    """
+
+    unit: Unit
+    name: str
+    error: str
+    output: str = ""
+    task: TaskOfUnit | None = None
+
+    @property
+    def lost_worker(self) -> bool:
+        """Whether it stopped or stalled the process that read it."""
+        return self.error.startswith("attempt ")
+
+
+@dataclass
+class UnitRow:
+    """One unit and the sums over its videos; see `VideoRow` for the counts.
+
+    Its state is the survey's, but for an unreadable record, whose output counts as foreign; `empty` counts as absent,
+    `unreadable` and `changed` as left.
+    """
+
+    unit: Unit
+    state: UnitState
+    videos: int = 0
+    failed: int = 0
+    frames: int = 0
+    bad: int = 0
+    found: list[int] = field(default_factory=lambda: [0] * len(PARTS))
+    no_hand: int = 0
+    wrists: int = 0
+    bare_wrists: int = 0
+    seconds: float = 0.0
+    host: str = ""
+    finished: float = 0.0
+
+    def add(self, video: VideoRow) -> None:
+        """Count a video in."""
+        self.frames += video.frames
+        self.bad += video.bad
+        self.found = [mine + its for mine, its in zip(self.found, video.found, strict=True)]
+        self.no_hand += video.no_hand
+        self.wrists += video.wrists
+        self.bare_wrists += video.bare_wrists
+        self.seconds += video.seconds
+
+
+@dataclass
+class ReportData:
+    """Everything that a report shows.
+
+    Attributes:
+        units: One row for every unit of the config, in its order.
+        source: The dataset.
+        videos: The videos that succeeded.
+        failures: Those that failed.
+        bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
+        runs: State files, the oldest first.
+        settings: By fingerprint: the settings, and how many units have them.
+        other_settings: By fingerprint: how they differ from the config's, which a run would refuse.
+        versions: How many units were made with which version of what.
+        hosts: How many units each host made.
+        odd: Entries of the dataset that are no videos, by what is odd about them.
+        unreadable_records: Records that can't be read.
+    """
+
+    units: list[UnitRow]
+    source: Source | None = None
+    videos: list[VideoRow] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
+    runs: list[RunState] = field(default_factory=list)
+    settings: dict[str, tuple[Settings, int]] = field(default_factory=dict)
+    other_settings: dict[str, str] = field(default_factory=dict)
+    versions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hosts: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
+    unreadable_records: list[str] = field(default_factory=list)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that were computed."""
+        wanted = {part for settings, _ in self.settings.values() for part in settings.parts}
+        there = {part for settings, _ in self.settings.values() for part in topology_of(settings.points).parts}
+        shown = (part for part in PARTS if ("hands" if part.endswith("hand") else part) in wanted)
+        return tuple(part for part in shown if part in there) or PARTS
+
+
+def gather(
+    config: Config,
+    on_unit: Callable[[int, int], None] = lambda done, total: None,
+    on_index: Callable[[int, int], None] = lambda done, total: None,
+) -> ReportData:
+    """Read the records and state files of a config's output folder.
+
+    Args:
+        on_unit: Called with (units read, units in all).
+        on_index: Called with (done, total) while an archive's index is built.
+
+    Raises:
+        OutputError: There is no output folder yet, or it can't be listed.
+        DatasetError: The dataset is not there, and the config does not state all of its units.
+    """
+    root = config.output.root
+    if not root.is_dir():
+        raise OutputError(f"output.root: {root} does not exist. Run the config first.")
+    known = outputs_without_models(config)
+    source, here = open_if_there(config.dataset, root / INDEX_FOLDER, on_index)
+    depth: Depth = "presence" if here else "outputs"
+    surveyed = survey(source, known.outputs, depth=depth)
+    record_paths = find_records(root, failed=True)
+    data = ReportData([], source, runs=sorted(read_runs(root), key=lambda run: run.began))
+    fingerprints: Counter[str] = Counter()
+    merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
+    paths = [record_paths.get(unit.unit.name) for unit in surveyed]
+    records = in_threads(lambda path: None if path is None else read_stored(path, UnitRecord), paths)
+    for done, (unit, path, record) in enumerate(zip(surveyed, paths, records, strict=True), 1):
+        row = UnitRow(unit.unit, merged.get(unit.state, unit.state))
+        data.units.append(row)
+        if path is not None and not (record and _add(data, row, record)):
+            data.unreadable_records.append(str(path.relative_to(root)))
+            row.state = "foreign" if unit.output in ("complete", "partial") else row.state
+        elif path is not None and unit.output is not None:
+            fingerprints[path.parents[1].name] += 1
+        on_unit(done, len(surveyed.units))
+    ours = settings_of(config)
+    for digest, count in fingerprints.most_common():
+        settings = read_stored(root / INTERNAL / "records" / digest / "settings.json", Settings) or Settings()
+        if differences := differences_in_config(settings, ours):
+            data.other_settings[digest] = "; ".join(differences[:3])
+        data.settings[digest] = (settings, count)
+    return data
+
+
+def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
+    """Count a record in; False, and nothing counted, where it holds no video."""
+    if not record.videos:
+        return False
+    videos = [_row(row.unit, name, video) for name, video in record.good.items()]
+    failures = [
+        Failure(row.unit, name, video.error, video.output, _task_of(record)) for name, video in record.failed.items()
+    ]
+    for video in videos:
+        row.add(video)
+    row.videos, row.failed = len(record.videos), len(failures)
+    row.host, row.finished = record.host, seconds_of(record.finished) if record.finished else 0.0
+    data.videos += videos
+    data.failures += failures
+    data.bad_examples += [
+        (row.unit, name, bad.frame, bad.problem) for name, video in record.good.items() for bad in video.bad_examples
+    ]
+    data.hosts[record.host] += 1
+    data.versions.update(record.versions.items())
+    data.odd.update(record.odd_entries.values())
+    return True
+
+
+def _task_of(record: UnitRecord) -> TaskOfUnit | None:
+    if not record.finished:
+        return None
+    job = record.slurm
+    name = "" if job is None else f"{job.array_job}_{job.array_task}" if job.array_task else job.job or ""
+    return TaskOfUnit(record.host, name, seconds_of(record.finished))
+
+
+def _row(unit: Unit, name: str, video: VideoRecord) -> VideoRow:
+    return VideoRow(
+        unit,
+        name,
+        video.frames,
+        video.bad_frames,
+        tuple(video.found.of(part) for part in PARTS),
+        video.frames - video.hands.both - video.hands.one,
+        video.hands.wrists,
+        video.hands.wrists_without_hand,
+        video.seconds.total,
+    )
+
+
+def score(video: VideoRow, parts: Sequence[str] = PARTS) -> tuple[float, float]:
+    """How well a video was read: the rate of what was found least of pose, face and any hand; then their sum."""
+    rates = [video.rate(part) for part in parts if not part.endswith("hand")]
+    if any(part.endswith("hand") for part in parts):
+        rates.append(video.hand_rate)
+    return (min(rates), sum(rates)) if rates else (0.0, 0.0)
+
+
+def ranked(data: ReportData) -> list[VideoRow]:
+    """The videos, the worst first; among equals the longest."""
+    parts = data.parts
+    return sorted(data.videos, key=lambda video: (score(video, parts), -video.frames, video.unit, video.name))
+
+
+def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[VideoRow]]:
+    """The worst, the median and the best videos; different units as far as there are enough, none twice."""
+    taken: set[VideoRow] = set()
+
+    def pick(order: Iterable[VideoRow]) -> list[VideoRow]:
+        chosen: list[VideoRow] = []
+        spare: list[VideoRow] = []
+        units: set[Unit] = set()
+        for video in order:
+            if len(chosen) == count:
+                break
+            if video in taken:
+                continue
+            if video.unit in units:
+                spare.append(video)
+                continue
+            units.add(video.unit)
+            chosen.append(video)
+        chosen += spare[: count - len(chosen)]
+        taken.update(chosen)
+        return chosen
+
+    middle = len(worst_first) // 2
+    around = sorted(range(len(worst_first)), key=lambda place: abs(place - middle))
+    return {
+        "worst": pick(worst_first),
+        "best": pick(reversed(worst_first)),
+        "median": pick(worst_first[place] for place in around),
+    }
+
+
+def histogram(values: Sequence[float], bins: int) -> list[tuple[float, float, int]]:
+    """(from, to, count) of at most `bins` bins of one round width, from the least to the greatest value."""
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    step = next(
+        step for power in range(-3, 9) for factor in (1, 2, 5) if (high - low) / (step := factor * 10**power) < bins - 1
+    )
+    step = max(step, 1) if all(float(value).is_integer() for value in values) else step
+    first = int(low // step)
+    counts = Counter(int(value // step) - first for value in values)
+    return [((first + place) * step, (first + place + 1) * step, counts[place]) for place in range(max(counts) + 1)]
+
+
+Rate = Callable[[UnitRow | VideoRow], float | None]
+
+
+@dataclass(frozen=True)
+class UnitName:
+    """A unit as the page writes it."""
+
+    signer: str
+    split: str
+    sign: Label
+
+
+def name_unit(unit: Unit, labels: Labels) -> UnitName:
+    """A unit with the names of its sign."""
+    return UnitName(unit.signer, unit.split, labels.get(unit.sign, Label(unit.sign, "", "")))
+
+
+def name_units(units: Iterable[Unit], labels: Labels) -> tuple[UnitName, ...]:
+    """Units with the names of their signs, each once."""
+    return tuple(name_unit(unit, labels) for unit in dict.fromkeys(units))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A detection rate.
+
+    Attributes:
+        key: Its name in filters.
+        label: Its heading.
+        rate: In percent of a row's frames (or wrists); None where there are none.
+        help: What it is, in a sentence.
+    """
+
+    key: str
+    label: str
+    rate: Rate
+    help: str
+
+    @property
+    def kind(self) -> str:
+        """A low rate of one hand is normal: many signs take one hand only."""
+        return "share" if self.key in _KEYS.values() else "percent"
+
+
+def metrics_of(data: ReportData) -> list[Metric]:
+    """What the map and the tables show, for the parts that were computed."""
+    metrics: list[Metric] = []
+    if has_hands(data):
+        metrics.append(
+            Metric(
+                "hand",
+                "Any hand",
+                lambda row: percent(row.frames - row.no_hand, row.frames),
+                "Percent of all frames in which at least one hand was found.",
+            )
+        )
+        metrics.append(
+            Metric(
+                "wrists",
+                "Wrists with hand",
+                lambda row: percent(row.wrists - row.bare_wrists, row.wrists),
+                "Percent of the wrists whose hand can be seen for which a hand was found.",
+            )
+        )
+    hands_first = sorted(data.parts, key=lambda part: not part.endswith("hand"))
+    return metrics + [
+        Metric(_KEYS.get(part, part), PART_LABELS[part], _rate_of(part), _help_of(part)) for part in hands_first
+    ]
+
+
+def _help_of(part: str) -> str:
+    meaning = f"Percent of all frames in which the {part.replace('_', ' ')} was found"
+    return f"{meaning}; low is normal, since many signs take one hand." if part.endswith("hand") else f"{meaning}."
+
+
+def _rate_of(part: str) -> Rate:
+    index = PARTS.index(part)
+    return lambda row: percent(row.found[index], row.frames)
+
+
+def has_hands(data: ReportData) -> bool:
+    """Whether hands were computed."""
+    return any(part.endswith("hand") for part in data.parts)
+
+
+def percent(part: float, whole: float) -> float | None:
+    """A share in percent, rounded so that only all is 100 and only none is 0."""
+    if not whole:
+        return None
+    share = round(100 * part / whole, 1)
+    return min(max(share, 0.1), 99.9) if 0 < part < whole else share
+
+
+def show_percent(share: float | None) -> str:
+    """A share that `percent` computed, as text."""
+    return "–" if share is None else f"{share:.1f}%"

@@ -1,0 +1,278 @@
+"""The columns and rows that the page's script makes tables and the map of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from kpsbatch.dataset.units import Unit
+from kpsbatch.pictures.report.charts import clock, cores_of, gigabytes_of
+from kpsbatch.pictures.report.gather import Labels, Metric, ReportData, UnitRow, VideoRow, metrics_of
+from kpsbatch.pictures.report.videos import FailedVideo
+from kpsbatch.words import show_command
+
+MAX_VIDEOS = 2000
+MAX_BAD_FRAMES = 1000
+MAX_SLOWEST = 10
+STATE_LABELS = {"foreign": "no record", "absent": "no video"}
+"""What other states than by their name are called."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: Its name in filters.
+        label: Its heading.
+        kind: sign, word, text, number, decimal (one place after the point), percent (low is bad), share (low is fine),
+            picture, or detail: a line of its own below the row, where there is something to say.
+        help: What it means, in a sentence.
+        down: Whether the first press sorts downwards.
+        total: Whether its sum is shown below.
+    """
+
+    key: str
+    label: str
+    kind: str
+    help: str
+    down: bool = False
+    total: bool = False
+
+
+def _decimal(key: str, label: str, help: str, *, total: bool = False) -> Column:
+    return Column(key, label, "decimal", help, down=True, total=total)
+
+
+def _count(key: str, label: str, help: str) -> Column:
+    return Column(key, label, "number", help, down=True, total=True)
+
+
+WHERE = (
+    Column("sign", "Sign", "sign", "The sign's number, with its names where a table of labels is known."),
+    Column("signer", "Signer", "word", "Who signs."),
+    Column("split", "Split", "word", "The part of the dataset, such as train or test."),
+)
+STATE = Column(
+    "state",
+    "State",
+    "word",
+    "complete: all videos were read. partial: some failed. failed: all failed. no record: an output of unknown origin. "
+    "left: not done yet. no video: the dataset has none.",
+)
+STATES = {
+    "complete": _count("complete", "Complete", "Units of which all videos were read."),
+    "partial": _count("partial", "Partial", "Units of which some videos failed."),
+    "failed": _count("failed_units", "All failed", "Units of which all videos failed; they have no output."),
+    "foreign": _count("foreign", "No record", "Units with an output, but without a record of it that can be read."),
+    "left": _count("left", "Left", "Units that are not done yet."),
+    "absent": _count("absent", "No video", "Units of which the dataset holds no video."),
+}
+"""The states of units, by their names in `UnitRow`; complete, partial and failed ones are finished."""
+
+UNITS = _count("units", "Units", "Units of the config: each is a sign of a signer and a split.")
+READ = _count("read", "Videos", "Videos that were read; their keypoints are in the output.")
+FAILED = _count("failed", "Failed", "Videos that failed; they count in no other figure.")
+FRAMES = _count("frames", "Frames", "Frames of the videos that were read.")
+BAD = _count("bad", "Unreadable", "Of these frames, those that could not be read; their keypoints are zeros.")
+SECONDS = _decimal("seconds", "Seconds", "Time that one worker spent on the videos that were read.", total=True)
+RATE = _decimal("rate", "Frames/s", "Frames of these videos in a second of one worker.")
+VIDEO = Column("video", "Video", "text", "The video's name: its key in the npz.")
+FRAME = Column("frame", "Frame", "text", "The frame's file, or its number and time.")
+PROBLEM = Column("problem", "Problem", "text", "Why it could not be read.")
+REASON = Column("reason", "Reason", "text", "Why it failed, as its record says.")
+PICTURE = Column("picture", "Picture", "picture", "The first of its frames that can be read.")
+LAST_WORDS = Column("output", "Its worker wrote last", "detail", "What a lost worker wrote last.")
+LOG_LINES = Column("lines", "The log says", "detail", "The lines of the run's log that name the video.")
+LOG = Column("log", "Log", "detail", "The log of the run that tried it.")
+
+RUN = [
+    Column("run", "Run", "text", "The name of its state file."),
+    Column("state", "State", "word", "How it ended; lost: it stopped without a word."),
+    Column("host", "Host", "word", "Where it ran."),
+    Column("started", "Started (UTC)", "word", "When it began.", down=True),
+    _decimal("minutes", "Minutes", "How long it took."),
+    _count("units", "Units", "Units that it stored. A unit that was done again counts in each run that stored it."),
+    _count("read", "Videos", "Videos that it read."),
+    _count("failed", "Failed", "Videos that failed in it."),
+    _decimal("rate", "Frames/s", "Frames that it did in a second, with all of its workers."),
+    _decimal("cores", "Cores", "How many cores it kept busy on average: its CPU time by its time."),
+    _decimal("memory", "GiB", "The most memory that it and its workers had at one moment; shared pages count in each."),
+    Column("error", "Error", "detail", "Why it failed or was interrupted."),
+    Column("command", "Command", "detail", "What was typed."),
+    Column("log", "Log", "detail", "Where it wrote its output to."),
+]
+
+
+def rate_columns(metrics: Iterable[Metric]) -> list[Column]:
+    """The columns of detection rates, in percent."""
+    return [
+        Column(metric.key, "Hand" if metric.key == "hand" else metric.label.split()[0], metric.kind, metric.help)
+        for metric in metrics
+    ]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows with a cell for each (None is empty), and a note beside the count of rows."""
+
+    columns: list[Column]
+    rows: list[list[Any]]
+    note: str = ""
+
+
+def script_data(
+    data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo], labels: Labels
+) -> dict[str, Any]:
+    """What the page's script gets. Rates are percentages, None where there is nothing to divide by."""
+    metrics = metrics_of(data)
+    tables = {
+        "groups": _groups(data),
+        "units": _units(data.units, metrics),
+        "slowest": _slowest(data),
+        "videos": _videos(worst_first, metrics),
+        "failures": _failures(failed, len(data.failures)),
+        "bad": _bad_frames(data),
+        "runs": _runs(data),
+    }
+    signs = sorted({row.unit.sign for row in data.units})
+    return {
+        "signs": signs,
+        "lines": [list(line) for line in dict.fromkeys((row.unit.signer, row.unit.split) for row in data.units)],
+        "names": {sign: [labels[sign].english, labels[sign].arabic] for sign in signs if sign in labels},
+        "metrics": [{"key": metric.key, "label": metric.label, "kind": metric.kind} for metric in metrics],
+        "tables": {
+            name: {"columns": [asdict(column) for column in table.columns], "rows": table.rows, "note": table.note}
+            for name, table in tables.items()
+        },
+    }
+
+
+def _where(unit: Unit) -> list[Any]:
+    return [unit.sign, unit.signer, unit.split]
+
+
+def _units(units: Sequence[UnitRow], metrics: Sequence[Metric]) -> Table:
+    shown = [
+        *WHERE,
+        STATE,
+        *(READ, FAILED, FRAMES, BAD, SECONDS),
+        *rate_columns(metrics),
+    ]
+    rows = [
+        [
+            *_where(row.unit),
+            STATE_LABELS.get(row.state, row.state),
+            row.videos - row.failed,
+            row.failed,
+            row.frames,
+            row.bad,
+        ]
+        + [round(row.seconds, 1) if row.frames else None]
+        + [metric.rate(row) for metric in metrics]
+        for row in units
+    ]
+    return Table(shown, rows)
+
+
+def _rate(frames: int, seconds: float) -> float | None:
+    return round(frames / seconds, 1) if seconds else None
+
+
+def _slowest(data: ReportData) -> Table:
+    slowest = sorted((row for row in data.units if row.seconds), key=lambda row: -row.seconds)[:MAX_SLOWEST]
+    figures = (SECONDS, RATE, READ, FRAMES)
+    shown = [*WHERE, *(replace(column, total=False) for column in figures)]
+    rows = [
+        [*_where(row.unit), round(row.seconds, 1), _rate(row.frames, row.seconds), row.videos - row.failed, row.frames]
+        for row in slowest
+    ]
+    return Table(shown, rows)
+
+
+def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table:
+    shown = [*WHERE, VIDEO, FRAMES, BAD, *rate_columns(metrics)]
+    rows = [
+        [*_where(video.unit), video.name, video.frames, video.bad] + [metric.rate(video) for metric in metrics]
+        for video in worst_first[:MAX_VIDEOS]
+    ]
+    return Table(shown, rows, f"the worst of {len(worst_first):,}" if len(worst_first) > MAX_VIDEOS else "")
+
+
+def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
+    shown = [PICTURE, *WHERE, VIDEO, REASON]
+    shown += [LAST_WORDS, LOG_LINES, LOG]
+    rows = [
+        [
+            [video.picture, video.caption],
+            *_where(video.failure.unit),
+            video.failure.name,
+            video.failure.error[:500],
+            video.failure.output[-500:],
+            "\n".join(video.lines),
+            video.log,
+        ]
+        for video in failed
+    ]
+    note = f"the first of {count:,}" if count > len(failed) else ""
+    if not any(picture or caption for (picture, caption), *_ in rows):
+        shown, rows = shown[1:], [row[1:] for row in rows]
+    return Table(shown, rows, note)
+
+
+def _bad_frames(data: ReportData) -> Table:
+    rows = [
+        [*_where(unit), video, frame, problem[:300]]
+        for unit, video, frame, problem in data.bad_examples[:MAX_BAD_FRAMES]
+    ]
+    note = f"the first of {len(data.bad_examples):,}" if len(data.bad_examples) > MAX_BAD_FRAMES else ""
+    return Table([*WHERE, VIDEO, FRAME, PROBLEM], rows, note)
+
+
+def _is(state: str) -> Callable[[UnitRow], int]:
+    return lambda row: int(row.state == state)
+
+
+_GROUP_SUMS: dict[Column, Callable[[UnitRow], int]] = {
+    UNITS: lambda row: 1,
+    **{column: _is(state) for state, column in STATES.items()},
+    READ: lambda row: row.videos - row.failed,
+    FAILED: lambda row: row.failed,
+    FRAMES: lambda row: row.frames,
+    BAD: lambda row: row.bad,
+}
+
+
+def _groups(data: ReportData) -> Table:
+    """Signers by splits. Every unit counts in one of the columns of states."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in data.units:
+        sums = groups.setdefault((row.unit.signer, row.unit.split), [0] * len(_GROUP_SUMS))
+        for place, count in enumerate(_GROUP_SUMS.values()):
+            sums[place] += count(row)
+    return Table([*WHERE[1:], *_GROUP_SUMS], [[*key, *sums] for key, sums in groups.items()])
+
+
+def _runs(data: ReportData) -> Table:
+    """The runs, the newest first."""
+    rows = [
+        [
+            run.run,
+            run.present_state,
+            run.host,
+            clock(run.began).removesuffix(" UTC"),
+            round(run.seconds / 60, 1),
+            run.units_done,
+            run.videos_done - run.videos_failed + run.videos_before - run.failed_before,
+            run.videos_failed + run.failed_before,
+            _rate(run.frames, run.seconds),
+            cores_of(run),
+            gigabytes_of(run),
+            run.error,
+            show_command(run.command),
+            run.log or "",
+        ]
+        for run in reversed(data.runs)
+    ]
+    return Table(RUN, rows)

@@ -1,0 +1,270 @@
+"""The report, one HTML page about what came out of a run: what it shows is computed here, templates write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import kpsbatch
+from kpsbatch.config import Config
+from kpsbatch.pictures.player import player_assets, templates
+from kpsbatch.pictures.report.charts import Chart, Timeline, frames_without_hand, throughput, timeline, video_lengths
+from kpsbatch.pictures.report.findings import Finding, findings_of, headline_of, reasons_of, sentences
+from kpsbatch.pictures.report.gather import Labels, ReportData, UnitRow, has_hands, metrics_of, ranked, show_percent
+from kpsbatch.pictures.report.tables import MAX_VIDEOS, script_data
+from kpsbatch.pictures.report.videos import SampleGroup, draw_samples, failed_videos
+from kpsbatch.store.run_state import union_seconds
+from kpsbatch.store.settings import flatten
+from kpsbatch.store.survey import FINISHED
+from kpsbatch.words import counted, show_duration, some_of
+
+MAX_REASONS = 30
+MAX_HOSTS = 20
+MAX_ODD = 10
+SECTIONS = {
+    "findings": "Look here first",
+    "progress": "Progress",
+    "map": "Detection",
+    "videos": "Videos",
+    "samples": "Samples",
+    "failures": "Failures",
+    "units": "Units",
+    "runs": "Runs",
+    "settings": "Settings and versions",
+}
+"""Headings, by the name of the section's template and the target of its links."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure with what it counts, and a bar of so many percent below it."""
+
+    value: str
+    label: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The section about videos: charts, whether all videos are listed, and a line about unreadable frames."""
+
+    charts: list[Chart]
+    all_listed: bool
+    bad_frames: str
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The section about failures: a sentence for each reason, the most frequent first; and what else there is."""
+
+    reasons: list[str]
+    odd: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class SettingsGroup:
+    """Terms and their texts below a heading."""
+
+    heading: str
+    entries: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template writes.
+
+    Attributes:
+        title: Of the page.
+        output, moment: Whose page it is, and when it was so.
+        headline: How the run stands, in a sentence or two.
+        findings: What to look at.
+        progress, throughput: Figures and a chart of the run.
+        detection: A card for each rate; empty where no video was read.
+        videos: None where no video was read.
+        samples: Drawn videos.
+        failures: What failed, and why.
+        timeline: When the tasks ran; None where there are no state files.
+        has_slowest: Whether it is known how long units took.
+        settings: Versions and settings.
+        script: What the page's script gets.
+    """
+
+    title: str
+    output: str
+    moment: str
+    headline: str
+    findings: list[Finding]
+    progress: list[Card]
+    throughput: Chart | None
+    detection: list[Card]
+    videos: Videos | None
+    samples: list[SampleGroup]
+    failures: Failures
+    timeline: Timeline | None
+    has_slowest: bool
+    settings: list[SettingsGroup]
+    script: Mapping[str, Any]
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The headings of the sections that have something to show."""
+        empty = {"videos"} if self.videos is None else set()
+        empty |= set() if self.samples else {"samples"}
+        return {key: heading for key, heading in SECTIONS.items() if key not in empty}
+
+
+def render(
+    config: Config,
+    data: ReportData,
+    *,
+    config_path: Path | None = None,
+    samples: int = 3,
+    pictures: bool = True,
+    labels: Labels | None = None,
+    on_sample: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Write the page.
+
+    Args:
+        data: What `gather` found.
+        config_path: The config's file, for commands that the page shows.
+        samples: How many of the best, the median and the worst videos are drawn.
+        pictures: Whether the samples show frames of the videos, or keypoints only.
+        labels: The names of the signs.
+        on_sample: Called with (samples drawn, samples in all).
+    """
+    page = view_of(
+        config,
+        data,
+        config_path=config_path or Path("CONFIG"),
+        samples=samples,
+        pictures=pictures,
+        labels=labels or {},
+        on_sample=on_sample,
+    )
+    style, script = player_assets() if page.samples else ("", "")
+    template = templates().get_template("report/report.html")
+    return template.render(page=page, player_style=style, player_script=script, version=kpsbatch.__version__)
+
+
+def view_of(
+    config: Config,
+    data: ReportData,
+    *,
+    config_path: Path,
+    samples: int,
+    pictures: bool,
+    labels: Labels,
+    on_sample: Callable[[int, int], None],
+) -> Page:
+    """Compute a page; the arguments are those of `render`."""
+    worst_first = ranked(data)
+    return Page(
+        title=f"Keypoints of {config.dataset.root.name}",
+        output=str(config.output.root),
+        moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        headline=headline_of(data),
+        findings=findings_of(data, labels),
+        progress=_progress(data),
+        throughput=throughput(data),
+        detection=_detection(data),
+        videos=_videos(data),
+        samples=draw_samples(
+            config,
+            data.source,
+            worst_first,
+            samples,
+            labels,
+            config_path=config_path,
+            pictures=pictures,
+            on_sample=on_sample,
+        ),
+        failures=Failures(
+            sentences(reasons_of(data.failures), MAX_REASONS),
+            [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
+        ),
+        timeline=timeline(data.runs),
+        has_slowest=any(row.seconds for row in data.units),
+        settings=[_versions(config, data), *_settings(data)],
+        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures), labels),
+    )
+
+
+def _progress(data: ReportData) -> list[Card]:
+    done = sum(row.state in FINISHED for row in data.units)
+    possible = sum(row.state != "absent" for row in data.units)
+    frames = sum(video.frames for video in data.videos)
+    seconds = sum(video.seconds for video in data.videos)
+    cards = [
+        Card(f"{done:,} of {possible:,}", "units finished", 100 * done / possible if possible else None),
+        Card(f"{len(data.videos):,}", "videos read"),
+        Card(f"{len(data.failures):,}", "videos failed"),
+        Card(f"{frames:,}", "frames"),
+    ]
+    if seconds:
+        cards.append(Card(f"{frames / seconds:.1f}", "frames a second of one worker"))
+        cards.append(Card(show_duration(seconds), "of worker time"))
+    busy = union_seconds((run.began, run.last_sign) for run in data.runs if run.frames)
+    if busy and (in_runs := sum(run.frames for run in data.runs)):
+        cards.append(Card(f"{in_runs / busy:,.1f}", "frames a second, all workers"))
+    return cards
+
+
+def _detection(data: ReportData) -> list[Card]:
+    if not data.videos:
+        return []
+    total = UnitRow(data.units[0].unit, "complete")
+    for video in data.videos:
+        total.add(video)
+    cards = []
+    for metric in metrics_of(data):
+        what = (
+            "of wrists in the frame have a hand" if metric.key == "wrists" else f"of frames with {metric.label.lower()}"
+        )
+        share = metric.rate(total)
+        cards.append(Card(show_percent(share), what, share))
+    return cards
+
+
+def _videos(data: ReportData) -> Videos | None:
+    if not data.videos:
+        return None
+    charts = [video_lengths([video.frames for video in data.videos])]
+    if has_hands(data):
+        charts.append(frames_without_hand(data))
+    bad = [video.bad for video in data.videos if video.bad]
+    bad_frames = f"{counted(sum(bad), 'frame')} in {counted(len(bad), 'video')}" if bad else ""
+    return Videos(charts, len(data.videos) <= MAX_VIDEOS, bad_frames)
+
+
+def _versions(config: Config, data: ReportData) -> SettingsGroup:
+    """Where the outputs come from."""
+    manifest = config.dataset.manifest
+    told_by = config.dataset.layout if manifest is None else ", ".join(str(table) for _, table in manifest.tables)
+    entries = [
+        ("Dataset", f"{config.dataset.root} ({told_by})"),
+        ("Outputs", str(config.output.root)),
+    ]
+    versions: dict[str, list[str]] = {}
+    for (package, version), count in sorted(data.versions.items()):
+        versions.setdefault(package, []).append(f"{version} ({counted(count, 'unit')})")
+    entries += [(package, ", ".join(used)) for package, used in versions.items()]
+    if data.hosts:
+        hosts = [f"{host} ({count:,})" for host, count in data.hosts.most_common()]
+        entries.append(("Hosts (units)", some_of(hosts, MAX_HOSTS)))
+    return SettingsGroup("", entries)
+
+
+def _settings(data: ReportData) -> Iterator[SettingsGroup]:
+    for digest, (settings, count) in data.settings.items():
+        yield SettingsGroup(
+            f"Settings {digest} ({counted(count, 'unit')})",
+            [(key, _shown(value)) for key, value in flatten(settings.tree()).items()],
+        )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
