@@ -1,26 +1,34 @@
-"""Progress on standard error: a bar on a terminal, else a line now and then.
-
-rich is imported where a bar is shown: most commands end before.
-"""
+"""What a run shows: its progress on standard error, a bar on a terminal, else a line now and then; and how it ended."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kpsbatch.words import show_duration, time_to_go
+from kpsbatch.config import format_signs
+from kpsbatch.errors import printable
+from kpsbatch.terminal import Part
+from kpsbatch.words import counted, show_duration, time_to_go
 
 if TYPE_CHECKING:
-    from kpsbatch.progress_bar import Bar
+    from kpsbatch.config import Config
     from kpsbatch.store.run_state import Progress
+    from kpsbatch.work.run import Summary
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
+BAR_WIDTH = 14
+"""Columns that the words leave for the spinner and the bar."""
+
+SPARE_WIDTH = len("^C^C")
+"""Columns that stay free, so that the ^C that a terminal writes at Ctrl-C stays on the line."""
+
 Words = tuple[Sequence[tuple[int, str, str]], Sequence[str]]
 """What is shown: beside a bar, as `fitting` takes it, and in a line of a log."""
 
@@ -43,7 +51,7 @@ def _words_of_run(progress: Progress, seconds: float) -> Words:
 
 
 @contextmanager
-def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def count_progress(items: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show (done, total) of anything that can take over two seconds, until the block ends.
 
     A terminal gets a bar after the first second, which goes when the block ends; anything else gets a line every
@@ -51,11 +59,11 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
     """
 
     def words(done: int, total: int, seconds: float) -> Words:
-        count, to_go = f"{done}/{total} {what}", time_to_go(done, total, seconds)
+        count, to_go = f"{done}/{total} {items}", time_to_go(done, total, seconds)
         beside = ((0, count, ""), (2, f"{show_duration(seconds)} so far", ""), (1, to_go, ""))
         return beside, (count, f"{done / seconds:.1f}/s", to_go)
 
-    with _shown(what, quiet=quiet, bar_after=BAR_AFTER_SECONDS) as show:
+    with _shown(items, quiet=quiet, bar_after=BAR_AFTER_SECONDS) as show:
         yield lambda done, total: show(done, total, partial(words, done, total))
 
 
@@ -68,19 +76,19 @@ def _shown(
     if quiet:
         yield lambda done, total, words: None
     elif sys.stderr.isatty():
-        bar: Bar | None = None
+        bar: _Bar | None = None
 
         def show_bar(done: int, total: int, words: Callable[[float], Words]) -> None:
             nonlocal bar
             seconds = time.monotonic() - started
             if bar is None and seconds >= bar_after:
-                bar = _start_bar(first)
+                bar = _Bar(first)
             if bar is not None:
                 bar.show(done, total, *words(seconds)[0])
 
         try:
             if not bar_after:
-                bar = _start_bar(first)
+                bar = _Bar(first)
             yield show_bar
         finally:
             if bar is not None:
@@ -99,9 +107,92 @@ def _shown(
         yield show_line
 
 
-def _start_bar(words: str) -> Bar:
-    from kpsbatch.progress_bar import Bar
+class _Bar:
+    """A bar on a terminal with words behind it, on standard error, which goes when the work ends.
 
-    bar = Bar(words)
-    bar.start()
-    return bar
+    Args:
+        words: What stands behind it at first.
+    """
+
+    def __init__(self, words: str) -> None:
+        from rich.console import Console  # rich here: most commands end before a bar is shown
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self._escape = escape
+        self._terminal, self._console = Console(stderr=True), Console(stderr=True)
+        columns = (SpinnerColumn(), BarColumn(bar_width=None), TextColumn("{task.fields[text]}"))
+        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("", total=None, text=escape(words))
+        self._fit()
+        self._bar.start()
+
+    def show(self, done: int, total: int, *parts: tuple[int, str, str]) -> None:
+        """Show how much is done, in as many words as fit."""
+        words = fitting(self._fit() - BAR_WIDTH, *parts)
+        text = ", ".join(f"[{style}]{self._escape(text)}[/]" if style else self._escape(text) for text, style in words)
+        self._bar.update(self._task, completed=done, total=total, text=text)
+
+    def stop(self) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def _fit(self) -> int:
+        """Be as wide as the terminal is now, but for `SPARE_WIDTH`."""
+        self._console.width = max(1, self._terminal.width - SPARE_WIDTH)
+        return self._console.width
+
+
+def fitting(width: int, *parts: tuple[int, str, str]) -> list[Part]:
+    """As many parts as fit into a width, in their order, the most important ones.
+
+    Args:
+        width: Columns.
+        parts: (rank, text, style); those of the highest rank are left out first, and never that of rank 0.
+    """
+    shown = sorted((part for part in parts if part[1]), key=lambda part: part[0])
+    while len(shown) > 1 and sum(len(part[1]) + 2 for part in shown) - 2 > width:
+        shown.pop()
+    return [part[1:] for part in parts if part in shown]
+
+
+def print_summary(config: Config, summary: Summary) -> None:
+    """Print what a run did, what failed and why, and where the outputs are."""
+    done = summary.progress
+    before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
+    if summary.stored or done.videos_done:
+        print(
+            f"{counted(len(summary.stored), 'unit')} finished now ({counted(done.videos_done, 'video')}, "
+            f"{counted(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
+            f"{counted(summary.workers, 'worker')}), {before} finished before"
+        )
+    else:
+        print(f"Nothing to do: {counted(before, 'unit')} finished before.")
+    for lack, units in (("a folder in the dataset", summary.absent), ("a video", summary.empty)):
+        if units:
+            signs = format_signs(unit.sign for unit in units)
+            shown = signs if len(signs) < 60 else signs[:57] + "..."
+            print(f"{counted(len(units), 'unit')} without {lack}: signs {shown}")
+    if summary.odd:
+        print("ignored: " + ", ".join(f"{count} x {problem}" for problem, count in summary.odd.most_common(5)))
+    counts = Counter(summary.states.values())
+    if summary.failures:
+        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
+        print(f"{counted(done.videos_failed, 'video')} failed{unread}:")
+        for name, reason in summary.failures[:10]:
+            print(printable(f"  {name}: {reason}"))
+        if len(summary.failures) > 10:
+            print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    if summary.kept:
+        print(f"{counted(len(summary.kept), 'video')} of an earlier run kept, since the new attempt failed")
+    if summary.bad_frames:
+        worst, most = summary.bad_frames.most_common(1)[0]
+        videos = counted(len(summary.bad_frames), "video")
+        frames = f"{counted(summary.bad_frames.total(), 'unreadable frame')} in {videos}"
+        print(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
+    if counts["partial"] or counts["failed"]:
+        print(
+            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "
+            "Fix the data, then run again with --retry-failed."
+        )
+    print(f"outputs: {config.output.root}")

@@ -49,10 +49,9 @@ def run_shard(folder: Path, number: int) -> int:
 
 
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
-    from kpsbatch.progress import run_progress
+    from kpsbatch.progress import print_summary, run_progress
     from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
     from kpsbatch.store.submissions import read_plan
-    from kpsbatch.summary import print_summary
     from kpsbatch.work.run import run
 
     plan = read_plan(folder)

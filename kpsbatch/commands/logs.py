@@ -27,11 +27,11 @@ def logs(
     from kpsbatch.look.logs import task_logs, without_a_trace
 
     tasks = task_logs(config.output.root)
-    shown = [task for task in tasks if task.needs_a_look or not failed]
+    shown = [task for task in tasks if task.needs_attention or not failed]
     if not tasks:
         print(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
-        print_task(task, (FAILED_TAIL_LINES if task.needs_a_look else TAIL_LINES) if lines is None else lines)
+        print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
     if note := without_a_trace(config.output.root):
         print(f"note: {note}")
     elif failed and tasks and not shown:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.errors import printable
+from kpsbatch.terminal import JSON_VERSION, Part, print_lines, table_lines, terminal
 from kpsbatch.words import counted, show_duration
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from kpsbatch.check import Finding
     from kpsbatch.config import Config
     from kpsbatch.look.estimate import Estimate
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from kpsbatch.store.submissions import Plan
 
 
-JSON_VERSION = 1
-"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
-
-WIDE = 80
-"""From so many columns on, columns of a table have two blanks between them."""
+INDENT = 20
+"""Columns before the text of a finding."""
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -36,24 +33,18 @@ def print_json(tree: Mapping[str, Any]) -> None:
     print(json.dumps({"version": JSON_VERSION, **tree}, indent=1, ensure_ascii=False))
 
 
-def print_findings(found: Sequence[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
     """Print what `check` found, a line each and a remedy below where one is needed; then how many are wrong."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for one in found:
-        texts = [printable(text) for text in (one.text, one.remedy) if text]
-        if console.is_terminal:
-            table.add_row(Text(one.state, style=STYLES[one.state]), one.check, Text("\n".join(texts)))
-        else:  # a line each, whatever its length
-            print(f"{one.state:<9}{one.check:<11}{texts[0]}")
-            print("".join(f"{'':<20}{text}\n" for text in texts[1:]), end="")
-    if console.is_terminal:
-        console.print(table)
-    counts = Counter(one.state for one in found)
+    here = terminal()
+    for finding in findings:
+        texts = [text for text in (finding.text, finding.remedy) if text]
+        if here.is_terminal:  # in a file a line each, whatever its length
+            wrapped = (textwrap.wrap(text, max(20, here.width - INDENT), break_on_hyphens=False) for text in texts)
+            texts = [line for lines in wrapped for line in lines]
+        state = (finding.state, STYLES[finding.state])
+        first: list[Part] = [state, (f"{'':<{9 - len(finding.state)}}{finding.check:<11}{texts[0]}", "")]
+        print_lines([first, *([(" " * INDENT + text, "")] for text in texts[1:])], here)
+    counts = Counter(finding.state for finding in findings)
     problems, warnings = counted(counts["problem"], "problem"), counted(counts["warning"], "warning")
     print(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
 
@@ -126,19 +117,17 @@ def print_task(task: TaskLog, lines: int) -> None:
         print(f"    {task.error}")
     for line in task.tail(lines):
         print(f"  | {line}")
-    if task.log is not None and task.needs_a_look:
+    if task.log is not None and task.needs_attention:
         print(f"    whole log: {task.log}")
 
 
 def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
     """Print what a dataset holds; `frames`: whether they were counted."""
-    from rich.console import Console
-
     from kpsbatch.config import format_signs
 
-    console = Console()
+    here = terminal()
     print(f"dataset: {config.dataset.root}")
-    console.print(_scan_table(found, frames, narrow=console.width < WIDE))
+    print_lines(table_lines(_scan_rows(found, frames), numbers_from=2, gap=here.gap), here)
     if found.bad_rows:
         print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
         for row, what in found.bad_rows:
@@ -156,17 +145,12 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
             print(f"  ... and {more} more")
 
 
-def _scan_table(found: Scan, frames: bool, *, narrow: bool) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
-    for heading in ("signer", "split"):
-        table.add_column(heading)
+def _scan_rows(found: Scan, frames: bool) -> list[list[Part]]:
     unit = "sign" if found.has_signs else "unit"
-    for heading in (f"{unit}s", "videos", f"a {unit}", "frames", "absent", "empty"):
-        table.add_column(heading, justify="right")
+    headings = ("signer", "split", f"{unit}s", "videos", f"a {unit}", "frames", "absent", "empty")
+    rows: list[list[Part]] = [[(heading, "bold") for heading in headings]]
     for (signer, split), group in found.groups.items():
-        table.add_row(
+        cells = (
             signer,
             split,
             f"{group.units}",
@@ -176,7 +160,8 @@ def _scan_table(found: Scan, frames: bool, *, narrow: bool) -> Table:
             f"{len(group.absent)}",
             f"{len(group.empty)}",
         )
-    return table
+        rows.append([(cell, "") for cell in cells])
+    return rows
 
 
 def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:

@@ -33,9 +33,8 @@ def run(
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
     config = selection.load()
     from kpsbatch.commands.dataset import open_dataset
-    from kpsbatch.progress import run_progress
+    from kpsbatch.progress import print_summary, run_progress
     from kpsbatch.store.run_state import Origin
-    from kpsbatch.summary import print_summary
     from kpsbatch.work.run import refuse_imported
     from kpsbatch.work.run import run as run_units
     from kpsbatch.work.shards import signs_of_shard

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.store.reading import load
+from kpsbatch.terminal import Part, print_lines, table_lines
 from kpsbatch.words import counted
 
 
@@ -64,30 +62,23 @@ def file_contents(path: Path) -> FileContents:
     return FileContents(path, dtypes, videos.topology, counts)
 
 
-def show_contents(found: FileContents) -> None:
+def show_contents(file: FileContents) -> None:
     """Print what a file holds, as a table."""
-    videos, topology = found.videos, found.topology
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("video", overflow="fold")
-    for heading in ("frames", *topology.parts):
-        table.add_column(heading.replace("_", " "), justify="right")
-    for name, video in videos.items():
-        table.add_row(Text(_printable(name)), *_cells(video))
+    videos, topology = file.videos, file.topology
+    rows: list[list[Part]] = [[(name.replace("_", " "), "bold") for name in ("video", "frames", *topology.parts)]]
+    rows += [[(text, "") for text in _cells(name, video)] for name, video in videos.items()]
     if len(videos) > 1:
         sums = {part: sum(video.found[part] for video in videos.values()) for part in topology.parts}
         every = Contents(sum(video.frames for video in videos.values()), sums)
-        table.add_row("all", *_cells(every), style="bold")
+        rows.append([(text, "bold") for text in _cells("all", every)])
     points = "" if topology == CONTRACT else f", points: {topology.name}"
     shape = f"(T, {topology.points}, {len(topology.CHANNELS)})"
-    print(f"{found.file}: {counted(len(videos), 'video')} of {shape} {', '.join(found.dtypes)}{points}")
+    print(f"{file.file}: {counted(len(videos), 'video')} of {shape} {', '.join(file.dtypes)}{points}")
     print("share of frames in which a part was found:")
-    Console().print(table)
+    print_lines(table_lines(rows, numbers_from=1))
 
 
-def _cells(video: Contents) -> list[str]:
+def _cells(name: str, video: Contents) -> list[str]:
     shares = [f"{count / video.frames:.1%}" if video.frames else "-" for count in video.found.values()]
-    return [f"{video.frames}", *shares]
-
-
-def _printable(name: str) -> str:
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+    return [shown, f"{video.frames}", *shares]

@@ -40,7 +40,7 @@ class TaskLog:
     run: RunState | None = None
 
     @property
-    def needs_a_look(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether it is anything but waiting, starting, running or finished without a failure."""
         return self.state not in QUIET_STATES
 

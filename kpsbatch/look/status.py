@@ -1,6 +1,6 @@
 """Where a whole job stands, from names of files, state files and the records of failures.
 
-No scheduler is called, no model is looked for, no npz is opened.
+No scheduler is called, no model is sought, no npz is opened.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
 from kpsbatch.stored import read_stored
+from kpsbatch.terminal import JSON_VERSION
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.labels import Label
 
-JSON_VERSION = 1
 MAX_RECORDS = 200
 MAX_REASONS = 5
 MAX_SLOWEST = 5
@@ -166,9 +166,9 @@ class Status:
     notes: list[str] = field(default_factory=list)
     moment: float = field(default_factory=time.time)
 
-    def count(self, what: str) -> int:
+    def count(self, name: str) -> int:
         """The sum of an attribute of the groups, such as `left`."""
-        return sum(getattr(group, what) for group in self.groups)
+        return sum(getattr(group, name) for group in self.groups)
 
     @property
     def to_do(self) -> int:
@@ -256,7 +256,7 @@ class StatusReader:
         self._unchanged: set[Unit] = set()
 
     def read(self, on_unit: OnUnit = lambda done, total: None) -> Status:
-        """Look at the files.
+        """Read the files.
 
         Args:
             on_unit: Called with (units surveyed, units in all).
@@ -269,16 +269,16 @@ class StatusReader:
         notes = list(known.notes)
         if not self._here and not self._config.output.imported:
             notes.append(f"the dataset is not here ({self._source.root}): units without videos count as left")
-        found = survey(
+        surveyed = survey(
             self._source, known.outputs, depth="presence" if self._here else "outputs",
             known=self._with_video, unchanged=self._unchanged, on_unit=on_unit,
         )  # fmt: skip
-        self._with_video.update({unit.unit: unit.presence for unit in found if unit.presence == "videos"})
-        self._unchanged.update(found.of_state(*FINISHED))
-        status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(found), notes=notes)
-        if other := found.of_state("foreign"):
+        self._with_video.update({unit.unit: unit.presence for unit in surveyed if unit.presence == "videos"})
+        self._unchanged.update(surveyed.of_state(*FINISHED))
+        status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(surveyed), notes=notes)
+        if other := surveyed.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
-        status.failing, status.failing_unread = self._failing(known.outputs, found)
+        status.failing, status.failing_unread = self._failing(known.outputs, surveyed)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
         logs = without_superseded(task_logs(known.outputs.root))
@@ -292,25 +292,25 @@ class StatusReader:
         label = self._labels.get(sign)
         return label.text if label else ""
 
-    def _groups(self, found: Survey) -> list[Group]:
+    def _groups(self, surveyed: Survey) -> list[Group]:
         groups: dict[tuple[str, str], Group] = {}
         left: dict[tuple[str, str], list[int]] = {}
-        for surveyed in found:
-            unit = surveyed.unit
+        for each in surveyed:
+            unit = each.unit
             group = groups.setdefault((unit.signer, unit.split), Group(unit.signer, unit.split))
-            what = {"foreign": "other", "unreadable": "left", "changed": "left"}.get(surveyed.state, surveyed.state)
+            name = {"foreign": "other", "unreadable": "left", "changed": "left"}.get(each.state, each.state)
             group.units += 1
-            setattr(group, what, getattr(group, what) + 1)
-            if what == "left":
+            setattr(group, name, getattr(group, name) + 1)
+            if name == "left":
                 left.setdefault((unit.signer, unit.split), []).append(unit.sign)
         for key, signs in left.items():
             groups[key].left_signs = format_signs(signs)
         return list(groups.values())
 
-    def _failing(self, outputs: Outputs, found: Survey) -> tuple[list[Failing], int]:
+    def _failing(self, outputs: Outputs, surveyed: Survey) -> tuple[list[Failing], int]:
         """Units with failed videos, from their records; at most `MAX_RECORDS` are read."""
-        states: list[tuple[RecordedState, Unit]] = [("failed", unit) for unit in found.of_state("failed")]
-        states += [("partial", unit) for unit in found.of_state("partial")]
+        states: list[tuple[RecordedState, Unit]] = [("failed", unit) for unit in surveyed.of_state("failed")]
+        states += [("partial", unit) for unit in surveyed.of_state("partial")]
         failing: list[Failing] = []
         for state, unit in states[:MAX_RECORDS]:
             record = read_stored(outputs.record_path(unit, state), UnitRecord)

@@ -367,7 +367,7 @@ class TestTask:
             assert run_shard(folder, 0) == 1
             task = task_logs(project.parent / "out")[0]
             assert (task.state, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
-            assert task.needs_a_look
+            assert task.needs_attention
         [shown, _] = StatusReader(load_config(project)).read().tasks
         assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
         monkeypatch.delenv("SLURM_JOB_ID")

@@ -13,8 +13,7 @@ import time
 import pytest
 
 from kpsbatch import progress
-from kpsbatch.progress import count_progress, run_progress
-from kpsbatch.progress_bar import fitting
+from kpsbatch.progress import count_progress, fitting, run_progress
 from kpsbatch.words import show_duration, time_to_go
 from kpsbatch.work.run import Progress
 
@@ -182,7 +181,7 @@ def test_duration(seconds, text):
 def test_fitting():
     """Parts of the highest rank are left out first, the others keep their order, and one always stays."""
     parts = ((1, "three", ""), (0, "one", "red"), (2, "", ""), (2, "two", ""))
-    assert [fitting(width, *parts).plain for width in (99, 15, 14, 10, 9, 1)] == [
+    assert [", ".join(text for text, _ in fitting(width, *parts)) for width in (99, 15, 14, 10, 9, 1)] == [
         "three, one, two",
         "three, one, two",
         "three, one",

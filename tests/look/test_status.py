@@ -30,11 +30,12 @@ from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
 from kpsbatch.look.logs import task_logs
 from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
-from kpsbatch.look.status_picture import picture, terminal
+from kpsbatch.look.status_screen import picture
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import ALONE, Progress, tracked
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
+from kpsbatch.terminal import terminal
 
 HERE = Path(__file__).parents[1]
 ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}
@@ -326,7 +327,7 @@ class TestTasks:
         monkeypatch.setenv("SLURM_JOB_ID", "5")
         with contextlib.suppress(OutputError), tracked(config.output.root, ALONE, Progress()):
             raise OutputError("made with other settings")
-        assert "job-5" in [task.name for task in task_logs(config.output.root) if task.needs_a_look]
+        assert "job-5" in [task.name for task in task_logs(config.output.root) if task.needs_attention]
 
     def test_odd_state_files(self, config):
         """State files of another release or cut off stop nothing."""
@@ -426,7 +427,6 @@ class TestFilesOnly:
         }
         needless |= {"kpsbatch.dataset.archive", "kpsbatch.dataset.manifest"}
         assert not needless & (imported["--quiet"] | imported["--json"])
-        assert "kpsbatch.look.status_picture" not in imported["--json"]
 
     def test_few_records(self, config, monkeypatch):
         """However many units failed, a bounded number of records is read."""
