@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +13,7 @@ from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
-from kpsbatch.store.survey import READERS
+from kpsbatch.files import in_threads
 
 MAX_EXAMPLES = 20
 
@@ -50,8 +49,8 @@ class Scan:
     Attributes:
         groups: By signer and split.
         has_signs: Whether units are signs, and not bins of rows.
-        odd: What is odd, as (path, what); the first of it.
-        odd_counts: How often what is odd.
+        odd: Entries that are odd, as (path, what is odd); the first of them.
+        odd_counts: How often that is.
         bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
     """
 
@@ -78,20 +77,19 @@ def scan(
     result = Scan({}, source.has_signs)
     if isinstance(source, ManifestSource):
         result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
-    with ThreadPoolExecutor(READERS) as readers:
-        looks = readers.map(partial(_look, source, frames), units)
-        for done, (unit, looked) in enumerate(zip(units, looks, strict=True), 1):
-            _add(result, unit, *looked)
-            on_unit(done, len(units))
+    listings = in_threads(partial(_list_unit, source, frames), units)
+    for done, (unit, (listing, counts)) in enumerate(zip(units, listings, strict=True), 1):
+        _add(result, unit, listing, counts)
+        on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
     if not result.bad_rows:
-        for place, problem in source.strays():
-            _note(result, os.path.join(source.root, place), problem)
+        for path, problem in source.strays():
+            _note(result, os.path.join(source.root, path), problem)
     return result
 
 
-def _look(source: Source, frames: bool, unit: Unit) -> tuple[Listing, list[tuple[Video, int | str]]]:
+def _list_unit(source: Source, frames: bool, unit: Unit) -> tuple[Listing, list[tuple[Video, int | str]]]:
     """A unit's listing, and of each of its folders of frames how many it holds, or why it can't be listed."""
     listing = source.listing(unit)
     counts: list[tuple[Video, int | str]] = []
@@ -123,13 +121,13 @@ def _add(result: Scan, unit: Unit, listing: Listing, frames: list[tuple[Video, i
     group.files += sum(video.is_file for video in listing.videos)
     group.fewest = min(group.fewest or count, count)
     group.most = max(group.most, count)
-    for video, counted in frames:
-        if isinstance(counted, str):
-            _note(result, str(video.path), counted)
+    for video, count_or_problem in frames:
+        if isinstance(count_or_problem, str):
+            _note(result, str(video.path), count_or_problem)
             continue
-        group.frames += counted
-        if counted < 2:
-            _note(result, str(video.path), "no frame" if counted == 0 else "one frame only")
+        group.frames += count_or_problem
+        if count_or_problem < 2:
+            _note(result, str(video.path), "one frame only" if count_or_problem else "no frame")
 
 
 def _note(result: Scan, path: str, problem: str) -> None:

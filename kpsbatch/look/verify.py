@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import one_line
-from kpsbatch.files import write_json
+from kpsbatch.files import in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.guards import explained
@@ -27,7 +26,7 @@ from kpsbatch.store.members import npy_header
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Settings
-from kpsbatch.store.survey import Survey, SurveyedUnit, survey
+from kpsbatch.store.survey import SurveyedUnit, survey
 from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
@@ -104,7 +103,7 @@ class Verdict:
 
 @dataclass
 class _Unit:
-    """One unit as it was found."""
+    """What was found of one unit."""
 
     there: bool = False
     left: bool = False
@@ -137,28 +136,28 @@ def verify(
     outputs, _ = open_outputs(config)
     verdict = Verdict()
 
-    def look(units: Iterable[Unit] | None = None) -> Survey:
-        return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True)
+    def list_units(units: Iterable[Unit] | None = None) -> Sequence[SurveyedUnit]:
+        return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True).units
 
     def check(unit: Unit) -> _Unit:
-        return _check_unit(config, outputs, look([unit]).units[0])
+        return _check_unit(config, outputs, list_units([unit])[0])
 
-    with ThreadPoolExecutor(available_cores()) as pool:  # hashing and inflating leave the interpreter free
-        found: dict[Unit, _Unit] = {}
-        surveyed = look()
-        for each, result in zip(surveyed, pool.map(partial(_check_unit, config, outputs), surveyed), strict=True):
-            found[each.unit] = result
-            on_unit(len(found), len(surveyed.units))
-    for unit, result in found.items():
-        if result.problems:  # look again: a run may have been storing it
-            found[unit] = check(unit)
-    verdict.units = sum(result.there for result in found.values())
-    verdict.videos = sum(result.videos for result in found.values())
-    verdict.failed_videos = sum(result.failed for result in found.values())
-    verdict.left = [unit for unit, result in found.items() if result.left]
+    results: dict[Unit, _Unit] = {}
+    surveyed = list_units()
+    checked = in_threads(partial(_check_unit, config, outputs), surveyed, available_cores())  # hashing runs in parallel
+    for each, result in zip(surveyed, checked, strict=True):
+        results[each.unit] = result
+        on_unit(len(results), len(surveyed))
+    for unit, result in results.items():
+        if result.problems:  # once more: a run may have been storing it
+            results[unit] = check(unit)
+    verdict.units = sum(result.there for result in results.values())
+    verdict.videos = sum(result.videos for result in results.values())
+    verdict.failed_videos = sum(result.failed for result in results.values())
+    verdict.left = [unit for unit, result in results.items() if result.left]
     if verdict.units:
         verdict.problems += _check_settings(outputs, repair)
-    for unit, result in found.items():
+    for unit, result in results.items():
         verdict.problems += result.problems
         if result.problems and result.keep:
             verdict.kept.append((unit, result.keep))
@@ -216,31 +215,31 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
     result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
     if config.output.imported:
         result.keep = "it was imported, so no run can make it again"
-    found: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = []
     if unreadable:
-        found.append(("", f"its npz can't be read: {unreadable}"))
+        problems.append(("", f"its npz can't be read: {unreadable}"))
     if not records:
         other = next(iter(outputs.other_records(unit)), None)
         if other is not None:
             result.keep = "run with its settings, or with --overwrite"
-        found.append(("", f"its npz was made with other settings: {other}" if other else "its npz has no record"))
+        problems.append(("", f"its npz was made with other settings: {other}" if other else "its npz has no record"))
     else:
         record, damage = read_record(outputs.record_path(unit, records[0]))
         if record is None:
-            found.append(("", damage))
+            problems.append(("", damage))
         if len(records) > 1:
-            found.append(("", f"it has {len(records)} records: {', '.join(records)}"))
+            problems.append(("", f"it has {len(records)} records: {', '.join(records)}"))
         if record is not None:
             result.failed = len(record.failed)
-            found += [("", what) for what in _check_record(outputs, unit, records[0], record)]
-            found += [("", what) for what in _check_file(records[0], record, data)] if not unreadable else []
+            problems += [("", problem) for problem in _check_record(outputs, unit, records[0], record)]
+            problems += [("", problem) for problem in _check_file(records[0], record, data)] if not unreadable else []
         if data is not None:
-            found += _check_npz(config, data, record.good or None if record else None, result)
+            problems += _check_npz(config, data, record.good or None if record else None, result)
         if listing.presence == "unreadable":
-            found.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
+            problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
         elif record is not None and names:
-            found += _compare_with_dataset(record, names, result)
-    result.problems = [Problem(unit, video, what) for video, what in found]
+            problems += _compare_with_dataset(record, names, result)
+    result.problems = [Problem(unit, video, text) for video, text in problems]
     return result
 
 
@@ -317,8 +316,8 @@ def _check_npz(
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
-                for what in check_keypoints(config, keypoints, (good or {}).get(name)):
-                    yield name, what
+                for problem in check_keypoints(config, keypoints, (good or {}).get(name)):
+                    yield name, problem
     except Exception as error:  # the same
         yield "", f"its npz can't be opened: {one_line(error)}"
 
@@ -359,8 +358,8 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
     if (farthest := float(np.abs(keypoints[..., :3]).max())) > limit:
         yield f"a coordinate is {farthest:g}, beyond {limit:g}"
     visibility = keypoints[..., 3]
-    for part, place in topology.parts.items():
-        seen, there = visibility[:, place], is_found(keypoints, place)
+    for part, points_of_part in topology.parts.items():
+        seen, there = visibility[:, points_of_part], is_found(keypoints, points_of_part)
         if config.output.imported:
             pass  # other scripts have other values there, such as 0 for all points of a hand
         elif part == "pose":
@@ -370,7 +369,7 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
             yield f"the visibility of its {part} is not 1 or 0 for every point"
         elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
             yield f"where its {part} is missing some values are not 0"
-        elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, place]):
+        elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, points_of_part]):
             yield f"the visibility of its {part} is not 1 for points inside the frame and 0 for those outside"
         if noted is not None and noted.found.of(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
@@ -385,7 +384,7 @@ def _always_has_a_visible_point(topology: Topology, part: str) -> bool:
 
 def _wrongly_visible(points: NDArray[Any]) -> bool:
     """Whether points (N, P, 4) in image coordinates are visible outside the frame, or invisible inside."""
-    places, visible = points[..., :2].astype(np.float64), points[..., 3] == 1
-    inside = ((places > EDGE) & (places < 1 - EDGE)).all(axis=-1)
-    outside = ((places < -EDGE) | (places > 1 + EDGE)).any(axis=-1)
+    xy, visible = points[..., :2].astype(np.float64), points[..., 3] == 1
+    inside = ((xy > EDGE) & (xy < 1 - EDGE)).all(axis=-1)
+    outside = ((xy < -EDGE) | (xy > 1 + EDGE)).any(axis=-1)
     return bool((inside & ~visible).any() or (outside & visible).any())

@@ -10,7 +10,6 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import sha256_of, write_bytes
+from kpsbatch.files import in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
@@ -71,22 +70,21 @@ def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, tot
         raise OutputError(f"{folder} holds no files such as 01-train/0007.npz. Name the folder above 01-train.")
     for unit, _ in units:
         refuse_recorded(folder, unit)
-    found: list[OldFile | str] = []
+    results: list[OldFile | str] = []
 
-    def look(place: tuple[Unit, Path]) -> OldFile | str:
+    def checked(file: tuple[Unit, Path]) -> OldFile | str:
         try:
-            return _look_at_file(*place)
+            return _check_file(*file)
         except OutputError as error:
             return str(error)
 
-    with ThreadPoolExecutor(READERS) as readers:
-        for result in readers.map(look, units):
-            found.append(result)
-            on_file(len(found), len(units))
-    if problems := [result for result in found if isinstance(result, str)]:
+    for result in in_threads(checked, units, READERS):
+        results.append(result)
+        on_file(len(results), len(units))
+    if problems := [result for result in results if isinstance(result, str)]:
         others = f" {counted(len(problems) - 1, 'other file')} can't be imported either." if len(problems) > 1 else ""
         raise OutputError(f"{problems[0]} Take it out of {folder}; nothing was imported.{others}")
-    return [result for result in found if isinstance(result, OldFile)]
+    return [result for result in results if isinstance(result, OldFile)]
 
 
 def refuse_recorded(root: Path, unit: Unit) -> None:
@@ -147,7 +145,7 @@ def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:
     )
 
 
-def _look_at_file(unit: Unit, path: Path) -> OldFile:
+def _check_file(unit: Unit, path: Path) -> OldFile:
     """Check one file.
 
     Raises:

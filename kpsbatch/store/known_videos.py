@@ -10,20 +10,17 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, names_in, read_json
+from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.members import open_npz
 from kpsbatch.store.points import file_topology
 
 INDEX_FILE = "index.csv"
-READERS = 8
-"""Threads that read records: a network file system answers many requests at once."""
 
 Files = Mapping[str, Path]
 """The record of each unit, by the unit's name such as 01-train/0007."""
@@ -156,14 +153,10 @@ def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
         OutputError: A file without a fitting record is missing or damaged.
     """
 
-    def look(path: Path) -> KnownUnit:
-        return _look(path, records.get(f"{path.parent.name}/{path.stem}"))
-
-    with ThreadPoolExecutor(READERS) as readers:
-        yield from readers.map(look, paths)
+    return in_threads(lambda path: _known_unit(path, records.get(f"{path.parent.name}/{path.stem}")), [*paths])
 
 
-def _look(path: Path, record: Path | None) -> KnownUnit:
+def _known_unit(path: Path, record: Path | None) -> KnownUnit:
     told = (read_json(record) or {}) if record is not None else {}
     recorded = told["videos"] if isinstance(told.get("videos"), dict) else {}
     good = {

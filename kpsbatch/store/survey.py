@@ -17,7 +17,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence
-from kpsbatch.files import INTERNAL
+from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -37,9 +37,6 @@ done, and without a folder, without a video, or with a folder that can't be list
 
 FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
 """What a run passes over."""
-
-READERS = 8
-"""Threads that list folders: a network file system answers many requests at once."""
 
 Depth = Literal["outputs", "presence", "videos"]
 """How closely the dataset is looked at: not at all, whether a unit has a video, or all of its videos."""
@@ -158,17 +155,11 @@ def _looked_at(
 ) -> Survey:
     """Look at units; in threads at those for which `look` reads files or lists folders, unless these are a few."""
     slow = [unit for unit in units if reads(unit)]
+    answers, are_slow = in_threads(look, slow), frozenset(slow)
     found: list[SurveyedUnit] = []
-    with contextlib.ExitStack() as stack:
-        answers: Iterator[SurveyedUnit] = map(look, slow)
-        if len(slow) > READERS:
-            from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few units
-
-            answers = stack.enter_context(ThreadPoolExecutor(READERS)).map(look, slow)
-        are_slow = frozenset(slow)
-        for unit in units:
-            found.append(next(answers) if unit in are_slow else look(unit))
-            on_unit(len(found), len(units))
+    for unit in units:
+        found.append(next(answers) if unit in are_slow else look(unit))
+        on_unit(len(found), len(units))
     return Survey(tuple(found))
 
 

@@ -148,7 +148,7 @@ class TestUnits:
         store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2), Unit("02", "test", 1)])
         found = []
         for readers in (1, 100):
-            monkeypatch.setattr("kpsbatch.store.survey.READERS", readers)
+            monkeypatch.setattr("kpsbatch.files.READERS", readers)
             found.append([vars(group) for group in read(config).groups])
         assert found[0] == found[1]
         assert [group["left_signs"] for group in found[0]] == ["1,3-4", "1-4", "1-4", "2-4"]
