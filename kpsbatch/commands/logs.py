@@ -24,9 +24,9 @@ def logs(
 ) -> None:
     """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
     config = file.load()
-    from kpsbatch.look.logs import task_logs, without_a_trace
+    from kpsbatch.look.logs import tasks_of, without_a_trace
 
-    tasks = task_logs(config.output.root)
+    tasks = tasks_of(config.output.root)
     shown = [task for task in tasks if task.needs_attention or not failed]
     if not tasks:
         print(f"Nothing was submitted or run yet for {config.output.root}.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kpsbatch.check import Finding
     from kpsbatch.config import Config
     from kpsbatch.look.estimate import Estimate
-    from kpsbatch.look.logs import TaskLog
+    from kpsbatch.look.logs import Task
     from kpsbatch.look.scan import Scan
     from kpsbatch.look.verify import Verdict
     from kpsbatch.store.submissions import Plan
@@ -109,15 +109,15 @@ def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: f
     print(f"{name}: {how}, {counted(units, 'unit')}, {show_duration(seconds)}", flush=True)
 
 
-def print_task(task: TaskLog, lines: int) -> None:
+def print_task(task: Task, lines: int) -> None:
     """Print a task's state and the last lines of its log."""
     place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
-    print(", ".join(part for part in (task.name, place, task.state, task.counts) if part))
+    print(", ".join(part for part in (task.name, place, task.outcome, task.counts) if part))
     if task.error:
         print(f"    {task.error}")
     for line in task.tail(lines):
         print(f"  | {line}")
-    if task.log is not None and task.needs_attention:
+    if task.log and task.needs_attention:
         print(f"    whole log: {task.log}")
 
 

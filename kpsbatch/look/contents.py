@@ -26,8 +26,8 @@ class Contents:
 
 def contents(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> Contents:
     """Count in (T, points, 4) keypoints; a part is missing where all of its values are 0."""
-    found = {name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()}
-    return Contents(len(keypoints), found)
+    counts = {name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()}
+    return Contents(len(keypoints), counts)
 
 
 @dataclass(frozen=True)

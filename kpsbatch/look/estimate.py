@@ -97,9 +97,9 @@ def estimate(
     if not with_videos:
         raise source.no_video()
     unit = with_videos[0]
-    one = {"signers": (unit.signer,) if source.has_signs else (), "splits": (unit.split,), "signs": (unit.sign,)}
+    selection = {"signers": (unit.signer,) if source.has_signs else (), "splits": (unit.split,), "signs": (unit.sign,)}
     with tempfile.TemporaryDirectory(prefix="kpsbatch-plan-") as scratch:
-        dataset = config.dataset.model_copy(update=one)
+        dataset = config.dataset.model_copy(update=selection)
         output = config.output.model_copy(update={"root": Path(scratch)})
         small = config.model_copy(update={"dataset": dataset, "output": output})
         alone = open_source(dataset, index_folder)

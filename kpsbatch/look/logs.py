@@ -1,10 +1,11 @@
-"""What the tasks of a submission say, from files alone."""
+"""The tasks of a submission and what their logs say, from files alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kpsbatch.files import FileClock, last_lines
 from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
@@ -15,45 +16,82 @@ QUIET_STATES = ("waiting", "starting", "running", "finished")
 
 
 @dataclass(frozen=True)
-class TaskLog:
-    """A task, or a run by itself.
+class Task:
+    """A task of the newest submission, or a run by itself.
 
     Attributes:
         name: The shard of a submission, or the run.
-        job: The job, "" outside of SLURM and before it started.
-        state: waiting, not submitted, starting, running, lost, finished, interrupted, failed; the number of videos that
-            failed is added, as in "finished, 2 videos failed".
-        node: Where it runs or ran, "" before it started.
-        counts: Units and videos done, "" before it started.
+        state: waiting, not submitted, starting, running, lost, finished, interrupted or failed.
+        job, node, log: Where it runs or ran, "" where that is not known.
+        units, units_done, videos, videos_done, videos_failed, frames: Its counts; but for the frames, those of earlier
+            starts of a task that was requeued are in them.
+        videos_before: How many of the videos done are from earlier starts.
+        seconds: From its start to its last sign of life.
+        silent: Seconds since its last sign of life.
+        unit: The unit that it stored last.
         error: Why it failed.
-        log: Its log, where that is known.
         run: Its state file, None before it started.
     """
 
     name: str
-    job: str
     state: str
-    node: str
-    counts: str
-    error: str
-    log: Path | None
+    job: str = ""
+    node: str = ""
+    log: str = ""
+    units: int = 0
+    units_done: int = 0
+    videos: int = 0
+    videos_done: int = 0
+    videos_failed: int = 0
+    videos_before: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    silent: float = 0.0
+    unit: str = ""
+    error: str = ""
     run: RunState | None = None
+
+    @property
+    def videos_per_second(self) -> float:
+        """Its rate since it started."""
+        return (self.videos_done - self.videos_before) / self.seconds if self.seconds else 0.0
+
+    @property
+    def frames_per_second(self) -> float:
+        """Its rate since it started."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def outcome(self) -> str:
+        """Its state and how many videos failed: `finished, 2 videos failed`."""
+        return f"{self.state}, {self.videos_failed} videos failed" if self.videos_failed else self.state
+
+    @property
+    def counts(self) -> str:
+        """Units and videos done, "" before it started."""
+        if self.run is None:
+            return ""
+        return f"{self.units_done}/{self.units} units, {self.videos_done}/{self.videos} videos"
 
     @property
     def needs_attention(self) -> bool:
         """Whether it is anything but waiting, starting, running or finished without a failure."""
-        return self.state not in QUIET_STATES
+        return self.outcome not in QUIET_STATES
 
     def tail(self, lines: int) -> list[str]:
         """The last lines of its log."""
-        return [] if self.log is None else last_lines(self.log, TAIL_BYTES)[-lines:]
+        return last_lines(Path(self.log), TAIL_BYTES)[-lines:] if self.log else []
+
+    def as_tree(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: value for name, value in vars(self).items() if name != "run"}
 
 
-def task_logs(root: Path) -> list[TaskLog]:
+def tasks_of(root: Path) -> list[Task]:
     """The tasks of the newest submission, the runs by themselves that started after it, and all that still runs."""
     runs = read_runs(root)
     submissions = list_submissions(root)
-    logs: list[TaskLog] = []
+    tasks: list[Task] = []
     since = 0.0
     newest = ""
     if submissions:
@@ -70,19 +108,20 @@ def task_logs(root: Path) -> list[TaskLog]:
             name = f"shard {number} of {len(plan.shards)}"
             run = by_shard.get(number)
             if run is not None:
-                logs.append(_task_log(name, run, job, log))
+                tasks.append(_task_of_run(name, run, job, str(log or "")))
             elif job or in_progress:
-                logs.append(TaskLog(name, job, _state_without_run(log, clock), "", "", "", log))
+                state, error = _state_without_run(log, clock)
+                tasks.append(Task(name, state, job, log=str(log or ""), error=error))
             else:
                 why = f"{jobs.problem or 'submit was ended before'}. Submit again; what is finished is passed over."
-                logs.append(TaskLog(name, "", "not submitted", "", "", why, None))
+                tasks.append(Task(name, "not submitted", error=why))
     others = [
         run
         for run in runs
         if not newest or (run.submission or "") != newest
         if run.is_running or (not run.submission and run.began_by_file > since)
     ]
-    return logs + [_task_log(run.run, run, "", None) for run in sorted(others, key=lambda run: run.began)]
+    return tasks + [_task_of_run(run.run, run) for run in sorted(others, key=lambda run: run.began)]
 
 
 def without_a_trace(root: Path) -> str:
@@ -113,33 +152,43 @@ def _is_being_submitted(folder: Path, jobs: Jobs, clock: FileClock, runs: Sequen
     return any(age is not None and age < LOST_SECONDS for age in ages)
 
 
-def _task_log(name: str, run: RunState, job: str, log: Path | None) -> TaskLog:
-    state = run.present_state
-    failed, units, videos = run.videos_failed + run.failed_before, run.units_before, run.videos_before
-    if failed:
-        state = f"{state}, {failed} videos failed"
-    counts = (
-        f"{units + run.units_done}/{units + run.units} units, {videos + run.videos_done}/{videos + run.videos} videos"
+def _task_of_run(name: str, run: RunState, job: str = "", log: str = "") -> Task:
+    return Task(
+        name,
+        run.present_state,
+        job or run.job_name,
+        run.host,
+        log or run.log or "",
+        units=run.units + run.units_before,
+        units_done=run.units_done + run.units_before,
+        videos=run.videos + run.videos_before,
+        videos_done=run.videos_done + run.videos_before,
+        videos_failed=run.videos_failed + run.failed_before,
+        videos_before=run.videos_before,
+        frames=run.frames,
+        seconds=run.seconds,
+        silent=round(run.silent, 1),
+        unit=run.unit,
+        error=run.error,
+        run=run,
     )
-    if log is None and run.log:
-        log = Path(run.log)
-    return TaskLog(name, job or run.job_name, state, run.host, counts, run.error, log, run)
 
 
-def _state_without_run(log: Path | None, clock: FileClock) -> str:
+def _state_without_run(log: Path | None, clock: FileClock) -> tuple[str, str]:
+    """The state of a task without a state file, and why it failed."""
     silent = None if log is None else clock.age_of(log)
     if silent is None:
-        return "waiting"
-    return "starting" if silent < LOST_SECONDS else "failed before it could start"
+        return "waiting", ""
+    return ("starting", "") if silent < LOST_SECONDS else ("failed", "failed before it could start")
 
 
-def without_superseded(logs: Sequence[TaskLog]) -> list[TaskLog]:
+def without_superseded(tasks: Sequence[Task]) -> list[Task]:
     """Leave out runs by themselves that ended or were lost before a newer one of the same shard did some work."""
-    alone = [(log, log.run) for log in logs if log.run is not None and not log.run.submission]
-    newest = {(run.shard, run.shards): log for log, run in alone}
-    newest.update({(run.shard, run.shards): log for log, run in alone if run.units_done})
+    alone = [(task, task.run) for task in tasks if task.run is not None and not task.run.submission]
+    newest = {(run.shard, run.shards): task for task, run in alone}
+    newest.update({(run.shard, run.shards): task for task, run in alone if run.units_done})
     return [
-        log
-        for log in logs
-        if log.run is None or log.run.submission or log.run.is_running or newest[log.run.shard, log.run.shards] is log
+        task
+        for task in tasks
+        if (run := task.run) is None or run.submission or run.is_running or newest[run.shard, run.shards] is task
     ]

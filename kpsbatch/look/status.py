@@ -17,7 +17,7 @@ from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Presence
-from kpsbatch.look.logs import TaskLog, task_logs, without_a_trace, without_superseded
+from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
@@ -66,51 +66,6 @@ class Group:
     def finished(self) -> int:
         """Units that a run would pass over."""
         return self.complete + self.partial + self.failed
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of the newest submission, or a run by itself.
-
-    Attributes:
-        name: The shard of a submission, or the run.
-        state: waiting, not submitted, starting, running, lost, finished, interrupted or failed.
-        job, node, log: Where it runs or ran, "" where that is not known.
-        units, units_done, videos, videos_done, videos_failed, frames: Its counts; but for the frames, those of earlier
-            starts of a task that was requeued are in them.
-        videos_before: How many of the videos done are from earlier starts.
-        seconds: From its start to its last sign of life.
-        silent: Seconds since its last sign of life.
-        unit: The unit that it stored last.
-        error: Why it failed.
-    """
-
-    name: str
-    state: str
-    job: str = ""
-    node: str = ""
-    log: str = ""
-    units: int = 0
-    units_done: int = 0
-    videos: int = 0
-    videos_done: int = 0
-    videos_failed: int = 0
-    videos_before: int = 0
-    frames: int = 0
-    seconds: float = 0.0
-    silent: float = 0.0
-    unit: str = ""
-    error: str = ""
-
-    @property
-    def videos_per_second(self) -> float:
-        """Its rate since it started."""
-        return (self.videos_done - self.videos_before) / self.seconds if self.seconds else 0.0
-
-    @property
-    def frames_per_second(self) -> float:
-        """Its rate since it started."""
-        return self.frames / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -200,7 +155,7 @@ class Status:
             "fingerprint": self.fingerprint or None,
             "all": {name: self.count(name) for name in names},
             "groups": [vars(group) for group in self.groups],
-            "tasks": [{**vars(task), "videos_per_second": _short(task.videos_per_second)} for task in self.tasks],
+            "tasks": [{**task.as_tree(), "videos_per_second": _short(task.videos_per_second)} for task in self.tasks],
             "rate": {
                 "videos_per_second": _short(self.now.videos),
                 "frames_per_second": _short(self.now.frames),
@@ -281,9 +236,8 @@ class StatusReader:
         status.failing, status.failing_unread = self._failing(known.outputs, surveyed)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
-        logs = without_superseded(task_logs(known.outputs.root))
-        status.tasks = [_task(log, status.moment) for log in logs]
-        runs = [log.run for log in logs if log.run is not None]
+        status.tasks = without_superseded(tasks_of(known.outputs.root))
+        runs = [task.run for task in status.tasks if task.run is not None]
         status.slowest = self._slowest(runs)
         _estimate(status, runs)
         return status
@@ -338,34 +292,6 @@ def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
         if (theirs := settings_of_record(record)) is not None:
             why = "; ".join(differences_in_config(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
-
-
-def _task(log: TaskLog, now: float) -> Task:
-    run = log.run
-    path = "" if log.log is None else str(log.log)
-    if run is None:
-        known = log.state in ("waiting", "not submitted", "starting")
-        return Task(
-            log.name, log.state if known else "failed", log.job, log=path, error=log.error if known else log.state
-        )
-    return Task(
-        log.name,
-        run.present_state,
-        log.job,
-        log.node,
-        path,
-        units=run.units + run.units_before,
-        units_done=run.units_done + run.units_before,
-        videos=run.videos + run.videos_before,
-        videos_done=run.videos_done + run.videos_before,
-        videos_failed=run.videos_failed + run.failed_before,
-        videos_before=run.videos_before,
-        frames=run.frames,
-        seconds=run.seconds,
-        silent=round(run.silent, 1),
-        unit=run.unit,
-        error=log.error,
-    )
 
 
 def _estimate(status: Status, runs: Sequence[RunState]) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kpsbatch.config import Config
-from kpsbatch.look.status import Failing, Status, StatusReader, Task
+from kpsbatch.look.logs import Task
+from kpsbatch.look.status import Failing, Status, StatusReader
 from kpsbatch.progress import count_progress
 from kpsbatch.terminal import Part, gap_of, print_lines, table_lines, terminal
 from kpsbatch.words import counted, show_duration

@@ -82,14 +82,14 @@ class Stroke(NamedTuple):
 @lru_cache(8)
 def strokes_of(topology: Topology) -> tuple[Stroke, ...]:
     """What is drawn of a set of points, in this order."""
-    lines = {name: {place for path in paths for place in path} for name, paths in topology.paths.items()}
+    lines = {name: {point for path in paths for point in path} for name, paths in topology.paths.items()}
     strokes = []
     for name, paths in topology.paths.items():
         part = _PART_OF.get(name, name)
         is_fine = name in _FINE
         points = range(topology.points)[topology.parts[part]] if name in topology.parts else []
-        thin = {place for other in _FINE for place in lines.get(other, ())}
-        dots = tuple(place for place in points if place not in thin)
+        thin = {point for other in _FINE for point in lines.get(other, ())}
+        dots = tuple(point for point in points if point not in thin)
         strokes.append(Stroke("pose" if name == "head" else name, part, paths, dots, is_fine))
     return tuple(strokes)
 

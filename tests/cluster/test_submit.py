@@ -22,7 +22,7 @@ from kpsbatch.cluster.waiting import waiting_jobs
 from kpsbatch.config import load_config, load_frozen_config
 from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
-from kpsbatch.look.logs import task_logs, without_a_trace
+from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader
 from kpsbatch.store import sharing
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
@@ -365,8 +365,8 @@ class TestTask:
         for start in ("0", "1", "2"):
             monkeypatch.setenv("SLURM_RESTART_COUNT", start)
             assert run_shard(folder, 0) == 1
-            task = task_logs(project.parent / "out")[0]
-            assert (task.state, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
+            task = tasks_of(project.parent / "out")[0]
+            assert (task.outcome, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
             assert task.needs_attention
         [shown, _] = StatusReader(load_config(project)).read().tasks
         assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
@@ -475,7 +475,7 @@ class TestSubmission:
         [line] = [line for line in done.stderr.splitlines() if "output.root" not in line]
         assert "sbatch refused 1 of 4 shards: " in line
         assert "MaxSubmitJobs. Jobs 71 run; submit again when they are done." in line
-        tasks = task_logs(project.parent / "out")
+        tasks = tasks_of(project.parent / "out")
         assert [task.state for task in tasks] == ["waiting"] * 3 + ["not submitted"]
         assert "MaxSubmitJobs. Submit again" in tasks[3].error
         shown = kpsbatch("logs", project, "--failed").stdout
@@ -485,9 +485,9 @@ class TestSubmission:
     def test_submission_that_was_killed(self, cluster, project):
         """A plan without jobs is being submitted for two minutes, and then was not."""
         folder = write_plan(*_planned(project))
-        assert {task.state for task in task_logs(project.parent / "out")} == {"waiting"}
+        assert {task.state for task in tasks_of(project.parent / "out")} == {"waiting"}
         os.utime(folder / "plan.json", (time.time() - 300,) * 2)
-        assert {task.state for task in task_logs(project.parent / "out")} == {"not submitted"}
+        assert {task.state for task in tasks_of(project.parent / "out")} == {"not submitted"}
 
     def test_outputs_that_nodes_do_not_see(self, cluster, project, monkeypatch):
         """An output folder on this machine's own disk is warned of, and named when jobs leave no trace there."""

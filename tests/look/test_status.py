@@ -28,8 +28,8 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen
-from kpsbatch.look.logs import task_logs
-from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
+from kpsbatch.look.logs import Task, tasks_of
+from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader
 from kpsbatch.look.status_screen import picture
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import ALONE, Progress, tracked
@@ -320,14 +320,14 @@ class TestTasks:
                 if error is not None:
                     raise error
             assert read(config).tasks == []
-            assert task_logs(config.output.root) == []
+            assert tasks_of(config.output.root) == []
         with contextlib.suppress(ZeroDivisionError), tracked(config.output.root, ALONE, Progress()):
             raise ZeroDivisionError
         assert read(config).task_states == {"failed": 1}
         monkeypatch.setenv("SLURM_JOB_ID", "5")
         with contextlib.suppress(OutputError), tracked(config.output.root, ALONE, Progress()):
             raise OutputError("made with other settings")
-        assert "job-5" in [task.name for task in task_logs(config.output.root) if task.needs_attention]
+        assert "job-5" in [task.name for task in tasks_of(config.output.root) if task.needs_attention]
 
     def test_odd_state_files(self, config):
         """State files of another release or cut off stop nothing."""

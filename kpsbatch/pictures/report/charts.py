@@ -65,8 +65,8 @@ def throughput(data: ReportData) -> Chart | None:
     for row in rows:
         sums[min(TIME_BARS - 1, int((row.finished - start) / width))] += row.frames
     bars = [
-        Bar(f"{clock(start + place * width)}: {counted(frames, 'frame')}, {frames / width:,.1f} a second", frames)
-        for place, frames in enumerate(sums)
+        Bar(f"{clock(start + index * width)}: {counted(frames, 'frame')}, {frames / width:,.1f} a second", frames)
+        for index, frames in enumerate(sums)
     ]
     return Chart("Frames over time, by when their units were stored", bars, (clock(start), clock(end)))
 
@@ -94,7 +94,7 @@ def frames_without_hand(data: ReportData) -> Chart:
         share = video.no_hand / video.frames
         counts[0 if share == 0 else min(SHARE_BARS, int(share * SHARE_BARS) + 1)] += 1
     step = 100 // SHARE_BARS
-    texts = ["0%", *(f"{place * step}% to {(place + 1) * step}%" for place in range(SHARE_BARS))]
+    texts = ["0%", *(f"{index * step}% to {(index + 1) * step}%" for index in range(SHARE_BARS))]
     bars = [Bar(f"{text}: {counted(count, 'video')}", count) for text, count in zip(texts, counts, strict=True)]
     frames, without = sum(video.frames for video in data.videos), sum(video.no_hand for video in data.videos)
     note = f"{without:,} of {counted(frames, 'frame')} ({show_percent(percent(without, frames))}) show no hand."

@@ -36,14 +36,14 @@ class Finding:
 
     Attributes:
         level: One of `LEVELS`.
-        what: What was found; a link where there is a section.
+        text: What was found; a link where there is a section.
         rest: What follows it.
         section: Where to see it, "" for nowhere.
         units: Where it was found.
     """
 
     level: str
-    what: str
+    text: str
     rest: str = ""
     section: str = ""
     units: tuple[UnitName, ...] = ()
@@ -104,11 +104,11 @@ def _why(data: ReportData) -> str:
 
 def _outputs(data: ReportData, labels: Labels) -> Iterator[Finding]:
     if foreign := [row.unit for row in data.units if row.state == "foreign" and not row.videos]:
-        what = f"{counted(len(foreign), 'output')} without a readable record"
-        yield Finding("bad", what, ": ", units=name_units(foreign, labels))
+        text = f"{counted(len(foreign), 'output')} without a readable record"
+        yield Finding("bad", text, ": ", units=name_units(foreign, labels))
     if data.unreadable_records:
-        what = f"{counted(len(data.unreadable_records), 'record')} can't be read"
-        yield Finding("bad", what, f": {', '.join(data.unreadable_records[:EXAMPLES])}")
+        text = f"{counted(len(data.unreadable_records), 'record')} can't be read"
+        yield Finding("bad", text, f": {', '.join(data.unreadable_records[:EXAMPLES])}")
 
 
 def _unfinished(data: ReportData, labels: Labels) -> Iterator[Finding]:
@@ -116,13 +116,13 @@ def _unfinished(data: ReportData, labels: Labels) -> Iterator[Finding]:
     left = _of_state(data, "left")
     if ended_early and left:
         error = next((run.error for run in reversed(ended_early) if run.error), "")
-        what = f"{counted(len(ended_early), 'run')} failed, lost or interrupted"
-        yield Finding("warn", what, f": {error}" if error else "", "runs")
+        text = f"{counted(len(ended_early), 'run')} failed, lost or interrupted"
+        yield Finding("warn", text, f": {error}" if error else "", "runs")
     if left:
         yield Finding("warn", f"{counted(len(left), 'unit')} left to do", ": ", units=name_units(left, labels))
     if absent := _of_state(data, "absent"):
-        what = f"{counted(len(absent), 'unit')} without a video in the dataset"
-        yield Finding("quiet", what, ": ", units=name_units(absent, labels))
+        text = f"{counted(len(absent), 'unit')} without a video in the dataset"
+        yield Finding("quiet", text, ": ", units=name_units(absent, labels))
 
 
 def _of_state(data: ReportData, state: str) -> list[Unit]:
@@ -130,13 +130,15 @@ def _of_state(data: ReportData, state: str) -> list[Unit]:
 
 
 def _other_settings(data: ReportData) -> Iterator[Finding]:
-    for digest, what in data.other_settings.items():
+    for digest, differences_there in data.other_settings.items():
         units = counted(data.settings[digest][1], "unit")
-        yield Finding("bad", f"{units} made with other settings than the config's", f": {what}", "settings")
+        yield Finding(
+            "bad", f"{units} made with other settings than the config's", f": {differences_there}", "settings"
+        )
     if len(data.settings) > 1 + len(data.other_settings):
         (first, _), (second, _) = list(data.settings.values())[:2]
-        what = "; ".join(differences(second, first)[:3])
-        yield Finding("bad", f"Outputs of {len(data.settings)} different settings", f": {what}", "settings")
+        text = "; ".join(differences(second, first)[:3])
+        yield Finding("bad", f"Outputs of {len(data.settings)} different settings", f": {text}", "settings")
 
 
 def _low_rates(data: ReportData, labels: Labels) -> Iterator[Finding]:
@@ -160,11 +162,11 @@ def _odd_videos(data: ReportData, labels: Labels) -> Iterator[Finding]:
         return
     bare = [video for video in data.videos if video.no_hand == video.frames]
     if has_hands(data) and bare:
-        what = f"{counted(len(bare), 'video')} without a hand in any frame"
-        yield Finding("warn", what, ": ", "videos", name_units((video.unit for video in bare), labels))
+        text = f"{counted(len(bare), 'video')} without a hand in any frame"
+        yield Finding("warn", text, ": ", "videos", name_units((video.unit for video in bare), labels))
     if bad := [video.bad for video in data.videos if video.bad]:
-        what = counted(sum(bad), "unreadable frame")
-        yield Finding("warn", what, f" in {counted(len(bad), 'video')}", "bad-frames")
+        text = counted(sum(bad), "unreadable frame")
+        yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
     yield from _odd_lengths(data, labels, median(video.frames for video in data.videos))
 
 
@@ -175,8 +177,8 @@ def _odd_lengths(data: ReportData, labels: Labels, middle: float) -> Iterator[Fi
     )
     for how, units in lengths:
         if units:
-            what = f"{counted(len(units), 'video')} {how} the median length"
-            yield Finding("warn", what, f" ({middle:g} frames): ", "lengths", name_units(units, labels))
+            text = f"{counted(len(units), 'video')} {how} the median length"
+            yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", name_units(units, labels))
 
 
 @dataclass

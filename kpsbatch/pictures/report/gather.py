@@ -295,11 +295,11 @@ def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[
         return chosen
 
     middle = len(worst_first) // 2
-    around = sorted(range(len(worst_first)), key=lambda place: abs(place - middle))
+    around = sorted(range(len(worst_first)), key=lambda index: abs(index - middle))
     return {
         "worst": pick(worst_first),
         "best": pick(reversed(worst_first)),
-        "median": pick(worst_first[place] for place in around),
+        "median": pick(worst_first[index] for index in around),
     }
 
 
@@ -314,7 +314,7 @@ def histogram(values: Sequence[float], bins: int) -> list[tuple[float, float, in
     step = max(step, 1) if all(float(value).is_integer() for value in values) else step
     first = int(low // step)
     counts = Counter(int(value // step) - first for value in values)
-    return [((first + place) * step, (first + place + 1) * step, counts[place]) for place in range(max(counts) + 1)]
+    return [((first + bin) * step, (first + bin + 1) * step, counts[bin]) for bin in range(max(counts) + 1)]
 
 
 Rate = Callable[[UnitRow | VideoRow], float | None]

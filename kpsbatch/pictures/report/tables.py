@@ -249,8 +249,8 @@ def _groups(data: ReportData) -> Table:
     groups: dict[tuple[str, str], list[int]] = {}
     for row in data.units:
         sums = groups.setdefault((row.unit.signer, row.unit.split), [0] * len(_GROUP_SUMS))
-        for place, count in enumerate(_GROUP_SUMS.values()):
-            sums[place] += count(row)
+        for index, count in enumerate(_GROUP_SUMS.values()):
+            sums[index] += count(row)
     return Table([*WHERE[1:], *_GROUP_SUMS], [[*key, *sums] for key, sums in groups.items()])
 
 

@@ -80,7 +80,7 @@ class Page:
         title: Of the page.
         output, moment: Whose page it is, and when it was so.
         headline: How the run stands, in a sentence or two.
-        findings: What to look at.
+        findings: What stands out.
         progress, throughput: Figures and a chart of the run.
         detection: A card for each rate; empty where no video was read.
         videos: None where no video was read.
@@ -147,7 +147,9 @@ def render(
     )
     style, script = player_assets() if page.samples else ("", "")
     template = templates().get_template("report/report.html")
-    return template.render(page=page, player_style=style, player_script=script, version=kpsbatch.__version__)
+    return template.render(
+        title=page.title, page=page, player_style=style, player_script=script, version=kpsbatch.__version__
+    )
 
 
 def view_of(
@@ -184,7 +186,7 @@ def view_of(
         ),
         failures=Failures(
             sentences(reasons_of(data.failures), MAX_REASONS),
-            [(count, what) for what, count in data.odd.most_common(MAX_ODD)],
+            [(count, problem) for problem, count in data.odd.most_common(MAX_ODD)],
         ),
         timeline=timeline(data.runs),
         has_slowest=any(row.seconds for row in data.units),
@@ -221,11 +223,11 @@ def _detection(data: ReportData) -> list[Card]:
         total.add(video)
     cards = []
     for metric in metrics_of(data):
-        what = (
+        label = (
             "of wrists in the frame have a hand" if metric.key == "wrists" else f"of frames with {metric.label.lower()}"
         )
         share = metric.rate(total)
-        cards.append(Card(show_percent(share), what, share))
+        cards.append(Card(show_percent(share), label, share))
     return cards
 
 
