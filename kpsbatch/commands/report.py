@@ -31,27 +31,19 @@ def report(
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
     config = selection.load()
-    from kpsbatch.dataset.labels import labels_of
     from kpsbatch.pictures.player import write_page
     from kpsbatch.pictures.report.gather import gather
-    from kpsbatch.pictures.report.view import render
+    from kpsbatch.pictures.report.view import render, view_of
     from kpsbatch.progress import count_progress
 
-    labels = labels_of(config.dataset.labels)
     with count_progress("units read", quiet=quiet) as show:
         data = gather(config, show, on_index=show)
     with count_progress("samples drawn", quiet=quiet) as show:
-        html = render(
-            config,
-            data,
-            config_path=selection.config,
-            samples=samples,
-            pictures=not no_pictures,
-            labels=labels,
-            on_sample=show,
+        view = view_of(
+            config, data, config_path=selection.config, samples=samples, pictures=not no_pictures, on_sample=show
         )
     page = page or config.output.root / PAGE
-    size = write_page(page, html)
+    size = write_page(page, render(view))
     counts = (
         f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
     )

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from kpsbatch.pictures.report.gather import (
     pick_samples,
     ranked,
 )
-from kpsbatch.pictures.report.view import render
+from kpsbatch.pictures.report.view import render, view_of
 from kpsbatch.store.settings import settings_of
 from kpsbatch.work.job import KILLED_FOR_MEMORY
 
@@ -105,7 +105,7 @@ class TestGather:
         put(tmp_path, Unit("01", "train", 2), {"a": video(3, 3)}, digest="ba9876543210")
         data = gather(mine)
         assert {digest: count for digest, (_, count) in data.settings.items()} == {DIGEST: 1, "ba9876543210": 1}
-        assert "landmarks.running_mode is &#39;video&#39; there" in render(mine, data, samples=0)
+        assert "landmarks.running_mode is &#39;video&#39; there" in render(view_of(mine, data, samples=0))
 
     def test_other_settings(self, config, tmp_path):
         """Outputs that a run with this config would refuse are named, with what differs."""
@@ -121,7 +121,7 @@ class TestGather:
         what = "landmarks.coordinates is 'adjusted' there, 'image' here"
         assert data.other_settings == {DIGEST: what}
         finding = escape("1 unit made with other settings than the config's")
-        assert f"{finding}</a>: {escape(what)}" in render(mine, data, samples=0)
+        assert f"{finding}</a>: {escape(what)}" in render(view_of(mine, data, samples=0))
 
     def test_no_output(self, config, tmp_path):
         """Without an output folder it says what to do."""
@@ -233,7 +233,7 @@ class TestNumbers:
 @pytest.fixture(scope="module")
 def page(config: Config) -> str:
     """The page of the made-up run."""
-    return render(config, gather(config), samples=1, labels=NAMES, config_path=Path("my config.yaml"))
+    return render(view_of(config, replace(gather(config), labels=NAMES), samples=1, config_path=Path("my config.yaml")))
 
 
 class TestPage:
@@ -294,7 +294,7 @@ class TestPage:
     def test_empty(self, config, tmp_path):
         """A run that has done nothing yet has a page, too."""
         mine = config.model_copy(update={"output": config.output.model_copy(update={"root": tmp_path})})
-        assert "No video was read yet" in render(mine, gather(mine))
+        assert "No video was read yet" in render(view_of(mine, gather(mine)))
 
     def test_command(self, config, tmp_path):
         """The command writes the file and says how large it is."""

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module")
 def data(config: Config) -> ReportData:
-    return gather(config)
+    return replace(gather(config), labels=NAMES)
 
 
 def table(page: Any, name: str) -> list[dict[str, Any]]:
@@ -48,15 +49,7 @@ def table(page: Any, name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def view(config: Config, data: ReportData) -> Any:
-    return view_of(
-        config,
-        data,
-        config_path=Path("c.yaml"),
-        samples=0,
-        pictures=True,
-        labels=NAMES,
-        on_sample=lambda done, total: None,
-    )
+    return view_of(config, data, config_path=Path("c.yaml"), samples=0)
 
 
 class TestSums:
@@ -94,7 +87,7 @@ class TestSums:
         failures = [Failure(unit, str(number), f"{chr(97 + number)} happened") for number in range(5)]
         monkeypatch.setattr("kpsbatch.pictures.report.view.MAX_REASONS", 3)
         odd = ReportData(data.units, failures=[*failures, failures[0]])
-        page = render(config, odd, samples=0)
+        page = render(view_of(config, odd, samples=0))
         listed = re.findall(r"<li>([\d,]+) failed", page.split('id="failures"')[1].split("</section>")[0])
         assert [int(count) for count in listed] == [2, 1, 1, 2]
         assert (
@@ -125,7 +118,7 @@ class TestFailures:
     def test_no_pictures(self, config, data):
         """Where pictures are not wanted there are none, and the table has no column for them."""
         assert [one.picture for one in failed_videos(config, data, pictures=False)] == ["", ""]
-        page = render(config, data, samples=1, pictures=False)
+        page = render(view_of(config, data, samples=1, pictures=False))
         assert "/9j/" not in page.split('id="failures"')[1]
 
     def test_lost_worker(self, config, data):
@@ -190,7 +183,7 @@ class TestTimeline:
 @pytest.fixture(scope="module")
 def html_file(config: Config, data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    page = render(config, data, samples=1, labels=NAMES, config_path=Path("my config.yaml"))
+    page = render(view_of(config, data, samples=1, config_path=Path("my config.yaml")))
     path.write_text(page.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
     return path
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from kpsbatch.dataset.units import Unit
-from kpsbatch.pictures.report.gather import Failure, Labels, ReportData, UnitName, has_hands, metrics_of, name_units
+from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, has_hands, metrics_of
 from kpsbatch.store.settings import differences
 from kpsbatch.store.survey import FINISHED
 from kpsbatch.words import counted
@@ -64,15 +64,15 @@ class Finding:
         return max(0, len(self.units) - EXAMPLES)
 
 
-def findings_of(data: ReportData, labels: Labels) -> list[Finding]:
+def findings_of(data: ReportData) -> list[Finding]:
     """What stands out, the worst first."""
     findings = [
         *_failures(data),
-        *_outputs(data, labels),
-        *_unfinished(data, labels),
+        *_outputs(data),
+        *_unfinished(data),
         *_other_settings(data),
-        *_low_rates(data, labels),
-        *_odd_videos(data, labels),
+        *_low_rates(data),
+        *_odd_videos(data),
     ]
     findings.sort(key=lambda finding: list(LEVELS).index(finding.level))
     return findings or [Finding("good", "Nothing stands out.")]
@@ -102,16 +102,16 @@ def _why(data: ReportData) -> str:
     return ": " + ", ".join(sentences(reasons, SHOWN_REASONS))
 
 
-def _outputs(data: ReportData, labels: Labels) -> Iterator[Finding]:
+def _outputs(data: ReportData) -> Iterator[Finding]:
     if foreign := [row.unit for row in data.units if row.state == "foreign" and not row.videos]:
         text = f"{counted(len(foreign), 'output')} without a readable record"
-        yield Finding("bad", text, ": ", units=name_units(foreign, labels))
+        yield Finding("bad", text, ": ", units=data.names(foreign))
     if data.unreadable_records:
         text = f"{counted(len(data.unreadable_records), 'record')} can't be read"
         yield Finding("bad", text, f": {', '.join(data.unreadable_records[:EXAMPLES])}")
 
 
-def _unfinished(data: ReportData, labels: Labels) -> Iterator[Finding]:
+def _unfinished(data: ReportData) -> Iterator[Finding]:
     ended_early = [run for run in data.runs if run.is_lost or run.state in ("failed", "interrupted")]
     left = _of_state(data, "left")
     if ended_early and left:
@@ -119,10 +119,10 @@ def _unfinished(data: ReportData, labels: Labels) -> Iterator[Finding]:
         text = f"{counted(len(ended_early), 'run')} failed, lost or interrupted"
         yield Finding("warn", text, f": {error}" if error else "", "runs")
     if left:
-        yield Finding("warn", f"{counted(len(left), 'unit')} left to do", ": ", units=name_units(left, labels))
+        yield Finding("warn", f"{counted(len(left), 'unit')} left to do", ": ", units=data.names(left))
     if absent := _of_state(data, "absent"):
         text = f"{counted(len(absent), 'unit')} without a video in the dataset"
-        yield Finding("quiet", text, ": ", units=name_units(absent, labels))
+        yield Finding("quiet", text, ": ", units=data.names(absent))
 
 
 def _of_state(data: ReportData, state: str) -> list[Unit]:
@@ -141,7 +141,7 @@ def _other_settings(data: ReportData) -> Iterator[Finding]:
         yield Finding("bad", f"Outputs of {len(data.settings)} different settings", f": {text}", "settings")
 
 
-def _low_rates(data: ReportData, labels: Labels) -> Iterator[Finding]:
+def _low_rates(data: ReportData) -> Iterator[Finding]:
     for metric in metrics_of(data):
         if (least := LEAST_PERCENT.get(metric.key)) is None:
             continue
@@ -153,24 +153,24 @@ def _low_rates(data: ReportData, labels: Labels) -> Iterator[Finding]:
                 f"{counted(len(rates), 'unit')} with {metric.label.lower()} in less than {least}% of frames",
                 f", the least ({rates[0][0]:.0f}%) in ",
                 "map",
-                name_units((unit for _, unit in rates), labels),
+                data.names(unit for _, unit in rates),
             )
 
 
-def _odd_videos(data: ReportData, labels: Labels) -> Iterator[Finding]:
+def _odd_videos(data: ReportData) -> Iterator[Finding]:
     if not data.videos:
         return
     bare = [video for video in data.videos if video.no_hand == video.frames]
     if has_hands(data) and bare:
         text = f"{counted(len(bare), 'video')} without a hand in any frame"
-        yield Finding("warn", text, ": ", "videos", name_units((video.unit for video in bare), labels))
+        yield Finding("warn", text, ": ", "videos", data.names(video.unit for video in bare))
     if bad := [video.bad for video in data.videos if video.bad]:
         text = counted(sum(bad), "unreadable frame")
         yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
-    yield from _odd_lengths(data, labels, median(video.frames for video in data.videos))
+    yield from _odd_lengths(data, median(video.frames for video in data.videos))
 
 
-def _odd_lengths(data: ReportData, labels: Labels, middle: float) -> Iterator[Finding]:
+def _odd_lengths(data: ReportData, middle: float) -> Iterator[Finding]:
     lengths: Sequence[tuple[str, list[Unit]]] = (
         ("shorter than a quarter of", [video.unit for video in data.videos if video.frames < middle / 4]),
         ("longer than four times", [video.unit for video in data.videos if video.frames > middle * 4]),
@@ -178,7 +178,7 @@ def _odd_lengths(data: ReportData, labels: Labels, middle: float) -> Iterator[Fi
     for how, units in lengths:
         if units:
             text = f"{counted(len(units), 'video')} {how} the median length"
-            yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", name_units(units, labels))
+            yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", data.names(units))
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
@@ -24,8 +24,6 @@ from kpsbatch.stored import read_stored
 PARTS = tuple(Topology.PARTS)
 PART_LABELS = {"pose": "Pose", "face": "Face", "right_hand": "Right hand", "left_hand": "Left hand"}
 _KEYS = {"right_hand": "right", "left_hand": "left"}
-
-Labels = Mapping[int, Label]
 
 
 class VideoRow(NamedTuple):
@@ -126,6 +124,15 @@ class UnitRow:
         self.seconds += video.seconds
 
 
+@dataclass(frozen=True)
+class UnitName:
+    """A unit as the page writes it."""
+
+    signer: str
+    split: str
+    sign: Label
+
+
 @dataclass
 class ReportData:
     """Everything that a report shows.
@@ -133,6 +140,7 @@ class ReportData:
     Attributes:
         units: One row for every unit of the config, in its order.
         source: The dataset.
+        labels: The names of the signs.
         videos: The videos that succeeded.
         failures: Those that failed.
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
@@ -147,6 +155,7 @@ class ReportData:
 
     units: list[UnitRow]
     source: Source | None = None
+    labels: Mapping[int, Label] = field(default_factory=dict)
     videos: list[VideoRow] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
@@ -157,6 +166,14 @@ class ReportData:
     hosts: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     unreadable_records: list[str] = field(default_factory=list)
+
+    def name(self, unit: Unit) -> UnitName:
+        """A unit with the names of its sign."""
+        return UnitName(unit.signer, unit.split, self.labels.get(unit.sign, Label(unit.sign, "", "")))
+
+    def names(self, units: Iterable[Unit]) -> tuple[UnitName, ...]:
+        """Units with the names of their signs, each once."""
+        return tuple(map(self.name, dict.fromkeys(units)))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -181,6 +198,7 @@ def gather(
     Raises:
         OutputError: There is no output folder yet, or it can't be listed.
         DatasetError: The dataset is not there, and the config does not state all of its units.
+        ConfigError: The table of labels can't be used.
     """
     root = config.output.root
     if not root.is_dir():
@@ -190,7 +208,8 @@ def gather(
     depth: Depth = "presence" if here else "outputs"
     surveyed = survey(source, known.outputs, depth=depth)
     record_paths = find_records(root, failed=True)
-    data = ReportData([], source, runs=sorted(read_runs(root), key=lambda run: run.began))
+    runs = sorted(read_runs(root), key=lambda run: run.began)
+    data = ReportData([], source, labels_of(config.dataset.labels), runs=runs)
     fingerprints: Counter[str] = Counter()
     merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
     paths = [record_paths.get(unit.unit.name) for unit in surveyed]
@@ -318,25 +337,6 @@ def histogram(values: Sequence[float], bins: int) -> list[tuple[float, float, in
 
 
 Rate = Callable[[UnitRow | VideoRow], float | None]
-
-
-@dataclass(frozen=True)
-class UnitName:
-    """A unit as the page writes it."""
-
-    signer: str
-    split: str
-    sign: Label
-
-
-def name_unit(unit: Unit, labels: Labels) -> UnitName:
-    """A unit with the names of its sign."""
-    return UnitName(unit.signer, unit.split, labels.get(unit.sign, Label(unit.sign, "", "")))
-
-
-def name_units(units: Iterable[Unit], labels: Labels) -> tuple[UnitName, ...]:
-    """Units with the names of their signs, each once."""
-    return tuple(name_unit(unit, labels) for unit in dict.fromkeys(units))
 
 
 @dataclass(frozen=True)

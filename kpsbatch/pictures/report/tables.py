@@ -8,7 +8,7 @@ from typing import Any
 
 from kpsbatch.dataset.units import Unit
 from kpsbatch.pictures.report.charts import clock, cores_of, gigabytes_of
-from kpsbatch.pictures.report.gather import Labels, Metric, ReportData, UnitRow, VideoRow, metrics_of
+from kpsbatch.pictures.report.gather import Metric, ReportData, UnitRow, VideoRow, metrics_of
 from kpsbatch.pictures.report.videos import FailedVideo
 from kpsbatch.words import show_command
 
@@ -122,9 +122,7 @@ class Table:
     note: str = ""
 
 
-def script_data(
-    data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo], labels: Labels
-) -> dict[str, Any]:
+def script_data(data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo]) -> dict[str, Any]:
     """What the page's script gets. Rates are percentages, None where there is nothing to divide by."""
     metrics = metrics_of(data)
     tables = {
@@ -140,7 +138,7 @@ def script_data(
     return {
         "signs": signs,
         "lines": [list(line) for line in dict.fromkeys((row.unit.signer, row.unit.split) for row in data.units)],
-        "names": {sign: [labels[sign].english, labels[sign].arabic] for sign in signs if sign in labels},
+        "names": {sign: [name.english, name.arabic] for sign in signs if (name := data.labels.get(sign))},
         "metrics": [{"key": metric.key, "label": metric.label, "kind": metric.kind} for metric in metrics],
         "tables": {
             name: {"columns": [asdict(column) for column in table.columns], "rows": table.rows, "note": table.note}

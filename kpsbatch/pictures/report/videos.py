@@ -21,11 +21,9 @@ from kpsbatch.pictures.draw import drawn_frames, enlarge, jpeg_in_base64
 from kpsbatch.pictures.player import sample_player
 from kpsbatch.pictures.report.gather import (
     Failure,
-    Labels,
     ReportData,
     UnitName,
     VideoRow,
-    name_unit,
     percent,
     pick_samples,
     show_percent,
@@ -94,42 +92,29 @@ class SampleGroup:
 
 def draw_samples(
     config: Config,
-    source: Source | None,
+    data: ReportData,
     worst_first: Sequence[VideoRow],
     count: int,
-    labels: Labels,
     *,
     config_path: Path,
     pictures: bool,
     on_sample: Callable[[int, int], None],
 ) -> list[SampleGroup]:
-    """Draw so many of the worst, the median and the best videos.
-
-    Args:
-        source: Its dataset, if it is open already.
-        worst_first: The videos.
-        count: How many of each kind.
-        labels: The names of the signs.
-        config_path: The config's file, for the commands that are shown.
-        pictures: Whether frames of the videos are shown.
-        on_sample: Called with (samples drawn, samples in all).
-    """
+    """Draw so many of the worst, the median and the best videos; the arguments are those of `view_of`."""
     chosen = pick_samples(worst_first, count)
     total, done = sum(map(len, chosen.values())), 0
     groups: list[SampleGroup] = []
     for kind in ("worst", "median", "best"):
         group = SampleGroup(kind.capitalize(), [])
         for video in chosen[kind]:
-            group.samples.append(_sample(config, source, config_path, video, labels, pictures))
+            group.samples.append(_sample(config, data, config_path, video, with_frames=pictures))
             done += 1
             on_sample(done, total)
         groups += [group] if group.samples else []
     return groups
 
 
-def _sample(
-    config: Config, source: Source | None, config_path: Path, video: VideoRow, labels: Labels, with_frames: bool
-) -> Sample:
+def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow, *, with_frames: bool) -> Sample:
     """A few frames of one video; on an empty canvas where its frames are not there."""
     unit = video.unit
     shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
@@ -143,14 +128,14 @@ def _sample(
     try:
         player = sample_player(config, unit, video.name, pictures=with_frames)
         try:
-            pictures = _draw(config, source, video, blank=not with_frames)
+            pictures = _draw(config, data.source, video, blank=not with_frames)
         except KpsbatchError as problem:
             warning = str(problem)
-            pictures = _draw(config, source, video, blank=True)
+            pictures = _draw(config, data.source, video, blank=True)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
     rates = f"{counted(video.frames, 'frame')}: {rates}"
-    return Sample(name_unit(unit, labels), video.name, rates, command, player, pictures, warning, error)
+    return Sample(data.name(unit), video.name, rates, command, player, pictures, warning, error)
 
 
 def _draw(config: Config, source: Source | None, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:

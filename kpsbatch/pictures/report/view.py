@@ -13,7 +13,7 @@ from kpsbatch.config import Config
 from kpsbatch.pictures.player import player_assets, templates
 from kpsbatch.pictures.report.charts import Chart, Timeline, frames_without_hand, throughput, timeline, video_lengths
 from kpsbatch.pictures.report.findings import Finding, findings_of, headline_of, reasons_of, sentences
-from kpsbatch.pictures.report.gather import Labels, ReportData, UnitRow, has_hands, metrics_of, ranked, show_percent
+from kpsbatch.pictures.report.gather import ReportData, UnitRow, has_hands, metrics_of, ranked, show_percent
 from kpsbatch.pictures.report.tables import MAX_VIDEOS, script_data
 from kpsbatch.pictures.report.videos import SampleGroup, draw_samples, failed_videos
 from kpsbatch.store.run_state import union_seconds
@@ -116,73 +116,37 @@ class Page:
         return {key: heading for key, heading in SECTIONS.items() if key not in empty}
 
 
-def render(
+def view_of(
     config: Config,
     data: ReportData,
     *,
-    config_path: Path | None = None,
+    config_path: Path = Path("CONFIG"),
     samples: int = 3,
     pictures: bool = True,
-    labels: Labels | None = None,
     on_sample: Callable[[int, int], None] = lambda done, total: None,
-) -> str:
-    """Write the page.
+) -> Page:
+    """Compute a page.
 
     Args:
         data: What `gather` found.
         config_path: The config's file, for commands that the page shows.
         samples: How many of the best, the median and the worst videos are drawn.
         pictures: Whether the samples show frames of the videos, or keypoints only.
-        labels: The names of the signs.
         on_sample: Called with (samples drawn, samples in all).
     """
-    page = view_of(
-        config,
-        data,
-        config_path=config_path or Path("CONFIG"),
-        samples=samples,
-        pictures=pictures,
-        labels=labels or {},
-        on_sample=on_sample,
-    )
-    style, script = player_assets() if page.samples else ("", "")
-    template = templates().get_template("report/report.html")
-    return template.render(
-        title=page.title, page=page, player_style=style, player_script=script, version=kpsbatch.__version__
-    )
-
-
-def view_of(
-    config: Config,
-    data: ReportData,
-    *,
-    config_path: Path,
-    samples: int,
-    pictures: bool,
-    labels: Labels,
-    on_sample: Callable[[int, int], None],
-) -> Page:
-    """Compute a page; the arguments are those of `render`."""
     worst_first = ranked(data)
     return Page(
         title=f"Keypoints of {config.dataset.root.name}",
         output=str(config.output.root),
         moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         headline=headline_of(data),
-        findings=findings_of(data, labels),
+        findings=findings_of(data),
         progress=_progress(data),
         throughput=throughput(data),
         detection=_detection(data),
         videos=_videos(data),
         samples=draw_samples(
-            config,
-            data.source,
-            worst_first,
-            samples,
-            labels,
-            config_path=config_path,
-            pictures=pictures,
-            on_sample=on_sample,
+            config, data, worst_first, samples, config_path=config_path, pictures=pictures, on_sample=on_sample
         ),
         failures=Failures(
             sentences(reasons_of(data.failures), MAX_REASONS),
@@ -191,7 +155,16 @@ def view_of(
         timeline=timeline(data.runs),
         has_slowest=any(row.seconds for row in data.units),
         settings=[_versions(config, data), *_settings(data)],
-        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures), labels),
+        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures)),
+    )
+
+
+def render(page: Page) -> str:
+    """The page as HTML, in one file that loads nothing."""
+    style, script = player_assets() if page.samples else ("", "")
+    template = templates().get_template("report/report.html")
+    return template.render(
+        title=page.title, page=page, player_style=style, player_script=script, version=kpsbatch.__version__
     )
 
 
