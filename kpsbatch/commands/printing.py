@@ -130,17 +130,17 @@ def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
     print_lines(table_lines(_scan_rows(found, frames), numbers_from=2, gap=here.gap), here)
     if found.bad_rows:
         print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
-        for row, what in found.bad_rows:
-            print(printable(f"  {row}: {what}"))
+        for row, problem in found.bad_rows:
+            print(printable(f"  {row}: {problem}"))
     for (signer, split), group in found.groups.items():
-        for what, missing in (("absent", group.absent), ("empty", group.empty)):
+        for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:
                 kind = "signs" if found.has_signs else "units"
-                print(f"{what} in {signer} {split}: {kind} {format_signs(missing)}")
+                print(f"{state} in {signer} {split}: {kind} {format_signs(missing)}")
     if found.odd_counts:
-        print("odd: " + ", ".join(f"{count} x {what}" for what, count in found.odd_counts.most_common()))
-        for path, what in found.odd:
-            print(f"  {path}: {what}")
+        print("odd: " + ", ".join(f"{count} x {problem}" for problem, count in found.odd_counts.most_common()))
+        for path, problem in found.odd:
+            print(f"  {path}: {problem}")
         if (more := sum(found.odd_counts.values()) - len(found.odd)) > 0:
             print(f"  ... and {more} more")
 
@@ -167,7 +167,7 @@ def _scan_rows(found: Scan, frames: bool) -> list[list[Part]]:
 def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
     """Print what is wrong with which output, and what to do; `again` is the command that does what is left."""
     for problem in verdict.problems:
-        print(printable(f"{problem.place}: {problem.what}"))
+        print(printable(f"{problem.name}: {problem.text}"))
     units = {problem.unit for problem in verdict.problems}
     damaged = len(units - {None})
     checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"

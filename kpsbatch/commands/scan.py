@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kpsbatch.commands.options import AsJson, Quiet
 from kpsbatch.commands.printing import print_json, print_scan
 from kpsbatch.commands.selection import Selection
-
-if TYPE_CHECKING:
-    from kpsbatch.look.scan import Scan
 
 
 def scan(
@@ -31,19 +28,6 @@ def scan(
     with count_progress("units listed", quiet=quiet) as show:
         found = scan_dataset(source, frames=frames, on_unit=show)
     if as_json:
-        print_json({"root": str(config.dataset.root), **_tree(found, frames)})
+        print_json({"root": str(config.dataset.root), **found.as_tree(frames)})
     else:
         print_scan(config, found, frames=frames)
-
-
-def _tree(found: Scan, frames: bool) -> dict[str, Any]:
-    """For JSON; `frames` of a group is null where they were not counted."""
-    return {
-        "groups": [
-            {"signer": signer, "split": split, **vars(group), "frames": group.frames if frames else None}
-            for (signer, split), group in found.groups.items()
-        ],
-        "bad_rows": [{"row": row, "problem": what} for row, what in found.bad_rows],
-        "odd_counts": dict(found.odd_counts),
-        "odd": [{"path": path, "problem": what} for path, what in found.odd],
-    }

@@ -30,18 +30,34 @@ PARENT_MEGABYTES = 500
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """One measured unit, and what follows for the dataset.
+class Measured:
+    """One measured unit, and the size of the dataset.
 
     Attributes:
         unit: The unit that was measured.
         videos: Its videos.
         frames: Its frames.
         core_seconds: Seconds of a core that a video takes, on average.
-        frames_per_core_second: Frames that a core does in a second.
         worker_megabytes: Peak memory of a worker.
         dataset_videos: Videos of the whole dataset, by listing.
         signs: Signs that have videos.
+    """
+
+    unit: Unit
+    videos: int
+    frames: int
+    core_seconds: float
+    worker_megabytes: int
+    dataset_videos: int
+    signs: int
+
+
+@dataclass(frozen=True)
+class Estimate(Measured):
+    """What follows from it for the dataset.
+
+    Attributes:
+        frames_per_core_second: Frames that a core does in a second.
         core_hours: What the whole dataset takes.
         chunk_size: Recommended signs in an array task.
         tasks: Array tasks that this makes.
@@ -50,14 +66,7 @@ class Estimate:
         memory_gigabytes: Recommended memory of a task.
     """
 
-    unit: Unit
-    videos: int
-    frames: int
-    core_seconds: float
     frames_per_core_second: float
-    worker_megabytes: int
-    dataset_videos: int
-    signs: int
     core_hours: float
     chunk_size: int
     tasks: int
@@ -109,54 +118,38 @@ def estimate(
         raise DatasetError(
             f"no video of {unit.name} could be measured: {summary.failures[0][1]}. Choose other signs with --signs."
         )
-    core_seconds = summary.worker_seconds / good
-    return size(
-        config,
-        unit=unit,
+    measured = Measured(
+        unit,
         videos=good,
         frames=summary.frames,
-        core_seconds=core_seconds,
+        core_seconds=summary.worker_seconds / good,
         worker_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         dataset_videos=sum(counts.values()),
         signs=len({unit.sign for unit in with_videos}),
     )
+    return size(config, measured)
 
 
-def size(
-    config: Config,
-    *,
-    unit: Unit,
-    videos: int,
-    frames: int,
-    core_seconds: float,
-    worker_megabytes: int,
-    dataset_videos: int,
-    signs: int,
-) -> Estimate:
+def size(config: Config, measured: Measured) -> Estimate:
     """Size the tasks: about an hour each, but no fewer tasks than may run at once; one task for a small dataset.
 
-    The config is for `slurm.cpus_per_task` and `slurm.array_parallelism`; the rest is as in `Estimate`.
+    The config is for `slurm.cpus_per_task` and `slurm.array_parallelism`.
     """
-    cores = config.slurm.cpus_per_task
-    sign_seconds = dataset_videos / signs * core_seconds / cores
+    cores, signs = config.slurm.cpus_per_task, measured.signs
+    all_seconds = measured.dataset_videos * measured.core_seconds
+    sign_seconds = all_seconds / signs / cores
     fits = max(1, round(TASK_SECONDS / sign_seconds))
     chunk = min(fits, max(1, math.ceil(signs / config.slurm.array_parallelism)))
     if signs * sign_seconds < SMALL_SECONDS:
         chunk = signs
     task_seconds = chunk * sign_seconds
     return Estimate(
-        unit=unit,
-        videos=videos,
-        frames=frames,
-        core_seconds=core_seconds,
-        frames_per_core_second=frames / (core_seconds * videos),
-        worker_megabytes=worker_megabytes,
-        dataset_videos=dataset_videos,
-        signs=signs,
-        core_hours=dataset_videos * core_seconds / 3600,
+        **vars(measured),
+        frames_per_core_second=measured.frames / (measured.core_seconds * measured.videos),
+        core_hours=all_seconds / 3600,
         chunk_size=chunk,
         tasks=math.ceil(signs / chunk),
         task_seconds=task_seconds,
         time_minutes=math.ceil((MARGIN * task_seconds / 60 + 10) / 10) * 10,
-        memory_gigabytes=math.ceil((1.2 * cores * worker_megabytes + PARENT_MEGABYTES) / 1024),
+        memory_gigabytes=math.ceil((1.2 * cores * measured.worker_megabytes + PARENT_MEGABYTES) / 1024),
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
@@ -59,6 +60,18 @@ class Scan:
     bad_rows: list[tuple[str, str]] = field(default_factory=list)
     odd: list[tuple[str, str]] = field(default_factory=list)
     odd_counts: Counter[str] = field(default_factory=Counter)
+
+    def as_tree(self, frames: bool) -> dict[str, Any]:
+        """For JSON; `frames` of a group is null where they were not counted."""
+        return {
+            "groups": [
+                {"signer": signer, "split": split, **vars(group), "frames": group.frames if frames else None}
+                for (signer, split), group in self.groups.items()
+            ],
+            "bad_rows": [{"row": row, "problem": problem} for row, problem in self.bad_rows],
+            "odd_counts": dict(self.odd_counts),
+            "odd": [{"path": path, "problem": problem} for path, problem in self.odd],
+        }
 
 
 def scan(

@@ -44,15 +44,15 @@ class Problem(NamedTuple):
     Attributes:
         unit: Whose output it is; None for the folder of the records.
         video: The video, or "" for the whole unit.
-        what: What is wrong.
+        text: What is wrong.
     """
 
     unit: Unit | None
     video: str
-    what: str
+    text: str
 
     @property
-    def place(self) -> str:
+    def name(self) -> str:
         """The unit and the video, for people."""
         unit = self.unit.name if self.unit else "settings.json"
         return f"{unit}/{self.video}" if self.video else unit
@@ -93,7 +93,7 @@ class Verdict:
             "failed_videos": self.failed_videos,
             "left": [unit.name for unit in self.left],
             "problems": [
-                {"unit": problem.unit.name if problem.unit else None, "video": problem.video, "problem": problem.what}
+                {"unit": problem.unit.name if problem.unit else None, "video": problem.video, "problem": problem.text}
                 for problem in self.problems
             ],
             "repaired": [unit.name for unit in self.repaired],

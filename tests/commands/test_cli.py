@@ -302,7 +302,7 @@ class TestPlan:
             estimate,
             "estimate",
             lambda config, **options: estimate.size(
-                config, unit=Unit("01", "train", 1), **measured, dataset_videos=1000, signs=4
+                config, estimate.Measured(Unit("01", "train", 1), **measured, dataset_videos=1000, signs=4)
             ),
         )
         status, text, _ = call(capsys, "plan", config)

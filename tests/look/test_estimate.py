@@ -6,7 +6,7 @@ import pytest
 from factories import make_config
 
 from kpsbatch.dataset.units import Unit
-from kpsbatch.look.estimate import size
+from kpsbatch.look.estimate import Measured, size
 
 UNIT = Unit("01", "train", 1)
 
@@ -18,7 +18,7 @@ def config(tmp_path):
 
 def sized(config, **changes):
     karsl = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
-    return size(config, unit=UNIT, **{**karsl, "dataset_videos": 75_300, "signs": 502, **changes})
+    return size(config, Measured(UNIT, **{**karsl, "dataset_videos": 75_300, "signs": 502, **changes}))
 
 
 def test_a_small_dataset_is_one_task(config) -> None:

@@ -93,7 +93,7 @@ def outputs_of(config: Config, opened: Outputs) -> Outputs:
 
 
 def found(verdict: Verdict) -> list[tuple[str, str]]:
-    return [(problem.place, problem.what) for problem in verdict.problems]
+    return [(problem.name, problem.text) for problem in verdict.problems]
 
 
 def npz(config: Config, sign: int = 1) -> Path:
@@ -312,7 +312,7 @@ def test_repair_keeps_what_cannot_be_redone(config, tmp_path):
     foreign.rename(foreign.with_name("0" * 12))
     verdict = verify(config, repair=True)
     assert verdict.repaired == []
-    assert "other settings" in verdict.problems[0].what
+    assert "other settings" in verdict.problems[0].text
     assert npz(config).exists()
 
 
