@@ -9,7 +9,6 @@ import typer
 
 from kpsbatch.commands.options import NoPictures, Quiet
 from kpsbatch.commands.selection import Selection
-from kpsbatch.errors import ConfigError
 from kpsbatch.words import counted
 
 PAGE = "report.html"
@@ -28,14 +27,13 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
-    config = selection.load()
-    from kpsbatch.pictures.player import write_page
+    from kpsbatch.pictures.player import check_page, write_page
     from kpsbatch.pictures.report.gather import gather
     from kpsbatch.pictures.report.view import render, view_of
     from kpsbatch.progress import count_progress
 
+    check_page(page)
+    config = selection.load()
     with count_progress("units read", quiet=quiet) as show:
         data = gather(config, show, on_index=show)
     with count_progress("samples drawn", quiet=quiet) as show:

@@ -9,7 +9,6 @@ import typer
 
 from kpsbatch.commands.options import NoPictures, Quiet
 from kpsbatch.commands.selection import ConfigFile, Source, Video
-from kpsbatch.errors import ConfigError
 from kpsbatch.words import counted
 
 
@@ -24,12 +23,11 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."""
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"-o: {page.name!r} is no page. Let it end in .html or .htm.")
     from kpsbatch.pictures.choose import candidates
-    from kpsbatch.pictures.player import view_page, write_page
+    from kpsbatch.pictures.player import check_page, view_page, write_page
     from kpsbatch.progress import count_progress
 
+    check_page(page)
     opened = source.open()
     config = None if isinstance(opened, Path) else opened
     if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):

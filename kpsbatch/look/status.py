@@ -155,33 +155,23 @@ class Status:
             "fingerprint": self.fingerprint or None,
             "all": {name: self.count(name) for name in names},
             "groups": [vars(group) for group in self.groups],
-            "tasks": [{**task.as_tree(), "videos_per_second": _short(task.videos_per_second)} for task in self.tasks],
+            "tasks": [{**task.as_tree(), "videos_per_second": round(task.videos_per_second, 3)} for task in self.tasks],
             "rate": {
-                "videos_per_second": _short(self.now.videos),
-                "frames_per_second": _short(self.now.frames),
-                "average_videos_per_second": _short(self.average.videos),
-                "average_frames_per_second": _short(self.average.frames),
+                "videos_per_second": round(self.now.videos, 3),
+                "frames_per_second": round(self.now.frames, 3),
+                "average_videos_per_second": round(self.average.videos, 3),
+                "average_frames_per_second": round(self.average.frames, 3),
             },
             "videos_left": self.videos_left,
             "seconds_to_go": None if self.seconds_to_go is None else round(self.seconds_to_go),
             "slowest": [{"unit": unit, "seconds": seconds, "label": label} for unit, seconds, label in self.slowest],
             "failing": [
-                {
-                    "unit": unit.unit,
-                    "state": unit.state,
-                    "label": unit.label,
-                    "failed": unit.failed,
-                    "videos": [{"video": video, "reason": reason} for video, reason in unit.videos],
-                }
+                {**vars(unit), "videos": [{"video": video, "reason": reason} for video, reason in unit.videos]}
                 for unit in self.failing
             ],
             "failing_unread": self.failing_unread,
             "notes": self.notes,
         }
-
-
-def _short(number: float) -> float:
-    return round(number, 3)
 
 
 class StatusReader:

@@ -21,10 +21,18 @@ from numpy.typing import NDArray
 import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
-from kpsbatch.landmarks.topology import CONTRACT, POSE_NAMES, Topology, topology_of
+from kpsbatch.landmarks.topology import (
+    CONTRACT,
+    HAND_WRIST,
+    POSE_LEFT_SHOULDER,
+    POSE_NAMES,
+    POSE_RIGHT_SHOULDER,
+    Topology,
+    topology_of,
+)
 from kpsbatch.pictures.choose import Candidate, pair_up
 from kpsbatch.pictures.clip import Clip, load_clip
 from kpsbatch.pictures.draw import (
@@ -162,6 +170,16 @@ def render_page(title: str, entries: Sequence[Entry]) -> str:
     return templates().get_template("player/page.html").render(**page, version=kpsbatch.__version__)
 
 
+def check_page(path: Path | None) -> None:
+    """Refuse a name of a page that no browser would open.
+
+    Raises:
+        ConfigError: Says which endings there are.
+    """
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o: {path.name!r} is no page. Let it end in .html or .htm.")
+
+
 def write_page(path: Path, page: str) -> int:
     """Write a page to a file.
 
@@ -207,6 +225,8 @@ def player_spec() -> dict[str, Any]:
         "canvas": "#{:02x}{:02x}{:02x}".format(*CANVAS),
         "meaning": {**MEANING, FOUND: "found"},
         "adjusted": {
+            "wristPoint": HAND_WRIST,
+            "shoulderPoints": [POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER],
             "nearOne": NEAR_ONE,
             "leftOfReference": LEFT_OF_REFERENCE,
             "nose": NOSE,

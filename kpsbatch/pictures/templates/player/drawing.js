@@ -60,11 +60,11 @@ const kpDrawing = (() => {
     const all = [...Array(frames).keys()];
     const place = (frame, point) => [xy[(frame * set.points + point) * 2], xy[(frame * set.points + point) * 2 + 1]];
     for (const part of ["right_hand", "left_hand"]) {
-      const wrist = placeOf(set, part, 0);
+      const wrist = placeOf(set, part, kpSpec.adjusted.wristPoint);
       const there = all.filter((frame) => wrist >= 0 && found[part][frame]);
       if (there.length) return there.every((frame) => place(frame, wrist).every((value) => value === 0));
     }
-    const shoulders = [11, 12].map((landmark) => placeOf(set, "pose", landmark));
+    const shoulders = kpSpec.adjusted.shoulderPoints.map((landmark) => placeOf(set, "pose", landmark));
     const posed = all.filter((frame) => Math.min(...shoulders) >= 0 && found.pose[frame]);
     if (posed.length) {
       return posed.every((frame) => {
