@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 from kpsbatch.errors import printable
 
-JSON_VERSION = 1
-"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
-
 FILE_WIDTH = 160
 NARROW = 80
 """Below so many columns, those of a wide table have one blank between them."""

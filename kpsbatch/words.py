@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import PurePath
 
+JSON_VERSION = 1
+"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
+
 
 def counted(count: int, what: str, plural: str = "") -> str:
     """A number with what it counts: `1 unit`, `2,000 units`."""

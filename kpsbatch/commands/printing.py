@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.errors import printable
-from kpsbatch.terminal import JSON_VERSION, Part, print_lines, table_lines, terminal
-from kpsbatch.words import counted, show_duration
+from kpsbatch.terminal import Part, print_lines, table_lines, terminal
+from kpsbatch.words import JSON_VERSION, counted, show_duration
 
 if TYPE_CHECKING:
     from kpsbatch.check import Finding
