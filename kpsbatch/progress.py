@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, else a line now and then.
+"""What a run shows: its progress on standard error (a bar on a terminal, else a line now and then), and how it ended.
 
 rich is imported where a bar is shown: most commands end before.
 """
@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kpsbatch.words import show_duration, time_to_go
+from kpsbatch.config import Config, format_signs
+from kpsbatch.errors import printable
+from kpsbatch.words import counted, show_duration, time_to_go
 
 if TYPE_CHECKING:
     from kpsbatch.progress_bar import Bar
     from kpsbatch.store.run_state import Progress
+    from kpsbatch.work.run import Summary
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
@@ -105,3 +109,44 @@ def _start_bar(words: str) -> Bar:
     bar = Bar(words)
     bar.start()
     return bar
+
+
+def print_summary(config: Config, summary: Summary) -> None:
+    """Print what a run did, what failed and why, and where the outputs are."""
+    done = summary.progress
+    before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
+    if summary.stored or done.videos_done:
+        print(
+            f"{counted(len(summary.stored), 'unit')} finished now ({counted(done.videos_done, 'video')}, "
+            f"{counted(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
+            f"{counted(summary.workers, 'worker')}), {before} finished before"
+        )
+    else:
+        print(f"Nothing to do: {counted(before, 'unit')} finished before.")
+    for lack, units in (("without a folder in the dataset", summary.absent), ("without a video", summary.empty)):
+        if units:
+            signs = format_signs(unit.sign for unit in units)
+            print(f"{counted(len(units), 'unit')} {lack}: signs {signs if len(signs) < 60 else signs[:57] + '...'}")
+    if summary.odd:
+        print("ignored: " + ", ".join(f"{count} x {problem}" for problem, count in summary.odd.most_common(5)))
+    counts = Counter(summary.states.values())
+    if summary.failures:
+        unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
+        print(f"{counted(done.videos_failed, 'video')} failed{unread}:")
+        for name, reason in summary.failures[:10]:
+            print(printable(f"  {name}: {reason}"))
+        if len(summary.failures) > 10:
+            print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    if summary.kept:
+        print(f"{counted(len(summary.kept), 'video')} of an earlier run kept, since the new attempt failed")
+    if summary.bad_frames:
+        worst, most = summary.bad_frames.most_common(1)[0]
+        videos = counted(len(summary.bad_frames), "video")
+        frames = f"{counted(summary.bad_frames.total(), 'unreadable frame')} in {videos}"
+        print(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
+    if counts["partial"] or counts["failed"]:
+        print(
+            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "
+            "Fix the data, then run again with --retry-failed."
+        )
+    print(f"outputs: {config.output.root}")

@@ -10,9 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kpsbatch.files import read_json
 
-INTERNAL = "_kpsbatch"
-"""The folder below `output.root` that holds everything but the keypoints."""
-
 
 def escaped(value: Any) -> Any:
     """A text without bytes of file names that are no UTF-8: they become escapes; any other value as it is."""

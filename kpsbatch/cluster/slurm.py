@@ -14,9 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import submitit
+from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.cluster.task import Task
@@ -24,6 +22,9 @@ from kpsbatch.config import Config
 from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
+
+if TYPE_CHECKING:
+    import submitit
 
 COMMAND_SECONDS = 120
 
@@ -204,6 +205,8 @@ def _submit_array(
     config: Config, plan: Plan, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
 ) -> list[submitit.Job[None]]:
     """Submit one array; raises RuntimeError with the error text of sbatch."""
+    import submitit  # here: `run` and `check` ask SLURM and submit nothing
+
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(logs, python=step_command(config, plan))
         executor.update_parameters(**parameters(config, logs, name, after))

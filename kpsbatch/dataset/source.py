@@ -18,8 +18,9 @@ from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence, Video
 from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.files import INTERNAL
 
-INDEX_FOLDER = Path("_kpsbatch", "archives")
+INDEX_FOLDER = Path(INTERNAL, "archives")
 """Where indexes of archives are kept, below the output root."""
 
 

@@ -17,10 +17,9 @@ from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import CONTRACT, Topology
-from kpsbatch.store.members import open_npz
+from kpsbatch.store.npz import open_npz
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.points import check_points, file_topology
-from kpsbatch.store.reading import read_keypoints
+from kpsbatch.store.reading import check_points, file_topology, read_keypoints
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import read_stored

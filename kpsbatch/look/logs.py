@@ -96,7 +96,7 @@ def without_a_trace(root: Path) -> str:
         return ""
     if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS:
         return ""
-    from kpsbatch.store.sharing import unshared_warning  # here: most often there is a trace
+    from kpsbatch.store.submissions import unshared_warning  # here: most often there is a trace
 
     if not (why := unshared_warning(root)):
         return ""

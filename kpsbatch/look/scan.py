@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +13,7 @@ from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
-from kpsbatch.store.survey import READERS
+from kpsbatch.files import in_threads
 
 MAX_EXAMPLES = 20
 
@@ -78,11 +77,10 @@ def scan(
     result = Scan({}, source.has_signs)
     if isinstance(source, ManifestSource):
         result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
-    with ThreadPoolExecutor(READERS) as readers:
-        looks = readers.map(partial(_look, source, frames), units)
-        for done, (unit, looked) in enumerate(zip(units, looks, strict=True), 1):
-            _add(result, unit, *looked)
-            on_unit(done, len(units))
+    looks = in_threads(partial(_look, source, frames), units)
+    for done, (unit, looked) in enumerate(zip(units, looks, strict=True), 1):
+        _add(result, unit, *looked)
+        on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
     if not result.bad_rows:

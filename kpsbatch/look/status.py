@@ -24,11 +24,11 @@ from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
 from kpsbatch.stored import read_stored
+from kpsbatch.words import JSON_VERSION
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.labels import Label
 
-JSON_VERSION = 1
 MAX_RECORDS = 200
 MAX_REASONS = 5
 MAX_SLOWEST = 5

@@ -14,7 +14,7 @@ from kpsbatch.drawing.clip import Clip, clip_of_file, clip_of_unit
 from kpsbatch.drawing.frames import spread
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.store.members import video_names
+from kpsbatch.store.npz import video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.records import ClipRecord, UnitRecord
 from kpsbatch.stored import read_stored

@@ -13,13 +13,14 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
+from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks.topology import Topology, topology_of
-from kpsbatch.store.known_videos import find_records
+from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
-from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.stored import read_stored
 
 PARTS = tuple(Topology.PARTS)
 READERS = 8

@@ -7,32 +7,44 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from kpsbatch.config import Config, format_signs, load_config, make_config
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import sha256_of, write_bytes
+from kpsbatch.dataset.video import natural_key
+from kpsbatch.errors import ConfigError, OutputError, one_line
+from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
-from kpsbatch.store.guards import explained
-from kpsbatch.store.known_videos import find_outputs
-from kpsbatch.store.members import npy_header
+from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
+from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
+from kpsbatch.store.settings import fingerprint_of, settings_of
 from kpsbatch.words import counted
 
 READERS = 4
 """Threads that read files, each of which holds one."""
+
+HEADER = """\
+# Written by `kpsbatch import`. Other scripts made the outputs in {root}: no run adds to them.
+# verify, status, report, view and preview take this config.
+"""
+NO_VIDEOS = """\
+# The videos are not at hand. If you have them, set dataset.root and dataset.layout (or import with --dataset CONFIG):
+# then they are shown behind the keypoints, and verify compares their names.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,91 @@ class OldFile:
     is_adjusted: bool | None
 
 
+class Imported(NamedTuple):
+    """What was imported, and the config with its path."""
+
+    files: list[OldFile]
+    config: Config
+    path: Path
+
+
+def import_files(
+    old: Path,
+    path: Path | None = None,
+    *,
+    to: Path | None = None,
+    dataset: Config | None = None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """Record the files of other scripts as imported, and write a config for them.
+
+    Args:
+        old: Their folder.
+        path: The config to write; default named like the folder.
+        to: Where they are copied to; default they stay where they are.
+        dataset: A config that says where their videos are.
+        on_file: Called with (files read, files in all).
+
+    Raises:
+        ConfigError: The config can't be written, or another one is there.
+        OutputError: As `look_at` and `adopt`.
+    """
+    root = Path(os.path.abspath(to or old))
+    path = path or Path(f"{root.name}.yaml")
+    _check_free(path, root)
+    files = look_at(old, on_file)
+    config, text = _config(files, root, path, dataset)
+    adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
+    try:
+        write_bytes(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another -o.") from None
+    return Imported(files, config, path)
+
+
+def _check_free(path: Path, root: Path) -> None:
+    """Refuse to replace a config that is not of an earlier import of the same files.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
+    if not path.exists():
+        return
+    try:
+        earlier = load_config(path).output
+    except ConfigError:
+        earlier = None
+    if earlier is None or not earlier.imported or earlier.root != root:
+        raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
+
+
+def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None) -> tuple[Config, str]:
+    """The config of imported files, and its text."""
+    folder = Path(os.path.abspath(path)).parent
+    dtypes: Counter[str] = sum((file.dtypes for file in files), Counter())
+    votes = [file.is_adjusted for file in files if file.is_adjusted is not None]
+    section: dict[str, Any]
+    if theirs is not None:
+        section = theirs.dataset.model_dump(mode="json", exclude_defaults=True)
+    else:
+        section = {
+            "root": os.path.relpath(root.parent / f"{root.name}-videos", folder),
+            "signers": sorted({file.unit.signer for file in files}, key=natural_key),
+            "splits": sorted({file.unit.split for file in files}, key=natural_key),
+            "signs": format_signs(file.unit.sign for file in files),
+        }
+    tree = {
+        "dataset": section,
+        "landmarks": {"coordinates": "adjusted" if 2 * sum(votes) > len(votes) else "image"},
+        "output": {"root": os.path.relpath(root, folder), "imported": True, "dtype": dtypes.most_common(1)[0][0]},
+    }
+    text = HEADER.format(root=root.name) + (NO_VIDEOS if theirs is None else "")
+    text += "\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return make_config(tree, [], base=folder), text
+
+
 def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
     """Read every file of a folder such as `01-train/0007.npz`, and check it.
 
@@ -70,22 +167,21 @@ def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, tot
         raise OutputError(f"{folder} holds no files such as 01-train/0007.npz. Name the folder above 01-train.")
     for unit, _ in units:
         refuse_recorded(folder, unit)
-    found: list[OldFile | str] = []
+    results: list[OldFile | str] = []
 
-    def look(place: tuple[Unit, Path]) -> OldFile | str:
+    def look(unit_and_path: tuple[Unit, Path]) -> OldFile | str:
         try:
-            return _look_at_file(*place)
+            return _look_at_file(*unit_and_path)
         except OutputError as error:
             return str(error)
 
-    with ThreadPoolExecutor(READERS) as readers:
-        for result in readers.map(look, units):
-            found.append(result)
-            on_file(len(found), len(units))
-    if problems := [result for result in found if isinstance(result, str)]:
+    for result in in_threads(look, units, READERS):
+        results.append(result)
+        on_file(len(results), len(units))
+    if problems := [result for result in results if isinstance(result, str)]:
         others = f" {counted(len(problems) - 1, 'other file')} can't be imported either." if len(problems) > 1 else ""
         raise OutputError(f"{problems[0]} Take it out of {folder}; nothing was imported.{others}")
-    return [result for result in found if isinstance(result, OldFile)]
+    return [result for result in results if isinstance(result, OldFile)]
 
 
 def refuse_recorded(root: Path, unit: Unit) -> None:

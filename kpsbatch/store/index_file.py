@@ -15,10 +15,9 @@ from kpsbatch.dataset.labels import labels_of
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
-from kpsbatch.files import look_anew, write_bytes
-from kpsbatch.store.guards import explained
-from kpsbatch.store.known_videos import INDEX_FILE
+from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
 

@@ -25,17 +25,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import (
+    INTERNAL,
     discard,
+    explained,
     look_anew,
     names_in,
     publish,
+    refuse_outside,
     sha256_of,
     sync_directory,
     try_lock,
     write_json,
     write_temporary,
 )
-from kpsbatch.store.guards import explained, refuse_outside
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
     RECORD_SUFFIXES,
@@ -48,7 +50,7 @@ from kpsbatch.store.records import (
     record_bytes,
 )
 from kpsbatch.store.settings import Fingerprint, Settings, differences
-from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.stored import read_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

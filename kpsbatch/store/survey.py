@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Presence
+from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -27,7 +28,7 @@ from kpsbatch.store.settings import (
     is_installed,
     settings_of,
 )
-from kpsbatch.stored import INTERNAL, read_stored
+from kpsbatch.stored import read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.
@@ -36,9 +37,6 @@ done, and without a folder, without a video, or with a folder that can't be list
 
 FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
 """What a run passes over."""
-
-READERS = 8
-"""Threads that list folders: a network file system answers many requests at once."""
 
 Depth = Literal["outputs", "presence", "videos"]
 """How closely the dataset is looked at: not at all, whether a unit has a video, or all of its videos."""
@@ -120,20 +118,26 @@ def survey(
         states = outputs.states(chosen, sweep=False)
 
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
-
     tabled = any(source.digest(unit) for unit in chosen[:1])
-
-    def is_compared(unit: Unit, state: OutputState | None) -> bool:
-        return state in FINISHED and unit not in unchanged
 
     def is_sought(unit: Unit, state: OutputState | None) -> bool:
         return depth != "outputs" and (state is None or redo(unit, state))
 
+    compared, slow = set[Unit](), set[Unit]()  # slow: files are read for them, or folders listed
+    for unit in chosen:
+        state = states.get(unit)
+        if imported and depth != "videos":
+            continue
+        if tabled and state in FINISHED and unit not in unchanged:
+            compared.add(unit)
+        if imported or unit in compared or is_sought(unit, state):
+            slow.add(unit)
+
     def look(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
-        if imported and (state is None or depth != "videos"):
-            return SurveyedUnit(unit, state, "absent", source.listing(unit) if depth == "videos" else None)
-        if state is not None and is_compared(unit, state) and (digest := source.digest(unit)):
+        if imported and state is None:
+            return SurveyedUnit(unit, None, "absent", source.listing(unit))
+        if state is not None and unit in compared and (digest := source.digest(unit)):
             state = state if outputs.rows_digest(unit, state) == digest else "changed"
         if not is_sought(unit, state):
             return SurveyedUnit(unit, state)
@@ -142,33 +146,13 @@ def survey(
             return SurveyedUnit(unit, state, listing.presence, listing)
         return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
-    def reads(unit: Unit) -> bool:
-        state = states.get(unit)
-        return depth == "videos" if imported else (tabled and is_compared(unit, state)) or is_sought(unit, state)
-
-    return _looked_at(chosen, look, reads, on_unit)
-
-
-def _looked_at(
-    units: Sequence[Unit],
-    look: Callable[[Unit], SurveyedUnit],
-    reads: Callable[[Unit], bool],
-    on_unit: Callable[[int, int], None],
-) -> Survey:
-    """Look at units; in threads at those for which `look` reads files or lists folders, unless these are a few."""
-    slow = [unit for unit in units if reads(unit)]
-    found: list[SurveyedUnit] = []
-    with contextlib.ExitStack() as stack:
-        answers: Iterator[SurveyedUnit] = map(look, slow)
-        if len(slow) > READERS:
-            from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few units
-
-            answers = stack.enter_context(ThreadPoolExecutor(READERS)).map(look, slow)
-        are_slow = frozenset(slow)
-        for unit in units:
-            found.append(next(answers) if unit in are_slow else look(unit))
-            on_unit(len(found), len(units))
-    return Survey(tuple(found))
+    answers = in_threads(look, [unit for unit in chosen if unit in slow])
+    surveyed: list[SurveyedUnit] = []
+    for unit in chosen:
+        quick = SurveyedUnit(unit, states.get(unit), "absent" if imported else None)
+        surveyed.append(next(answers) if unit in slow else quick)
+        on_unit(len(surveyed), len(chosen))
+    return Survey(tuple(surveyed))
 
 
 @dataclass(frozen=True)

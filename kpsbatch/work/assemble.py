@@ -13,10 +13,17 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing
-from kpsbatch.store.guards import explained
+from kpsbatch.files import explained
 from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.records import RECORD_FORMAT, FailedVideo, RecordedState, UnitName, UnitRecord, VideoRecord
-from kpsbatch.work.host import host_facts
+from kpsbatch.store.records import (
+    RECORD_FORMAT,
+    FailedVideo,
+    RecordedState,
+    UnitName,
+    UnitRecord,
+    VideoRecord,
+    host_facts,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kpsbatch.cluster.environment import shard_of_environment
+from kpsbatch.cluster.shards import shard_of_environment
 from kpsbatch.errors import ConfigError
 
 

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import pytest
 
-from kpsbatch.cluster.submission import plan_submission
+from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
-from kpsbatch.cluster.waiting import waiting_jobs
 from kpsbatch.config import load_config, load_frozen_config
 from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.look.logs import task_logs, without_a_trace
 from kpsbatch.look.status import StatusReader
-from kpsbatch.store import sharing
-from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id, tracked
+from kpsbatch.store import submissions as sharing
+from kpsbatch.store.records import host_facts
+from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id
 from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_jobs, write_plan
+from kpsbatch.store.tracking import tracked
 from kpsbatch.work import run as run_module
-from kpsbatch.work.host import host_facts
 from kpsbatch.work.video_job import VideoJob
 
 REPO = Path(__file__).resolve().parents[2]

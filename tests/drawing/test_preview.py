@@ -16,7 +16,7 @@ from factories import make_config, unit_record, write_frames
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit

@@ -17,8 +17,9 @@ from export_outputs import NAMES, UNITS, outputs_to_export, store
 import kpsbatch
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.export import parquet, tar_shards
-from kpsbatch.export.parts import facts_of, file_name
+from kpsbatch.export import formats as parquet
+from kpsbatch.export import formats as tar_shards
+from kpsbatch.export.formats import facts_of, file_name
 from kpsbatch.export.run import export
 from kpsbatch.landmarks.topology import CONTRACT, topology_of
 from kpsbatch.store.reading import OutputDataset, Sample
@@ -241,7 +242,7 @@ class TestPose:
     @pytest.mark.parametrize("points", ["all", "youtube-asl", "hands"])
     def test_any_set_of_points(self, points):
         """Components follow from the set of points; lines stay inside of them."""
-        from kpsbatch.export.pose import components_of
+        from kpsbatch.export.formats import components_of
 
         topology = topology_of(points)
         components = components_of(topology)

@@ -26,9 +26,8 @@ from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset
-from kpsbatch.files import temporary_path
+from kpsbatch.files import INTERNAL, temporary_path
 from kpsbatch.look.verify import verify
-from kpsbatch.stored import INTERNAL
 from kpsbatch.work.job import KILLED_FOR_MEMORY
 
 HOOKS = Path(__file__).parent / "hooks"

@@ -32,14 +32,14 @@ from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.errors import OutputError
-from kpsbatch.files import write_bytes
+from kpsbatch.files import INTERNAL, write_bytes
 from kpsbatch.look.verify import verify
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, read_record
-from kpsbatch.store.run_state import Origin, Progress, read_runs, run_id, tracked
-from kpsbatch.stored import INTERNAL
+from kpsbatch.store.run_state import Origin, Progress, read_runs, run_id
+from kpsbatch.store.tracking import tracked
 from kpsbatch.work.run import open_outputs
 
 ROUNDS = int(os.environ.get("ROUNDS", "6")) // 24

@@ -32,9 +32,10 @@ from kpsbatch.look.logs import task_logs
 from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader, Task
 from kpsbatch.look.status_picture import picture, terminal
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import ALONE, Progress, tracked
+from kpsbatch.store.run_state import ALONE, Progress
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
+from kpsbatch.store.tracking import tracked
 
 HERE = Path(__file__).parents[1]
 ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}
@@ -385,7 +386,7 @@ class TestFilesOnly:
             "    if event == 'open' and '/out/' in str(arguments[0]): print('opened', arguments[0], file=sys.stderr)\n"
             "    if event in ('subprocess.Popen', 'socket.connect', 'os.remove'): print(event, file=sys.stderr)\n"
             "sys.addaudithook(note)\n"
-            "from kpsbatch.cli import main\n"
+            "from kpsbatch.cli.main import main\n"
             "try:\n    main(['status', sys.argv[1], '--json'])\n"
             "finally:\n"
             "    heavy = ('mediapipe', 'cv2', 'numpy', 'submitit')\n"
@@ -422,7 +423,7 @@ class TestFilesOnly:
             "submitit",
             "typer.rich_utils",
             "kpsbatch.work",
-            "kpsbatch.store.usage",
+            "kpsbatch.store.tracking",
         }
         needless |= {"kpsbatch.dataset.archive", "kpsbatch.dataset.manifest"}
         assert not needless & (imported["--quiet"] | imported["--json"])

@@ -26,7 +26,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store import known_videos
+from kpsbatch.store import reading as known_videos
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from kpsbatch.store.run_state import ALONE, Progress, RunState, read_runs, tracked
-from kpsbatch.store.usage import Usage
+from kpsbatch.store.run_state import ALONE, Progress, RunState, read_runs
+from kpsbatch.store.tracking import Usage, tracked
 
 BUSY = """
 import sys, time

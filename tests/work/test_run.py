@@ -34,13 +34,13 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
+from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
-from kpsbatch.stored import INTERNAL
 from kpsbatch.work import run as run_module
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask

@@ -17,8 +17,8 @@ from factories import make_config, write_config
 from numpy.typing import NDArray
 from pictures import write_mp4
 
-from kpsbatch.cli import main
-from kpsbatch.cluster.container import interpreter
+from kpsbatch.cli.main import main
+from kpsbatch.cluster.script import interpreter
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_frames, together
@@ -26,6 +26,7 @@ from kpsbatch.dataset.shared_pass import read_each
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
 from kpsbatch.demo.dataset import write_demo
+from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import landmarker
 from kpsbatch.landmarks.crop import crop_to
 from kpsbatch.landmarks.detection import Detection
@@ -34,7 +35,6 @@ from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.status import StatusReader
 from kpsbatch.look.verify import verify
 from kpsbatch.report.gather import gather
-from kpsbatch.stored import INTERNAL
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import Heartbeat, receive

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.commands.options import flag
+from kpsbatch.cli.options import flag
 
 
 def models(

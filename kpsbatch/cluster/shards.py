@@ -1,10 +1,10 @@
-"""Which shard this process does, read from the environment variables of the batch system that started it."""
+"""Shards, each the work of one array task: its signs, and which one this process does, as its batch system says."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,31 @@ SYSTEMS = (
 """From the manuals of the systems. HTCondor's are not variables but attributes in a file that a variable names."""
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `I/N`, or with `auto` what the batch system says.
+
+    Raises:
+        ConfigError: It is anything else, or no batch system says it.
+    """
+    if text == "auto":
+        return shard_of_environment()
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise ConfigError(f"--shard: {text!r} is not a shard. Write auto, or I/N with I from 0 to N-1, such as 0/50.")
+    return int(match[1]), int(match[2])
+
+
+def signs_of_shard(signs: Sequence[int], shard: int, shards: int) -> tuple[int, ...]:
+    """The signs of shard `shard` (from 0) of `shards`: contiguous, sizes differ by at most one.
+
+    Raises:
+        ConfigError: `shard` is not in 0 .. shards - 1.
+    """
+    if shards < 1 or not 0 <= shard < shards:
+        raise ConfigError(f"--shard: there is no shard {shard} of {shards}. Write I/N with I from 0 to N-1.")
+    return tuple(signs[len(signs) * shard // shards : len(signs) * (shard + 1) // shards])
+
+
 def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """The shard (from 0) that this process is, and the number of shards.
 
@@ -76,14 +101,14 @@ def shard_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[i
     for system in SYSTEMS:
         index = _number(variables, system.index)
         if index is not None and not (system.system == "LSF" and index == 0):  # 0: a job that is no array
-            return _place(system, index, variables)
+            return _shard(system, index, variables)
     raise ConfigError(
         "--shard auto: this is not a task of a job array: no variable of a batch system is set. Give I/N, or set "
         f"{SHARD} and {SHARDS}."
     )
 
 
-def _place(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> tuple[int, int]:
+def _shard(system: ArrayVariables, index: int, variables: Mapping[str, str]) -> tuple[int, int]:
     stated = _number(variables, SHARDS)
     first = _number(variables, FIRST)
     step = 1

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
-from kpsbatch.commands.options import SELECTION_PANEL, flag
+from kpsbatch.cli.options import SELECTION_PANEL, flag
+from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, parse_signs
 from kpsbatch.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kpsbatch.config import Config, DatasetConfig
+from kpsbatch.words import program
 
 ADJUSTED = "landmarks.coordinates=adjusted"
 
@@ -51,14 +49,11 @@ class ConfigFile:
         Raises:
             ConfigError: The file, an override or the selection is unusable.
         """
-        from kpsbatch.config import load_config
-
         return load_config(self.config, [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())])
 
-    def command(self, name: str, *options: str) -> str:
+    def command(self, name: str) -> str:
         """The command line of another command, with the same config, settings and selection."""
-        program = ["kpsbatch"] if Path(sys.argv[0]).name == "kpsbatch" else ["python", "-m", "kpsbatch"]
-        return shlex.join([*program, name, str(self.config), *self._choices(), *options])
+        return f"{program()} {shlex.join([name, str(self.config), *self._choices()])}"
 
     def _choices(self) -> Iterator[str]:
         for change in self.overrides or ():
@@ -140,8 +135,6 @@ def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> t
 
 
 def _select_signs(dataset: DatasetConfig, texts: Sequence[str]) -> tuple[int, ...]:
-    from kpsbatch.config import format_signs, parse_signs
-
     try:
         wanted = parse_signs(",".join(texts))
     except ValueError as error:

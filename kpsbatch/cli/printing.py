@@ -7,23 +7,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.words import counted, show_duration
+from kpsbatch.words import JSON_VERSION, counted, show_duration
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kpsbatch.check import Finding
-    from kpsbatch.config import Config
     from kpsbatch.look.estimate import Estimate
     from kpsbatch.look.logs import TaskLog
     from kpsbatch.look.scan import Scan
     from kpsbatch.look.verify import Verdict
     from kpsbatch.store.submissions import Plan
-
-
-JSON_VERSION = 1
-"""Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
 
 WIDE = 80
 """From so many columns on, columns of a table have two blanks between them."""
@@ -36,7 +32,7 @@ def print_json(tree: Mapping[str, Any]) -> None:
     print(json.dumps({"version": JSON_VERSION, **tree}, indent=1, ensure_ascii=False))
 
 
-def print_findings(found: Sequence[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
     """Print what `check` found, a line each and a remedy below where one is needed; then how many are wrong."""
     from rich.console import Console
     from rich.table import Table
@@ -44,42 +40,42 @@ def print_findings(found: Sequence[Finding]) -> None:
 
     console = Console()
     table = Table.grid(padding=(0, 2, 0, 0))
-    for one in found:
-        texts = [printable(text) for text in (one.text, one.remedy) if text]
+    for finding in findings:
+        texts = [printable(text) for text in (finding.text, finding.remedy) if text]
         if console.is_terminal:
-            table.add_row(Text(one.state, style=STYLES[one.state]), one.check, Text("\n".join(texts)))
+            table.add_row(Text(finding.state, style=STYLES[finding.state]), finding.check, Text("\n".join(texts)))
         else:  # a line each, whatever its length
-            print(f"{one.state:<9}{one.check:<11}{texts[0]}")
+            print(f"{finding.state:<9}{finding.check:<11}{texts[0]}")
             print("".join(f"{'':<20}{text}\n" for text in texts[1:]), end="")
     if console.is_terminal:
         console.print(table)
-    counts = Counter(one.state for one in found)
+    counts = Counter(finding.state for finding in findings)
     problems, warnings = counted(counts["problem"], "problem"), counted(counts["warning"], "warning")
     print(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
 
 
-def print_estimate(config: Config, found: Estimate) -> None:
+def print_estimate(config: Config, estimate: Estimate) -> None:
     """Print what was measured, the cost of the whole dataset, and the settings that follow from it."""
-    hours, minutes = divmod(found.time_minutes, 60)
-    at_once = min(found.tasks, config.slurm.array_parallelism)
-    if found.tasks == 1:
-        advice = f"one task is enough: {show_duration(found.task_seconds)}"
+    hours, minutes = divmod(estimate.time_minutes, 60)
+    at_once = min(estimate.tasks, config.slurm.array_parallelism)
+    if estimate.tasks == 1:
+        advice = f"one task is enough: {show_duration(estimate.task_seconds)}"
     else:
         advice = (
-            f"{counted(found.tasks, 'array task')} of {counted(found.chunk_size, 'sign')}, "
-            f"{show_duration(found.task_seconds)} each; "
-            f"{show_duration(found.task_seconds * -(-found.tasks // at_once))} in all with {at_once} at once"
+            f"{counted(estimate.tasks, 'array task')} of {counted(estimate.chunk_size, 'sign')}, "
+            f"{show_duration(estimate.task_seconds)} each; "
+            f"{show_duration(estimate.task_seconds * -(-estimate.tasks // at_once))} in all with {at_once} at once"
         )
     print(
-        f"measured: {found.unit.name}, {counted(found.videos, 'video')}, {counted(found.frames, 'frame')}: "
-        f"{found.frames_per_core_second:.1f} frames a second and core, {found.core_seconds:.2f} s of a core for a "
-        f"video, {found.worker_megabytes} MB a worker\n"
-        f"dataset:  {counted(found.dataset_videos, 'video')} of {counted(found.signs, 'sign')}: "
-        f"{core_time(found.core_hours)} on cores like these\n"
+        f"measured: {estimate.unit.name}, {counted(estimate.videos, 'video')}, {counted(estimate.frames, 'frame')}: "
+        f"{estimate.frames_per_core_second:.1f} frames a second and core, {estimate.core_seconds:.2f} s of a core for "
+        f"a video, {estimate.worker_megabytes} MB a worker\n"
+        f"dataset:  {counted(estimate.dataset_videos, 'video')} of {counted(estimate.signs, 'sign')}: "
+        f"{core_time(estimate.core_hours)} on cores like these\n"
         f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
-        f"run:\n  chunk_size: {found.chunk_size}\n"
+        f"run:\n  chunk_size: {estimate.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
-        f"  mem: {found.memory_gigabytes}G"
+        f"  mem: {estimate.memory_gigabytes}G"
     )
 
 
@@ -89,7 +85,7 @@ def core_time(hours: float) -> str:
 
 
 def print_plan(config: Config, plan: Plan) -> None:
-    """Print how much a submission does, and what is finished or can't be done."""
+    """Print how much a submission does, and what is finished or can't be dfinding."""
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if plan.shards:
         shards = counted(len(plan.shards), "shard")
@@ -98,17 +94,6 @@ def print_plan(config: Config, plan: Plan) -> None:
     print(f"Nothing to do: {counted(plan.finished, 'unit')} finished{missing}.\noutputs: {config.output.root}")
     if plan.failing:
         print(f"units with failed videos: {plan.failing}. Fix the data, then submit again with --retry-failed.")
-
-
-def print_scripts(config: Config, plan: Plan) -> None:
-    """Print the batch scripts, array by array."""
-    from kpsbatch.cluster.slurm import batch_scripts
-
-    scripts = batch_scripts(config, plan)
-    for number, script in enumerate(scripts):
-        if len(scripts) > 1:
-            print(f"### array {number + 1} of {len(scripts)}")
-        print(script)
 
 
 def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: float) -> None:
@@ -130,42 +115,40 @@ def print_task(task: TaskLog, lines: int) -> None:
         print(f"    whole log: {task.log}")
 
 
-def print_scan(config: Config, found: Scan, *, frames: bool) -> None:
+def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     """Print what a dataset holds; `frames`: whether they were counted."""
     from rich.console import Console
 
-    from kpsbatch.config import format_signs
-
     console = Console()
     print(f"dataset: {config.dataset.root}")
-    console.print(_scan_table(found, frames, narrow=console.width < WIDE))
-    if found.bad_rows:
-        print(f"{counted(len(found.bad_rows), 'row')} of the table can't be used:")
-        for row, what in found.bad_rows:
-            print(printable(f"  {row}: {what}"))
-    for (signer, split), group in found.groups.items():
-        for what, missing in (("absent", group.absent), ("empty", group.empty)):
+    console.print(_scan_table(scan, frames, narrow=console.width < WIDE))
+    if scan.bad_rows:
+        print(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
+        for row, problem in scan.bad_rows:
+            print(printable(f"  {row}: {problem}"))
+    for (signer, split), group in scan.groups.items():
+        for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:
-                kind = "signs" if found.has_signs else "units"
-                print(f"{what} in {signer} {split}: {kind} {format_signs(missing)}")
-    if found.odd_counts:
-        print("odd: " + ", ".join(f"{count} x {what}" for what, count in found.odd_counts.most_common()))
-        for path, what in found.odd:
-            print(f"  {path}: {what}")
-        if (more := sum(found.odd_counts.values()) - len(found.odd)) > 0:
+                kind = "signs" if scan.has_signs else "units"
+                print(f"{state} in {signer} {split}: {kind} {format_signs(missing)}")
+    if scan.odd_counts:
+        print("odd: " + ", ".join(f"{count} x {problem}" for problem, count in scan.odd_counts.most_common()))
+        for path, problem in scan.odd:
+            print(f"  {path}: {problem}")
+        if (more := sum(scan.odd_counts.values()) - len(scan.odd)) > 0:
             print(f"  ... and {more} more")
 
 
-def _scan_table(found: Scan, frames: bool, *, narrow: bool) -> Table:
+def _scan_table(scan: Scan, frames: bool, *, narrow: bool) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
     for heading in ("signer", "split"):
         table.add_column(heading)
-    unit = "sign" if found.has_signs else "unit"
+    unit = "sign" if scan.has_signs else "unit"
     for heading in (f"{unit}s", "videos", f"a {unit}", "frames", "absent", "empty"):
         table.add_column(heading, justify="right")
-    for (signer, split), group in found.groups.items():
+    for (signer, split), group in scan.groups.items():
         table.add_row(
             signer,
             split,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kpsbatch.commands.options import NoPictures, Quiet, flag
-from kpsbatch.commands.selection import ADJUSTED, Overrides
+from kpsbatch.cli.options import NoPictures, Quiet, flag
+from kpsbatch.cli.selection import ADJUSTED, Overrides
 from kpsbatch.errors import printable
 from kpsbatch.words import counted
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kpsbatch.commands.options import Quiet, flag
-from kpsbatch.commands.run import run
-from kpsbatch.commands.selection import Selection
+from kpsbatch.cli.options import Quiet, flag
+from kpsbatch.cli.run import run
+from kpsbatch.cli.selection import Selection
+from kpsbatch.dataset.units import Unit
+from kpsbatch.demo.dataset import write_demo
+from kpsbatch.drawing.clip import clip_of_unit
+from kpsbatch.drawing.encoders import write_preview
+from kpsbatch.progress import count_progress
+from kpsbatch.words import program
 
 
 def demo(
@@ -22,9 +25,6 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Write a small dataset of a synthetic signer and its config, to try everything on."""
-    from kpsbatch.demo.dataset import write_demo
-    from kpsbatch.progress import count_progress
-
     with count_progress("videos rendered", quiet=quiet) as show:
         write_demo(directory, on_progress=show)
     selection = Selection(directory / "config.yaml")
@@ -40,28 +40,15 @@ def demo(
     picture = directory / "preview.png"
     _write_preview(selection, picture)
     print(f"preview: {picture}\n\nnext, for example:")
-    for arguments, what in (
+    for arguments, purpose in (
         (("view", str(selection.config)), "a page in which the keypoints move"),
         (("extract", "YOUR_CLIP.mp4"), "the keypoints of a video of your own"),
         (("report", str(selection.config)), "a page about the whole run"),
     ):
-        print(f"  {program()} {shlex.join(arguments)}  # {what}")
-
-
-def program() -> str:
-    """What to type to start this program again, from the same folder and without activating anything."""
-    if Path(sys.argv[0]).name == "kpsbatch":
-        return "kpsbatch"
-    found = shutil.which("python")
-    python = "python" if found and os.path.samefile(found, sys.executable) else os.path.relpath(sys.executable)
-    return f"{python} -m kpsbatch"
+        print(f"  {program()} {shlex.join(arguments)}  # {purpose}")
 
 
 def _write_preview(selection: Selection, picture: Path) -> None:
-    from kpsbatch.dataset.units import Unit
-    from kpsbatch.drawing.clip import clip_of_unit
-    from kpsbatch.drawing.encoders import write_preview
-
     config = selection.load()
     unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands
     write_preview(clip_of_unit(config, unit), picture)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from kpsbatch.cli import program
+from kpsbatch.cli.main import program
 
 LOOKING = ("report", "preview", "view")
 PREPARING = ("run", "scan", "status", "extract", "inspect")

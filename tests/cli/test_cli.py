@@ -20,8 +20,8 @@ from processes import REPOSITORY, kpsbatch
 from typer.main import get_command
 
 from kpsbatch import __version__
-from kpsbatch.cli import main, program, spread_values
-from kpsbatch.commands.selection import Selection
+from kpsbatch.cli.main import main, program, spread_values
+from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo import dataset
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
