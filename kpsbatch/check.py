@@ -14,10 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
 from kpsbatch.config import Config
 from kpsbatch.dataset.archive.opening import archive_kind
 from kpsbatch.dataset.folders import check_folder
 from kpsbatch.errors import KpsbatchError, one_line
+from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
 from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.words import counted
 from kpsbatch.work.cores import (
@@ -120,8 +122,6 @@ def check_python(
 
 def check_packages(version_of: Callable[[str], str] = installed_version) -> Iterator[Finding]:
     """Whether the packages that compute can be imported, and are those that are tested."""
-    from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
-
     found = list(_check_versions(version_of, MEDIAPIPE_VERSION))
     loads = (("opencv", partial(import_module, "cv2")), ("av", partial(import_module, "av")))
     for package, load in (*loads, ("mediapipe", import_mediapipe)):
@@ -176,7 +176,7 @@ def _remedy_of(package: str) -> str:
 
 def check_models(folder: Path | None) -> Iterator[Finding]:
     """Whether the model bundles are there and whole."""
-    from kpsbatch.landmarks.bundles import find_bundles
+    from kpsbatch.landmarks.bundles import find_bundles  # here: NumPy, which the other commands of its file do without
 
     try:
         bundles = find_bundles(folder)
@@ -298,8 +298,6 @@ def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
 
 def check_slurm(config: Config | None) -> Iterator[Finding]:
     """Whether jobs can be submitted, and what the cluster allows."""
-    from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
-
     if shutil.which("sbatch") is None:
         yield Finding("slurm", "ok", "not on this machine; `run` and `submit --cluster local` work without it")
         return

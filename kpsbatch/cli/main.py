@@ -65,7 +65,8 @@ COMMANDS = {
     "inspect": Command("Look", "status:inspect_file",
         "Show what an output file holds: videos, lengths, how often each part was found."),
     "export": Command("Hand over", "outputs:export",
-        "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."),
+        "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on "
+        "after an end."),
     "verify": Command("Maintain", "outputs:verify",
         "Check every output to the last byte, against the output contract, its record and the dataset."),
     "import": Command("Maintain", "outputs:import_outputs",

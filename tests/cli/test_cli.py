@@ -10,45 +10,24 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from factories import write_config
 from processes import REPOSITORY, kpsbatch
-from typer.main import get_command
 
 from kpsbatch import __version__
-from kpsbatch.cli.main import main, program, spread_values
+from kpsbatch.cli.main import COMMANDS, load, main, spread_values
 from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.units import Unit
-from kpsbatch.demo import dataset
+from kpsbatch.demo.dataset import write_demo
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.look import estimate
+from kpsbatch.look.estimate import size
+from kpsbatch.words import program
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
-
-COMMANDS = (
-    "run",
-    "submit",
-    "logs",
-    "plan",
-    "check",
-    "scan",
-    "schema",
-    "status",
-    "verify",
-    "extract",
-    "view",
-    "init",
-    "inspect",
-    "preview",
-    "report",
-    "models",
-    "demo",
-)
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -104,6 +83,18 @@ class TestHelp:
         assert "<bool>" not in out  # flags have no type
         assert "{" not in out
 
+    def test_reads_no_command(self):
+        """The main help is a table of its own: it reads the file of no command, nor what those need."""
+        code = "import sys; from kpsbatch.cli.main import main\ntry: main(['-h'])\nfinally: print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+        read = {name for name in done.stdout.splitlines()[-1].split() if name.startswith(("kpsbatch", "pydantic"))}
+        assert read <= {"kpsbatch", "kpsbatch.cli", "kpsbatch.cli.main", "kpsbatch.cli.options", "kpsbatch.errors"}
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_table_agrees(self, command):
+        """What the main help says of a command is what the command says of itself."""
+        assert COMMANDS[command].help == load(command).help
+
     def test_no_types_of_flags(self, capsys):
         """Nor has a flag of the program itself."""
         assert "<bool>" not in call(capsys, "-h")[1]
@@ -151,10 +142,28 @@ class TestHelp:
         assert "Traceback" not in error
 
 
+class TestProgram:
+    """What people are told to type next."""
+
+    def test_installed(self, monkeypatch):
+        """Who typed `kpsbatch` types it again."""
+        monkeypatch.setattr(sys, "argv", ["/opt/bin/kpsbatch", "status"])
+        assert program() == "kpsbatch"
+
+    def test_activated(self, monkeypatch, tmp_path):
+        """Where `python` is this interpreter, that is enough; where it is another one, its path is named."""
+        monkeypatch.setattr(sys, "argv", ["-m", "status"])
+        (tmp_path / "python").symlink_to(sys.executable)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert program() == "python -m kpsbatch"
+        (tmp_path / "python").unlink()
+        python, *rest = shlex.split(program())
+        assert (Path(python).resolve(), rest) == (Path(sys.executable).resolve(), ["-m", "kpsbatch"])
+
+
 def options_of(command: str) -> set[str]:
     """The names of a command's options."""
-    whole: Any = get_command(program())
-    return {name for parameter in whole.commands[command].params for name in parameter.opts if name.startswith("-")}
+    return {name for parameter in load(command).params for name in parameter.opts if name.startswith("-")}
 
 
 class TestSelection:
@@ -181,8 +190,7 @@ class TestSelection:
         changes = ["dataset.labels=a b.yaml", "run.workers=1"]
         chosen = Selection(config, changes, True, ["01", "02"], ["train"], ["1-2", "4"])
         words = shlex.split(chosen.command("run").partition("kpsbatch ")[2])
-        whole: Any = get_command(program())
-        typed = whole.commands["run"].make_context("run", spread_values(words)[1:])
+        typed = load("run").make_context("run", spread_values(words)[1:])
         names = ("config", "overrides", "adjusted", "signers", "splits", "signs")
         assert [typed.params[name] for name in names] == [config, changes, True, ["01", "02"], ["train"], ["1-2", "4"]]
 
@@ -299,9 +307,8 @@ class TestPlan:
         """--json has the numbers of the text; of a small dataset the text says that one task is enough."""
         measured = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
         monkeypatch.setattr(
-            estimate,
-            "estimate",
-            lambda config, **options: estimate.size(
+            "kpsbatch.cli.run.estimate",
+            lambda config, **options: size(
                 config, unit=Unit("01", "train", 1), **measured, dataset_videos=1000, signs=4
             ),
         )
@@ -410,7 +417,7 @@ class TestErrors:
 class TestDemo:
     def test_whole_way(self, capsys, tmp_path, monkeypatch):
         """`demo --run` writes a dataset, runs the job on it, and says where outputs and picture are."""
-        monkeypatch.setattr(dataset, "write_demo", partial(dataset.write_demo, signers=1, signs=1))
+        monkeypatch.setattr("kpsbatch.cli.demo.write_demo", partial(write_demo, signers=1, signs=1))
         folder = tmp_path / "a demo"
         status, out, _ = call(capsys, "demo", folder, "--run", "--quiet")
         assert status == 0
@@ -424,10 +431,10 @@ class TestDemo:
 
     def test_says_what_is_next(self, capsys, tmp_path, monkeypatch):
         """Without --run it says what to type next."""
-        monkeypatch.setattr(dataset, "write_demo", lambda *arguments, **options: None)
+        monkeypatch.setattr("kpsbatch.cli.demo.write_demo", lambda *arguments, **options: None)
         status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
         assert status == 0
-        assert re.search(rf"next: +(python -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
+        assert re.search(rf"next: +(\S*python[\d.]* -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
 
     def test_not_over_a_dataset(self, capsys, tmp_path):
         """A folder that holds somebody's dataset is left alone."""

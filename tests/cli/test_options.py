@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import typer
 
-from kpsbatch.cli.main import program
+from kpsbatch.cli.main import load
 
 LOOKING = ("report", "preview", "view")
 PREPARING = ("run", "scan", "status", "extract", "inspect")
@@ -15,10 +12,9 @@ PREPARING = ("run", "scan", "status", "extract", "inspect")
 
 def options_of(command: str) -> dict[str, str]:
     """The options of a command, each with its help."""
-    group: Any = typer.main.get_command(program())
     return {
         name: option.help
-        for option in group.commands[command].params
+        for option in load(command).params
         for name in option.opts
         if name.startswith("--") and option.help
     }

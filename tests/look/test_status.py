@@ -148,7 +148,7 @@ class TestUnits:
         store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2), Unit("02", "test", 1)])
         found = []
         for readers in (1, 100):
-            monkeypatch.setattr("kpsbatch.store.survey.READERS", readers)
+            monkeypatch.setattr("kpsbatch.files.READERS", readers)
             found.append([vars(group) for group in read(config).groups])
         assert found[0] == found[1]
         assert [group["left_signs"] for group in found[0]] == ["1,3-4", "1-4", "1-4", "2-4"]
@@ -414,7 +414,7 @@ class TestFilesOnly:
             done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
             imported[form] = set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, re.M))
         own = {name for name in imported["--quiet"] if name.startswith("kpsbatch.")}
-        assert not {f"kpsbatch.commands.{name}" for name in ("check", "run", "submit", "view")} & own
+        assert not {f"kpsbatch.cli.{name}" for name in ("prepare", "run", "pages", "outputs")} & own
         assert len(own) <= 50
         needless = {
             "numpy",

@@ -683,7 +683,7 @@ class TestOutputs:
     def test_one_name(self, small, monkeypatch):
         """A run by itself has one name, in its state file and in its claim, whatever the time is meanwhile."""
         names = (f"run-{number}" for number in range(9))
-        monkeypatch.setattr("kpsbatch.store.run_state.run_id", lambda origin: next(names))
+        monkeypatch.setattr("kpsbatch.store.tracking.run_id", lambda origin: next(names))
         run(load_config(small))
         internal = small.parent / "out" / "_kpsbatch"
         [state] = (internal / "runs").glob("*.json")
