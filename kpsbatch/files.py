@@ -98,10 +98,10 @@ def publish(temporary: Path, path: Path) -> None:
 
 def _is_file(path: Path, identity: os.stat_result) -> bool:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return False
-    return (found.st_ino, found.st_size) == (identity.st_ino, identity.st_size)
+    return (status.st_ino, status.st_size) == (identity.st_ino, identity.st_size)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -47,7 +47,7 @@ def _words_of_run(progress: Progress, seconds: float) -> Words:
 
 
 @contextmanager
-def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def count_progress(nouns: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show (done, total) of anything that can take over two seconds, until the block ends.
 
     A terminal gets a bar after the first second, which goes when the block ends; anything else gets a line every
@@ -55,11 +55,11 @@ def count_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
     """
 
     def words(done: int, total: int, seconds: float) -> Words:
-        count, to_go = f"{done}/{total} {what}", time_to_go(done, total, seconds)
+        count, to_go = f"{done}/{total} {nouns}", time_to_go(done, total, seconds)
         beside = ((0, count, ""), (2, f"{show_duration(seconds)} so far", ""), (1, to_go, ""))
         return beside, (count, f"{done / seconds:.1f}/s", to_go)
 
-    with _shown(what, quiet=quiet, bar_after=BAR_AFTER_SECONDS) as show:
+    with _shown(nouns, quiet=quiet, bar_after=BAR_AFTER_SECONDS) as show:
         yield lambda done, total: show(done, total, partial(words, done, total))
 
 

@@ -42,8 +42,8 @@ def export(
     with count_progress("videos exported", quiet=quiet) as show:
         done = write_export(dataset, form, destination, show)
     files = counted(done.files, "file")
-    said = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
-    print(f"export: {destination} ({form}, {said})")
+    amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
+    print(f"export: {destination} ({form}, {amount})")
     if failed:
         print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
     if left:

@@ -105,8 +105,8 @@ def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: f
 
 def print_task(task: TaskLog, lines: int) -> None:
     """Print a task's state and the last lines of its log."""
-    place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
-    print(", ".join(part for part in (task.name, place, task.state, task.counts) if part))
+    where = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
+    print(", ".join(part for part in (task.name, where, task.state, task.counts) if part))
     if task.error:
         print(f"    {task.error}")
     for line in task.tail(lines):

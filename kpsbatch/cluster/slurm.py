@@ -148,20 +148,20 @@ def limit_warnings(config: Config) -> list[str]:
     if not rows:
         return []
     where = ", ".join(sorted({row.name for row in rows}))
-    found = []
+    warnings = []
     cores = [int(match[0]) for row in rows if (match := re.match("[0-9]+", row.cores))]
     if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
-        found.append(
+        warnings.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
             f"{max(cores)}), so that the jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
     limits = [limit for limit in (_minutes(row.limit) for row in rows) if limit is not None]
     if len(limits) == len(rows) and slurm.time > max(limits):
-        found.append(
+        warnings.append(
             f"slurm.time: {slurm.time} minutes are more than partition {where} allows ({max(limits)}), so that the "
             "jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
-    return found
+    return warnings
 
 
 def partitions(name: str | None) -> list[Partition]:

@@ -303,7 +303,7 @@ class TarShards:
         for split, numbers in by_split(request.dataset).items():
             random.Random(0).shuffle(numbers)  # WebDataset reads in order: else a shard would be of one signer and sign
             cut = shards(request, numbers, TAR_BYTES)
-            parts += [Part(f"{split}-{place:06}.tar", shard) for place, shard in enumerate(cut)]
+            parts += [Part(f"{split}-{number:06}.tar", shard) for number, shard in enumerate(cut)]
         return parts
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
@@ -353,7 +353,7 @@ class Parquet:
         parts: list[Part] = []
         for split, numbers in by_split(request.dataset).items():
             files = list(shards(request, numbers, PARQUET_BYTES))
-            names = (f"{split}-{place:05}-of-{len(files):05}.parquet" for place in range(len(files)))
+            names = (f"{split}-{number:05}-of-{len(files):05}.parquet" for number in range(len(files)))
             parts += map(Part, names, files)
         return parts
 
@@ -362,8 +362,8 @@ class Parquet:
         from pyarrow.parquet import ParquetWriter
 
         topology = request.dataset.topology
-        told = {"points": topology.names, "channels": topology.CHANNELS, "coordinates": request.coordinates}
-        schema = _parquet_schema().with_metadata({"kpsbatch": json.dumps(told)})
+        metadata = {"points": topology.names, "channels": topology.CHANNELS, "coordinates": request.coordinates}
+        schema = _parquet_schema().with_metadata({"kpsbatch": json.dumps(metadata)})
 
         def write(file: BinaryIO) -> None:
             samples = read(part.numbers)

@@ -110,8 +110,8 @@ def export(
                 written += 1
             done += len(part.numbers)
             on_video(done, total)
-        told = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **told, "finished": True})
+        further = chosen.finish(request, parts, folder)
+        write_json(folder / ABOUT, {**about, **further, "finished": True})
     return Exported(total, len(parts), written)
 
 

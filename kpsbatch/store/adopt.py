@@ -301,12 +301,12 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
 
 def _facts(array: NDArray[Any]) -> VideoRecord:
     """What an array alone tells."""
-    found = {part: is_found(array, place) for part, place in CONTRACT.parts.items()}
-    hands = found["right_hand"].astype(int) + found["left_hand"]
+    in_frames = {part: is_found(array, points) for part, points in CONTRACT.parts.items()}
+    hands = in_frames["right_hand"].astype(int) + in_frames["left_hand"]
     both, one, none = (int((hands == count).sum()) for count in (2, 1, 0))
     return VideoRecord(
         frames=len(array),
-        found=FoundFrames(**{part: int(there.sum()) for part, there in found.items()}),
+        found=FoundFrames(**{part: int(frames.sum()) for part, frames in in_frames.items()}),
         hands=HandCounts(both=both, one=one, none=none),
         attempts=0,
     )
@@ -318,8 +318,8 @@ def _looks_adjusted(array: NDArray[Any]) -> bool | None:
     In image coordinates only points outside the frame are below 0. A pose has too few points to tell.
     """
     for part in ("face", "right_hand", "left_hand"):
-        there = array[is_found(array, CONTRACT.parts[part])][:, CONTRACT.parts[part], :2]
-        if len(there):
-            return bool((there < 0).mean() > 0.2)
+        shown = array[is_found(array, CONTRACT.parts[part])][:, CONTRACT.parts[part], :2]
+        if len(shown):
+            return bool((shown < 0).mean() > 0.2)
     pose = array[is_found(array, CONTRACT.parts["pose"])][:, CONTRACT.parts["pose"], 0]
     return bool((pose < 0).mean() > 0.2) if len(pose) else None

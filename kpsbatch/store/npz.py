@@ -119,8 +119,8 @@ class NpzReader:
         return zlib.decompress(packed, -zlib.MAX_WBITS, member.size + 1)
 
     def _damaged(self, name: str, error: Exception) -> OutputError:
-        said = f"{self.path} is damaged in video {name!r}: {one_line(error)}."
-        return OutputError(f"{said} Delete the file and run the same command again.")
+        problem = f"{self.path} is damaged in video {name!r}: {one_line(error)}."
+        return OutputError(f"{problem} Delete the file and run the same command again.")
 
 
 @contextmanager
@@ -157,8 +157,8 @@ _known: dict[Path, tuple[tuple[int, ...], Mapping[str, Member]]] = {}
 
 
 def _members(path: Path, descriptor: int) -> Mapping[str, Member]:
-    found = os.fstat(descriptor)
-    version = found.st_ino, found.st_size, found.st_mtime_ns
+    status = os.fstat(descriptor)
+    version = status.st_ino, status.st_size, status.st_mtime_ns
     known = _known.get(path)
     if known is None or known[0] != version:
         if len(_known) >= _KEPT:
@@ -172,8 +172,8 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
         with open(descriptor, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
             entries = archive.infolist()
     except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        said = error.strerror if isinstance(error, OSError) else f"it has another format or is cut off ({error})"
-        raise _unreadable(path, said or str(error)) from None
+        reason = error.strerror if isinstance(error, OSError) else f"it has another format or is cut off ({error})"
+        raise _unreadable(path, reason or str(error)) from None
     if not entries:
         raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
     members: dict[str, Member] = {}
@@ -187,10 +187,10 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
     return members
 
 
-def _unreadable(path: Path, said: str) -> OutputError:
+def _unreadable(path: Path, reason: str) -> OutputError:
     return OutputError(
-        f"{path} is not a readable npz file: {said}. Name a file that kpsbatch wrote; if it is one, delete it and run "
-        "the same command again."
+        f"{path} is not a readable npz file: {reason}. Name a file that kpsbatch wrote; if it is one, delete it and "
+        "run the same command again."
     )
 
 

@@ -150,11 +150,11 @@ class Outputs:
             with explained(self.root):
                 files = names_in(self.root / folder, sweep=sweep)
                 records = names_in(self.records / folder, sweep=sweep)
-                found = {unit: _state_of(unit, files, records) for unit in members}
-                if odd := [unit for unit, state in found.items() if state == "foreign"]:
+                current = {unit: _state_of(unit, files, records) for unit in members}
+                if odd := [unit for unit, state in current.items() if state == "foreign"]:
                     records = self._records_anew(folder, records, odd, write=sweep)
-                    found = {unit: _state_of(unit, files, records) for unit in members}
-            states.update({unit: state for unit, state in found.items() if state is not None})
+                    current = {unit: _state_of(unit, files, records) for unit in members}
+            states.update({unit: state for unit, state in current.items() if state is not None})
         return states
 
     def _records_anew(self, folder: str, records: set[str], units: Iterable[Unit], *, write: bool) -> set[str]:

@@ -226,7 +226,7 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
         OutputError: A folder can't be listed.
     """
     suffixes = {"json", "partial.json", "failed.json"} if failed else {"json", "partial.json"}
-    found: dict[str, Path] = {}
+    records: dict[str, Path] = {}
     for folder in sorted((root / INTERNAL / "records").glob("*/*/")):
         try:
             names = names_in(folder) if folder.is_dir() else ()  # a pattern's last slash counts from Python 3.11 on
@@ -237,9 +237,9 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
             if not stem or suffix not in suffixes:
                 continue
             unit, path = f"{folder.name}/{stem}", folder / name
-            if unit not in found or _modified(found[unit]) < _modified(path):
-                found[unit] = path
-    return found
+            if unit not in records or _modified(records[unit]) < _modified(path):
+                records[unit] = path
+    return records
 
 
 def _modified(path: Path) -> float:
@@ -260,17 +260,17 @@ def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
 
 
 def _known_unit(path: Path, record: Path | None) -> KnownUnit:
-    told = (read_json(record) or {}) if record is not None else {}
-    recorded = told["videos"] if isinstance(told.get("videos"), dict) else {}
+    tree = (read_json(record) or {}) if record is not None else {}
+    recorded = tree["videos"] if isinstance(tree.get("videos"), dict) else {}
     good = {
         name: facts
         for name, facts in recorded.items()
         if isinstance(facts, dict) and isinstance(facts.get("frames"), int)
     }
     failed = len(recorded) - len(good)
-    if good and _is_of(told, path):
+    if good and _is_of(tree, path):
         videos = tuple(_known(name, facts) for name, facts in good.items())
-        return KnownUnit(videos, str(told.get("points", CONTRACT.name)), str(told["npz"].get("sha256")), record, failed)
+        return KnownUnit(videos, str(tree.get("points", CONTRACT.name)), str(tree["npz"].get("sha256")), record, failed)
     with open_npz(path) as npz:  # an npz that another tool wrote, or one that was copied without its record
         shapes = {name: npz.shape(name) for name in npz.members}
     for name, shape in shapes.items():
@@ -283,8 +283,8 @@ def _known_unit(path: Path, record: Path | None) -> KnownUnit:
         for name, shape in shapes.items()
     )
     points = file_topology(path, next(iter(shapes.values()))[1]).name
-    found = path.stat()
-    return KnownUnit(tuple(known), points, f"{found.st_size}-{found.st_mtime_ns}", record, failed)
+    status = path.stat()
+    return KnownUnit(tuple(known), points, f"{status.st_size}-{status.st_mtime_ns}", record, failed)
 
 
 def _is_of(record: Mapping[str, Any], path: Path) -> bool:
@@ -495,9 +495,9 @@ class OutputDataset:
         """
         sets = Counter(known.points for known in self.known) or Counter({CONTRACT.name: 1})
         if len(sets) > 1:
-            said = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
+            counts = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
             raise OutputError(
-                f"{self.root} holds outputs of several sets of points: {said}. Choose units of one of them."
+                f"{self.root} holds outputs of several sets of points: {counts}. Choose units of one of them."
             )
         return topology_of(next(iter(sets)))
 
@@ -513,7 +513,7 @@ class OutputDataset:
 
     @cached_property
     def _targets(self) -> dict[Class, int]:
-        return {each: place for place, each in enumerate(self.classes)}
+        return {name: number for number, name in enumerate(self.classes)}
 
 
 def open_dataset(
@@ -562,25 +562,27 @@ def open_dataset(
     if signs is not None:
         chosen_signs = {signs} if isinstance(signs, int) else {int(sign) for sign in signs}
         units = [unit for unit in units if unit.sign in chosen_signs]
-    found = [(unit, row, choice.label(unit, row)) for unit in units for row in rows.get(_file_of(unit)) or (None,)]
+    candidates = [(unit, row, choice.label(unit, row)) for unit in units for row in rows.get(_file_of(unit)) or (None,)]
     if labels is not None:
-        chosen_labels = _chosen("labels", labels, {label for *_, label in found if label})
+        chosen_labels = _chosen("labels", labels, {label for *_, label in candidates if label})
         choice = replace(choice, labels=chosen_labels)
-        found = [(unit, row, label) for unit, row, label in found if label in chosen_labels]
-    classes = sorted({_class_of(unit, row) for unit, row, _ in found}, key=lambda each: (isinstance(each, str), each))
-    wanted = {unit for unit, row, _ in found if choice.signers & {unit.signer, row.signer if row else ""}}
+        candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
+    classes = sorted(
+        {_class_of(unit, row) for unit, row, _ in candidates}, key=lambda name: (isinstance(name, str), name)
+    )
+    wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
     return OutputDataset(
         root, tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits), tuple(classes), choice
     )
 
 
-def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> frozenset[str]:
+def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) -> frozenset[str]:
     if names is None:
-        return frozenset(there)
+        return frozenset(existing)
     chosen = frozenset([names] if isinstance(names, str) else names)
-    if unknown := chosen - there:
-        choice = some_of(sorted(there), _SHOWN)
-        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {choice}.")
+    if unknown := chosen - existing:
+        choice = some_of(sorted(existing), _SHOWN)
+        raise OutputError(f"{option}: there is no {min(map(repr, unknown))}. Choose among {choice}.")
     return chosen
 
 

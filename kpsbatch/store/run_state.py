@@ -224,8 +224,8 @@ def restarts() -> int:
 def read_runs(root: Path) -> list[RunState]:
     """All state files of an output folder that can be read, by name, without those of runs that had no work."""
     clock = FileClock(runs_folder(root))
-    found = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
-    return [run for run in found if run is not None and not run.without_work]
+    runs = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
+    return [run for run in runs if run is not None and not run.without_work]
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:

@@ -139,8 +139,8 @@ def read_plan(folder: Path) -> Plan:
     try:
         return Plan.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        said = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
-        raise SubmitError(f"the submission's plan {path} can't be read: {said}. Submit again.") from None
+        reason = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
+        raise SubmitError(f"the submission's plan {path} can't be read: {reason}. Submit again.") from None
 
 
 def write_jobs(folder: Path, cluster: str, jobs: Sequence[str], problem: str = "") -> None:
@@ -191,7 +191,7 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> s
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
-    place = Path(os.path.realpath(path))
+    real = Path(os.path.realpath(path))
     kinds: dict[Path, str] = {}  # what is mounted later hides what was mounted before
     for line in lines:
         before, _, after = line.partition(" - ")
@@ -199,4 +199,4 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> s
             kinds[Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4]))] = (
                 after.split()[0]
             )
-    return next((kinds[above] for above in (place, *place.parents) if above in kinds), "")
+    return next((kinds[above] for above in (real, *real.parents) if above in kinds), "")

@@ -52,11 +52,11 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     usage = Usage()
     next_write = 0.0
 
-    def write(state: RunOutcome, error: str = "", *, told: bool = False) -> None:
+    def write(state: RunOutcome, error: str = "", *, expected: bool = False) -> None:
         nonlocal next_write
         next_write = time.monotonic() + WRITE_SECONDS
         usage.last_sample()
-        idle = told and not (progress.units or began.submission or began.shards or began.job)
+        idle = expected and not (progress.units or began.submission or began.shards or began.job)
         now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
         current = began.model_copy(update={**usage.figures, **dict(progress), **now})
         with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
@@ -78,15 +78,15 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     try:
         yield note
     except InterruptedRun as error:
-        write("interrupted", str(error), told=True)
+        write("interrupted", str(error), expected=True)
         raise
     except Exception as error:
-        write("failed", one_line(error), told=isinstance(error, KpsbatchError))
+        write("failed", one_line(error), expected=isinstance(error, KpsbatchError))
         raise
     except BaseException as error:
         write("interrupted", type(error).__name__)
         raise
-    write("failed" if progress.error else "finished", progress.error, told=True)
+    write("failed" if progress.error else "finished", progress.error, expected=True)
 
 
 def _beginning(run: str, origin: Origin) -> RunState:

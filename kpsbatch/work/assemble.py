@@ -78,8 +78,8 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
         OutputError: They can't be written.
     """
     unit = done.unit
-    there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
-    redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
+    is_stored = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
+    redo = is_stored or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
     good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
