@@ -38,7 +38,6 @@ from kpsbatch.files import (
     write_json,
     write_temporary,
 )
-from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
     RECORD_SUFFIXES,
     RECORDED_STATES,
@@ -247,6 +246,8 @@ class Outputs:
         """
         if record.state is None or bool(arrays) == (record.state == "failed"):
             raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {record.state}")
+        from kpsbatch.store.npz import write_npz  # here: NumPy, which whoever looks at names of files does without
+
         final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))

@@ -15,6 +15,7 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -103,8 +104,6 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     Raises:
         ModelError: mediapipe or a bundle is missing.
     """
-    from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
-
     if config.output.imported:
         return Outputs(config.output.root, fingerprint_of(settings_of(config))), VideoJob.of(config, {})
     mediapipe_version = installed_version("mediapipe")

@@ -35,7 +35,6 @@ from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
-from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
@@ -784,7 +783,7 @@ class TestModels:
     def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
         """A bundle whose bytes are no longer those of the fingerprint is refused by the workers."""
         wrong = {part: type(b)(b.part, b.path, "0" * 64) for part, b in find_bundles().items()}
-        monkeypatch.setattr(bundles, "find_bundles", lambda models: wrong)
+        monkeypatch.setattr(run_module, "find_bundles", lambda models: wrong)
         with pytest.raises(ModelError, match=f"not {'0' * 64}"):
             run(load_config(small))
         assert list((small.parent / "out").rglob("*.npz")) == []
