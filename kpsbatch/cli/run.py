@@ -159,17 +159,14 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
 
 
 def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
-    """Run a plan on this machine and say where to look when something failed; returns the exit status."""
-    status = _run_shards(config, plan, quiet)
-    if status == 1:
-        print(f"Some videos failed. Which and why: {selection.command('status')}")
-    elif status == 2:
-        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
-    return status
+    """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
 
+    Returns:
+        The exit status.
 
-def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
-    """Run the shards of a plan one after another, with progress; returns the exit status."""
+    Raises:
+        InterruptedRun: A signal asked for it.
+    """
     starts = [sum(shard.units for shard in plan.shards[:number]) for number in range(len(plan.shards))]
     began = time.monotonic()
     with stop_on_signals() as stop, count_progress("units", quiet=quiet) as show:
@@ -193,6 +190,10 @@ def _run_shards(config: Config, plan: Plan, quiet: bool) -> int:
         )
     if status == 3:
         raise InterruptedRun(stopped(stop.reason, "Finished units are saved"))
+    if status == 1:
+        print(f"Some videos failed. Which and why: {selection.command('status')}")
+    elif status == 2:
+        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
     return status
 
 

@@ -27,6 +27,7 @@ from kpsbatch.store.outputs import settings_of_record
 from kpsbatch.store.reading import OutputDataset, Sample, open_dataset
 from kpsbatch.store.settings import Settings, differences
 from kpsbatch.store.survey import outputs_without_models, survey
+from kpsbatch.words import program
 
 ABOUT = "export.json"
 
@@ -137,7 +138,7 @@ def _check(request: Request, sample: Sample) -> None:
     if len(sample.keypoints) != sample.info.frames or sample.keypoints.dtype != request.dtype:
         raise OutputError(
             f"{sample.info.path}: video {sample.info.video!r} is {len(sample.keypoints)} frames of "
-            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `kpsbatch verify`."
+            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `{program()} verify`."
         )
 
 

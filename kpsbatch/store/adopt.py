@@ -94,12 +94,12 @@ def import_files(
 
     Raises:
         ConfigError: The config can't be written, or another one is there.
-        OutputError: As `look_at` and `adopt`.
+        OutputError: As `read_old_files` and `adopt`.
     """
     root = Path(os.path.abspath(to or old))
     path = path or Path(f"{root.name}.yaml")
     _check_free(path, root)
-    files = look_at(old, on_file)
+    files = read_old_files(old, on_file)
     config, text = _config(files, root, path, dataset)
     adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
     try:
@@ -152,7 +152,7 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
     return make_config(tree, [], base=folder), text
 
 
-def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
+def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
     """Read every file of a folder such as `01-train/0007.npz`, and check it.
 
     Args:
@@ -169,13 +169,13 @@ def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, tot
         refuse_recorded(folder, unit)
     results: list[OldFile | str] = []
 
-    def look(unit_and_path: tuple[Unit, Path]) -> OldFile | str:
+    def read(unit_and_path: tuple[Unit, Path]) -> OldFile | str:
         try:
-            return _look_at_file(*unit_and_path)
+            return _read_old_file(*unit_and_path)
         except OutputError as error:
             return str(error)
 
-    for result in in_threads(look, units, READERS):
+    for result in in_threads(read, units, READERS):
         results.append(result)
         on_file(len(results), len(units))
     if problems := [result for result in results if isinstance(result, str)]:
@@ -204,7 +204,7 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
     It can be killed and started again at any moment: a record is whole or not there.
 
     Args:
-        files: What `look_at` found.
+        files: What `read_old_files` found.
         source: The folder that they were found in.
         outputs: The output folder, with the settings of imported files.
 
@@ -242,7 +242,7 @@ def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:
     )
 
 
-def _look_at_file(unit: Unit, path: Path) -> OldFile:
+def _read_old_file(unit: Unit, path: Path) -> OldFile:
     """Check one file.
 
     Raises:

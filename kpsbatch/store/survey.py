@@ -116,28 +116,16 @@ def survey(
     chosen = source.units() if units is None else list(units)
     if states is None:
         states = outputs.states(chosen, sweep=False)
-
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
-    tabled = any(source.digest(unit) for unit in chosen[:1])
 
     def is_sought(unit: Unit, state: OutputState | None) -> bool:
         return depth != "outputs" and (state is None or redo(unit, state))
 
-    compared, slow = set[Unit](), set[Unit]()  # slow: files are read for them, or folders listed
-    for unit in chosen:
+    def joined(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
-        if imported and depth != "videos":
-            continue
-        if tabled and state in FINISHED and unit not in unchanged:
-            compared.add(unit)
-        if imported or unit in compared or is_sought(unit, state):
-            slow.add(unit)
-
-    def look(unit: Unit) -> SurveyedUnit:
-        state = states.get(unit)
-        if imported and state is None:
-            return SurveyedUnit(unit, None, "absent", source.listing(unit))
-        if state is not None and unit in compared and (digest := source.digest(unit)):
+        if imported and (state is None or depth != "videos"):
+            return SurveyedUnit(unit, state, "absent", source.listing(unit) if depth == "videos" else None)
+        if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
             state = state if outputs.rows_digest(unit, state) == digest else "changed"
         if not is_sought(unit, state):
             return SurveyedUnit(unit, state)
@@ -146,11 +134,16 @@ def survey(
             return SurveyedUnit(unit, state, listing.presence, listing)
         return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
-    answers = in_threads(look, [unit for unit in chosen if unit in slow])
+    tabled = any(source.digest(unit) for unit in chosen[:1])
+    slow = set[Unit]()  # those for which files are read or folders listed
+    for unit in chosen:
+        compared = tabled and states.get(unit) in FINISHED and unit not in unchanged
+        if (depth == "videos") if imported else (compared or is_sought(unit, states.get(unit))):
+            slow.add(unit)
+    answers = in_threads(joined, [unit for unit in chosen if unit in slow])
     surveyed: list[SurveyedUnit] = []
     for unit in chosen:
-        quick = SurveyedUnit(unit, states.get(unit), "absent" if imported else None)
-        surveyed.append(next(answers) if unit in slow else quick)
+        surveyed.append(next(answers) if unit in slow else joined(unit))
         on_unit(len(surveyed), len(chosen))
     return Survey(tuple(surveyed))
 
