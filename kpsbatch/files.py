@@ -15,12 +15,15 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
 from kpsbatch.errors import OutputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 INTERNAL = "_kpsbatch"
 """The folder below `output.root` that holds everything but the keypoints."""
@@ -28,13 +31,10 @@ INTERNAL = "_kpsbatch"
 STALE_SECONDS = 3600.0
 """Age after which a temporary file of another host counts as left behind."""
 
-READERS = 8
-"""Threads that read files or list folders: a network file system answers many requests at once."""
-
 _MARK = ".partial"
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+READERS = 8
+"""Threads that read small files and list folders: a network file system answers many requests at once."""
 
 
 def _process_space() -> str:
@@ -98,10 +98,10 @@ def publish(temporary: Path, path: Path) -> None:
 
 def _is_file(path: Path, identity: os.stat_result) -> bool:
     try:
-        status = os.stat(path)
+        found = os.stat(path)
     except OSError:
         return False
-    return (status.st_ino, status.st_size) == (identity.st_ino, identity.st_size)
+    return (found.st_ino, found.st_size) == (identity.st_ino, identity.st_size)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -220,6 +220,50 @@ class FileClock:
             return None
 
 
+@contextlib.contextmanager
+def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
+    """Turn an OSError below the output root, or another folder without a setting, into one line with the remedy.
+
+    Raises:
+        OutputError: In the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "Free space there",
+            errno.EDQUOT: "Free some of your quota",
+            errno.EROFS: "Choose another folder",
+            errno.EACCES: "Make it writable, or choose another folder",
+            errno.ENOTDIR: "Choose another folder",
+            errno.ENAMETOOLONG: "Choose shorter names",
+        }.get(error.errno or 0, "Correct that, or choose another folder")
+        why = f"{setting}{root} can't be written: {error.strerror or error}"
+        raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
+
+
+def refuse_outside(root: Path, *folders: Path) -> None:
+    """Refuse folders below the output root that a link leads out of it; the root itself may be a link.
+
+    Raises:
+        OutputError: Names the folder, where it leads, and the remedy.
+    """
+    real = os.path.realpath(root)
+
+    def leads_out(folder: Path) -> bool:
+        return os.path.commonpath([real, os.path.realpath(folder)]) != real
+
+    for folder in folders:
+        if leads_out(folder):
+            link = next(
+                parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
+            )
+            raise OutputError(
+                f"output.root: {link} is a link to {os.path.realpath(link)}, outside of it. Replace "
+                "the link by a folder, or set output.root to where the outputs shall be."
+            )
+
+
 def last_lines(path: Path, size: int) -> list[str]:
     """The lines in the last bytes of a text; none where it can't be read."""
     try:
@@ -263,61 +307,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return tree if isinstance(tree, dict) else None
 
 
-def in_threads(read: Callable[[Item], Answer], items: Iterable[Item], threads: int = 0) -> Iterator[Answer]:
-    """What `read` returns for each item, in their order; read by threads, unless the items are a few.
+def in_threads(read: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None) -> Iterator[Result]:
+    """What `read` returns for each item, in their order, several at a time.
 
     Args:
-        threads: How many; 0 for `READERS`.
+        threads: How many at a time; default `READERS`. Half as many items or fewer are read one after another.
     """
-    items, threads = list(items), threads or READERS
-    if len(items) <= threads:
+    threads = threads or READERS
+    if len(items) <= threads // 2:
         yield from map(read, items)
         return
-    from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few items
+    from concurrent.futures import ThreadPoolExecutor  # here: its import takes as long as a few files
 
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(read, items)
-
-
-@contextlib.contextmanager
-def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
-    """Turn an OSError below the output root, or another folder without a setting, into one line with the remedy.
-
-    Raises:
-        OutputError: In the place of an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = {
-            errno.ENOSPC: "Free space there",
-            errno.EDQUOT: "Free some of your quota",
-            errno.EROFS: "Choose another folder",
-            errno.EACCES: "Make it writable, or choose another folder",
-            errno.ENOTDIR: "Choose another folder",
-            errno.ENAMETOOLONG: "Choose shorter names",
-        }.get(error.errno or 0, "Correct that, or choose another folder")
-        why = f"{setting}{root} can't be written: {error.strerror or error}"
-        raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
-
-
-def refuse_outside(root: Path, *folders: Path) -> None:
-    """Refuse folders below the output root that a link leads out of it; the root itself may be a link.
-
-    Raises:
-        OutputError: Names the folder, where it leads, and the remedy.
-    """
-    real = os.path.realpath(root)
-
-    def leads_out(folder: Path) -> bool:
-        return os.path.commonpath([real, os.path.realpath(folder)]) != real
-
-    for folder in folders:
-        if leads_out(folder):
-            link = next(
-                parent for parent in (*reversed(folder.parents), folder) if root in parent.parents and leads_out(parent)
-            )
-            raise OutputError(
-                f"output.root: {link} is a link to {os.path.realpath(link)}, outside of it. Replace "
-                "the link by a folder, or set output.root to where the outputs shall be."
-            )

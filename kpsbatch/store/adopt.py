@@ -29,7 +29,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
-from kpsbatch.store.reading import find_outputs
+from kpsbatch.store.reading import are_adjusted, find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.store.settings import fingerprint_of, settings_of
 from kpsbatch.words import counted
@@ -56,7 +56,7 @@ class OldFile:
         npz: Its size and hash.
         videos: What is known of each video.
         dtypes: How many videos have which dtype.
-        is_adjusted: Whether its coordinates look adjusted; None where nothing was found in it.
+        is_adjusted: Whether its coordinates are adjusted; None where nothing was found in it.
     """
 
     unit: Unit
@@ -169,13 +169,13 @@ def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda do
         refuse_recorded(folder, unit)
     results: list[OldFile | str] = []
 
-    def read(unit_and_path: tuple[Unit, Path]) -> OldFile | str:
+    def checked(file: tuple[Unit, Path]) -> OldFile | str:
         try:
-            return _read_old_file(*unit_and_path)
+            return _check_file(*file)
         except OutputError as error:
             return str(error)
 
-    for result in in_threads(read, units, READERS):
+    for result in in_threads(checked, units, READERS):
         results.append(result)
         on_file(len(results), len(units))
     if problems := [result for result in results if isinstance(result, str)]:
@@ -242,7 +242,7 @@ def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:
     )
 
 
-def _read_old_file(unit: Unit, path: Path) -> OldFile:
+def _check_file(unit: Unit, path: Path) -> OldFile:
     """Check one file.
 
     Raises:
@@ -260,7 +260,7 @@ def _read_old_file(unit: Unit, path: Path) -> OldFile:
         raise OutputError(f"{path} is no readable npz file: {one_line(error)}.") from None
     if not arrays:
         raise OutputError(f"{path} holds no video.")
-    votes = [vote for array in arrays.values() if (vote := _looks_adjusted(array)) is not None]
+    votes = [vote for array in arrays.values() if (vote := are_adjusted(array)) is not None]
     return OldFile(
         unit,
         path,
@@ -310,16 +310,3 @@ def _facts(array: NDArray[Any]) -> VideoRecord:
         hands=HandCounts(both=both, one=one, none=none),
         attempts=0,
     )
-
-
-def _looks_adjusted(array: NDArray[Any]) -> bool | None:
-    """Whether coordinates are relative to a part: half of its points then lie left of its reference; None without any.
-
-    In image coordinates only points outside the frame are below 0. A pose has too few points to tell.
-    """
-    for part in ("face", "right_hand", "left_hand"):
-        shown = array[is_found(array, CONTRACT.parts[part])][:, CONTRACT.parts[part], :2]
-        if len(shown):
-            return bool((shown < 0).mean() > 0.2)
-    pose = array[is_found(array, CONTRACT.parts["pose"])][:, CONTRACT.parts["pose"], 0]
-    return bool((pose < 0).mean() > 0.2) if len(pose) else None

@@ -61,8 +61,8 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
             if not stored and not (unseen and outputs.npz_path(unit).exists()):
                 return None
             if key in measured:
-                made_from, facts = measured[key]
-                return facts if made_from == source.made_from(video) else None
+                made_from, measures = measured[key]
+                return measures if made_from == source.made_from(video) else None
             return _as_written(written.rows.get(key), source, video)
 
         files = {f"{unit.name}.npz" for unit in units}
@@ -94,8 +94,8 @@ def _measure(
             continue
         record = read_stored(path, UnitRecord) or UnitRecord()
         for name, video in record.good.items():
-            facts = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
-            measured[file, name] = (video.made_from, facts)
+            measures = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
+            measured[file, name] = (video.made_from, measures)
     return measured, newest
 
 

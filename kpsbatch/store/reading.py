@@ -29,6 +29,13 @@ from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
+NEAR_ONE = 0.01
+"""How far from 1 the shoulders of an adjusted pose may be apart: float16 has 11 bits."""
+
+LEFT_OF_REFERENCE = -0.3
+"""An adjusted face reaches more than half an iris distance to the left of its nose tip; one in image coordinates hardly
+a third of its frame's width beyond the left edge."""
+
 INDEX_FILE = "index.csv"
 Files = Mapping[str, Path]
 """The record of each unit, by the unit's name such as 01-train/0007."""
@@ -127,6 +134,35 @@ def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology)
             f"{path}: video {name!r} has {array.shape[1]} points, not the {topology.points} of {topology.name}. "
             "Name a file that kpsbatch wrote."
         )
+
+
+def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool | None:
+    """Whether keypoints are adjusted, by what that leaves behind: wrists of hands at 0, or shoulders 1 apart.
+
+    Where there is only a face, which has no such point in the contract, its place tells: around 0.
+
+    Args:
+        keypoints: (T, points, 4).
+        topology: Which points they are.
+
+    Returns:
+        None where nothing that tells was found.
+    """
+
+    def frames_with(part: str) -> NDArray[np.float64]:
+        return keypoints[is_found(keypoints, topology.parts[part])].astype(np.float64)
+
+    for side in ("right_hand", "left_hand"):
+        wrist = topology.place(f"{side}.wrist")
+        if wrist is not None and len(frames := frames_with(side)):
+            return not frames[:, wrist, :2].any()
+    left, right = (topology.place(f"pose.{side}_shoulder") for side in ("left", "right"))
+    if left is not None and right is not None and len(frames := frames_with("pose")):
+        apart = np.hypot(*(frames[:, left, :2] - frames[:, right, :2]).T)
+        return bool(np.abs(apart - 1).max() < NEAR_ONE)
+    if "face" in topology.parts and len(frames := frames_with("face")):
+        return bool(np.median(frames[:, topology.parts["face"], 0].min(axis=1)) < LEFT_OF_REFERENCE)
+    return None
 
 
 class KnownVideo(NamedTuple):
@@ -256,7 +292,7 @@ def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
         OutputError: A file without a fitting record is missing or damaged.
     """
 
-    return in_threads(lambda path: _known_unit(path, records.get(f"{path.parent.name}/{path.stem}")), paths)
+    return in_threads(lambda path: _known_unit(path, records.get(f"{path.parent.name}/{path.stem}")), [*paths])
 
 
 def _known_unit(path: Path, record: Path | None) -> KnownUnit:
