@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import throughput
 
 from kpsbatch.config import load_config
-from kpsbatch.store.usage import resident_bytes
+from kpsbatch.store.tracking import resident_bytes
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import Progress, run
 

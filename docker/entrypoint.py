@@ -35,7 +35,7 @@ def main() -> None:
         tempfile.gettempdir()
     except OSError as error:
         fail(f"/tmp can't be written: {error.strerror}. With --read-only, add --tmpfs /tmp.")
-    from kpsbatch.cli import main as command_line
+    from kpsbatch.cli.main import main as command_line
 
     command_line(arguments)
 
@@ -78,13 +78,9 @@ def complete(arguments: Sequence[str]) -> list[str]:
 
 def takes_config(command: str) -> bool:
     """Whether a command is about a config that --set can change."""
-    from typer.main import get_command
+    from kpsbatch.cli.main import COMMANDS, load
 
-    from kpsbatch.cli import program
-
-    known = getattr(get_command(program()), "commands", {}).get(command)
-    names = {name for parameter in known.params for name in parameter.opts} if known else set()
-    return {"config", "--set"} <= names
+    return command in COMMANDS and {"config", "--set"} <= {name for each in load(command).params for name in each.opts}
 
 
 def is_option(argument: str) -> bool:

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from kpsbatch.api import close_landmarkers, extract_video
-    from kpsbatch.landmarks.topology import Topology
+    from kpsbatch.dataset.segments import read_segments, segments_in_seconds
+    from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError, ModelError, OutputError
+    from kpsbatch.landmarks.topology import Topology, topology_of
     from kpsbatch.store.reading import load, open_dataset
 
-_WHERE = {
-    "Topology": "kpsbatch.landmarks.topology",
-    "close_landmarkers": "kpsbatch.api",
-    "extract_video": "kpsbatch.api",
-    "load": "kpsbatch.store.reading",
-    "open_dataset": "kpsbatch.store.reading",
+_MODULES = {
+    "kpsbatch.api": ("close_landmarkers", "extract_video"),
+    "kpsbatch.dataset.segments": ("read_segments", "segments_in_seconds"),
+    "kpsbatch.errors": ("ConfigError", "DatasetError", "KpsbatchError", "ModelError", "OutputError"),
+    "kpsbatch.landmarks.topology": ("Topology", "topology_of"),
+    "kpsbatch.store.reading": ("load", "open_dataset"),
 }
 
-__all__ = ["Topology", "__version__", "close_landmarkers", "extract_video", "load", "open_dataset"]
+__all__ = [
+    "ConfigError",
+    "DatasetError",
+    "KpsbatchError",
+    "ModelError",
+    "OutputError",
+    "Topology",
+    "__version__",
+    "close_landmarkers",
+    "extract_video",
+    "load",
+    "open_dataset",
+    "read_segments",
+    "segments_in_seconds",
+    "topology_of",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names on first use, so that `import kpsbatch` and the command line start at once."""
-    if name not in _WHERE:
-        raise AttributeError(f"module 'kpsbatch' has no attribute {name!r}")
-    from importlib import import_module
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'kpsbatch' has no attribute {name!r}")
 
-    return getattr(import_module(_WHERE[name]), name)
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,7 +12,7 @@ def start() -> None:
 
     shorten_imports()
 
-    from kpsbatch.cli import main
+    from kpsbatch.cli.main import main
 
     main()
 

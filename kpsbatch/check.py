@@ -14,10 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
 from kpsbatch.config import Config
 from kpsbatch.dataset.archive.opening import archive_kind
 from kpsbatch.dataset.folders import check_folder
 from kpsbatch.errors import KpsbatchError, one_line
+from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
 from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.words import counted
 from kpsbatch.work.cores import (
@@ -92,16 +94,19 @@ def check(
         checks.append(partial(check_dataset, config))
         checks.append(partial(check_disk, "output.root", config.output.root, _units(config)))
     checks += [partial(check_slurm, config), partial(check_container, config)]
-    found: list[Finding] = []
-    for done, each in enumerate(checks, 1):
-        found += each()
+    findings: list[Finding] = []
+    for done, run_check in enumerate(checks, 1):
+        findings += run_check()
         on_check(done, len(checks))
-    return found
+    return findings
 
 
-def as_tree(found: list[Finding]) -> dict[str, Any]:
+def as_tree(findings: list[Finding]) -> dict[str, Any]:
     """The findings, for JSON."""
-    return {"problems": sum(one.state == "problem" for one in found), "findings": [vars(one) for one in found]}
+    return {
+        "problems": sum(finding.state == "problem" for finding in findings),
+        "findings": [vars(finding) for finding in findings],
+    }
 
 
 def check_python(
@@ -120,9 +125,7 @@ def check_python(
 
 def check_packages(version_of: Callable[[str], str] = installed_version) -> Iterator[Finding]:
     """Whether the packages that compute can be imported, and are those that are tested."""
-    from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
-
-    found = list(_check_versions(version_of, MEDIAPIPE_VERSION))
+    findings = list(_check_versions(version_of, MEDIAPIPE_VERSION))
     loads = (("opencv", partial(import_module, "cv2")), ("av", partial(import_module, "av")))
     for package, load in (*loads, ("mediapipe", import_mediapipe)):
         try:
@@ -130,21 +133,21 @@ def check_packages(version_of: Callable[[str], str] = installed_version) -> Iter
         except (ImportError, OSError, KpsbatchError) as error:
             text = one_line(error).partition(". ")[0]
             text = text if "can't be imported" in text else f"{package} can't be imported: {text}"
-            found.append(Finding("packages", "problem", text, _remedy_of(package)))
-    yield from found
-    if not found:
+            findings.append(Finding("packages", "problem", text, _remedy_of(package)))
+    yield from findings
+    if not findings:
         opencv = next((name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN), "opencv")
         names = ("mediapipe", opencv, "av", "numpy")
         yield Finding("packages", "ok", ", ".join(f"{name} {version_of(name)}" for name in names))
 
 
 def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterator[Finding]:
-    there = version_of("mediapipe")
-    if there not in (mediapipe, UNKNOWN):
+    installed = version_of("mediapipe")
+    if installed not in (mediapipe, UNKNOWN):
         yield Finding(
             "packages",
             "warning",
-            f"mediapipe {there} is installed, {mediapipe} is tested: other releases give other values",
+            f"mediapipe {installed} is installed, {mediapipe} is tested: other releases give other values",
             f"Run: pip install mediapipe=={mediapipe}",
         )
     opencvs = [name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN]
@@ -176,7 +179,7 @@ def _remedy_of(package: str) -> str:
 
 def check_models(folder: Path | None) -> Iterator[Finding]:
     """Whether the model bundles are there and whole."""
-    from kpsbatch.landmarks.bundles import find_bundles
+    from kpsbatch.landmarks.bundles import find_bundles  # here: NumPy, which the other commands of its file do without
 
     try:
         bundles = find_bundles(folder)
@@ -184,8 +187,8 @@ def check_models(folder: Path | None) -> Iterator[Finding]:
         yield _of_error("models", error)
         return
     origins = sorted({bundle.origin for bundle in bundles.values()})
-    place = next(iter(bundles.values())).path.parent
-    yield Finding("models", "ok", f"{len(bundles)} bundles ({', '.join(origins)}) in {place}")
+    cache = next(iter(bundles.values())).path.parent
+    yield Finding("models", "ok", f"{len(bundles)} bundles ({', '.join(origins)}) in {cache}")
 
 
 def check_cores() -> Iterator[Finding]:
@@ -271,35 +274,33 @@ def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
         folder: The folder, which need not be there yet.
         units: Units that will be written there; None where that is not known.
     """
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=place, prefix=".kpsbatch-check-") as file:
+        with tempfile.TemporaryFile(dir=existing, prefix=".kpsbatch-check-") as file:
             file.write(b"1")
             file.flush()
-        status = os.statvfs(place)
+        status = os.statvfs(existing)
     except OSError as error:
-        text = f"{name}: {place} can't be written: {error.strerror or error}"
+        text = f"{name}: {existing} can't be written: {error.strerror or error}"
         yield Finding("disk", "problem", text, "Choose another folder, or correct its permissions.")
         return
     free = status.f_bavail * status.f_frsize
     inodes = status.f_favail if status.f_files else None  # some file systems make inodes as they need them
     need = LOW_INODES if units is None else FILES_PER_UNIT * units
-    said = "" if inodes is None else f", {inodes:,} inodes"
-    text = f"{name}: {folder} can be written; {_gib(free)}{said} free"
+    in_inodes = "" if inodes is None else f", {inodes:,} inodes"
+    text = f"{name}: {folder} can be written; {_gib(free)}{in_inodes} free"
     if free < LOW_BYTES:
         state: State = "problem" if free < NO_BYTES else "warning"
         yield Finding("disk", state, text, "Free space there, or choose another output.root.")
     elif inodes is not None and inodes < need:
-        what = "few inodes" if units is None else f"{counted(units, 'unit')} need {need:,} files"
-        yield Finding("disk", "warning", f"{text}: {what}", "Delete files there, or choose another output.root.")
+        shortage = "few inodes" if units is None else f"{counted(units, 'unit')} need {need:,} files"
+        yield Finding("disk", "warning", f"{text}: {shortage}", "Delete files there, or choose another output.root.")
     else:
         yield Finding("disk", "ok", text)
 
 
 def check_slurm(config: Config | None) -> Iterator[Finding]:
     """Whether jobs can be submitted, and what the cluster allows."""
-    from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
-
     if shutil.which("sbatch") is None:
         yield Finding("slurm", "ok", "not on this machine; `run` and `submit --cluster local` work without it")
         return

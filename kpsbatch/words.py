@@ -1,8 +1,10 @@
-"""Numbers and times in words, the same everywhere."""
+"""Numbers, times and commands in words, the same everywhere."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -50,3 +52,15 @@ def time_to_go(done: int, total: int, seconds: float) -> str:
 def show_command(words: Sequence[str]) -> str:
     """A command line as it would be typed, without the folder of its program."""
     return shlex.join([PurePath(words[0]).name, *words[1:]]) if words else ""
+
+
+def program() -> str:
+    """What to type to start this program again, from the same folder and without activating anything."""
+    if PurePath(sys.argv[0]).name == "kpsbatch":
+        return "kpsbatch"
+    import shutil  # here: it takes longer to import than all of this module
+
+    python = shutil.which("python")
+    if python and os.path.samefile(python, sys.executable):
+        return "python -m kpsbatch"
+    return f"{shlex.quote(min(os.path.relpath(sys.executable), sys.executable, key=len))} -m kpsbatch"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import Config, DatasetConfig, load_config
 from kpsbatch.dataset.folders import DiskFolders
 from kpsbatch.dataset.layout import LayoutSource

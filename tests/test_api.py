@@ -38,6 +38,7 @@ class TestNames:
             *kpsbatch.__all__
         }
         assert all(getattr(kpsbatch, name) for name in kpsbatch.__all__)
+        assert dir(kpsbatch) == sorted(kpsbatch.__all__)
 
     def test_unknown_name(self):
         """Anything else is an AttributeError."""
@@ -46,7 +47,7 @@ class TestNames:
 
     def test_import_is_light(self):
         """`import kpsbatch` and the command line's module load neither NumPy nor OpenCV nor MediaPipe."""
-        code = "import kpsbatch.cli, sys; print(*sorted({'numpy', 'cv2', 'mediapipe'} & sys.modules.keys()))"
+        code = "import kpsbatch.cli.main, sys; print(*sorted({'numpy', 'cv2', 'mediapipe'} & sys.modules.keys()))"
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
         )

@@ -13,7 +13,7 @@ import pytest
 from factories import write_config
 
 from kpsbatch import check as checks
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import Config, load_config
 from kpsbatch.store.settings import UNKNOWN
 

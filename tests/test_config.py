@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import dump_config, format_signs, load_config, parse_signs
 from kpsbatch.errors import ConfigError
 

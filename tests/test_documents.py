@@ -62,3 +62,13 @@ def test_one_version() -> None:
     assert newest is not None
     assert (citation["version"], str(citation["date-released"])) == newest.groups()
     assert newest[1] == kpsbatch.__version__
+
+
+def test_public_names() -> None:
+    """What pages tell to import is public, and what is public is on a page."""
+    pages = [ROOT / page for page in PAGES if page not in ("CHANGELOG.md", "docs/ARCHITECTURE.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in (*pages, ROOT / "docs" / "first_steps.ipynb"))
+    assert not re.findall(r"\b(?:from|import) kpsbatch\.[\w.]+", text)
+    imported = [name for names in re.findall(r"from kpsbatch import ([\w, ]+)", text) for name in names.split(", ")]
+    assert {*re.findall(r"\bkpsbatch\.(\w+)(?=\()", text), *imported} <= {*kpsbatch.__all__}
+    assert all(re.search(rf"\b{name}\b", text) for name in kpsbatch.__all__)

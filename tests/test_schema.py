@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import load_config
 from kpsbatch.errors import ConfigError
 from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, config_schema

@@ -9,16 +9,17 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import submitit
-
-from kpsbatch.cluster.container import interpreter, package_parent
-from kpsbatch.cluster.script import SUBMITIT_VARIABLES
+from kpsbatch.cluster.script import SUBMITIT_VARIABLES, interpreter, package_parent
 from kpsbatch.cluster.task import Task
 from kpsbatch.config import Config
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, write_jobs, write_plan
 from kpsbatch.work.signals import StopRequest
+
+if TYPE_CHECKING:
+    import submitit
 
 POLL_SECONDS = 0.5
 TEN_YEARS = 60 * 24 * 3650
@@ -46,6 +47,8 @@ def submit(
     Returns:
         The exit status: 0, 1 when videos failed, 2 when a shard could not work at all, 3 when interrupted.
     """
+    import submitit  # here: `run` does without
+
     folder = write_plan(config, plan)
     on_start(folder)
     executor = submitit.LocalExecutor(

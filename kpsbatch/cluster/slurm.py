@@ -14,9 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import submitit
+from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.cluster.task import Task
@@ -24,6 +22,9 @@ from kpsbatch.config import Config
 from kpsbatch.config_slurm import parse_time
 from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
+
+if TYPE_CHECKING:
+    import submitit
 
 COMMAND_SECONDS = 120
 
@@ -147,20 +148,20 @@ def limit_warnings(config: Config) -> list[str]:
     if not rows:
         return []
     where = ", ".join(sorted({row.name for row in rows}))
-    found = []
+    warnings = []
     cores = [int(match[0]) for row in rows if (match := re.match("[0-9]+", row.cores))]
     if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
-        found.append(
+        warnings.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
             f"{max(cores)}), so that the jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
     limits = [limit for limit in (_minutes(row.limit) for row in rows) if limit is not None]
     if len(limits) == len(rows) and slurm.time > max(limits):
-        found.append(
+        warnings.append(
             f"slurm.time: {slurm.time} minutes are more than partition {where} allows ({max(limits)}), so that the "
             "jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
-    return found
+    return warnings
 
 
 def partitions(name: str | None) -> list[Partition]:
@@ -204,6 +205,8 @@ def _submit_array(
     config: Config, plan: Plan, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
 ) -> list[submitit.Job[None]]:
     """Submit one array; raises RuntimeError with the error text of sbatch."""
+    import submitit  # here: `run` and `check` ask SLURM and submit nothing
+
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(logs, python=step_command(config, plan))
         executor.update_parameters(**parameters(config, logs, name, after))

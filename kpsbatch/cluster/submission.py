@@ -1,16 +1,27 @@
-"""Planning a submission: what is unfinished, cut into shards."""
+"""What comes before a submission: which cluster, that nothing works on the same outputs, what is unfinished, in shards.
+
+The modules `slurm` and `local` then submit the plan, each to its cluster.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from kpsbatch.cluster import slurm
 from kpsbatch.config import Config
 from kpsbatch.dataset.links import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.store.submissions import Plan, Shard
+from kpsbatch.errors import SubmitError
+from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
+from kpsbatch.store.run_state import read_runs
+from kpsbatch.store.submissions import Plan, Shard, list_submissions, read_jobs
 from kpsbatch.store.survey import Survey
 from kpsbatch.work.run import open_outputs, refuse_imported
 from kpsbatch.work.todo import survey_to_do
@@ -66,5 +77,73 @@ def _mounts(config: Config, survey: Survey) -> tuple[Path, ...]:
     videos = [video.path for listing in listings for video in listing.videos if video.index is None]
     seen = (config.dataset.root, config.output.root)
     return tuple(
-        place for place in places_outside(config.dataset.root, videos) if not {place, *place.parents}.intersection(seen)
+        path for path in places_outside(config.dataset.root, videos) if not {path, *path.parents}.intersection(seen)
     )
+
+
+def choose_cluster(name: str | None) -> str:
+    """`slurm` or `local`: `name` if it is given, else slurm where sbatch is installed.
+
+    Raises:
+        SubmitError: No name was given and there is no sbatch.
+    """
+    if name is None and shutil.which("sbatch") is None:
+        raise SubmitError("sbatch is not on the PATH. Log in to the cluster, or take this machine: --cluster local.")
+    return name or "slurm"
+
+
+def refuse_live(root: Path, cluster: str) -> None:
+    """Refuse to submit while something works on the same output; calls squeue once, where it is installed.
+
+    Raises:
+        SubmitError: Names the jobs or processes; or squeue fails.
+    """
+    runs = read_runs(root)
+    live: list[str] = []
+    try:
+        live += slurm.live(root, {run.job for run in runs if run.job})
+    except SubmitError:
+        if cluster == "slurm":
+            raise
+    live += [f"process {run.pid}" for run in runs if not run.job and run.is_alive_here]
+    if live:
+        raise SubmitError(
+            f"{root}: {'; '.join(live)} already at work on these outputs. Wait, cancel (scancel, kill), or --force."
+        )
+
+
+@contextlib.contextmanager
+def only_submission(root: Path) -> Iterator[None]:
+    """Keep other processes from submitting for the same outputs while the block runs, where the file system has locks.
+
+    Raises:
+        SubmitError: Another one does just that.
+        OutputError: The output folder can't be written.
+    """
+    folder = root / INTERNAL
+    with explained(root):
+        refuse_outside(root, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "ab") as file:
+        if not try_lock(file):
+            raise SubmitError(f"{root}: another submit is at work on these outputs. Wait for it, or --force.")
+        yield
+
+
+def waiting_jobs(root: Path) -> str:
+    """Jobs that wait to work on an output folder; "" for none.
+
+    Asks squeue once, where it is installed and answers. Else files tell, but not whether the jobs were cancelled.
+    """
+    if shutil.which("squeue") is not None:
+        with contextlib.suppress(SubmitError):
+            known = {run.job for run in read_runs(root) if run.job}
+            return "; ".join(job for job in slurm.live(root, known) if "pending" in job)
+    submissions = list_submissions(root)
+    jobs = read_jobs(submissions[-1]) if submissions else None
+    if jobs is None or jobs.cluster != "slurm":
+        return ""
+    started = {run.shard for run in read_runs(root) if run.submission == submissions[-1].name}
+    left = [job for shard, job in enumerate(jobs.jobs) if shard not in started]
+    return f"{len(left)} of {len(jobs.jobs)} jobs of the last submission, unless they were cancelled" if left else ""

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from kpsbatch.config import Config, format_signs, load_frozen_config
 from kpsbatch.errors import InterruptedRun, KpsbatchError
+from kpsbatch.progress import print_summary, run_progress
+from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
+from kpsbatch.store.submissions import read_plan
 from kpsbatch.work.signals import StopRequest, stop_on_signals
 
 SIGNAL_DELAY_SECONDS = 90
@@ -49,10 +52,7 @@ def run_shard(folder: Path, number: int) -> int:
 
 
 def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
-    from kpsbatch.progress import print_summary, run_progress
-    from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
-    from kpsbatch.store.submissions import read_plan
-    from kpsbatch.work.run import run
+    from kpsbatch.work.run import run  # here: whoever submits needs no NumPy, and a task first listens to signals
 
     plan = read_plan(folder)
     shard = plan.shards[number]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.errors import OutputError
-from kpsbatch.store.guards import explained
+from kpsbatch.files import explained
 
 # Raise this when the pictures, the layout or the config change: older demos are then written again.
 _VERSION = "1"

@@ -13,35 +13,23 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import kpsbatch
+from kpsbatch.config import Config
+from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.export.memory_map import MemoryMap
-from kpsbatch.export.npy import Npy
-from kpsbatch.export.parquet import Parquet
-from kpsbatch.export.parts import Format, Part, Request, facts_of
-from kpsbatch.export.pose import PoseFiles
-from kpsbatch.export.tar_shards import TarShards
-from kpsbatch.files import is_stale, read_json, write_json
-from kpsbatch.store.guards import explained
+from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
+from kpsbatch.files import explained, is_stale, read_json, write_json
 from kpsbatch.store.outputs import settings_of_record
-from kpsbatch.store.reading import OutputDataset, Sample
+from kpsbatch.store.reading import OutputDataset, Sample, open_dataset
 from kpsbatch.store.settings import Settings, differences
+from kpsbatch.store.survey import outputs_without_models, survey
+from kpsbatch.words import program
 
 ABOUT = "export.json"
-
-FORMATS: Mapping[str, Callable[[], Format]] = {
-    "mmap": partial(MemoryMap, concatenated=False),
-    "mmap-concatenated": partial(MemoryMap, concatenated=True),
-    "pose": PoseFiles,
-    "webdataset": TarShards,
-    "parquet": Parquet,
-    "npy": Npy,
-}
 
 
 @dataclass(frozen=True)
@@ -51,6 +39,33 @@ class Exported:
     videos: int
     files: int
     written: int
+
+
+class Chosen(NamedTuple):
+    """The videos to export, and how many units of the config have no output of its settings."""
+
+    dataset: OutputDataset
+    left: int
+
+
+def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
+    """The finished videos of a config; `labels`: only those of these labels.
+
+    Raises:
+        OutputError: There are none.
+        ConfigError: The labels can't be used.
+    """
+    outputs = outputs_without_models(config).outputs
+    source, here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER)
+    surveyed = survey(source, outputs, depth="presence" if here else "outputs")
+    done = surveyed.of_state("complete", "partial")
+    if not done:
+        raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
+    signs = {unit.sign for unit in done}
+    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=config.dataset.labels)
+    paths = {outputs.npz_path(unit) for unit in done}
+    chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
+    return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
 
 
 def export(
@@ -96,8 +111,8 @@ def export(
                 written += 1
             done += len(part.numbers)
             on_video(done, total)
-        told = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **told, "finished": True})
+        further = chosen.finish(request, parts, folder)
+        write_json(folder / ABOUT, {**about, **further, "finished": True})
     return Exported(total, len(parts), written)
 
 
@@ -123,7 +138,7 @@ def _check(request: Request, sample: Sample) -> None:
     if len(sample.keypoints) != sample.info.frames or sample.keypoints.dtype != request.dtype:
         raise OutputError(
             f"{sample.info.path}: video {sample.info.video!r} is {len(sample.keypoints)} frames of "
-            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `kpsbatch verify`."
+            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `{program()} verify`."
         )
 
 
@@ -172,8 +187,8 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> bool:
             f"{folder} holds another export: {begun.get('format')} of {begun.get('videos')} videos, "
             f"{'finished' if begun.get('finished') else 'not finished'}. Name a new folder, or remove this one."
         )
-    for place, _, _ in os.walk(folder):
-        with os.scandir(place) as entries:
+    for below, _, _ in os.walk(folder):
+        with os.scandir(below) as entries:
             for entry in entries:
                 if is_stale(entry):
                     os.unlink(entry.path)

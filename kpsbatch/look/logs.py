@@ -9,7 +9,7 @@ from typing import Any
 
 from kpsbatch.files import FileClock, last_lines
 from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
-from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan
+from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan, unshared_warning
 
 TAIL_BYTES = 64 * 1024
 QUIET_STATES = ("waiting", "starting", "running", "finished")
@@ -135,8 +135,6 @@ def without_a_trace(root: Path) -> str:
         return ""
     if (FileClock(folder).age_of(folder / "jobs.json") or 0.0) < LOST_SECONDS:
         return ""
-    from kpsbatch.store.sharing import unshared_warning  # here: most often there is a trace
-
     if not (why := unshared_warning(root)):
         return ""
     return f"no job has left a log or a state file yet. If squeue does not show them as pending: {why}"

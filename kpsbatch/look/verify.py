@@ -18,11 +18,10 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import one_line
-from kpsbatch.files import in_threads, write_json
+from kpsbatch.files import explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
-from kpsbatch.store.guards import explained
-from kpsbatch.store.members import npy_header
+from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Settings

@@ -18,10 +18,9 @@ from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.pictures.choose import Candidate
-from kpsbatch.store.members import open_npz
+from kpsbatch.store.npz import open_npz
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.points import are_adjusted, check_points, file_topology
-from kpsbatch.store.reading import read_keypoints
+from kpsbatch.store.reading import are_adjusted, check_points, file_topology, read_keypoints
 from kpsbatch.store.records import ClipRecord, UnitRecord
 from kpsbatch.stored import read_stored
 

@@ -53,7 +53,7 @@ from kpsbatch.pictures.draw import (
     plain_frames,
     strokes_of,
 )
-from kpsbatch.store.points import LEFT_OF_REFERENCE, NEAR_ONE
+from kpsbatch.store.reading import LEFT_OF_REFERENCE, NEAR_ONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("npz.js", "drawing.js", "ribbon.js", "player.js")

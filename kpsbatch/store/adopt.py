@@ -7,32 +7,44 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from kpsbatch.config import Config, format_signs, load_config, make_config
 from kpsbatch.dataset.units import Unit
-from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import in_threads, sha256_of, write_bytes
+from kpsbatch.dataset.video import natural_key
+from kpsbatch.errors import ConfigError, OutputError, one_line
+from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT
-from kpsbatch.store.guards import explained
-from kpsbatch.store.known_videos import find_outputs
-from kpsbatch.store.members import npy_header
+from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
-from kpsbatch.store.points import are_adjusted
+from kpsbatch.store.reading import are_adjusted, find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
+from kpsbatch.store.settings import fingerprint_of, settings_of
 from kpsbatch.words import counted
 
 READERS = 4
 """Threads that read files, each of which holds one."""
+
+HEADER = """\
+# Written by `kpsbatch import`. Other scripts made the outputs in {root}: no run adds to them.
+# verify, status, report, view and preview take this config.
+"""
+NO_VIDEOS = """\
+# The videos are not at hand. If you have them, set dataset.root and dataset.layout (or import with --dataset CONFIG):
+# then they are shown behind the keypoints, and verify compares their names.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,92 @@ class OldFile:
     is_adjusted: bool | None
 
 
-def look_at(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
+class Imported(NamedTuple):
+    """What was imported, and the config with its path."""
+
+    files: list[OldFile]
+    config: Config
+    path: Path
+
+
+def import_files(
+    old: Path,
+    path: Path | None = None,
+    *,
+    to: Path | None = None,
+    dataset: Config | None = None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """Record the files of other scripts as imported, and write a config for them.
+
+    Args:
+        old: Their folder.
+        path: The config to write; default named like the folder.
+        to: Where they are copied to; default they stay where they are.
+        dataset: A config that says where their videos are.
+        on_file: Called with (files read, files in all).
+
+    Raises:
+        ConfigError: The config can't be written, or another one is there.
+        OutputError: As `read_old_files` and `adopt`.
+    """
+    root = Path(os.path.abspath(to or old))
+    path = path or Path(f"{root.name}.yaml")
+    _check_free(path, root)
+    files = read_old_files(old, on_file)
+    config, text = _config(files, root, path, dataset)
+    adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
+    try:
+        write_bytes(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another -o.") from None
+    return Imported(files, config, path)
+
+
+def _check_free(path: Path, root: Path) -> None:
+    """Refuse to replace a config that is not of an earlier import of the same files.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
+    if not path.exists():
+        return
+    try:
+        earlier = load_config(path).output
+    except ConfigError:
+        earlier = None
+    if earlier is None or not earlier.imported or earlier.root != root:
+        raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
+
+
+def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None) -> tuple[Config, str]:
+    """The config of imported files, and its text."""
+    folder = Path(os.path.abspath(path)).parent
+    dtypes: Counter[str] = sum((file.dtypes for file in files), Counter())
+    votes = [file.is_adjusted for file in files if file.is_adjusted is not None]
+    section: dict[str, Any]
+    if theirs is not None:
+        section = theirs.dataset.model_dump(mode="json", exclude_defaults=True)
+    else:
+        section = {
+            "root": os.path.relpath(root.parent / f"{root.name}-videos", folder),
+            "signers": sorted({file.unit.signer for file in files}, key=natural_key),
+            "splits": sorted({file.unit.split for file in files}, key=natural_key),
+            "signs": format_signs(file.unit.sign for file in files),
+        }
+    tree = {
+        "dataset": section,
+        "landmarks": {"coordinates": "adjusted" if 2 * sum(votes) > len(votes) else "image"},
+        "output": {"root": os.path.relpath(root, folder), "imported": True, "dtype": dtypes.most_common(1)[0][0]},
+    }
+    text = HEADER.format(root=root.name) + (NO_VIDEOS if theirs is None else "")
+    text += "\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return make_config(tree, [], base=folder), text
+
+
+def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
     """Read every file of a folder such as `01-train/0007.npz`, and check it.
 
     Args:
@@ -107,7 +204,7 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
     It can be killed and started again at any moment: a record is whole or not there.
 
     Args:
-        files: What `look_at` found.
+        files: What `read_old_files` found.
         source: The folder that they were found in.
         outputs: The output folder, with the settings of imported files.
 
@@ -204,12 +301,12 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
 
 def _facts(array: NDArray[Any]) -> VideoRecord:
     """What an array alone tells."""
-    found = {part: is_found(array, place) for part, place in CONTRACT.parts.items()}
-    hands = found["right_hand"].astype(int) + found["left_hand"]
+    in_frames = {part: is_found(array, points) for part, points in CONTRACT.parts.items()}
+    hands = in_frames["right_hand"].astype(int) + in_frames["left_hand"]
     both, one, none = (int((hands == count).sum()) for count in (2, 1, 0))
     return VideoRecord(
         frames=len(array),
-        found=FoundFrames(**{part: int(there.sum()) for part, there in found.items()}),
+        found=FoundFrames(**{part: int(frames.sum()) for part, frames in in_frames.items()}),
         hands=HandCounts(both=both, one=one, none=none),
         attempts=0,
     )

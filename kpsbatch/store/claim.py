@@ -12,8 +12,7 @@ import os
 from pathlib import Path
 
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, FileClock, discard, json_bytes, write_json, write_temporary
-from kpsbatch.store.guards import explained
+from kpsbatch.files import INTERNAL, FileClock, discard, explained, json_bytes, write_json, write_temporary
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
 from kpsbatch.store.settings import Settings, differences
@@ -58,10 +57,10 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
         live = theirs is not None and _is_live(outputs, path, theirs, run)
         if theirs is not None and (live or (not overwrite and _has_just_stored(outputs, path, run))):
             when = "is" if live else "was just"
-            what = "; ".join(differences(theirs.settings, ours.settings)[:5])
+            differing = "; ".join(differences(theirs.settings, ours.settings)[:5])
             raise OutputError(
-                f"{outputs.root}: another run {when} at work there with other settings: {what}. Give all nodes the "
-                "same kpsbatch, mediapipe, models and config, or choose another output.root"
+                f"{outputs.root}: another run {when} at work there with other settings: {differing}. Give all nodes "
+                "the same kpsbatch, mediapipe, models and config, or choose another output.root"
                 + ("." if live else f"; where its outputs were removed, wait {LOST_SECONDS / 60:g} minutes.")
             )
         write_json(path, tree)

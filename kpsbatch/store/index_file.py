@@ -15,10 +15,9 @@ from kpsbatch.dataset.labels import labels_of
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Video
-from kpsbatch.files import look_anew, write_bytes
-from kpsbatch.store.guards import explained
-from kpsbatch.store.known_videos import INDEX_FILE
+from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
 
@@ -62,8 +61,8 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
             if not stored and not (unseen and outputs.npz_path(unit).exists()):
                 return None
             if key in measured:
-                made_from, found = measured[key]
-                return found if made_from == source.made_from(video) else None
+                made_from, measures = measured[key]
+                return measures if made_from == source.made_from(video) else None
             return _as_written(written.rows.get(key), source, video)
 
         files = {f"{unit.name}.npz" for unit in units}
@@ -95,8 +94,8 @@ def _measure(
             continue
         record = read_stored(path, UnitRecord) or UnitRecord()
         for name, video in record.good.items():
-            found = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
-            measured[file, name] = (video.made_from, found)
+            measures = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
+            measured[file, name] = (video.made_from, measures)
     return measured, newest
 
 

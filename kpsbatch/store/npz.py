@@ -1,16 +1,37 @@
-"""The keypoints of one unit as a zip-compressed npz."""
+"""npz files: written compressed; read array by array, checked to the last byte. Needs NumPy and nothing else.
+
+`zipfile` reads the table of contents; the arrays themselves are read with one system call each, which `zipfile` and
+`numpy.load` do in pieces.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.errors import OutputError, one_line
 
 COMPRESSION = 1
 """Keypoints hardly compress: level 1 is twice as fast as zlib's usual 6, for 2% more bytes (measured)."""
+
+_SUFFIX = ".npy"
+_LOCAL_HEADER = 30
+"""Bytes before the name; the lengths of name and extra field are the last four (APPNOTE.TXT 4.3.7)."""
+_EXTRA = 64
+"""Room for the extra field, so that one call reads all; a longer one costs a second call."""
+_NPY_HEADER = 256
+_KEPT = 4096
+"""Tables of contents that are kept in mind: all of a KArSL-502, some 25 MB."""
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -18,10 +39,6 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     The bytes depend on the arrays only: entries carry no time of writing.
     """
-    import zipfile  # here, as NumPy, so that what only looks at names of files starts at once
-
-    import numpy as np
-
     with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -29,3 +46,174 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
             np.save(buffer, array, allow_pickle=False)
             with buffer.getbuffer() as data:  # released also where the disk is full
                 archive.writestr(entry, data, zipfile.ZIP_DEFLATED, COMPRESSION)
+
+
+class Member(NamedTuple):
+    """Where an array lies in its file."""
+
+    name: bytes
+    offset: int
+    compressed: int
+    size: int
+    crc: int
+    method: int
+
+
+@dataclass(frozen=True)
+class NpzReader:
+    """An open npz file."""
+
+    path: Path
+    descriptor: int
+    members: Mapping[str, Member]
+
+    def read(self, name: str) -> NDArray[Any]:
+        """An array of its own, which can be written to.
+
+        Raises:
+            OutputError: There is none of this name, or the file is damaged.
+        """
+        member = self._member(name)
+        try:
+            data = self._bytes(member)
+            if len(data) != member.size or zlib.crc32(data) != member.crc:
+                raise ValueError("its checksum is another")
+            shape, fortran, dtype, start = _header(data)
+            return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy()
+        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+            raise self._damaged(name, error) from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, from its first bytes.
+
+        Raises:
+            OutputError: As `read`; the checksum is not looked at.
+        """
+        try:
+            return _header(self._bytes(self._member(name), _NPY_HEADER))[0]
+        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+            raise self._damaged(name, error) from None
+
+    def _member(self, name: str) -> Member:
+        if name not in self.members:
+            raise OutputError(f"{self.path} holds no video {name!r} but {len(self.members)} others. Correct the name.")
+        return self.members[name]
+
+    def _bytes(self, member: Member, first: int | None = None) -> bytes:
+        """The array's file, or the first bytes of it."""
+        before = _LOCAL_HEADER + len(member.name)
+        wanted = member.compressed if first is None else min(member.compressed, first)
+        data = os.pread(self.descriptor, before + _EXTRA + wanted, member.offset)
+        if data[:4] != b"PK\3\4" or data[_LOCAL_HEADER:before] != member.name:
+            raise ValueError("its header is another")
+        start = before + int.from_bytes(data[28:30], "little")
+        if len(data) < start + wanted:
+            data += os.pread(self.descriptor, start + wanted - len(data), member.offset + len(data))
+        packed = memoryview(data)[start : start + wanted]
+        if member.method == zipfile.ZIP_STORED:
+            return bytes(packed)
+        if member.method != zipfile.ZIP_DEFLATED:
+            raise NotImplementedError(f"compression method {member.method}")
+        if first is not None:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, first)
+        return zlib.decompress(packed, -zlib.MAX_WBITS, member.size + 1)
+
+    def _damaged(self, name: str, error: Exception) -> OutputError:
+        problem = f"{self.path} is damaged in video {name!r}: {one_line(error)}."
+        return OutputError(f"{problem} Delete the file and run the same command again.")
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzReader]:
+    """Open an npz file to read arrays from it; its table of contents is kept in mind for the next time.
+
+    Raises:
+        OutputError: It is missing, unreadable, or holds something else than arrays.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise OutputError(f"{path} does not exist. Correct the path.") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    try:
+        yield NpzReader(path, descriptor, _members(path, descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def video_names(path: Path) -> list[str]:
+    """Names of the videos of an npz file, at least one, from its table of contents.
+
+    Raises:
+        OutputError: As `open_npz`.
+    """
+    with open_npz(path) as npz:
+        return list(npz.members)
+
+
+_known: dict[Path, tuple[tuple[int, ...], Mapping[str, Member]]] = {}
+"""Tables of contents by file, each with the version of the file that it is of: inode, size and time."""
+
+
+def _members(path: Path, descriptor: int) -> Mapping[str, Member]:
+    status = os.fstat(descriptor)
+    version = status.st_ino, status.st_size, status.st_mtime_ns
+    known = _known.get(path)
+    if known is None or known[0] != version:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        known = _known[path] = version, _read_members(path, descriptor)
+    return known[1]
+
+
+def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
+    try:
+        with open(descriptor, "rb", closefd=False) as opened, zipfile.ZipFile(opened) as archive:
+            entries = archive.infolist()
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it has another format or is cut off ({error})"
+        raise _unreadable(path, reason or str(error)) from None
+    if not entries:
+        raise OutputError(f"{path} holds no video. Delete it and run the same command again.")
+    members: dict[str, Member] = {}
+    for entry in entries:
+        if not entry.filename.endswith(_SUFFIX):
+            raise OutputError(f"{path} holds {entry.filename!r}, which is no array. Name a file that kpsbatch wrote.")
+        name = entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+        members[entry.filename[: -len(_SUFFIX)]] = Member(
+            name, entry.header_offset, entry.compress_size, entry.file_size, entry.CRC, entry.compress_type
+        )
+    return members
+
+
+def _unreadable(path: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"{path} is not a readable npz file: {reason}. Name a file that kpsbatch wrote; if it is one, delete it and "
+        "run the same command again."
+    )
+
+
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """As `npy_header`.
+
+    Raises:
+        ValueError: It is no .npy file, or one of objects, which are never unpickled.
+    """
+    header = npy_header(data)
+    if header[2].hasobject:
+        raise ValueError("Object arrays cannot be loaded")
+    return header
+
+
+def npy_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether it is in Fortran order, dtype and where the values begin.
+
+    Raises:
+        ValueError: It is no .npy file.
+    """
+    file = io.BytesIO(data)
+    npy: Any = np.lib.format  # untyped
+    read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(file)
+    return shape, fortran, dtype, file.tell()

@@ -27,17 +27,17 @@ from kpsbatch.errors import OutputError
 from kpsbatch.files import (
     INTERNAL,
     discard,
+    explained,
     look_anew,
     names_in,
     publish,
+    refuse_outside,
     sha256_of,
     sync_directory,
     try_lock,
     write_json,
     write_temporary,
 )
-from kpsbatch.store.guards import explained, refuse_outside
-from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import (
     RECORD_SUFFIXES,
     RECORDED_STATES,
@@ -149,11 +149,11 @@ class Outputs:
             with explained(self.root):
                 files = names_in(self.root / folder, sweep=sweep)
                 records = names_in(self.records / folder, sweep=sweep)
-                found = {unit: _state_of(unit, files, records) for unit in members}
-                if odd := [unit for unit, state in found.items() if state == "foreign"]:
+                current = {unit: _state_of(unit, files, records) for unit in members}
+                if odd := [unit for unit, state in current.items() if state == "foreign"]:
                     records = self._records_anew(folder, records, odd, write=sweep)
-                    found = {unit: _state_of(unit, files, records) for unit in members}
-            states.update({unit: state for unit, state in found.items() if state is not None})
+                    current = {unit: _state_of(unit, files, records) for unit in members}
+            states.update({unit: state for unit, state in current.items() if state is not None})
         return states
 
     def _records_anew(self, folder: str, records: set[str], units: Iterable[Unit], *, write: bool) -> set[str]:
@@ -246,6 +246,8 @@ class Outputs:
         """
         if record.state is None or bool(arrays) == (record.state == "failed"):
             raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {record.state}")
+        from kpsbatch.store.npz import write_npz  # here: NumPy, which whoever looks at names of files does without
+
         final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))

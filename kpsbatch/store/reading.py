@@ -1,8 +1,15 @@
-"""Reading outputs back: one file, or a whole output folder. Needs NumPy and nothing else."""
+"""Reading outputs back: one file, or a whole output folder. Needs NumPy and nothing else.
+
+What is known of videos without reading their arrays comes from the records and from a manifest's index.csv.
+"""
 
 from __future__ import annotations
 
+import csv
+import glob
 import operator
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,18 +21,41 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.errors import OutputError
+from kpsbatch.dataset.units import Unit
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
-from kpsbatch.store.known_videos import IndexRow, KnownUnit, find_outputs, find_records, known_units, read_index
-from kpsbatch.store.members import NpzReader, open_npz, video_names
-from kpsbatch.store.points import Videos, check_points, file_topology
+from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
+
+NEAR_ONE = 0.01
+"""How far from 1 the shoulders of an adjusted pose may be apart: float16 has 11 bits."""
+
+LEFT_OF_REFERENCE = -0.3
+"""An adjusted face reaches more than half an iris distance to the left of its nose tip; one in image coordinates hardly
+a third of its frame's width beyond the left edge."""
+
+INDEX_FILE = "index.csv"
+Files = Mapping[str, Path]
+"""The record of each unit, by the unit's name such as 01-train/0007."""
 
 _SHOWN = 20
 
 Class = int | str
 """A class: the number of a sign, or a label where the dataset has no numbers."""
+
+
+class Videos(dict[str, NDArray[Any]]):
+    """The arrays of an output file by the names of their videos.
+
+    Attributes:
+        topology: Which points they have.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], topology: Topology) -> None:
+        super().__init__(arrays)
+        self.topology = topology
 
 
 def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
@@ -55,6 +85,263 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
     for name, array in arrays.items():
         check_points(path, name, array, topology)
     return Videos(arrays, topology)
+
+
+def file_topology(path: Path, count: int = 0) -> Topology:
+    """Which points a file has: by its record, else by their number.
+
+    Args:
+        count: How many points it has, where there may be no record.
+
+    Raises:
+        OutputError: Neither tells.
+    """
+    points = recorded_points(path)
+    if points is None:
+        known = {topology.points: topology for topology in (CONTRACT, topology_of("all"))}
+        if count not in known:
+            raise OutputError(
+                f"{path} has {count} points, and no record beside it says which. Keep it in its output folder, or name "
+                "them: kpsbatch.load(path, points=...)."
+            )
+        return known[count]
+    try:
+        return topology_of(points)
+    except ConfigError as error:
+        raise OutputError(f"{path}: its record has points that this release does not know: {error}") from None
+
+
+def recorded_points(path: Path) -> str | None:
+    """The set of points that the record of an npz names; None where there is no record."""
+    clip = read_json(path.with_suffix(".json")) or {}
+    if "video" in clip:
+        return str(clip.get("points", CONTRACT.name))
+    folder, stem = path.absolute().parent, glob.escape(path.stem)
+    for record in sorted((folder.parent / INTERNAL / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
+        output = (read_json(record.parents[1] / "settings.json") or {}).get("output", {})
+        return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
+    return None
+
+
+def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology) -> None:
+    """Refuse (T, points, 4) of other points.
+
+    Raises:
+        OutputError: There are more or fewer.
+    """
+    if array.shape[1] != topology.points:
+        raise OutputError(
+            f"{path}: video {name!r} has {array.shape[1]} points, not the {topology.points} of {topology.name}. "
+            "Name a file that kpsbatch wrote."
+        )
+
+
+def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool | None:
+    """Whether keypoints are adjusted, by what that leaves behind: wrists of hands at 0, or shoulders 1 apart.
+
+    Where there is only a face, which has no such point in the contract, its place tells: around 0.
+
+    Args:
+        keypoints: (T, points, 4).
+        topology: Which points they are.
+
+    Returns:
+        None where nothing that tells was found.
+    """
+
+    def frames_with(part: str) -> NDArray[np.float64]:
+        return keypoints[is_found(keypoints, topology.parts[part])].astype(np.float64)
+
+    for side in ("right_hand", "left_hand"):
+        wrist = topology.place(f"{side}.wrist")
+        if wrist is not None and len(frames := frames_with(side)):
+            return not frames[:, wrist, :2].any()
+    left, right = (topology.place(f"pose.{side}_shoulder") for side in ("left", "right"))
+    if left is not None and right is not None and len(frames := frames_with("pose")):
+        apart = np.hypot(*(frames[:, left, :2] - frames[:, right, :2]).T)
+        return bool(np.abs(apart - 1).max() < NEAR_ONE)
+    if "face" in topology.parts and len(frames := frames_with("face")):
+        return bool(np.median(frames[:, topology.parts["face"], 0].min(axis=1)) < LEFT_OF_REFERENCE)
+    return None
+
+
+class KnownVideo(NamedTuple):
+    """A video of an output.
+
+    Attributes:
+        name: Its key in the npz.
+        frames: T, the length of its array.
+        frame_rate: Frames a second, on average where it is not constant; None where that is not known.
+        width, height: Of its frames, in pixels; None where that is not known.
+        times: Milliseconds since the first frame, for each frame; None where the rate is constant or not known.
+    """
+
+    name: str
+    frames: int
+    frame_rate: float | None = None
+    width: int | None = None
+    height: int | None = None
+    times: tuple[float, ...] | None = None
+
+
+class KnownUnit(NamedTuple):
+    """An output.
+
+    Attributes:
+        videos: Its videos, in the order of the npz.
+        points: Its set of points, as `topology_of` takes it.
+        version: Changes when the file changes: its SHA-256 as recorded, else size and time.
+        record: Its record; None where there is none.
+        failed: How many videos failed, and are not in it.
+    """
+
+    videos: tuple[KnownVideo, ...]
+    points: str
+    version: str
+    record: Path | None = None
+    failed: int = 0
+
+
+class IndexRow(NamedTuple):
+    """What index.csv says of a video: its real signer and label; `has_sign`: whether its unit's number is a sign."""
+
+    signer: str
+    label: str
+    has_sign: bool
+
+
+def find_outputs(root: Path) -> Iterator[tuple[Unit, Path]]:
+    """Every output, in no order.
+
+    Raises:
+        OutputError: The folder can't be listed.
+    """
+    try:
+        folders = [entry for entry in os.scandir(root) if entry.name[0] not in "._" and "-" in entry.name]
+        for folder in folders:
+            if not folder.is_dir():
+                continue
+            files = [name for name in os.listdir(folder) if re.fullmatch(r"[0-9]{4,5}\.npz", name)]
+            if files:
+                signer, split = _signer_and_split(root, folder.name)
+                yield from ((Unit(signer, split, int(name[:-4])), Path(folder.path, name)) for name in files)
+    except OSError as error:
+        raise OutputError(f"{root} can't be listed: {error.strerror}. Correct the path.") from None
+
+
+def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:
+    """Take a folder's name apart; with several hyphens a record tells, else the last hyphen counts."""
+    if folder.count("-") > 1:
+        for record in (root / INTERNAL / "records").glob(f"*/{glob.escape(folder)}/*.json"):
+            unit = (read_json(record) or {}).get("unit")
+            if isinstance(unit, dict) and "signer" in unit and "split" in unit:
+                return str(unit["signer"]), str(unit["split"])
+    signer, _, split = folder.rpartition("-")
+    return signer, split
+
+
+def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
+    """The rows of the index.csv that a run of a manifest writes, by output file and key; none where there is none."""
+    try:
+        with (root / INDEX_FILE).open(newline="", encoding="utf-8") as file:
+            return {
+                (row["file"], row["key"]): IndexRow(row["signer"], row["label"], row["sign"] != "")
+                for row in csv.DictReader(file)
+            }
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
+
+
+def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
+    """The record of every unit that has an npz, by its name; the newest where settings were changed halfway.
+
+    Args:
+        failed: Also those of units of which all videos failed.
+
+    Raises:
+        OutputError: A folder can't be listed.
+    """
+    suffixes = {"json", "partial.json", "failed.json"} if failed else {"json", "partial.json"}
+    records: dict[str, Path] = {}
+    for folder in sorted((root / INTERNAL / "records").glob("*/*/")):
+        try:
+            names = names_in(folder) if folder.is_dir() else ()  # a pattern's last slash counts from Python 3.11 on
+        except OSError as error:
+            raise OutputError(f"{folder} can't be listed: {error.strerror}. Correct its permissions.") from None
+        for name in names:
+            stem, _, suffix = name.partition(".")
+            if not stem or suffix not in suffixes:
+                continue
+            unit, path = f"{folder.name}/{stem}", folder / name
+            if unit not in records or _modified(records[unit]) < _modified(path):
+                records[unit] = path
+    return records
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def known_units(paths: Iterable[Path], records: Files) -> Iterator[KnownUnit]:
+    """The videos of each npz, in the order of the paths.
+
+    Raises:
+        OutputError: A file without a fitting record is missing or damaged.
+    """
+
+    return in_threads(lambda path: _known_unit(path, records.get(f"{path.parent.name}/{path.stem}")), [*paths])
+
+
+def _known_unit(path: Path, record: Path | None) -> KnownUnit:
+    tree = (read_json(record) or {}) if record is not None else {}
+    recorded = tree["videos"] if isinstance(tree.get("videos"), dict) else {}
+    good = {
+        name: facts
+        for name, facts in recorded.items()
+        if isinstance(facts, dict) and isinstance(facts.get("frames"), int)
+    }
+    failed = len(recorded) - len(good)
+    if good and _is_of(tree, path):
+        videos = tuple(_known(name, facts) for name, facts in good.items())
+        return KnownUnit(videos, str(tree.get("points", CONTRACT.name)), str(tree["npz"].get("sha256")), record, failed)
+    with open_npz(path) as npz:  # an npz that another tool wrote, or one that was copied without its record
+        shapes = {name: npz.shape(name) for name in npz.members}
+    for name, shape in shapes.items():
+        if len(shape) != 3 or not shape[0]:
+            raise OutputError(
+                f"{path}: video {name!r} is {shape}, not (T, points, 4). Name a file that kpsbatch wrote."
+            )
+    known = (
+        _known(name, facts) if (facts := good.get(name, {})).get("frames") == shape[0] else KnownVideo(name, shape[0])
+        for name, shape in shapes.items()
+    )
+    points = file_topology(path, next(iter(shapes.values()))[1]).name
+    status = path.stat()
+    return KnownUnit(tuple(known), points, f"{status.st_size}-{status.st_mtime_ns}", record, failed)
+
+
+def _is_of(record: Mapping[str, Any], path: Path) -> bool:
+    """Whether a record is of the npz that is there, as far as its size tells."""
+    npz = record.get("npz")
+    try:
+        return isinstance(npz, dict) and npz.get("bytes") == path.stat().st_size
+    except OSError:
+        return False
+
+
+def _known(name: str, facts: Mapping[str, Any]) -> KnownVideo:
+    times = facts.get("times")
+    return KnownVideo(
+        name,
+        int(facts["frames"]),
+        float(facts.get("frame_rate") or 0) or None,
+        int(facts.get("width") or 0) or None,
+        int(facts.get("height") or 0) or None,
+        tuple(times) if times else None,
+    )
 
 
 class VideoInfo(NamedTuple):
@@ -244,9 +531,9 @@ class OutputDataset:
         """
         sets = Counter(known.points for known in self.known) or Counter({CONTRACT.name: 1})
         if len(sets) > 1:
-            said = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
+            counts = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
             raise OutputError(
-                f"{self.root} holds outputs of several sets of points: {said}. Choose units of one of them."
+                f"{self.root} holds outputs of several sets of points: {counts}. Choose units of one of them."
             )
         return topology_of(next(iter(sets)))
 
@@ -262,7 +549,7 @@ class OutputDataset:
 
     @cached_property
     def _targets(self) -> dict[Class, int]:
-        return {each: place for place, each in enumerate(self.classes)}
+        return {name: number for number, name in enumerate(self.classes)}
 
 
 def open_dataset(
@@ -311,25 +598,27 @@ def open_dataset(
     if signs is not None:
         chosen_signs = {signs} if isinstance(signs, int) else {int(sign) for sign in signs}
         units = [unit for unit in units if unit.sign in chosen_signs]
-    found = [(unit, row, choice.label(unit, row)) for unit in units for row in rows.get(_file_of(unit)) or (None,)]
+    candidates = [(unit, row, choice.label(unit, row)) for unit in units for row in rows.get(_file_of(unit)) or (None,)]
     if labels is not None:
-        chosen_labels = _chosen("labels", labels, {label for *_, label in found if label})
+        chosen_labels = _chosen("labels", labels, {label for *_, label in candidates if label})
         choice = replace(choice, labels=chosen_labels)
-        found = [(unit, row, label) for unit, row, label in found if label in chosen_labels]
-    classes = sorted({_class_of(unit, row) for unit, row, _ in found}, key=lambda each: (isinstance(each, str), each))
-    wanted = {unit for unit, row, _ in found if choice.signers & {unit.signer, row.signer if row else ""}}
+        candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
+    classes = sorted(
+        {_class_of(unit, row) for unit, row, _ in candidates}, key=lambda name: (isinstance(name, str), name)
+    )
+    wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
     return OutputDataset(
         root, tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits), tuple(classes), choice
     )
 
 
-def _chosen(what: str, names: str | Iterable[str] | None, there: set[str]) -> frozenset[str]:
+def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) -> frozenset[str]:
     if names is None:
-        return frozenset(there)
+        return frozenset(existing)
     chosen = frozenset([names] if isinstance(names, str) else names)
-    if unknown := chosen - there:
-        choice = some_of(sorted(there), _SHOWN)
-        raise OutputError(f"{what}: there is no {min(map(repr, unknown))}. Choose among {choice}.")
+    if unknown := chosen - existing:
+        choice = some_of(sorted(existing), _SHOWN)
+        raise OutputError(f"{option}: there is no {min(map(repr, unknown))}. Choose among {choice}.")
     return chosen
 
 

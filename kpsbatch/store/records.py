@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import socket
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
+import kpsbatch
 from kpsbatch.dataset.units import Unit
 from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.stored import Stored, Text
 
 RECORD_FORMAT = 2
 """1 was written until 0.1.0, under the name `record_version`; everything in it is read."""
+
+PACKAGES = ("mediapipe", "numpy", "opencv-python-headless", "opencv-contrib-python", "av")
+"""Those whose versions a record has."""
 
 RecordedState = Literal["complete", "partial", "failed"]
 """All videos are in the output, some failed, all failed (then there is no output)."""
@@ -221,3 +230,36 @@ def _sealed(tree: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in tree.items() if key != "check"}
     canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return {**rest, "check": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+class HostFacts(NamedTuple):
+    """What is the same for all records of a process; see `UnitRecord`."""
+
+    host: str
+    container: str | None
+    slurm: SlurmTask | None
+    versions: dict[str, str]
+
+
+@cache
+def host_facts() -> HostFacts:
+    """The facts of this process's host, environment and packages; computed once."""
+    slurm = {
+        name: os.environ[variable]
+        for name, variable in (
+            ("job", "SLURM_JOB_ID"),
+            ("array_job", "SLURM_ARRAY_JOB_ID"),
+            ("array_task", "SLURM_ARRAY_TASK_ID"),
+        )
+        if variable in os.environ
+    }
+    return HostFacts(
+        socket.gethostname(),
+        os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
+        SlurmTask(**slurm) if slurm else None,
+        {
+            "kpsbatch": kpsbatch.__version__,
+            "python": platform.python_version(),
+            **{package: version for package in PACKAGES if (version := installed_version(package)) != UNKNOWN},
+        },
+    )

@@ -12,10 +12,7 @@ import contextlib
 import os
 import re
 import socket
-import stat
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,14 +20,11 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError, one_line
-from kpsbatch.files import INTERNAL, FileClock, write_json
-from kpsbatch.store.guards import refuse_outside
+from kpsbatch.files import INTERNAL, FileClock
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import Amount, Count, Stored, Text, or_else, read_stored
 
-WRITE_SECONDS = 10.0
 LOST_SECONDS = 120.0
 RUN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`; everything in it is read."""
@@ -227,90 +221,11 @@ def restarts() -> int:
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
-@contextlib.contextmanager
-def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[..., None]]:
-    """Keep a run's state file up to date while the block runs; call what it yields often, or with `at_once=True`.
-
-    An error of writing the state file is ignored: the outputs matter more.
-
-    Args:
-        root: The output folder; nothing is written while it doesn't exist.
-        origin: What the run is a part of.
-        progress: How far it is; read whenever the file is written.
-    """
-    from kpsbatch.store.usage import Usage  # here: `status` reads state files and writes none
-
-    progress.run = run_id(origin)
-    path = state_file(root, progress.run)
-    began = _beginning(progress.run, origin)
-    usage = Usage()
-    next_write = 0.0
-
-    def write(state: RunOutcome, error: str = "", *, told: bool = False) -> None:
-        nonlocal next_write
-        next_write = time.monotonic() + WRITE_SECONDS
-        usage.last_sample()
-        idle = told and not (progress.units or began.submission or began.shards or began.job)
-        now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
-        current = began.model_copy(update={**usage.figures, **dict(progress), **now})
-        with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
-            if root.is_dir():
-                refuse_outside(root, path.parent)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, current.model_dump(mode="json"))
-
-    def note(*, at_once: bool = False) -> None:
-        nonlocal next_write
-        usage.sample()
-        if at_once or time.monotonic() >= next_write:
-            write("running")
-        if at_once:
-            next_write = 0.0
-
-    write("running")
-    next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
-    try:
-        yield note
-    except InterruptedRun as error:
-        write("interrupted", str(error), told=True)
-        raise
-    except Exception as error:
-        write("failed", one_line(error), told=isinstance(error, KpsbatchError))
-        raise
-    except BaseException as error:
-        write("interrupted", type(error).__name__)
-        raise
-    write("failed" if progress.error else "finished", progress.error, told=True)
-
-
-def _beginning(run: str, origin: Origin) -> RunState:
-    """The state of a run that begins now, in this process."""
-    job, task = job_of()
-    now = _now()
-    return RunState(
-        format=RUN_FORMAT,
-        run=run,
-        submission=origin.submission or None,
-        shard=origin.shard,
-        shards=origin.shards,
-        job=job or None,
-        array_task=task,
-        restarts=restarts(),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        pid=os.getpid(),
-        log=_log_file(),
-        command=sys.orig_argv,
-        started=now,
-        updated=now,
-        state="running",
-    )
-
-
 def read_runs(root: Path) -> list[RunState]:
     """All state files of an output folder that can be read, by name, without those of runs that had no work."""
     clock = FileClock(runs_folder(root))
-    found = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
-    return [run for run in found if run is not None and not run.without_work]
+    runs = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
+    return [run for run in runs if run is not None and not run.without_work]
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:
@@ -350,17 +265,3 @@ def union_seconds(spans: Iterable[tuple[float, float]]) -> float:
         total += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return total
-
-
-def _log_file() -> str | None:
-    """The file that this process writes its output to, if there is one."""
-    if named := os.environ.get("KPSBATCH_LOG"):
-        return named
-    with contextlib.suppress(OSError):
-        if stat.S_ISREG(os.fstat(1).st_mode):
-            return os.readlink("/proc/self/fd/1")
-    return None
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

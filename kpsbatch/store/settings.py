@@ -85,7 +85,7 @@ def installed_version(package: str) -> str:
 def is_installed(package: str, version: str) -> bool:
     """Whether a version of a package is installed; where the name of its folder tells, nothing else is read."""
     folder = f"{package}-{version}.dist-info"
-    return any(Path(place, folder).is_dir() for place in sys.path) or installed_version(package) == version
+    return any(Path(directory, folder).is_dir() for directory in sys.path) or installed_version(package) == version
 
 
 def settings_of(config: Config) -> Settings:

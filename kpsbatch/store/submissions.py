@@ -10,6 +10,9 @@ A submission counts from the moment its plan.json is there.
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +21,18 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, Vali
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
-from kpsbatch.files import INTERNAL, write_bytes, write_json
-from kpsbatch.store.guards import explained
+from kpsbatch.files import INTERNAL, explained, write_bytes, write_json
+from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import Stored, Text, read_stored
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""
+
+LOCAL_FILE_SYSTEMS = {
+    *("tmpfs", "ramfs", "devtmpfs", "overlay", "aufs", "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs"),
+}
+"""Kinds of file systems that lie on the machine itself; a server can still share them with others."""
 
 FrozenSettings = Annotated[Settings, PlainSerializer(lambda settings: settings.tree())]
 Signs = Annotated[tuple[int, ...], BeforeValidator(parse_signs), PlainSerializer(format_signs)]
@@ -131,8 +139,8 @@ def read_plan(folder: Path) -> Plan:
     try:
         return Plan.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        said = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
-        raise SubmitError(f"the submission's plan {path} can't be read: {said}. Submit again.") from None
+        reason = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
+        raise SubmitError(f"the submission's plan {path} can't be read: {reason}. Submit again.") from None
 
 
 def write_jobs(folder: Path, cluster: str, jobs: Sequence[str], problem: str = "") -> None:
@@ -157,3 +165,38 @@ def log_file(folder: Path, job: str) -> Path:
 def list_submissions(root: Path) -> list[Path]:
     """The folders of all submissions, oldest first."""
     return sorted(path.parent for path in submissions_folder(root).glob("*/plan.json"))
+
+
+def unshared_warning(root: Path) -> str:
+    """Why the nodes of a cluster may not see an output folder, and what to do; "" where they seem to.
+
+    A folder on which another host has written a state file is shared, whatever it lies on.
+    """
+    kind = file_system_of(root)
+    if kind not in LOCAL_FILE_SYSTEMS or any(run.host != socket.gethostname() for run in read_runs(root)):
+        return ""
+    return (
+        f"output.root: {root} is on a file system of this machine ({kind}), which other nodes may not see. Choose a "
+        "folder that all nodes share, unless this one is."
+    )
+
+
+def file_system_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The kind of file system that a path is on, or will be when it is made, such as nfs4; "" where none tells.
+
+    Args:
+        mounts: The kernel's list of mounts, by `man 5 proc`.
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    real = Path(os.path.realpath(path))
+    kinds: dict[Path, str] = {}  # what is mounted later hides what was mounted before
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if len(before.split()) > 4 and after:
+            kinds[Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4]))] = (
+                after.split()[0]
+            )
+    return next((kinds[above] for above in (real, *real.parents) if above in kinds), "")

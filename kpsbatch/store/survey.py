@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -116,22 +116,16 @@ def survey(
     chosen = source.units() if units is None else list(units)
     if states is None:
         states = outputs.states(chosen, sweep=False)
-
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
-
-    tabled = any(source.digest(unit) for unit in chosen[:1])
-
-    def is_compared(unit: Unit, state: OutputState | None) -> bool:
-        return state in FINISHED and unit not in unchanged
 
     def is_sought(unit: Unit, state: OutputState | None) -> bool:
         return depth != "outputs" and (state is None or redo(unit, state))
 
-    def look(unit: Unit) -> SurveyedUnit:
+    def joined(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
         if imported and (state is None or depth != "videos"):
             return SurveyedUnit(unit, state, "absent", source.listing(unit) if depth == "videos" else None)
-        if state is not None and is_compared(unit, state) and (digest := source.digest(unit)):
+        if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
             state = state if outputs.rows_digest(unit, state) == digest else "changed"
         if not is_sought(unit, state):
             return SurveyedUnit(unit, state)
@@ -140,27 +134,18 @@ def survey(
             return SurveyedUnit(unit, state, listing.presence, listing)
         return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
 
-    def reads(unit: Unit) -> bool:
-        state = states.get(unit)
-        return depth == "videos" if imported else (tabled and is_compared(unit, state)) or is_sought(unit, state)
-
-    return _looked_at(chosen, look, reads, on_unit)
-
-
-def _looked_at(
-    units: Sequence[Unit],
-    look: Callable[[Unit], SurveyedUnit],
-    reads: Callable[[Unit], bool],
-    on_unit: Callable[[int, int], None],
-) -> Survey:
-    """Look at units; in threads at those for which `look` reads files or lists folders, unless these are a few."""
-    slow = [unit for unit in units if reads(unit)]
-    answers, are_slow = in_threads(look, slow), frozenset(slow)
-    found: list[SurveyedUnit] = []
-    for unit in units:
-        found.append(next(answers) if unit in are_slow else look(unit))
-        on_unit(len(found), len(units))
-    return Survey(tuple(found))
+    tabled = any(source.digest(unit) for unit in chosen[:1])
+    slow = set[Unit]()  # those for which files are read or folders listed
+    for unit in chosen:
+        compared = tabled and states.get(unit) in FINISHED and unit not in unchanged
+        if (depth == "videos") if imported else (compared or is_sought(unit, states.get(unit))):
+            slow.add(unit)
+    answers = in_threads(joined, [unit for unit in chosen if unit in slow])
+    surveyed: list[SurveyedUnit] = []
+    for unit in chosen:
+        surveyed.append(next(answers) if unit in slow else joined(unit))
+        on_unit(len(surveyed), len(chosen))
+    return Survey(tuple(surveyed))
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,17 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing
-from kpsbatch.store.guards import explained
+from kpsbatch.files import explained
 from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.records import RECORD_FORMAT, FailedVideo, RecordedState, UnitName, UnitRecord, VideoRecord
-from kpsbatch.work.host import host_facts
+from kpsbatch.store.records import (
+    RECORD_FORMAT,
+    FailedVideo,
+    RecordedState,
+    UnitName,
+    UnitRecord,
+    VideoRecord,
+    host_facts,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,8 +78,8 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
         OutputError: They can't be written.
     """
     unit = done.unit
-    there = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
-    redo = there or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
+    is_stored = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
+    redo = is_stored or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
     good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():

@@ -17,13 +17,12 @@ from kpsbatch.landmarks.bundles import Bundle, find_bundles
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.npz import write_npz
-from kpsbatch.store.records import ClipRecord
+from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.host import host_facts
-from kpsbatch.work.in_process import executor_for
 from kpsbatch.work.job import Limits
+from kpsbatch.work.pool import executor_for
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 TICK_SECONDS = 0.1

@@ -4,6 +4,8 @@ Each of `size` threads gives a task to a worker process, blocks on its socket un
 process when that one is lost. The workers share no lock and no queue, so that one that is killed, stopped, hung or gone
 with exit status 0 can't hold up the rest. (pebble's pool shares one pipe and one lock among its workers, does not
 notice an exit with status 0, and times tasks by the wall clock; ProcessPoolExecutor fails all tasks with one worker.)
+
+`run.workers: 0` puts this process in the place of the workers (`InProcess`), so that pdb and profilers work.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from typing import Any, Generic
 
 import kpsbatch
 from kpsbatch.errors import KpsbatchError, ModelError
-from kpsbatch.store.usage import resident_bytes
+from kpsbatch.store.tracking import resident_bytes
+from kpsbatch.words import program
 from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES
-from kpsbatch.work.job import KILLED_FOR_MEMORY, Job, Limits, Outcome, ResultT, TaskT, with_attempts
+from kpsbatch.work.job import KILLED_FOR_MEMORY, Job, Limits, Outcome, ResultT, TaskT, attempt, with_attempts
 from kpsbatch.work.worker import HEARTBEAT_SECONDS, IGNORED_SIGNALS, receive, send
 
 START_SECONDS = 120.0
@@ -148,7 +151,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
                 "Get more memory, or lower run.workers."
             )
         else:
-            remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}. Run `python -m kpsbatch check`."
+            remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}. Run `{program()} check`."
         raise ModelError(
             f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
             f"because {worker.problem}; {remedy}"
@@ -251,3 +254,48 @@ class _Worker:
         self._output_file.seek(max(0, self._output_file.seek(0, os.SEEK_END) - OUTPUT_BYTES))
         self.output = self._output_file.read().decode("utf-8", "replace").strip()
         self._output_file.close()
+
+
+class InProcess(Generic[TaskT, ResultT]):
+    """Takes the place of a `WorkerPool`: the same interface, but `submit` does the task before it returns.
+
+    Of the limits only `max_attempts` applies. The variables of `environment` are set until `close`. ModelError when the
+    job can't be opened.
+    """
+
+    def __init__(self, job: Job[TaskT, ResultT], limits: Limits, environment: Mapping[str, str]) -> None:
+        self.capacity = 1
+        self.steps = 0
+        self._job = job
+        self._max_attempts = limits.max_attempts
+        self._environment_before = dict(os.environ)
+        os.environ.update(environment)
+        job.open()
+
+    def submit(self, task: TaskT) -> Future[Outcome[TaskT, ResultT]]:
+        """Do a task; its future is done already."""
+        future: Future[Outcome[TaskT, ResultT]] = Future()
+        future.set_result(with_attempts(lambda: attempt(self._job, task, self._count_step), self._max_attempts))
+        return future
+
+    def close(self) -> None:
+        """Close the job and set the environment back."""
+        self._job.close()
+        os.environ.clear()
+        os.environ.update(self._environment_before)
+
+    def __enter__(self) -> InProcess[TaskT, ResultT]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _count_step(self, steps: int = 1, /) -> None:
+        self.steps += steps
+
+
+def executor_for(
+    workers: int, job: Job[TaskT, ResultT], limits: Limits, environment: Mapping[str, str]
+) -> WorkerPool[TaskT, ResultT] | InProcess[TaskT, ResultT]:
+    """A pool of so many worker processes, or this process when `workers` is 0."""
+    return WorkerPool(workers, job, limits, environment) if workers else InProcess(job, limits, environment)

@@ -15,20 +15,28 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Listing, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.run_state import ALONE, Origin, Progress, tracked
+from kpsbatch.store.run_state import ALONE, Origin, Progress
 from kpsbatch.store.settings import UNKNOWN, fingerprint, fingerprint_of, installed_version, settings_of
 from kpsbatch.store.survey import Survey
+from kpsbatch.store.tracking import tracked
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
-from kpsbatch.work.checks import check_other_runs, describe_lacking, lacking_units, refuse_other_settings
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.in_process import executor_for
 from kpsbatch.work.job import Limits, Outcome
+from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.todo import count_earlier_starts, survey_to_do
+from kpsbatch.work.todo import (
+    check_other_runs,
+    count_earlier_starts,
+    describe_lacking,
+    lacking_units,
+    refuse_other_settings,
+    survey_to_do,
+)
 from kpsbatch.work.video_job import VideoJob, VideoTask
 
 if TYPE_CHECKING:
@@ -96,8 +104,6 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     Raises:
         ModelError: mediapipe or a bundle is missing.
     """
-    from kpsbatch.landmarks.bundles import find_bundles  # here: it needs NumPy, which status does without
-
     if config.output.imported:
         return Outputs(config.output.root, fingerprint_of(settings_of(config))), VideoJob.of(config, {})
     mediapipe_version = installed_version("mediapipe")

@@ -105,18 +105,21 @@ class Stage:
             text = text.replace(str(copy), str(original))
         return text
 
+    def _room_left(self) -> int:
+        return 0 if self._closed else self._room
+
     def _copy(self, task: VideoTask) -> VideoTask:
         """The task of a copy; the task itself where there is none."""
         if self._closed or len(task.videos) > 1:
             return task
         [video] = task.videos
-        place = temporary_path(self._folder / "video")
+        folder = temporary_path(self._folder / "video")
         try:
-            copied = copy_video(video, place, frame_rate=self._frame_rate, room=lambda: self._room * (not self._closed))
+            copied = copy_video(video, folder, frame_rate=self._frame_rate, room=self._room_left)
         except (OSError, DatasetError):  # told when it is read where it is
             copied = None
         if copied is None:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             return task
         with self._lock:
             self._room -= copied.bytes

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kpsbatch.cluster.container import interpreter
+from kpsbatch.cluster.script import interpreter
 from kpsbatch.config import load_config
 from kpsbatch.dataset.links import places_outside
 

@@ -10,7 +10,7 @@ import pytest
 from dataset_trees import TREES, frames, table, touch
 from test_datasets import UNITS, held, opened
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import load_config
 from kpsbatch.dataset.explore import spread
 from kpsbatch.dataset.guess import Guess, guess

@@ -18,7 +18,7 @@ import kpsbatch
 from kpsbatch.config import load_config
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.export import memory_map
+from kpsbatch.export import formats
 from kpsbatch.export.run import FORMATS, Exported, export
 from kpsbatch.store import reading
 from kpsbatch.store.settings import settings_of
@@ -40,9 +40,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import kpsbatch
-from kpsbatch.export import memory_map, tar_shards
+from kpsbatch.export import formats
 from kpsbatch.export.run import export
-memory_map.VIDEOS_BETWEEN_SYNCS, tar_shards.SHARD_BYTES = 4, 40_000
+formats.VIDEOS_BETWEEN_SYNCS, formats.TAR_BYTES = 4, 40_000
 def kill(done, total):
     if done >= 19:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -54,8 +54,8 @@ class TestKill:
     @pytest.mark.parametrize("form", ["npy", "mmap", "mmap-concatenated", "webdataset"])
     def test_second_run_goes_on(self, root, tmp_path, form, monkeypatch):
         """Killed at video 19, the same call goes on: the files are those of an undisturbed export, to the byte."""
-        monkeypatch.setattr("kpsbatch.export.tar_shards.SHARD_BYTES", 40_000)
-        monkeypatch.setattr(memory_map, "VIDEOS_BETWEEN_SYNCS", 4)
+        monkeypatch.setattr(formats, "TAR_BYTES", 40_000)
+        monkeypatch.setattr(formats, "VIDEOS_BETWEEN_SYNCS", 4)
         dataset = kpsbatch.open_dataset(root)
         whole = export(dataset, form, tmp_path / "whole")
         folder = tmp_path / "killed"
@@ -257,8 +257,8 @@ class TestCommand:
     def test_interrupted(self, finished, tmp_path):
         """Ctrl-C is status 3, and the same command goes on."""
         command = [sys.executable, "-m", "kpsbatch", "export", finished, "--to", "npy", tmp_path / "x"]
-        code = "import _thread; from kpsbatch.export import npy; from kpsbatch.cli import main\n"
-        code += "npy.one_by_one = lambda *_: _thread.interrupt_main() or [][0]\nmain()"
+        code = "import _thread; from kpsbatch.export import formats; from kpsbatch.cli.main import main\n"
+        code += "formats.one_by_one = lambda *_: _thread.interrupt_main() or [][0]\nmain()"
         ended = subprocess.run([sys.executable, "-c", code, *command[3:]], capture_output=True, text=True)
         assert (ended.returncode, ended.stderr) == (3, "kpsbatch: Stopped. Rerun to resume.\n")
 

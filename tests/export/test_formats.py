@@ -17,8 +17,8 @@ from export_outputs import NAMES, UNITS, outputs_to_export, store
 import kpsbatch
 from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.export import parquet, tar_shards
-from kpsbatch.export.parts import facts_of, file_name
+from kpsbatch.export import formats
+from kpsbatch.export.formats import components_of, facts_of, file_name
 from kpsbatch.export.run import export
 from kpsbatch.landmarks.topology import CONTRACT, topology_of
 from kpsbatch.store.reading import OutputDataset, Sample
@@ -98,7 +98,7 @@ def test_npy(root):
 class TestWebDataset:
     def test_members(self, root, monkeypatch):
         """Each video once: KEY.npy, bit-equal, and KEY.json; shards are as large as they may be, and shuffled."""
-        monkeypatch.setattr(tar_shards, "SHARD_BYTES", 30_000)
+        monkeypatch.setattr(formats, "TAR_BYTES", 30_000)
         folder, dataset, about = exported(root, "webdataset")
         assert len(about["shards"]) > 4
         found: dict[tuple[str, ...], str] = {}
@@ -148,8 +148,8 @@ class TestParquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        monkeypatch.setattr(parquet, "FILE_BYTES", 60_000)
-        monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 5)
+        monkeypatch.setattr(formats, "PARQUET_BYTES", 60_000)
+        monkeypatch.setattr(formats, "ROWS_AT_ONCE", 5)
         folder, dataset, _ = exported(root, "parquet")
         files = sorted(folder.glob("*.parquet"))
         assert files[0].name.startswith("test-00000-of-0000")
@@ -241,7 +241,6 @@ class TestPose:
     @pytest.mark.parametrize("points", ["all", "youtube-asl", "hands"])
     def test_any_set_of_points(self, points):
         """Components follow from the set of points; lines stay inside of them."""
-        from kpsbatch.export.pose import components_of
 
         topology = topology_of(points)
         components = components_of(topology)

@@ -38,7 +38,8 @@ from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, read_record
-from kpsbatch.store.run_state import Origin, Progress, read_runs, run_id, tracked
+from kpsbatch.store.run_state import Origin, Progress, read_runs, run_id
+from kpsbatch.store.tracking import tracked
 from kpsbatch.work.run import open_outputs
 
 ROUNDS = int(os.environ.get("ROUNDS", "6")) // 24

@@ -32,9 +32,10 @@ from kpsbatch.look.logs import Task, tasks_of
 from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader
 from kpsbatch.look.status_screen import picture
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import ALONE, Progress, tracked
+from kpsbatch.store.run_state import ALONE, Progress
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
+from kpsbatch.store.tracking import tracked
 from kpsbatch.terminal import terminal
 
 HERE = Path(__file__).parents[1]
@@ -386,7 +387,7 @@ class TestFilesOnly:
             "    if event == 'open' and '/out/' in str(arguments[0]): print('opened', arguments[0], file=sys.stderr)\n"
             "    if event in ('subprocess.Popen', 'socket.connect', 'os.remove'): print(event, file=sys.stderr)\n"
             "sys.addaudithook(note)\n"
-            "from kpsbatch.cli import main\n"
+            "from kpsbatch.cli.main import main\n"
             "try:\n    main(['status', sys.argv[1], '--json'])\n"
             "finally:\n"
             "    heavy = ('mediapipe', 'cv2', 'numpy', 'submitit')\n"
@@ -414,7 +415,7 @@ class TestFilesOnly:
             done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
             imported[form] = set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, re.M))
         own = {name for name in imported["--quiet"] if name.startswith("kpsbatch.")}
-        assert not {f"kpsbatch.commands.{name}" for name in ("check", "run", "submit", "view")} & own
+        assert not {f"kpsbatch.cli.{name}" for name in ("prepare", "run", "pages", "outputs")} & own
         assert len(own) <= 50
         needless = {
             "numpy",
@@ -423,7 +424,7 @@ class TestFilesOnly:
             "submitit",
             "typer.rich_utils",
             "kpsbatch.work",
-            "kpsbatch.store.usage",
+            "kpsbatch.store.tracking",
         }
         needless |= {"kpsbatch.dataset.archive", "kpsbatch.dataset.manifest"}
         assert not needless & (imported["--quiet"] | imported["--json"])

@@ -16,7 +16,7 @@ from factories import make_config, unit_record, write_frames
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.units import Unit
@@ -38,7 +38,7 @@ from kpsbatch.pictures.draw import (
     write_text,
 )
 from kpsbatch.pictures.preview import legend, write_preview
-from kpsbatch.store.points import are_adjusted
+from kpsbatch.store.reading import are_adjusted
 from kpsbatch.store.records import RecordedState, record_bytes
 
 

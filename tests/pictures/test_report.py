@@ -20,7 +20,7 @@ from made_up_run import DIGEST, EVIL, NAMES, TRUNCATED, made_up_run, put, video
 from markupsafe import escape
 from processes import kpsbatch
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames

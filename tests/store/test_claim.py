@@ -18,7 +18,8 @@ from kpsbatch.errors import OutputError
 from kpsbatch.store import outputs as outputs_module
 from kpsbatch.store.claim import claim
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import Origin, Progress, run_id, state_file, tracked
+from kpsbatch.store.run_state import Origin, Progress, run_id, state_file
+from kpsbatch.store.tracking import tracked
 
 
 @contextlib.contextmanager

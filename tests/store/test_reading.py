@@ -26,7 +26,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.store import known_videos
+from kpsbatch.store import reading
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 
@@ -294,7 +294,7 @@ class TestKnownVideos:
     def test_from_the_record(self, tmp_path, monkeypatch):
         """Lengths, frame rates and sizes come from the records: no npz is opened."""
         write_unit(tmp_path / "out", arrays("a", "b", frames=4), **FACTS, times=[0, 10.5, 40, 80])
-        monkeypatch.setattr(known_videos, "open_npz", None)
+        monkeypatch.setattr(reading, "open_npz", None)
         dataset = kpsbatch.open_dataset(tmp_path / "out")
         assert dataset.lengths.tolist() == [4, 4]
         info = dataset.videos[1]

@@ -35,7 +35,6 @@ from kpsbatch.dataset.video import Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
-from kpsbatch.landmarks import bundles
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
@@ -683,7 +682,7 @@ class TestOutputs:
     def test_one_name(self, small, monkeypatch):
         """A run by itself has one name, in its state file and in its claim, whatever the time is meanwhile."""
         names = (f"run-{number}" for number in range(9))
-        monkeypatch.setattr("kpsbatch.store.run_state.run_id", lambda origin: next(names))
+        monkeypatch.setattr("kpsbatch.store.tracking.run_id", lambda origin: next(names))
         run(load_config(small))
         internal = small.parent / "out" / "_kpsbatch"
         [state] = (internal / "runs").glob("*.json")
@@ -784,7 +783,7 @@ class TestModels:
     def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
         """A bundle whose bytes are no longer those of the fingerprint is refused by the workers."""
         wrong = {part: type(b)(b.part, b.path, "0" * 64) for part, b in find_bundles().items()}
-        monkeypatch.setattr(bundles, "find_bundles", lambda models: wrong)
+        monkeypatch.setattr(run_module, "find_bundles", lambda models: wrong)
         with pytest.raises(ModelError, match=f"not {'0' * 64}"):
             run(load_config(small))
         assert list((small.parent / "out").rglob("*.npz")) == []

@@ -17,8 +17,8 @@ from factories import make_config, write_config
 from made_pictures import write_mp4
 from numpy.typing import NDArray
 
-from kpsbatch.cli import main
-from kpsbatch.cluster.container import interpreter
+from kpsbatch.cli.main import main
+from kpsbatch.cluster.script import interpreter
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_frames, together

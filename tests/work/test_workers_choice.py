@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kpsbatch.store.usage import resident_bytes
+from kpsbatch.store.tracking import resident_bytes
 from kpsbatch.work.cores import (
     PARENT_BYTES,
     WORKER_BYTES,

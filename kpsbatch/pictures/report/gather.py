@@ -14,7 +14,7 @@ from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.landmarks.topology import Topology, topology_of
-from kpsbatch.store.known_videos import find_records
+from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of

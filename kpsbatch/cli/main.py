@@ -1,0 +1,171 @@
+"""The `kpsbatch` command: the table of its commands, how errors are shown, exit statuses."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+import kpsbatch
+from kpsbatch.cli.options import HelpfulCommand, HelpfulGroup, as_command, flag
+from kpsbatch.errors import KpsbatchError, printable, without_opencv
+
+MANY = ("--signers", "--splits", "--signs", "--set")
+"""Options that take several values: `--signers 01 02`."""
+
+TYPER_INTERRUPTED = 130
+"""Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
+
+
+class Command(NamedTuple):
+    """A command: its heading in the main help, its function as `module:function` of this folder, its one-line help."""
+
+    panel: str
+    function: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("Prepare", "demo:demo",
+        "Write a small dataset of a synthetic signer and its config, to try everything on."),
+    "init": Command("Prepare", "prepare:init",
+        "Look at a dataset and write a config for it; what is unsure is listed."),
+    "check": Command("Prepare", "prepare:check",
+        "Check whether a run can work here: Python, packages, models, cores, memory, disk, SLURM, container."),
+    "scan": Command("Prepare", "prepare:scan",
+        "Show what the dataset holds for each signer and split, what is missing and what is odd. Reads listings only."),
+    "plan": Command("Prepare", "run:plan",
+        "Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."),
+    "models": Command("Prepare", "models:models",
+        "Get the models, once, from the package index into the cache; list them, export them."),
+    "schema": Command("Prepare", "prepare:schema",
+        "Print the JSON Schema of the config, with which editors complete and check it."),
+    "extract": Command("Run", "extract:extract",
+        "Compute the keypoints of your own videos: an npz for each, and a page that plays them."),
+    "run": Command("Run", "run:run",
+        "Compute the keypoints on this machine. Stop it at any time; the same command resumes."),
+    "submit": Command("Run", "run:submit",
+        "Submit the unfinished work as a SLURM job array, or run it here shard by shard. Run it again at any time."),
+    "status": Command("Look", "status:status",
+        "Show what is done, running, failed and left, and the time to go. Reads files only, never an npz."),
+    "logs": Command("Look", "status:logs",
+        "Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."),
+    "view": Command("Look", "pages:view",
+        "Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."),
+    "report": Command("Look", "pages:report",
+        "Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."),
+    "preview": Command("Look", "pages:preview",
+        "Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."),
+    "inspect": Command("Look", "status:inspect_file",
+        "Show what an output file holds: videos, lengths, how often each part was found."),
+    "export": Command("Hand over", "outputs:export",
+        "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on "
+        "after an end."),
+    "verify": Command("Maintain", "outputs:verify",
+        "Check every output to the last byte, against the output contract, its record and the dataset."),
+    "import": Command("Maintain", "outputs:import_outputs",
+        "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
+}  # fmt: skip
+"""All that the main help needs, so that it reads the file of no command."""
+
+
+class Program(HelpfulGroup):
+    """The commands of the table, of which the one that is called is read, and no other."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with, and the other arguments."""
+        name, known, rest = super().resolve_command(ctx, args)
+        return name, known and load(str(name)), rest
+
+
+def program() -> typer.Typer:
+    """The command line."""
+    app = typer.Typer(
+        name="kpsbatch",
+        cls=Program,
+        help="Sign-language video datasets to MediaPipe keypoints, on one machine or a SLURM cluster.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.help, rich_help_panel=command.panel)(lambda: None)
+    return app
+
+
+def load(name: str) -> Any:
+    """Read a command's file; the command with its options, as Typer has it."""
+    module, function = COMMANDS[name].function.split(":")
+    app = typer.Typer(add_completion=False)
+    app.command(name, cls=HelpfulCommand)(as_command(getattr(import_module(f"kpsbatch.cli.{module}"), function)))
+    return typer.main.get_command(app)
+
+
+def _options(version: Annotated[bool, flag("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"kpsbatch {kpsbatch.__version__}")
+        raise typer.Exit()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs the command line and exits with 0, 1, 2 or 3."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal can't show
+    try:
+        program()(args=spread_values(arguments), prog_name="kpsbatch", standalone_mode=True)
+    except KpsbatchError as error:
+        if debug:
+            raise
+        print(f"kpsbatch: {printable(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except SystemExit as ended:
+        if ended.code != TYPER_INTERRUPTED:
+            raise
+        print("kpsbatch: Stopped. Rerun to resume.", file=sys.stderr)
+        sys.exit(3)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ImportError as error:
+        if debug or "cv2" not in str(error.path):
+            raise
+        print(f"kpsbatch: {without_opencv(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        problem = f"{type(error).__name__}: {printable(str(error))}"
+        print(f"kpsbatch: unexpected {problem} (--debug shows where)", file=sys.stderr)
+        sys.exit(2)
+
+
+def spread_values(arguments: Sequence[str]) -> list[str]:
+    """Write `--signers 01 02` as `--signers 01 --signers 02`; values end at an option or at a YAML file."""
+    spread: list[str] = []
+    option = ""
+    fresh = False
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return spread + list(arguments[position:])
+        if argument in MANY:
+            option, fresh = argument, True
+            spread.append(argument)
+        elif option and not argument.startswith("-") and not argument.lower().endswith((".yaml", ".yml")):
+            spread += [argument] if fresh else [option, argument]
+            fresh = False
+        else:
+            option = ""
+            spread.append(argument)
+    return spread

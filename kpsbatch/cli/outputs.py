@@ -1,0 +1,115 @@
+"""What becomes of outputs: `export`, `verify`, `import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.cli.options import AsJson, Quiet, flag
+from kpsbatch.cli.printing import print_json, print_verdict
+from kpsbatch.cli.run import open_dataset
+from kpsbatch.cli.selection import Selection
+from kpsbatch.config import load_config, parse_signs
+from kpsbatch.errors import ConfigError
+from kpsbatch.export.run import Chosen, outputs_of_config
+from kpsbatch.export.run import export as write_export
+from kpsbatch.look.verify import verify as verify_outputs
+from kpsbatch.progress import count_progress
+from kpsbatch.store import reading
+from kpsbatch.store.adopt import import_files
+from kpsbatch.words import counted, program
+
+
+def export(
+    selection: Selection,
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to write.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT", help="mmap, mmap-concatenated, pose, webdataset, parquet or npy: docs/exports.md."
+        ),
+    ],
+    labels: Annotated[
+        Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
+    dataset, left = _chosen(selection, labels)
+    failed = sum(known.failed for known in dataset.known)
+    with count_progress("videos exported", quiet=quiet) as show:
+        done = write_export(dataset, form, destination, show)
+    files = counted(done.files, "file")
+    amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
+    print(f"export: {destination} ({form}, {amount})")
+    if failed:
+        print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+    if left:
+        print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
+
+
+def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
+    """The videos to export.
+
+    Raises:
+        ConfigError: The config or the selection is unusable.
+        OutputError: There are no outputs.
+    """
+    if selection.config.suffix.lower() in (".yaml", ".yml"):
+        return outputs_of_config(selection.load(), labels)
+    if selection.overrides or selection.adjusted:
+        raise ConfigError("--set goes with a config. Leave it out.")
+    try:
+        signs = None if selection.signs is None else parse_signs(",".join(selection.signs))
+    except ValueError as error:
+        raise ConfigError(f"--signs: {error}") from None
+    signers, splits = selection.signers, selection.splits
+    dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
+    return Chosen(dataset, 0)
+
+
+def verify(
+    selection: Selection,
+    repair: Annotated[
+        bool, flag("--repair", help="Remove damaged units, npz and record; the next run redoes them.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check every output to the last byte, against the output contract, its record and the dataset."""
+    config = selection.load()
+    source = None if config.output.imported else open_dataset(config, quiet=quiet)
+    with count_progress("units verified", quiet=quiet) as show:
+        verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
+    if as_json:
+        print_json(verdict.as_tree())
+    else:
+        print_verdict(verdict, selection.command("run"), repair=repair)
+    raise typer.Exit(verdict.exit_status)
+
+
+def import_outputs(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder that holds files such as 01-train/0007.npz.")],
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="CONFIG", help="The config to write [default: OLD.yaml]."),
+    ] = None,
+    to: Annotated[
+        Optional[Path], typer.Option("--to", metavar="DIR", help="Copy the files there, and leave OLD alone.")
+    ] = None,
+    dataset: Annotated[
+        Optional[Path], typer.Option("--dataset", metavar="CONFIG", help="A config that says where the videos are.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."""
+    theirs = load_config(dataset) if dataset is not None else None
+    with count_progress("files read", quiet=quiet) as show:
+        imported = import_files(old, output, to=to, dataset=theirs, on_file=show)
+    config, videos = imported.config, [video for file in imported.files for video in file.videos.values()]
+    frames = counted(sum(video.frames for video in videos), "frame")
+    print(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
+    print(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
+    print(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")

@@ -1,0 +1,124 @@
+"""Keypoints and runs in pictures: `view`, `report`, `preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.cli.options import NoPictures, Quiet
+from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
+from kpsbatch.dataset.labels import labels_of
+from kpsbatch.errors import ConfigError
+from kpsbatch.pictures.choose import candidates, choose_one
+from kpsbatch.pictures.clip import clip_of_file, clip_of_unit
+from kpsbatch.pictures.player import check_page, view_page, write_page
+from kpsbatch.pictures.preview import check_picture, write_preview
+from kpsbatch.pictures.report.gather import gather
+from kpsbatch.pictures.report.view import render, view_of
+from kpsbatch.progress import count_progress
+from kpsbatch.words import counted
+
+REPORT = "report.html"
+
+
+def view(
+    source: Source,
+    page: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Where to, an .html.")] = None,
+    video: Video = None,
+    compare: Annotated[
+        Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
+    ] = None,
+    no_pictures: NoPictures = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."""
+    check_page(page)
+    opened = source.open()
+    config = None if isinstance(opened, Path) else opened
+    if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
+        compare = ConfigFile(compare).load().output.root
+    shown, rest = candidates(opened, video)
+    with count_progress("clips packed", quiet=quiet) as show:
+        html = view_page(
+            shown, config=config, adjusted=source.adjusted, compare=compare, pictures=not no_pictures, on_clip=show
+        )
+    page = page or Path(f"view-{_default_name(source.config)}.html")
+    size = write_page(page, html)
+    counts = counted(len(shown), "video") + (f" of {rest}; --video chooses others" if rest else "")
+    print(f"view: {page} ({size / 1e6:.1f} MB, {counts})")
+
+
+def _default_name(source: Path) -> str:
+    """What a page about a source is called: `01-train-0007`, or the name of a config's or output's folder."""
+    source = source.absolute()
+    if source.suffix.lower() == ".npz":
+        return f"{source.parent.name}-{source.stem}" if source.stem.isdecimal() else source.stem
+    return source.name if source.is_dir() else f"{source.parent.name}-{source.stem}"
+
+
+def report(
+    selection: Selection,
+    page: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help="Where to; default report.html in the output folder."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
+    ] = 3,
+    no_pictures: NoPictures = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
+    check_page(page)
+    config = selection.load()
+    with count_progress("units read", quiet=quiet) as show:
+        data = gather(config, show, on_index=show)
+    with count_progress("samples drawn", quiet=quiet) as show:
+        shown = view_of(
+            config, data, config_path=selection.config, samples=samples, pictures=not no_pictures, on_sample=show
+        )
+    page = page or config.output.root / REPORT
+    size = write_page(page, render(shown))
+    counts = (
+        f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
+    )
+    print(f"report: {page} ({size / 1e6:.1f} MB: {counts})")
+
+
+def preview(
+    source: Source,
+    video: Video = None,
+    picture: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=".png (a contact sheet), .webm, .mp4 or .gif (all frames)."
+        ),
+    ] = None,
+    frames: Annotated[
+        Optional[Path], typer.Option(metavar="PATH", help="Where the frames of an npz lie: a folder, or a video file.")
+    ] = None,
+    no_pictures: NoPictures = False,
+    speed: Annotated[
+        float, typer.Option(min=0.05, max=10, metavar="FACTOR", help="How fast it plays: 0.5 for half as fast.")
+    ] = 1.0,
+) -> None:
+    """Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."""
+    if picture is not None or speed != 1:
+        check_picture(picture or Path("preview.png"), speed)
+    if frames is not None and source.config.suffix.lower() != ".npz":
+        raise ConfigError("--frames goes with an npz. Leave it out: a run's outputs know where their frames are.")
+    opened = source.open()
+    chosen = choose_one(opened, video)
+    if isinstance(opened, Path):
+        clip = clip_of_file(chosen.path, chosen.video, frames, adjusted=source.adjusted, blank=no_pictures)
+    else:
+        assert chosen.unit is not None
+        labels = labels_of(opened.dataset.labels)
+        clip = clip_of_unit(
+            opened, chosen.unit, chosen.video, adjusted=source.adjusted, blank=no_pictures, labels=labels
+        )
+    picture = picture or Path(f"preview-{chosen.path.absolute().parent.name}-{chosen.path.stem}.png")
+    drawn = write_preview(clip, picture, speed)
+    print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")

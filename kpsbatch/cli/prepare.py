@@ -1,0 +1,108 @@
+"""What comes before a run: `init`, `check`, `scan`, `schema`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.check import Finding, as_tree
+from kpsbatch.check import check as check_all
+from kpsbatch.cli.options import AsJson, Quiet
+from kpsbatch.cli.printing import print_findings, print_json, print_scan
+from kpsbatch.cli.selection import ConfigFile, Overrides, Selection
+from kpsbatch.config import load_config
+from kpsbatch.dataset.guess import guess
+from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
+from kpsbatch.dataset.source import INDEX_FOLDER, open_source
+from kpsbatch.errors import ConfigError, OutputError, printable
+from kpsbatch.look.scan import scan as scan_dataset
+from kpsbatch.progress import count_progress
+from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
+from kpsbatch.words import program
+
+
+def init(
+    place: Annotated[Path, typer.Argument(metavar="FOLDER|ARCHIVE|TABLE", help="The videos, or a table beside them.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="The config to write.")] = Path("config.yaml"),
+    quiet: Quiet = False,
+) -> None:
+    """Look at a dataset and write a config for it; what is unsure is listed."""
+    with count_progress("members of the archive", quiet=quiet) as show:
+        guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
+    written = write_config(guessed, config, first_line=SCHEMA_LINE)
+    with contextlib.suppress(OSError):  # editors do without
+        write_schema(config.parent / SCHEMA_FILE)
+    load_config(config)  # it must be one that every other command accepts
+    print(f"found: {printable(guessed.found)}")
+    for note in guessed.notes:
+        print(f"unsure: {printable(note)}")
+    print(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")
+
+
+def check(
+    config: Annotated[
+        Optional[Path], typer.Argument(metavar="CONFIG", help="A config; without it, the machine alone.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    overrides: Overrides = None,
+) -> None:
+    """Check whether a run can work here: Python, packages, models, cores, memory, disk, SLURM, container."""
+    findings: list[Finding] = []
+    loaded = None
+    if config is not None:
+        try:
+            loaded = ConfigFile(config, overrides).load()
+        except ConfigError as error:
+            text, _, remedy = str(error).partition(". ")
+            findings.append(Finding("config", "problem", text, remedy))
+        else:
+            findings.append(Finding("config", "ok", f"{config} is valid"))
+    elif overrides:
+        raise ConfigError("--set goes with a config. Name one, or leave --set out.")
+    with count_progress("checks", quiet=quiet) as show:
+        findings += check_all(loaded, show)
+    if as_json:
+        print_json(as_tree(findings))
+    else:
+        print_findings(findings)
+    raise typer.Exit(int(any(finding.state == "problem" for finding in findings)))
+
+
+def scan(
+    selection: Selection,
+    frames: Annotated[bool, typer.Option(help="List the directory of each video too, and count its frames.")] = True,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what the dataset holds for each signer and split, what is missing and what is odd. Reads listings only."""
+    config = selection.load()
+    with count_progress("members of the archive", quiet=quiet) as show:
+        source = open_source(config.dataset, config.output.root / INDEX_FOLDER, show)
+    with count_progress("units listed", quiet=quiet) as show:
+        scanned = scan_dataset(source, frames=frames, on_unit=show)
+    if as_json:
+        print_json({"root": str(config.dataset.root), **scanned.as_tree(frames)})
+    else:
+        print_scan(config, scanned, frames=frames)
+
+
+def schema(
+    file: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write it to a file, and do not print it.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of the config, with which editors complete and check it."""
+    if file is None:
+        print(schema_text(), end="")
+        return
+    try:
+        write_schema(file)
+    except OSError as error:
+        raise OutputError(f"{file} can't be written: {error.strerror or error}. Choose another -o.") from None
+    line = SCHEMA_LINE.replace(SCHEMA_FILE, file.name)
+    print(f"schema: {file}; first line of the configs beside it: {line}")

@@ -1,0 +1,214 @@
+"""The work: `run`, `submit`, `plan`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.cli.options import AsJson, Overwrite, Quiet, RetryFailed, flag
+from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_shard_end
+from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cluster import local, slurm
+from kpsbatch.cluster.shards import parse_shard, signs_of_shard
+from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
+from kpsbatch.config import Config
+from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.look.estimate import estimate
+from kpsbatch.progress import count_progress, print_summary, run_progress
+from kpsbatch.store.run_state import Origin, read_run
+from kpsbatch.store.submissions import Plan, unshared_warning
+from kpsbatch.words import counted, stopped
+from kpsbatch.work.run import refuse_imported
+from kpsbatch.work.run import run as run_units
+from kpsbatch.work.signals import stop_on_signals
+
+SHOWN_ROWS = 5
+
+
+def run(
+    selection: Selection,
+    shard: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="I/N|auto", help="Only shard I of N, from 0 on; auto: that of the batch system's array task."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
+    config = selection.load()
+    if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
+        _mention_waiting_jobs(config, overwrite=overwrite)
+    part = None if shard is None else parse_shard(shard)
+    refuse_imported(config)
+    source = open_dataset(config, quiet=quiet)
+    signs, origin = source.signs, Origin()
+    if part is not None:
+        signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
+        if not signs:
+            print(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
+            return
+    with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
+        summary = run_units(
+            config,
+            signs,
+            source=source,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            on_progress=show,
+            on_notice=lambda notice: print(f"kpsbatch: {notice}", file=sys.stderr),
+            stop_reason=stop,
+            origin=origin,
+        )
+    print_summary(config, summary)
+    raise typer.Exit(summary.exit_status)
+
+
+def _mention_waiting_jobs(config: Config, *, overwrite: bool) -> None:
+    """Tell that jobs wait to work on the same outputs; refuse to overwrite them meanwhile.
+
+    Raises:
+        OutputError: They were to be overwritten.
+    """
+    if waiting := waiting_jobs(config.output.root):
+        if overwrite:
+            raise OutputError(
+                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
+                "(scancel), or wait."
+            )
+        print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
+
+
+def open_dataset(config: Config, *, quiet: bool) -> Source:
+    """Open the dataset of a config, with progress; says which rows of a table can't be used.
+
+    Raises:
+        DatasetError, ConfigError, OutputError: See `open_source`.
+    """
+    with count_progress("members of the archive", quiet=quiet) as show:
+        source = open_source(config.dataset, config.output.root / INDEX_FOLDER, show)
+    if isinstance(source, ManifestSource) and (bad := source.problems):
+        shown = "; ".join(f"{problem.source}: {problem.text}" for problem in bad[:SHOWN_ROWS])
+        more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
+        rows = counted(len(bad), "row")
+        print(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more}"), file=sys.stderr)
+    return source
+
+
+def submit(
+    selection: Selection,
+    cluster: Annotated[
+        Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
+    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
+    force: Annotated[bool, flag("--force", help="Submit even while jobs for the same output are live.")] = False,
+    overwrite: Overwrite = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Submit the unfinished work as a SLURM job array, or run it here shard by shard. Run it again at any time."""
+    if cluster not in (None, "slurm", "local"):
+        raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
+    config = selection.load()
+    cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
+    refuse_imported(config)
+    source = open_dataset(config, quiet=quiet)
+    with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
+        if not (force or dry_run):
+            refuse_live(config.output.root, cluster)
+        plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
+        print_plan(config, plan)
+        if not plan.shards:
+            raise typer.Exit(int(plan.failing > 0))
+        if cluster == "slurm":
+            _submit_to_slurm(selection, config, plan, dry_run=dry_run)
+        elif dry_run:
+            print("This would run here, one shard after another.")
+        else:
+            raise typer.Exit(_run_here(selection, config, plan, quiet))
+
+
+def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+    """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
+    if dry_run and shutil.which("sbatch") is None:
+        print("kpsbatch: SLURM is not on this machine; this is what sbatch would get", file=sys.stderr)
+    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
+        print(f"kpsbatch: {warning}", file=sys.stderr)
+    if dry_run:
+        scripts = slurm.batch_scripts(config, plan)
+        for number, script in enumerate(scripts):
+            if len(scripts) > 1:
+                print(f"### array {number + 1} of {len(scripts)}")
+            print(script)
+        return
+    submitted = slurm.submit(config, plan)
+    print(f"jobs:  {' '.join(submitted.jobs)}")
+    print(f"logs:  {submitted.folder / 'logs'}")
+    print(f"watch: squeue --jobs={','.join(submitted.jobs)}")
+    print(f"look:  {_logs_command(selection)}")
+
+
+def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+    """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InterruptedRun: A signal asked for it.
+    """
+    starts = [sum(shard.units for shard in plan.shards[:number]) for number in range(len(plan.shards))]
+    began = time.monotonic()
+    with stop_on_signals() as stop, count_progress("units", quiet=quiet) as show:
+
+        def units_done(number: int) -> int:
+            state = read_run(config.output.root, Origin(plan.id, number))
+            return state.units_done if state else 0
+
+        def on_end(number: int, status: int) -> None:
+            nonlocal began
+            seconds, began = time.monotonic() - began, time.monotonic()
+            print_shard_end(plan, number, status, units_done(number), seconds)
+
+        status = local.submit(
+            config,
+            plan,
+            on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),
+            on_wait=lambda number: show(starts[number] + units_done(number), plan.units),
+            on_end=on_end,
+            stop=stop,
+        )
+    if status == 3:
+        raise InterruptedRun(stopped(stop.reason, "Finished units are saved"))
+    if status == 1:
+        print(f"Some videos failed. Which and why: {selection.command('status')}")
+    elif status == 2:
+        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
+    return status
+
+
+def _logs_command(selection: Selection) -> str:
+    """`logs` shows all tasks, so it takes no selection."""
+    return ConfigFile(selection.config, selection.overrides, selection.adjusted).command("logs")
+
+
+def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
+    config = selection.load()
+    source = open_dataset(config, quiet=quiet)
+    with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
+        measured = estimate(config, source=source, on_progress=show, stop_reason=stop)
+    if as_json:
+        print_json(measured.as_tree())
+    else:
+        print_estimate(config, measured)

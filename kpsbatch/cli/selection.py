@@ -1,0 +1,147 @@
+"""The config of a command, the settings changed on the command line, and the selected units."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from kpsbatch.cli.options import SELECTION_PANEL, flag
+from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, parse_signs
+from kpsbatch.errors import ConfigError
+from kpsbatch.words import program
+
+ADJUSTED = "landmarks.coordinates=adjusted"
+
+
+def _option(name: str, metavar: str, help: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=SELECTION_PANEL)
+
+
+Overrides = Annotated[
+    Optional[list[str]],
+    _option("--set", "KEY=VALUE...", "Change settings, such as run.workers=4."),
+]
+
+Video = Annotated[
+    Optional[str],
+    typer.Option(metavar="NAME", help="The video: its name, or a part of 01-train/0007: NAME."),
+]
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config, and the settings changed on the command line."""
+
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML config.")]
+    overrides: Overrides = None
+    adjusted: Annotated[bool, flag("--adjusted", help="Coordinates relative to the body.", panel=SELECTION_PANEL)] = (
+        False
+    )
+
+    def load(self) -> Config:
+        """Read the config.
+
+        Raises:
+            ConfigError: The file, an override or the selection is unusable.
+        """
+        return load_config(self.config, [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())])
+
+    def command(self, name: str) -> str:
+        """The command line of another command, with the same config, settings and selection."""
+        return f"{program()} {shlex.join([name, str(self.config), *self._choices()])}"
+
+    def _choices(self) -> Iterator[str]:
+        for change in self.overrides or ():
+            yield f"--set={change}"  # one word: a value can end in .yaml, see spread_values
+        if self.adjusted:
+            yield "--adjusted"
+
+
+@dataclass(frozen=True)
+class Selection(ConfigFile):
+    """A config and the units of it that are selected; None selects all."""
+
+    signers: Annotated[Optional[list[str]], _option("--signers", "NAME...", "Only these signers.")] = None
+    splits: Annotated[Optional[list[str]], _option("--splits", "NAME...", "Only these splits.")] = None
+    signs: Annotated[Optional[list[str]], _option("--signs", "RANGE...", "Only these signs, such as 1-10.")] = None
+
+    def load(self) -> Config:
+        """Read the config and narrow it to what is selected.
+
+        Raises:
+            ConfigError: The file, an override or the selection is unusable.
+        """
+        config = super().load()
+        dataset = config.dataset
+        chosen: dict[str, Any] = {}
+        if self.signers is not None:
+            if dataset.manifest is not None and dataset.manifest.columns.sign is None:
+                raise ConfigError(
+                    "--signers: a unit of this manifest holds rows of all signers. Choose by --splits or --signs."
+                )
+            chosen["signers"] = select_names("--signers", self.signers, dataset.signers)
+        if self.splits is not None:
+            chosen["splits"] = select_names("--splits", self.splits, dataset.splits)
+        if self.signs is not None:
+            chosen["signs"] = _select_signs(dataset, self.signs)
+        return config.model_copy(update={"dataset": dataset.model_copy(update=chosen)})
+
+    def _choices(self) -> Iterator[str]:
+        yield from super()._choices()
+        for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
+            if values:
+                yield from (option, *values)
+
+
+@dataclass(frozen=True)
+class Source(Selection):
+    """A config and what is selected of it, or outputs without a config."""
+
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG|NPZ|OUT", help="A config, an output file, or a folder with outputs.")
+    ]
+
+    def open(self) -> Config | Path:
+        """The config, or the path of the outputs.
+
+        Raises:
+            ConfigError: The config is unusable, or there is none for what is selected.
+        """
+        path = self.config
+        if path.suffix.lower() != ".npz" and not path.is_dir() and (path.suffix or path.exists()):
+            return self.load()
+        if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs)):
+            raise ConfigError("--set, --signers, --splits and --signs go with a config. Leave them out, use --video.")
+        return path
+
+
+def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> tuple[str, ...]:
+    """Signers or splits, in the config's order; as they are given where the config has `all`.
+
+    Raises:
+        ConfigError: The config has no such name.
+    """
+    if not valid:
+        return tuple(dict.fromkeys(names))
+    for name in names:
+        if name not in valid:
+            raise ConfigError(f"{option}: the config has no {name!r}. Choose among {', '.join(valid)}.")
+    return tuple(name for name in valid if name in names)
+
+
+def _select_signs(dataset: DatasetConfig, texts: Sequence[str]) -> tuple[int, ...]:
+    try:
+        wanted = parse_signs(",".join(texts))
+    except ValueError as error:
+        raise ConfigError(f"--signs: {error}") from None
+    if dataset.signs and (unknown := set(wanted) - set(dataset.signs)):
+        raise ConfigError(
+            f"--signs: the config has no {format_signs(unknown)}. Choose among {format_signs(dataset.signs)}, "
+            f"or add them with --set dataset.signs={format_signs(wanted)}."
+        )
+    return wanted

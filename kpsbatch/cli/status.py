@@ -1,0 +1,62 @@
+"""How far a run is, what its tasks say, what a file holds: `status`, `logs`, `inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kpsbatch.cli.options import AsJson, Quiet, flag
+from kpsbatch.cli.printing import print_json, print_task
+from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.look.logs import tasks_of, without_a_trace
+from kpsbatch.look.status_screen import show_status
+from kpsbatch.words import counted
+
+TAIL_LINES = 2
+FAILED_TAIL_LINES = 20
+
+
+def status(
+    selection: Selection,
+    watch: Annotated[bool, flag("--watch", "-w", help="A live screen, until the job ends or Ctrl-C.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what is done, running, failed and left, and the time to go. Reads files only, never an npz."""
+    show_status(selection.load(), watch=watch, as_json=as_json, quiet=quiet)
+
+
+def logs(
+    file: ConfigFile,
+    failed: Annotated[bool, flag("--failed", help="Only tasks that failed, were interrupted or lost.")] = False,
+    lines: Annotated[
+        Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")
+    ] = None,
+) -> None:
+    """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
+    config = file.load()
+    tasks = tasks_of(config.output.root)
+    shown = [task for task in tasks if task.needs_attention or not failed]
+    if not tasks:
+        print(f"Nothing was submitted or run yet for {config.output.root}.")
+    for task in shown:
+        print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
+    if note := without_a_trace(config.output.root):
+        print(f"note: {note}")
+    elif failed and tasks and not shown:
+        print(f"None of {counted(len(tasks), 'task')} failed.")
+
+
+def inspect_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="An output file.")], as_json: AsJson = False
+) -> None:
+    """Show what an output file holds: videos, lengths, how often each part was found."""
+    from kpsbatch.look.contents import file_contents, show_contents  # here: NumPy, which `status` does without
+
+    contents = file_contents(file)
+    if as_json:
+        print_json(contents.as_tree())
+    else:
+        show_contents(contents)

@@ -1,0 +1,192 @@
+"""Keeping a run's state file up to date while it works: where it stands, and what it costs the machine.
+
+CPU time and memory are those of this process and all processes below it (Linux's /proc).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from kpsbatch.errors import InterruptedRun, KpsbatchError, OutputError, one_line
+from kpsbatch.files import refuse_outside, write_json
+from kpsbatch.store.run_state import (
+    RUN_FORMAT,
+    Origin,
+    Progress,
+    RunOutcome,
+    RunState,
+    job_of,
+    restarts,
+    run_id,
+    state_file,
+)
+
+WRITE_SECONDS = 10.0
+SAMPLE_SECONDS = 1.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable[..., None]]:
+    """Keep a run's state file up to date while the block runs; call what it yields often, or with `at_once=True`.
+
+    An error of writing the state file is ignored: the outputs matter more.
+
+    Args:
+        root: The output folder; nothing is written while it doesn't exist.
+        origin: What the run is a part of.
+        progress: How far it is; read whenever the file is written.
+    """
+    progress.run = run_id(origin)
+    path = state_file(root, progress.run)
+    began = _beginning(progress.run, origin)
+    usage = Usage()
+    next_write = 0.0
+
+    def write(state: RunOutcome, error: str = "", *, expected: bool = False) -> None:
+        nonlocal next_write
+        next_write = time.monotonic() + WRITE_SECONDS
+        usage.last_sample()
+        idle = expected and not (progress.units or began.submission or began.shards or began.job)
+        now = {"state": state, "updated": _now(), "error": error, "without_work": idle}
+        current = began.model_copy(update={**usage.figures, **dict(progress), **now})
+        with contextlib.suppress(OSError, OutputError):  # the run itself refuses a link that leads out
+            if root.is_dir():
+                refuse_outside(root, path.parent)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, current.model_dump(mode="json"))
+
+    def note(*, at_once: bool = False) -> None:
+        nonlocal next_write
+        usage.sample()
+        if at_once or time.monotonic() >= next_write:
+            write("running")
+        if at_once:
+            next_write = 0.0
+
+    write("running")
+    next_write = 0.0  # the first `note` writes at once: by then the amount of work is known
+    try:
+        yield note
+    except InterruptedRun as error:
+        write("interrupted", str(error), expected=True)
+        raise
+    except Exception as error:
+        write("failed", one_line(error), expected=isinstance(error, KpsbatchError))
+        raise
+    except BaseException as error:
+        write("interrupted", type(error).__name__)
+        raise
+    write("failed" if progress.error else "finished", progress.error, expected=True)
+
+
+def _beginning(run: str, origin: Origin) -> RunState:
+    """The state of a run that begins now, in this process."""
+    job, task = job_of()
+    now = _now()
+    return RunState(
+        format=RUN_FORMAT,
+        run=run,
+        submission=origin.submission or None,
+        shard=origin.shard,
+        shards=origin.shards,
+        job=job or None,
+        array_task=task,
+        restarts=restarts(),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        log=_log_file(),
+        command=sys.orig_argv,
+        started=now,
+        updated=now,
+        state="running",
+    )
+
+
+def _log_file() -> str | None:
+    """The file that this process writes its output to, if there is one."""
+    if named := os.environ.get("KPSBATCH_LOG"):
+        return named
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(1).st_mode):
+            return os.readlink("/proc/self/fd/1")
+    return None
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+class Usage:
+    """CPU time and the most memory so far; call `sample` often.
+
+    Attributes:
+        cpu_seconds: Of this process and all processes that it started, ended ones included.
+        memory_megabytes: The most of their resident memory at one moment, in MiB. Pages that several of them share
+            count in each.
+    """
+
+    def __init__(self) -> None:
+        self.cpu_seconds = 0.0
+        self.memory_megabytes = 0
+        self._next_sample = 0.0
+
+    def sample(self) -> None:
+        """Look at the processes, at most once a second."""
+        if time.monotonic() < self._next_sample:
+            return
+        self._next_sample = time.monotonic() + SAMPLE_SECONDS
+        ended = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        cpu, memory = sum(used.ru_utime + used.ru_stime for used in ended), resident_bytes(os.getpid())
+        for child in _below(os.getpid()):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
+                cpu += _cpu_seconds(child)
+            memory += resident_bytes(child)
+        self.cpu_seconds = max(self.cpu_seconds, round(cpu, 1))
+        self.memory_megabytes = max(self.memory_megabytes, memory >> 20)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Both, by name."""
+        return {"cpu_seconds": self.cpu_seconds, "memory_megabytes": self.memory_megabytes}
+
+    def last_sample(self) -> None:
+        """Look once more, whenever the last look was."""
+        self._next_sample = 0.0
+        self.sample()
+
+
+def _below(parent: int) -> Iterator[int]:
+    """The processes that a process has started, and those that they have."""
+    with contextlib.suppress(OSError, ValueError):
+        for task in os.listdir(f"/proc/{parent}/task"):
+            with open(f"/proc/{parent}/task/{task}/children") as file:
+                children = [int(word) for word in file.read().split()]
+            for child in children:
+                yield child
+                yield from _below(child)
+
+
+def _cpu_seconds(process: int) -> float:
+    """User and system time of a process and of its ended children: fields 14 to 17 of proc(5)'s stat."""
+    with open(f"/proc/{process}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def resident_bytes(process: int) -> int:
+    """Resident memory of a process, the second field of proc(5)'s statm; 0 where it has ended or none tells."""
+    try:
+        with open(f"/proc/{process}/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,45 @@
+"""Options of the commands that look at results: one name for one thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from kpsbatch.cli.main import load
+
+LOOKING = ("report", "preview", "view")
+PREPARING = ("run", "scan", "status", "extract", "inspect")
+
+
+def options_of(command: str) -> dict[str, str]:
+    """The options of a command, each with its help."""
+    return {
+        name: option.help
+        for option in load(command).params
+        for name in option.opts
+        if name.startswith("--") and option.help
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["--signers", "--splits", "--signs", "--set", "--adjusted", "--no-pictures", "--output"]
+)
+def test_looking_commands_have_it(name):
+    """report, preview and view choose, write and leave out by the same names."""
+    assert all(name in options_of(command) for command in LOOKING)
+
+
+def test_one_meaning():
+    """An option of several commands means the same in each; where it writes to depends on what is written."""
+    found: dict[str, set[str]] = {}
+    for command in LOOKING:
+        for name, help in options_of(command).items():
+            found.setdefault(name, set()).add(help)
+    differing = {name for name, helps in found.items() if len(helps) > 1}
+    assert differing == {"--output"}
+    assert found["--no-pictures"] == {options_of("extract")["--no-pictures"]}
+
+
+def test_old_names_are_gone():
+    """There is no second name for a signer, a split, a sign or an empty canvas."""
+    for command in (*LOOKING, *PREPARING):
+        assert not {"--sign", "--signer", "--split", "--blank"} & set(options_of(command))
