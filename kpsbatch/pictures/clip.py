@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,12 +160,18 @@ def clip_of_file(
 
 
 def load_clip(
-    candidate: Candidate, config: Config | None = None, *, pictures: bool = True, adjusted: bool = False
+    candidate: Candidate,
+    config: Config | None = None,
+    *,
+    source: Source | None = None,
+    pictures: bool = True,
+    adjusted: bool = False,
 ) -> Clip:
     """A candidate with its frames, where they are at hand; else with a note that says why it has none.
 
     Args:
         config: The config that it was made with, if known.
+        source: The config's dataset, if it is open already.
         pictures: Whether its frames are wanted.
         adjusted: Whether the coordinates are adjusted, where no record tells.
 
@@ -173,11 +180,11 @@ def load_clip(
     """
     if config is None or candidate.unit is None:
         return clip_of_file(candidate.path, candidate.video, adjusted=adjusted, blank=not pictures)
+    load = partial(clip_of_unit, config, candidate.unit, candidate.video, source=source, adjusted=adjusted)
     try:
-        return clip_of_unit(config, candidate.unit, candidate.video, adjusted=adjusted, blank=not pictures)
+        return load(blank=not pictures)
     except DatasetError as error:
-        clip = clip_of_unit(config, candidate.unit, candidate.video, adjusted=adjusted, blank=True)
-        return replace(clip, note=str(error))
+        return replace(load(blank=True), note=str(error))
 
 
 def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any], Topology]:

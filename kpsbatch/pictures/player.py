@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
@@ -142,19 +141,9 @@ def player_html(entries: Sequence[Entry], *, small: bool = False) -> Markup:
     return Markup(templates().get_template("player/player.html").render(data=data, small=small))
 
 
-def sample_player(config: Config, unit: Unit, video: str, *, pictures: bool) -> Markup:
-    """A small player of one video of a finished unit, for a page with `player_assets`; some 60 kB.
-
-    Args:
-        video: The video's name.
-        pictures: Whether frames of the video are shown behind the keypoints.
-
-    Raises:
-        OutputError: The unit's npz can't be read, or holds no such video.
-    """
-    clip = load_clip(Candidate(config.output.root / f"{unit.name}.npz", video, unit), config, pictures=pictures)
-    side = SAMPLE_SIDE if pictures else 0
-    return player_html([pack(clip, side=side, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)], small=True)
+def sample_player(clip: Clip) -> Markup:
+    """A small player of one clip, with its frames if it has any, for a page with `player_assets`; some 60 kB."""
+    return player_html([pack(clip, side=SAMPLE_SIDE, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)], small=True)
 
 
 def player_assets() -> tuple[Markup, Markup]:

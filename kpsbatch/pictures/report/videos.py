@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,8 +15,8 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
-from kpsbatch.pictures.choose import spread
-from kpsbatch.pictures.clip import clip_of_unit
+from kpsbatch.pictures.choose import Candidate, spread
+from kpsbatch.pictures.clip import Clip, load_clip
 from kpsbatch.pictures.draw import drawn_frames, enlarge, jpeg_in_base64
 from kpsbatch.pictures.player import sample_player
 from kpsbatch.pictures.report.gather import (
@@ -126,20 +126,20 @@ def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow
     warning = error = ""
     player = NO_PLAYER
     try:
-        player = sample_player(config, unit, video.name, pictures=with_frames)
+        candidate = Candidate(config.output.root / f"{unit.name}.npz", video.name, unit)
+        clip = load_clip(candidate, config, source=data.source, pictures=with_frames)
+        player, warning = sample_player(clip), clip.note
         try:
-            pictures = _draw(config, data.source, video, blank=not with_frames)
+            pictures = _draw(clip)
         except KpsbatchError as problem:
-            warning = str(problem)
-            pictures = _draw(config, data.source, video, blank=True)
+            pictures, warning = _draw(replace(clip, frames=None)), str(problem)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
     rates = f"{counted(video.frames, 'frame')}: {rates}"
     return Sample(data.name(unit), video.name, rates, command, player, pictures, warning, error)
 
 
-def _draw(config: Config, source: Source | None, video: VideoRow, *, blank: bool) -> tuple[Picture, ...]:
-    clip = clip_of_unit(config, video.unit, video.name, source=source, blank=blank)
+def _draw(clip: Clip) -> tuple[Picture, ...]:
     frames = drawn_frames(clip, SAMPLE_SIDE, spread(len(clip.keypoints), SAMPLE_FRAMES))
     return tuple(Picture(drawn.number, jpeg_in_base64(drawn.image, SAMPLE_QUALITY)) for drawn in frames)
 
