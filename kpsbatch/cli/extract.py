@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet, flag
 from kpsbatch.cli.selection import ADJUSTED, Overrides
+from kpsbatch.config import make_config
 from kpsbatch.errors import printable
+from kpsbatch.pictures.choose import MAX_CLIPS, Candidate
+from kpsbatch.pictures.player import view_page, write_page
+from kpsbatch.progress import count_progress
 from kpsbatch.words import counted
-
-if TYPE_CHECKING:
-    from kpsbatch.work.clips import DoneClip
+from kpsbatch.work.clips import DoneClip, extract_clips, find_clips
+from kpsbatch.work.signals import stop_on_signals
 
 PAGE = "view.html"
 
@@ -32,11 +35,6 @@ def extract(
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
-    from kpsbatch.config import make_config
-    from kpsbatch.progress import count_progress
-    from kpsbatch.work.clips import extract_clips, find_clips
-    from kpsbatch.work.signals import stop_on_signals
-
     found = find_clips(clips)
     config = make_config(_tree(folder), [*(overrides or ()), *([ADJUSTED] if adjusted else ())], base=Path.cwd())
     done: list[DoneClip] = []
@@ -77,9 +75,6 @@ def _line(clip: DoneClip, folder: Path) -> str:
 
 def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
     """Write the page that plays them; tells where it is."""
-    from kpsbatch.pictures.choose import MAX_CLIPS, Candidate
-    from kpsbatch.pictures.player import view_page, write_page
-
     shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=pictures))
     some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
