@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 import kpsbatch
-from kpsbatch.cli.options import HelpfulCommand, HelpfulGroup, as_command, flag
+from kpsbatch.cli.options import HelpfulCommand, as_command, flag, without_types
 from kpsbatch.errors import KpsbatchError, printable, without_opencv
 
 MANY = ("--signers", "--splits", "--signs", "--set")
@@ -75,8 +76,12 @@ COMMANDS = {
 """All that the main help needs, so that it reads the file of no command."""
 
 
-class Program(HelpfulGroup):
+class Program(TyperGroup):
     """The commands of the table, of which the one that is called is read, and no other."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, --help among them."""
+        return without_types(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments begin with, and the other arguments."""
@@ -84,7 +89,7 @@ class Program(HelpfulGroup):
         return name, known and load(str(name)), rest
 
 
-def program() -> typer.Typer:
+def command_line() -> typer.Typer:
     """The command line."""
     app = typer.Typer(
         name="kpsbatch",
@@ -124,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     try:
-        program()(args=spread_values(arguments), prog_name="kpsbatch", standalone_mode=True)
+        command_line()(args=spread_values(arguments), prog_name="kpsbatch", standalone_mode=True)
     except KpsbatchError as error:
         if debug:
             raise

@@ -8,7 +8,7 @@ from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 SELECTION_PANEL = "Settings and selection"
 
@@ -33,22 +33,15 @@ class HelpfulCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The arguments and options, --help among them."""
-        return _without_types(super().get_params(ctx))
+        return without_types(super().get_params(ctx))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line: `CONFIG`, where Typer writes `{CONFIG}`."""
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
 
-class HelpfulGroup(TyperGroup):
-    """The program itself, whose help shows no types of flags either."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The options, --help among them."""
-        return _without_types(super().get_params(ctx))
-
-
-def _without_types(parameters: list[Any]) -> list[Any]:
+def without_types(parameters: list[Any]) -> list[Any]:
+    """Let the help of flags show no type."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
