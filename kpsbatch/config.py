@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from kpsbatch.config_slurm import SlurmConfig
@@ -41,46 +50,63 @@ PATH_SETTINGS = (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class ConfidenceConfig(Section):
-    """MediaPipe's thresholds, 0 to 1; tracking counts in video mode only.
+REMOVED_SETTINGS: Mapping[str, tuple[object, str]] = {
+    "assign_hands": ("pose", "a hand goes to the side whose wrist of the pose is nearest. Remove it"),
+    "recover_hands": (True, "hands are always searched at the wrists of the pose. Remove it"),
+    "confidence.pose_tracking": (0.5, "pose_presence decides. Remove it"),
+    "confidence.face_tracking": (0.5, "face_presence takes its place. Rename it"),
+    "confidence.hand_tracking": (0.5, "hand_presence decides. Remove it"),
+}
+"""Settings below `landmarks` of version 0.2: the default, which is passed over, and the remedy for other values."""
 
-    The face landmarker of the Tasks API ignores its presence threshold, so there is no such setting.
+
+def without_removed(landmarks: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, object]]:
+    """A `landmarks` section without what version 0.2 had more, and of that what has not its default, by its key."""
+    kept, removed = dict(landmarks), {}
+    if isinstance(kept.get("confidence"), Mapping):
+        kept["confidence"] = dict(kept["confidence"])
+    for key, (default, _) in REMOVED_SETTINGS.items():
+        section, _, name = key.rpartition(".")
+        tree = kept.get(section) if section else kept
+        if isinstance(tree, dict) and name in tree and (value := tree.pop(name)) != default:
+            removed[key] = value
+    if kept.get("running_mode") == "video":
+        removed["running_mode"] = kept.pop("running_mode")
+    return kept, removed
+
+
+class ConfidenceConfig(Section):
+    """Thresholds of the networks' scores, 0 to 1.
 
     Attributes:
-        pose_detection, face_detection, hand_detection: Below it, nothing counts as found in the whole frame.
-        pose_presence, hand_presence: Below it, landmarks count as missing.
-        pose_tracking, face_tracking, hand_tracking: Below it, `running_mode: video` looks in the whole frame again.
+        pose_detection, face_detection, hand_detection: Below it, a detector's find does not count.
+        pose_presence, face_presence, hand_presence: Below it, landmarks count as missing.
     """
 
     pose_detection: Share = 0.5
     pose_presence: Share = 0.5
-    pose_tracking: Share = 0.5
     face_detection: Share = 0.5
-    face_tracking: Share = 0.5
+    face_presence: Share = 0.5
     hand_detection: Share = 0.5
     hand_presence: Share = 0.5
-    hand_tracking: Share = 0.5
 
 
 class LandmarksConfig(Section):
     """What to compute. All of it changes values, so all of it is part of the fingerprint (`models` by hash).
 
     Attributes:
-        models: A folder with other bundles (`*.task`) than those that `kpsbatch models` gets, such as Google's own.
-        running_mode: clip: the whole clip, forwards and backwards. image: every frame by itself. video: with
-            MediaPipe's tracking, as a camera would see it.
+        models: A folder of other networks than those that `kpsbatch models` gets: what `models --export` wrote.
+        running_mode: clip: the whole clip, forwards and backwards. image: every frame by itself.
         coordinates: image: x and y in frame widths and heights. adjusted: relative to the body part.
         parts: What to compute: pose, face, hands; what is left out stays zero.
-        assign_hands: pose: a hand belongs to the nearest wrist of the pose. label: as the model names it.
-        recover_hands: Look again, enlarged, around a wrist without a hand.
-        confidence: MediaPipe's thresholds.
+        confidence: Thresholds of the networks' scores.
         frame_rate: Frames a second of folders of frames; video files have their own times.
         decode: fast: JPEG frames of 960 px and more are decoded at 1/2 to 1/8 of their size.
-        delegate: gpu: for a few workers on a machine that has one.
+        delegate: gpu: the networks run on a GPU; for a few workers on a machine that has one.
     """
 
     models: AnyPath | None = None
-    running_mode: Literal["clip", "image", "video"] = "clip"
+    running_mode: Literal["clip", "image"] = "clip"
     coordinates: Literal["image", "adjusted"] = "image"
     parts: Annotated[
         tuple[Part, ...],
@@ -89,22 +115,41 @@ class LandmarksConfig(Section):
         AfterValidator(lambda parts: tuple(sorted(parts, key=PART_NAMES.index))),
         WithJsonSchema(one_or_more({"enum": list(PART_NAMES)})),
     ] = ("pose", "face", "hands")
-    assign_hands: Literal["pose", "label"] = "pose"
-    recover_hands: bool = True
     confidence: ConfidenceConfig = ConfidenceConfig()
     frame_rate: Annotated[float, Field(gt=0, le=1000)] = 30.0
     decode: Literal["full", "fast"] = "full"
     delegate: Literal["cpu", "gpu"] = "cpu"
+    _removed: dict[str, object] = PrivateAttr(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _clip_places_hands_by_the_pose(self) -> LandmarksConfig:
-        if self.running_mode == "clip" and (self.assign_hands == "label" or not self.recover_hands):
-            setting = "assign_hands: label" if self.assign_hands == "label" else "recover_hands: false"
-            raise ValueError(
-                f"{setting} does not work with running_mode: clip, which places hands by the pose and looks again. "
-                "Remove that setting, or choose running_mode: image or video."
-            )
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _pass_over_removed(cls, value: Any, handler: ModelWrapValidatorHandler[LandmarksConfig]) -> LandmarksConfig:
+        if not isinstance(value, Mapping):
+            return handler(value)
+        kept, removed = without_removed(value)
+        section = handler(kept)
+        section._removed = removed
+        return section
+
+    @property
+    def removed(self) -> Mapping[str, object]:
+        """Settings that version 0.2 had more and that have not their default there, by key: nothing computes them."""
+        return self._removed
+
+    def refuse_removed(self) -> None:
+        """Refuse to compute what only version 0.2 can.
+
+        Raises:
+            ConfigError: Names the setting, and what to take.
+        """
+        for key, value in self._removed.items():
+            if key == "running_mode":
+                raise ConfigError(
+                    "landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip, which follows the signer "
+                    "forwards and backwards, or image, which takes every frame by itself."
+                )
+            shown = str(value).lower() if isinstance(value, bool) else value
+            raise ConfigError(f"landmarks.{key}: {shown} is gone since kpsbatch 0.3: {REMOVED_SETTINGS[key][1]}.")
 
 
 class OutputConfig(Section):
@@ -200,7 +245,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: The YAML file; relative paths in it are relative to its folder.
-        overrides: `section.key=value` with a YAML value, such as `landmarks.running_mode=video`; relative paths
+        overrides: `section.key=value` with a YAML value, such as `landmarks.running_mode=image`; relative paths
             in them are relative to the current directory.
 
     Raises:
@@ -248,7 +293,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
-        raise ConfigError(f"--set {override!r} has no key or no value. Write it like landmarks.running_mode=video.")
+        raise ConfigError(f"--set {override!r} has no key or no value. Write it like landmarks.running_mode=image.")
     try:
         template = names[:1] == ["dataset"] and names[-1] in TEMPLATES
         braces = template and text.lstrip().startswith("{")  # no YAML mapping

@@ -10,6 +10,7 @@ from kpsbatch.commands.selection import Selection
 def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
+    config.landmarks.refuse_removed()
     from kpsbatch.commands.dataset import open_dataset
     from kpsbatch.look.estimate import estimate
     from kpsbatch.progress import run_progress

@@ -36,7 +36,7 @@ def run(
     from kpsbatch.progress import run_progress
     from kpsbatch.store.run_state import Origin
     from kpsbatch.summary import print_summary
-    from kpsbatch.work.run import refuse_imported
+    from kpsbatch.work.run import refuse_uncomputable
     from kpsbatch.work.run import run as run_units
     from kpsbatch.work.shards import signs_of_shard
     from kpsbatch.work.signals import stop_on_signals
@@ -44,7 +44,7 @@ def run(
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
         _look_for_waiting_jobs(config, overwrite=overwrite)
     part = None if shard is None else parse_shard(shard)
-    refuse_imported(config)
+    refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
     signs, origin = source.signs, Origin()
     if part is not None:

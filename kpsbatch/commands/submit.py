@@ -36,13 +36,13 @@ def submit(
     from kpsbatch.cluster.submission import plan_submission
     from kpsbatch.cluster.submit import choose_cluster, only_submission, refuse_live
     from kpsbatch.commands.dataset import open_dataset
-    from kpsbatch.work.run import refuse_imported
+    from kpsbatch.work.run import refuse_uncomputable
 
     if cluster not in (None, "slurm", "local"):
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
     config = selection.load()
     cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
-    refuse_imported(config)
+    refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
     with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
         if not (force or dry_run):

@@ -123,7 +123,7 @@ class UnitRecord(RowsDigest):
         rows_digest: Which rows of a table they are; "" without a table.
         points: The set of points of the npz, see `topology_of`.
         imported: The folder that the npz was imported from; "" where a run made it.
-        fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
+        fingerprint, models: What made it: the digest of the settings, and the hashes of the networks.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.
         workers: Worker processes of the run.
@@ -168,7 +168,7 @@ class ClipRecord(Stored):
         clip: Where the clip lies.
         landmarks: The settings that made the keypoints.
         points: The set of points, see `topology_of`.
-        models: The hash of every bundle.
+        models: The hashes of the networks.
         versions: Of the packages.
         video: What is known of the clip.
     """

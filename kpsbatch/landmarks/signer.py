@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kpsbatch.landmarks import topology as t
-from kpsbatch.landmarks.clip.moments import Look, body_unit
-from kpsbatch.landmarks.clip.people import chest
+from kpsbatch.landmarks.moments import Pixels, Reading, body_unit, chest
 
 LINK = 1.0
 """Poses of two probed frames are one person if their chests are nearer than this, in units of the body."""
@@ -25,14 +23,14 @@ CENTRE_COUNTS = 0.5
 class Track:
     """One person through a clip: a pose for each frame in which it was seen, by the frame's number."""
 
-    looks: dict[int, Look] = field(default_factory=dict)
+    poses: dict[int, Reading] = field(default_factory=dict)
 
-    def nearest(self, frame: int) -> Look:
+    def nearest(self, frame: int) -> Reading:
         """The pose of the frame nearest to one."""
-        return self.looks[min(self.looks, key=lambda number: (abs(number - frame), number))]
+        return self.poses[min(self.poses, key=lambda number: (abs(number - frame), number))]
 
 
-def link(people: dict[int, list[Look]]) -> list[Track]:
+def link(people: dict[int, list[Reading]]) -> list[Track]:
     """Link the poses of some frames into tracks, the nearest pairs first; one pose of each frame goes to a track.
 
     Args:
@@ -40,25 +38,25 @@ def link(people: dict[int, list[Look]]) -> list[Track]:
     """
     tracks: list[Track] = []
     for frame in sorted(people):
-        looks = people[frame]
+        poses = people[frame]
         pairs = sorted(
             (distance, i, j)
             for i, track in enumerate(tracks)
-            for j, look in enumerate(looks)
-            if (distance := apart(track.nearest(frame), look)) < LINK
+            for j, pose in enumerate(poses)
+            if (distance := apart(track.nearest(frame), pose)) < LINK
         )
         used_tracks: set[int] = set()
-        used_looks: set[int] = set()
+        used_poses: set[int] = set()
         for _, i, j in pairs:
-            if i not in used_tracks and j not in used_looks:
-                tracks[i].looks[frame] = looks[j]
+            if i not in used_tracks and j not in used_poses:
+                tracks[i].poses[frame] = poses[j]
                 used_tracks.add(i)
-                used_looks.add(j)
-        tracks += [Track({frame: look}) for j, look in enumerate(looks) if j not in used_looks]
+                used_poses.add(j)
+        tracks += [Track({frame: pose}) for j, pose in enumerate(poses) if j not in used_poses]
     return tracks
 
 
-def apart(one: Look, other: Look) -> float:
+def apart(one: Reading, other: Reading) -> float:
     """How far two poses are from each other, in units of the larger body; infinite for bodies of different size."""
     units = body_unit(one.points), body_unit(other.points)
     if max(units) > LINK_SIZE * min(units):
@@ -81,14 +79,14 @@ def weight(track: Track, size: tuple[int, int]) -> float:
         track: The person.
         size: Width and height of the frames.
     """
-    poses = [track.looks[frame].points for frame in sorted(track.looks)]
+    poses = [track.poses[frame].points for frame in sorted(track.poses)]
     unit = float(np.median([body_unit(pose) for pose in poses]))
     off_centre = abs(float(np.median([chest(pose)[0] for pose in poses])) / size[0] - 0.5) * 2
     place = 1 - (1 - CENTRE_COUNTS) * min(off_centre, 1.0)
     return len(poses) * unit * place * (1 + wrist_movement(poses))
 
 
-def wrist_movement(poses: list[NDArray[np.float64]]) -> float:
+def wrist_movement(poses: list[Pixels]) -> float:
     """How far the wrists move: the larger one's mean distance from its own mean place, in units of the body."""
     if len(poses) < 2:
         return 0.0

@@ -1,4 +1,4 @@
-"""Landmarkers that the Python API keeps from one call to the next, since loading them takes seconds."""
+"""Networks that the Python API keeps from one call to the next, since loading them takes a second."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import ctypes
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import KpsbatchError
-from kpsbatch.landmarks.bundles import Bundle
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.network_files import NetworkFiles
+from kpsbatch.landmarks.networks import Networks
 
 MAX_KEPT = 2
-"""Landmarkers that are kept, those that were used last; each has some 200 MB."""
+"""Sets of networks that are kept, those that were used last; each has some 200 MB."""
 
 Key: TypeAlias = "tuple[LandmarksConfig, tuple[str, ...]]"
 
-_kept: OrderedDict[Key, Landmarker] = OrderedDict()
+_kept: OrderedDict[Key, Networks] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -61,64 +61,64 @@ _silence = _Silence()
 
 
 @contextlib.contextmanager
-def borrowed_landmarker(settings: LandmarksConfig, bundles: Mapping[str, Bundle]) -> Iterator[Landmarker]:
-    """A landmarker with these settings for the time of the block: one that is kept, or a new one, which is kept then.
+def borrowed_networks(settings: LandmarksConfig, files: NetworkFiles) -> Iterator[Networks]:
+    """Networks with these settings for the time of the block: kept ones, or new ones, which are kept then.
 
-    Nobody else gets it meanwhile, so threads can work side by side. After an error of MediaPipe it is closed.
+    Nobody else gets them meanwhile, so threads can work side by side. After an error of MediaPipe they are closed.
 
     Raises:
-        ModelError: It can't be loaded.
+        ModelError: They can't be loaded.
     """
-    key = (settings, tuple(bundle.sha256 for _, bundle in sorted(bundles.items())))
+    key = (settings, tuple(file.sha256 for file in files.values()))
     with _lock:
-        landmarker = _kept.pop(key, None)
+        networks = _kept.pop(key, None)
     with _silence:
-        if landmarker is None:
-            landmarker = Landmarker(settings, bundles)
+        if networks is None:
+            networks = Networks(settings, files)
         try:
-            yield landmarker
-        except KpsbatchError:  # about the video: the landmarker is as good as before
-            _keep(key, landmarker)
+            yield networks
+        except KpsbatchError:  # about the video: the networks are as good as before
+            _keep(key, networks)
             raise
         except BaseException:
-            landmarker.close()
+            networks.close()
             raise
         else:
-            _keep(key, landmarker)
+            _keep(key, networks)
 
 
-def _keep(key: Key, landmarker: Landmarker) -> None:
+def _keep(key: Key, networks: Networks) -> None:
     with _lock:
         too_many = [_kept.pop(key)] if key in _kept else []
-        _kept[key] = landmarker
+        _kept[key] = networks
         while len(_kept) > MAX_KEPT:
             too_many.append(_kept.popitem(last=False)[1])
-    for one in too_many:
-        one.close()
+    for networks in too_many:
+        networks.close()
 
 
 def close_landmarkers() -> None:
-    """Close the landmarkers that `extract_video` keeps, and free their memory; the next call loads new ones.
+    """Close the networks that `extract_video` keeps, and free their memory; the next call loads new ones.
 
     This is done at the end of the program in any case.
     """
     with _lock:
-        landmarkers = list(_kept.values())
+        kept = list(_kept.values())
         _kept.clear()
     with _silence:
-        for landmarker in landmarkers:
-            landmarker.close()
+        for networks in kept:
+            networks.close()
 
 
 def _forget() -> None:
-    """In a forked process: its landmarkers have no threads. They are never used, closed or collected there.
+    """In a forked process: its networks have no threads. They are never used, closed or collected there.
 
     MediaPipe would wait for those threads for ever.
     """
     global _lock, _silence
     _lock, _silence = threading.Lock(), _Silence()  # threads that do not exist here may have held the old ones
-    for landmarker in _kept.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(landmarker))
+    for networks in _kept.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(networks))
     _kept.clear()
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kpsbatch.landmarks.clip.moments import RGB, Look, body_unit
-from kpsbatch.landmarks.clip.networks import Networks
-from kpsbatch.landmarks.clip.squares import circle_square, cut, far_apart, to_pixels, upright_square
-from kpsbatch.landmarks.found import DETECTED, Letter
-from kpsbatch.landmarks.regions import Region
+from kpsbatch.landmarks.found import DETECTED
+from kpsbatch.landmarks.moments import Moment, Pixels, Reading, body_unit, chest
+from kpsbatch.landmarks.squares import Square, circle_square, far_apart, to_pixels, upright_square
 
 HIPS, ABOVE = 33, 34
 """Landmarks of the pose network that give the next square: the hips' middle, and a point on the person's circle."""
@@ -27,12 +24,12 @@ SAME_PERSON = 0.5
 """Poses whose shoulders' middles are nearer than this, in units of the body, are one person."""
 
 
-def whole_frame(width: int, height: int) -> Region:
+def whole_frame(width: int, height: int) -> Square:
     """The smallest square around a frame."""
     return upright_square(np.array([width / 2, height / 2]), max(width, height))
 
 
-def windows(width: int, height: int, side: float) -> list[Region]:
+def windows(width: int, height: int, side: float) -> list[Square]:
     """Squares of one side that cover a frame, each overlapping the next by half or more."""
     centres = []
     for length in (height, width):
@@ -42,51 +39,42 @@ def windows(width: int, height: int, side: float) -> list[Region]:
     return [upright_square(np.array([x, y]), side) for y in centres[0] for x in centres[1]]
 
 
-def find_squares(image: RGB, square: Region, networks: Networks, least_score: float) -> list[Region]:
+def find_squares(moment: Moment, square: Square) -> list[Square]:
     """Squares of the people that the detector sees in a part of the frame, the highest score first."""
-    found = networks.pose_detector.find(cut(image, square, networks.pose_detector.side), least_score)
-    points = [to_pixels(one.points, square) for one in found]
+    detector = moment.networks.pose_detector
+    people = detector.find(moment.cut(square, detector.side), moment.thresholds.pose_detection)
+    points = [to_pixels(person.points, square) for person in people]
     return [circle_square(middle, edge) for middle, edge, *_ in points]
 
 
-def look_at_pose(image: RGB, square: Region, networks: Networks, how: Letter) -> Look:
-    """What the pose network sees in a square."""
-    reading = networks.pose(cut(image, square, networks.pose_side))
-    return Look(to_pixels(reading.points, square), square, reading.presence, how)
-
-
-def pose_square(look: Look) -> Region:
+def pose_square(pose: Reading) -> Square:
     """The square that a pose asks for in the next frame."""
-    return circle_square(look.points[HIPS, :2], look.points[ABOVE, :2])
+    return circle_square(pose.points[HIPS, :2], pose.points[ABOVE, :2])
 
 
-def find_people(
-    image: RGB, networks: Networks, detection: float, presence: float, smallest: float | None = None
-) -> list[Look]:
+def find_people(moment: Moment, smallest: float | None = None) -> list[Reading]:
     """All people in a frame, the highest score first; windows are searched where the whole frame is not enough.
 
     Args:
-        image: The frame.
-        networks: The networks.
-        detection: Least score of the detector.
-        presence: Least presence of a pose.
+        moment: The frame.
         smallest: Side of the square of the smallest person that is searched, in pixels; None searches the small too.
     """
-    for group in search_squares(image.shape[1], image.shape[0], smallest):
-        people: list[Look] = []
-        seen: list[Region] = []
-        for person in (found for square in group for found in find_squares(image, square, networks, detection)):
+    for group in search_squares(*moment.size, smallest):
+        people: list[Reading] = []
+        seen: list[Square] = []
+        for person in (person for square in group for person in find_squares(moment, square)):
             if all(far_apart(person, other, *SAME_SQUARE) for other in seen):
                 seen.append(person)
-                look = look_at_pose(image, person, networks, DETECTED)
-                if look.presence >= presence and not any(same_person(look.points, one.points) for one in people):
-                    people.append(look)
+                pose = moment.read_pose(person, DETECTED)
+                present = pose.presence >= moment.thresholds.pose_presence
+                if present and not any(same_person(pose.points, other.points) for other in people):
+                    people.append(pose)
         if people:
             return people
     return []
 
 
-def search_squares(width: int, height: int, smallest: float | None = None) -> list[list[Region]]:
+def search_squares(width: int, height: int, smallest: float | None = None) -> list[list[Square]]:
     """Parts of a frame to search for people, in groups: the next group where one shows no person.
 
     The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
@@ -101,12 +89,7 @@ def search_squares(width: int, height: int, smallest: float | None = None) -> li
     return [group for group, larger in zip(groups, [np.inf, *sides], strict=False) if smallest < SEEN * larger]
 
 
-def chest(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The middle of a pose's shoulders."""
-    return np.asarray(pose[11:13, :2].mean(axis=0))
-
-
-def same_person(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+def same_person(one: Pixels, other: Pixels) -> bool:
     """Whether two poses of a frame show one person."""
     unit = max(body_unit(one), body_unit(other))
     return float(np.hypot(*(chest(one) - chest(other)))) < SAME_PERSON * unit

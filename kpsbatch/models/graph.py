@@ -1,151 +1,24 @@
-"""Edits of two of the TFLite networks, so that the Tasks API can run them, and run them faster.
+"""A TFLite network taken apart and put together again; bytes in, bytes out, the same bytes on every machine.
 
-Bytes in, bytes out, the same bytes on every machine. mediapipe itself is never imported (that takes 0.6 s and needs
-its native library): its two generated schema modules are loaded by path.
+mediapipe itself is never imported (that takes 0.6 s and needs its native library): its two generated schema modules are
+loaded by path.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
+import math
 import sys
 from functools import lru_cache
-from importlib import resources
 from types import ModuleType
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from numpy.typing import ArrayLike
 
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.mediapipe_import import mediapipe_directory
-
-MESH_POINTS = 468
-"""Points of the face mesh; the 2 x 5 iris points follow it."""
-
-_SEGMENTATION = 2
-"""Which output of pose_landmark_full is the mask, [1, 256, 256, 1]."""
-
-_PALM_INPUT = 192
-"""Side of the palm detector's input; its outputs are in these pixels."""
-
-_ANCHOR = (12 * 24 + 12) * 2
-_ANCHOR_CENTRE = 12.5 / 24
-"""The first of the two anchors of the middle cell of the palm detector's 24 x 24 grid, and its x and y."""
-
-_REFINEMENTS = ("lips", "left_eye", "right_eye", "left_iris", "right_iris")
-"""Outputs 1 to 5 of face_landmark_with_attention, in order; output 0 is the mesh, 6 the presence."""
-
-
-def pose_landmark_network(network: bytes, *, prune: bool = True) -> bytes:
-    """Make pose_landmark_full fit for a pose_landmarker bundle.
-
-    Adds the input normalisation that the Tasks graph asks for. The segmentation output, a third of the work and
-    unused here, becomes one channel of the input, because the Tasks graph requires an output of that shape.
-
-    Args:
-        network: pose_landmark_full.tflite.
-        prune: Replace the segmentation output; False keeps it, to compare with.
-
-    Returns:
-        The edited network; its landmarks are bit-identical to the original's.
-    """
-    graph = Graph(network)
-    if prune:
-        outputs = graph.main.outputs.tolist()
-        outputs[_SEGMENTATION] = graph.gather("segmentation_not_computed", graph.main.inputs[0], [0], axis=3)
-        graph.set_outputs(outputs)
-    graph.set_metadata(image_metadata("pose_landmark_full", mean=0.0, std=255.0))
-    return graph.pack()
-
-
-def face_landmark_network(network: bytes) -> bytes:
-    """Make face_landmark_with_attention fit for a face_landmarker bundle.
-
-    The Tasks graph takes two outputs: 478 points x, y, z as [1, 1, 1, 1434], and the presence [1, 1, 1, 1]. The seven
-    outputs are merged as the legacy FaceMesh does it with `refine_landmarks=True` (tables in face_refinement.json).
-
-    Args:
-        network: face_landmark_with_attention.tflite.
-
-    Returns:
-        The edited network.
-    """
-    graph = Graph(network)
-    tables = _refinement_tables()
-    mesh_output, *refined_outputs, presence = graph.main.outputs.tolist()
-
-    mesh = graph.reshape("mesh", mesh_output, [MESH_POINTS, 3])
-    candidates = [graph.gather("mesh_xy", mesh, [0, 1], axis=1)]
-    chosen = np.arange(MESH_POINTS + 10)
-    row = MESH_POINTS
-    for name, output in zip(_REFINEMENTS, refined_outputs, strict=True):
-        replaced = tables[name]
-        candidates.append(graph.reshape(f"{name}_xy", output, [len(replaced), 2]))
-        chosen[replaced] = np.arange(row, row + len(replaced))
-        row += len(replaced)
-    xy = graph.gather("xy", graph.concatenate("candidates_xy", candidates, axis=0), chosen, axis=0)
-
-    mesh_z = graph.gather("mesh_z", mesh, [2], axis=1)
-    iris_z = []
-    for name in ("left_iris", "right_iris"):
-        contour = graph.gather(f"{name}_contour_z", mesh_z, tables[f"{name}_z_mean_of"], axis=0)
-        iris_z.append(graph.mean(f"{name}_z", contour, axis=0))
-    levels = [*range(MESH_POINTS), *[MESH_POINTS] * 5, *[MESH_POINTS + 1] * 5]
-    z = graph.gather("z", graph.concatenate("candidates_z", [mesh_z, *iris_z], axis=0), levels, axis=0)
-
-    points = graph.concatenate("points", [xy, z], axis=1)
-    landmarks = graph.reshape("landmarks", points, [1, 1, 1, 3 * (MESH_POINTS + 10)])
-    graph.set_outputs([landmarks, presence])
-    graph.set_metadata(image_metadata("face_landmark_with_attention", mean=0.0, std=255.0))
-    return graph.pack()
-
-
-def fixed_palm_detector(network: bytes) -> bytes:
-    """Make a palm detector that ignores its input and always reports one upright hand that fills the picture.
-
-    In a hand_landmarker bundle it passes the whole picture to the hand landmark network, so that the caller chooses
-    the region: MediaPipe enlarges a palm's box 2.6 times and shifts it up by half its height
-    (hand_detector_graph.cc and hand_landmarker_graph.cc), and this box becomes the whole picture by that.
-
-    Args:
-        network: palm_detection_full.tflite, or the `hand_detector.tflite` of an official bundle.
-
-    Returns:
-        A network with the same input and outputs.
-    """
-    graph = Graph(network)
-    corner = graph.main.inputs[0]
-    for axis in (1, 2, 3):
-        corner = graph.gather(f"corner_{axis}", corner, [0], axis)
-    corner = graph.reshape("corner", corner, [1, 1, 1])
-    nothing = graph.combine("MUL", "nothing", corner, graph.floats("nothing/values", np.zeros((1, 1, 1))))
-    outputs = []
-    for output in graph.main.outputs.tolist():
-        shape = graph.shape(output)
-        raw = np.full(shape, -20.0)  # scores, before the sigmoid: no palm
-        if shape[-1] > 1:
-            raw[:] = 0.0
-            raw[0, _ANCHOR] = _fixed_palm()
-        else:
-            raw[0, _ANCHOR] = 10.0
-        name = f"fixed_{shape[-1]}"
-        outputs.append(graph.combine("ADD", name, graph.floats(f"{name}/values", raw), nothing))
-    graph.set_outputs(outputs)
-    return graph.pack()
-
-
-def _fixed_palm() -> list[float]:
-    """Box centre and size, then 7 key points (wrist first, middle finger's MCP third), relative to the anchor."""
-    size = 1 / 2.6
-    centre, wrist, knuckle = (0.5, 0.5 + size / 2), (0.5, 0.5 + size), (0.5, 0.5)
-    points = [centre, (size + _ANCHOR_CENTRE, size + _ANCHOR_CENTRE), wrist, *[knuckle] * 6]
-    return [(value - _ANCHOR_CENTRE) * _PALM_INPUT for point in points for value in point]
-
-
-def operator_count(network: bytes) -> int:
-    """Count the operators of a TFLite network."""
-    return len(Graph(network).main.operators)
 
 
 class Graph:
@@ -186,6 +59,10 @@ class Graph:
         shape = self.shape(tensors[0])
         shape[axis] = sum(self.shape(tensor)[axis] for tensor in tensors)
         return self.append("CONCATENATION", options, tensors, name, shape)
+
+    def flat(self, name: str, tensor: int) -> int:
+        """Append RESHAPE to [1, N]; returns the new tensor."""
+        return self.reshape(name, tensor, [1, self.size(tensor)])
 
     def mean(self, name: str, tensor: int, axis: int) -> int:
         """Append MEAN over `axis`, which stays with length 1; returns the new tensor."""
@@ -232,6 +109,10 @@ class Graph:
         """The lengths of a tensor's axes."""
         shape: list[int] = self.main.tensors[tensor].shape.tolist()
         return shape
+
+    def size(self, tensor: int) -> int:
+        """The number of a tensor's elements."""
+        return math.prod(self.shape(tensor))
 
     def append(
         self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int], numbers: int | None = None
@@ -323,30 +204,22 @@ def image_metadata(name: str, mean: float, std: float) -> bytes:
     return _pack(metadata, b"M001")
 
 
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Same bytes with every flatbuffers release, and weights aligned as the schema requires."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
+        # weights are byte vectors and belong at multiples of 16; the generated Python code leaves that out
+        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
+
+    def EndObject(self) -> Any:  # noqa: N802
+        self.vtables: dict[Any, Any] = {}  # releases differ in which vtables they share: share none
+        return super().EndObject()
+
+
 def _pack(root: Any, identifier: bytes) -> bytes:
-    import flatbuffers
-
-    class Builder(flatbuffers.Builder):  # type: ignore[misc]
-        """Same bytes with every flatbuffers release, and weights aligned as the schema requires."""
-
-        def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
-            # weights are byte vectors and belong at multiples of 16; the generated Python code leaves that out
-            return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
-
-        def EndObject(self) -> Any:  # noqa: N802
-            self.vtables: dict[Any, Any] = {}  # releases differ in which vtables they share: share none
-            return super().EndObject()
-
-    builder = Builder(1 << 20)
+    builder = _Builder(1 << 20)
     builder.Finish(root.Pack(builder), file_identifier=identifier)
     return bytes(builder.Output())
-
-
-@lru_cache
-def _refinement_tables() -> dict[str, list[int]]:
-    text = resources.files("kpsbatch.landmarks").joinpath("face_refinement.json").read_text("utf-8")
-    tables: dict[str, Any] = json.loads(text)
-    return {name: table for name, table in tables.items() if isinstance(table, list)}
 
 
 @lru_cache

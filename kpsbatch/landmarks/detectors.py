@@ -33,7 +33,7 @@ class RunsNetwork(Protocol):
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """One thing that a detector found, in sides of its picture.
 
     Attributes:
@@ -59,7 +59,7 @@ class Detector:
         """Of its picture, in pixels."""
         return self.network.side
 
-    def find(self, picture: RGB, least_score: float) -> list[Found]:
+    def find(self, picture: RGB, least_score: float) -> list[Detection]:
         """What is in a picture, the highest score first.
 
         Args:
@@ -81,22 +81,22 @@ def make_anchors(side: int, layers: list[tuple[int, int]]) -> Floats:
     return np.asarray(np.concatenate(centres), np.float32)
 
 
-def pose_detector() -> Floats:
+def pose_anchors() -> Floats:
     """Anchors of the pose detector."""
     return make_anchors(224, [(8, 2), (16, 2), (32, 6)])
 
 
-def face_detector() -> Floats:
+def face_anchors() -> Floats:
     """Anchors of the short-range face detector."""
     return make_anchors(128, [(8, 2), (16, 6)])
 
 
-def palm_detector() -> Floats:
+def palm_anchors() -> Floats:
     """Anchors of the palm detector."""
     return make_anchors(192, [(8, 2), (16, 6)])
 
 
-def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_score: float) -> list[Found]:
+def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_score: float) -> list[Detection]:
     """Raw numbers to things found, with a score of `least_score` or more, the highest score first.
 
     Args:
@@ -112,7 +112,7 @@ def decode(scores: Floats, boxes: Floats, anchors: Floats, side: int, least_scor
         raw, anchor = boxes[number] / np.float32(side), anchors[number]
         centre, half = raw[:2] + anchor, raw[2:4] / 2
         points = raw[4:].reshape(-1, 2) + anchor
-        found.append(Found(float(probabilities[number]), np.concatenate([centre - half, centre + half]), points))
+        found.append(Detection(float(probabilities[number]), np.concatenate([centre - half, centre + half]), points))
     return sorted(found, key=lambda one: -one.score)
 
 
@@ -122,7 +122,7 @@ def sigmoid(raw: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-clipped)))
 
 
-def merge(found: list[Found]) -> list[Found]:
+def merge(found: list[Detection]) -> list[Detection]:
     """Boxes that overlap become one: their mean, weighted by score."""
     merged, left = [], list(found)
     while left:
@@ -132,7 +132,7 @@ def merge(found: list[Found]) -> list[Found]:
         weights /= weights.sum()
         box = np.tensordot(weights, np.stack([one.box for one in overlapping]), 1)
         points = np.tensordot(weights, np.stack([one.points for one in overlapping]), 1)
-        merged.append(Found(overlapping[0].score, box, points))
+        merged.append(Detection(overlapping[0].score, box, points))
     return merged
 
 

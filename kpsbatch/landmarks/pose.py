@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kpsbatch.config import ConfidenceConfig
-from kpsbatch.landmarks.clip.moments import RGB, Look, Moment, body_unit
-from kpsbatch.landmarks.clip.networks import Networks
-from kpsbatch.landmarks.clip.people import chest, find_people, look_at_pose, pose_square
-from kpsbatch.landmarks.clip.signer import Track, choose, link
-from kpsbatch.landmarks.clip.squares import far_apart
 from kpsbatch.landmarks.found import TRACKED
+from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
+from kpsbatch.landmarks.people import find_people, pose_square
+from kpsbatch.landmarks.signer import Track, choose, link
+from kpsbatch.landmarks.squares import far_apart
 
 PROBE_EVERY, MOST_PROBES = 20, 6
 """A stretch is searched for people about every so many frames, evenly spread, in so many frames at most."""
@@ -41,45 +39,38 @@ JUMP = 0.75
 class KnownPeople:
     """The people of a clip that were found so far: the signer's last known pose, and the tracks of the others."""
 
-    signer: Look | None = None
+    signer: Reading | None = None
     others: list[Track] = field(default_factory=list)
 
 
-def follow_pose(
-    moments: Sequence[Moment], start: int, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
-) -> None:
+def follow_pose(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> None:
     """Find the signer's pose in frames from `start` on, and in those before as far as it can be followed back.
 
     Args:
         moments: A stretch of frames; those before `start` have been worked on already. Their `pose` is filled in.
         start: The first new frame.
         known_people: Who is known from the frames before; brought up to date.
-        networks: The networks.
-        thresholds: The `confidence` settings.
     """
     if start and moments[start - 1].pose is not None:
-        follow(moments, start - 1, 1, networks, thresholds)
+        follow(moments, start - 1, 1)
     if known_people.signer is None:
-        for anchor in choose_signer(moments, start, known_people, networks, thresholds):
-            follow_both_ways(moments, anchor, networks, thresholds)
+        for anchor in choose_signer(moments, start, known_people):
+            follow_both_ways(moments, anchor)
     for gap in gaps([moment.pose is not None for moment in moments], start):
-        search_gap(moments, gap, known_people, networks, thresholds)
+        search_gap(moments, gap, known_people)
     known_people.signer = next(
         (moment.pose for moment in reversed(moments) if moment.pose is not None), known_people.signer
     )
 
 
-def choose_signer(
-    moments: Sequence[Moment], start: int, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
-) -> list[int]:
+def choose_signer(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> list[int]:
     """Find people in some frames and choose the signer; returns the frames that have a pose of him now."""
-    people: dict[int, list[Look]] = {}
+    people: dict[int, list[Reading]] = {}
 
     def probe(count: int) -> None:
         for frame in spread(start, len(moments), count):
             if frame not in people:
-                image = moments[frame].image
-                people[frame] = find_people(image, networks, thresholds.pose_detection, thresholds.pose_presence)
+                people[frame] = find_people(moments[frame])
 
     probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
     tracks = link(people)
@@ -90,11 +81,11 @@ def choose_signer(
     if signer is None:
         return []
     known_people.others = [track for track in tracks if track is not signer]
-    for frame, look in signer.looks.items():
-        known_people.signer = look
+    for frame, pose in signer.poses.items():
+        known_people.signer = pose
         if moments[frame].pose is None:
-            moments[frame].pose = look
-    return sorted(signer.looks)
+            moments[frame].pose = pose
+    return sorted(signer.poses)
 
 
 def spread(start: int, end: int, count: int) -> list[int]:
@@ -104,28 +95,29 @@ def spread(start: int, end: int, count: int) -> list[int]:
     return [start + (2 * i + 1) * length // (2 * count) for i in range(count)]
 
 
-def follow_both_ways(moments: Sequence[Moment], anchor: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
+def follow_both_ways(moments: Sequence[Moment], anchor: int) -> None:
     """Follow a pose from one frame forwards and backwards, until it is lost or reaches a known one."""
-    follow(moments, anchor, 1, networks, thresholds)
-    follow(moments, anchor, -1, networks, thresholds)
+    follow(moments, anchor, 1)
+    follow(moments, anchor, -1)
 
 
-def follow(moments: Sequence[Moment], anchor: int, step: int, networks: Networks, thresholds: ConfidenceConfig) -> None:
+def follow(moments: Sequence[Moment], anchor: int, step: int) -> None:
     """Follow a pose from one frame in one direction."""
     last = moments[anchor].pose
     frame = anchor + step
     while last is not None and 0 <= frame < len(moments) and moments[frame].pose is None:
-        last = next_pose(moments[frame].image, last, networks, thresholds.pose_presence)
+        last = next_pose(moments[frame], last)
         moments[frame].pose = last
         frame += step
 
 
-def next_pose(image: RGB, last: Look, networks: Networks, presence: float) -> Look | None:
+def next_pose(moment: Moment, last: Reading) -> Reading | None:
     """The pose of a frame by that of its neighbour; None where it is lost."""
     wanted = pose_square(last)
-    look = look_at_pose(image, last.square if not far_apart(last.square, wanted, *KEPT) else wanted, networks, TRACKED)
-    away = float(np.hypot(*(chest(look.points) - chest(last.points))))
-    return look if look.presence >= presence and away <= JUMP * body_unit(last.points) else None
+    pose = moment.read_pose(last.square if not far_apart(last.square, wanted, *KEPT) else wanted, TRACKED)
+    away = float(np.hypot(*(chest(pose.points) - chest(last.points))))
+    present = pose.presence >= moment.thresholds.pose_presence
+    return pose if present and away <= JUMP * body_unit(last.points) else None
 
 
 def gaps(known: Sequence[bool], start: int) -> list[range]:
@@ -141,30 +133,27 @@ def gaps(known: Sequence[bool], start: int) -> list[range]:
     return runs
 
 
-def search_gap(
-    moments: Sequence[Moment], gap: range, known_people: KnownPeople, networks: Networks, thresholds: ConfidenceConfig
-) -> None:
+def search_gap(moments: Sequence[Moment], gap: range, known_people: KnownPeople) -> None:
     """Search every few frames of a gap for the signer, and follow what is found to both sides."""
     for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
         if moments[frame].pose is not None:
             continue
         known = nearest_pose(moments, frame) or known_people.signer
-        image = moments[frame].image
-        smallest = known.square.side if known else WINDOW * min(image.shape[:2])
-        people = find_people(image, networks, thresholds.pose_detection, thresholds.pose_presence, smallest)
+        smallest = known.square.side if known else WINDOW * min(moments[frame].size)
+        people = find_people(moments[frame], smallest)
         signer = recognise(people, known, known_people.others)
         if signer is not None:
             moments[frame].pose = signer
-            follow_both_ways(moments, frame, networks, thresholds)
+            follow_both_ways(moments, frame)
 
 
-def nearest_pose(moments: Sequence[Moment], frame: int) -> Look | None:
+def nearest_pose(moments: Sequence[Moment], frame: int) -> Reading | None:
     """The known pose that is nearest in time to a frame."""
     known = [number for number, moment in enumerate(moments) if moment.pose is not None]
     return moments[min(known, key=lambda number: abs(number - frame))].pose if known else None
 
 
-def recognise(people: Sequence[Look], known: Look | None, others: Sequence[Track]) -> Look | None:
+def recognise(people: Sequence[Reading], known: Reading | None, others: Sequence[Track]) -> Reading | None:
     """The signer among the people of a frame: who is nearest to the signer's place and not nearer to another's.
 
     Args:
@@ -174,15 +163,15 @@ def recognise(people: Sequence[Look], known: Look | None, others: Sequence[Track
     """
     if known is None:
         return people[0] if people else None
-    best: tuple[float, Look | None] = (float("inf"), None)
-    for look in people:
-        away = distance(look, known)
-        theirs = [distance(look, other) for track in others for other in track.looks.values()]
+    best: tuple[float, Reading | None] = (float("inf"), None)
+    for pose in people:
+        away = distance(pose, known)
+        theirs = [distance(pose, other) for track in others for other in track.poses.values()]
         if away < min([*theirs, best[0]]):
-            best = away, look
+            best = away, pose
     return best[1]
 
 
-def distance(one: Look, other: Look) -> float:
+def distance(one: Reading, other: Reading) -> float:
     """Between the chests of two poses, in units of the body of the second."""
     return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)
