@@ -1,15 +1,15 @@
-"""Where a core's time goes: every running mode against the plain way, and its networks' own time against the whole.
+"""Where a core's time goes: both running modes against the plain way, and their networks' own time against the whole.
 
-    python benchmarks/landmarkers.py CLIP... [--square 256] [--length 60] [--rounds 5] [--litert DIR]
+    python benchmarks/network_times.py CLIP... [--square 256] [--length 60] [--rounds 5] [--litert DIR]
 
 A CLIP is a video file, a folder of frames or KArSL's tree; `--square` cuts the middle out at this size, `--length` cuts
 videos of so many frames. The ways take turns video by video, in one process; times are of its processor, all threads.
 
 For each mode a table that adds up: how often each network runs, its own time (a run through MediaPipe's graph less that
 of an empty network, and less the graph), what the graph around a run takes (picture to tensor, threads, results: a run
-of the empty network), and the rest (squares, second look, Python). `--litert DIR` names the site-packages of an
+of the empty network), and the rest (squares, Python). `--litert DIR` names the site-packages of an
 environment with `ai-edge-litert`, to run the same networks there as well; the face network has operators of MediaPipe's
-own, which LiteRT does not know. Runs in vain are not told by image and video mode, and count as rest.
+own, which LiteRT does not know.
 """
 
 from __future__ import annotations
@@ -28,56 +28,18 @@ import clips
 import cv2
 import numpy as np
 import plain
+from mediapipe_landmarkers import close_landmarkers
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.clip.network_edits import EditedNetwork
-from kpsbatch.landmarks.clip.networks import Network
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.graph_edits import Graph, image_metadata
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.network_files import NetworkFiles, find_networks
+from kpsbatch.landmarks.networks import Networks
+from kpsbatch.models.graph import Graph, image_metadata
 
-MODES = ("clip", "image", "video")
-MOST = {"pose": 1, "face": 1, "hand": 2}
+MODES = ("clip", "image")
 RUNS = 12
 """Runs of each network in each round."""
-
-
-class Meter:
-    """Reads results as a landmarker's own reader does, and counts the runs of the networks by what was found.
-
-    A detector runs in every frame of image mode; in video mode where the frame before had fewer than it may track,
-    whose landmarks are then looked for first.
-    """
-
-    def __init__(self, landmarker: Landmarker) -> None:
-        self._reader, self._hand_in = landmarker._reader, landmarker._hand_in
-        self._before: Counter[str] = Counter()
-        self.runs: Counter[str] = Counter()
-        landmarker._reader = self
-
-    def pose(self, landmarker, image, clock):
-        return self._counted("pose", self._reader.pose(landmarker, image, clock), clock)
-
-    def face(self, landmarker, image, clock):
-        return self._counted("face", self._reader.face(landmarker, image, clock), clock)
-
-    def hands(self, landmarker, image, clock):
-        found = self._reader.hands(landmarker, image, clock)
-        if landmarker is self._hand_in:  # its detector does nothing
-            self.runs["hand_landmarks_detector"] += 1
-            return found
-        return self._counted("hand", found, clock)
-
-    def _counted(self, part, found, clock):
-        count = 0 if found is None else len(found) if part == "hand" else 1
-        before = self._before[part] if clock is not None else 0
-        self.runs[f"{part}_detector"] += before < MOST[part]
-        self.runs[f"{part}_landmarks_detector"] += max(count, before)
-        if clock is not None:
-            self._before[part] = count
-        return found
 
 
 def cut_videos(arguments: argparse.Namespace) -> Iterator[list[Frame]]:
@@ -122,18 +84,21 @@ def litert_run(network: bytes) -> Callable[[], object] | None:
 class NetworkTimes:
     """Times of single runs of each network: `all` through MediaPipe's graph, `graph` with an empty one, in `litert`."""
 
-    def __init__(self, landmarker: Landmarker, kept: list[bytes], image: np.ndarray) -> None:
+    def __init__(self, networks: Networks, files: NetworkFiles, image: np.ndarray) -> None:
         self._ways: dict[str, dict[str, Callable[[], object]]] = {}
         self._times: dict[str, dict[str, list[float]]] = {}
         self._empty = []
-        for (name, network), data in zip(landmarker.networks._loaded.items(), tuple(kept), strict=True):
+        for name, network in networks._loaded.items():
             picture = cv2.resize(image, (network.side, network.side), interpolation=cv2.INTER_LINEAR)
-            nothing = EditedNetwork(empty_network(data), network.side)
-            empty = Network(nothing, landmarker._make_embedder, landmarker._embed)
-            ways = {"all": lambda n=network, p=picture: n.run(p), "graph": lambda n=empty, p=picture: n.run(p)}
+            data = files[name].read()
+            embedder = networks._embedder(empty_network(data), gpu=False)
+            ways = {
+                "all": lambda n=network, p=picture: n._read(n._embedder, p),
+                "graph": lambda n=network, e=embedder, p=picture: n._read(e, p),
+            }
             if litert := litert_run(data):
                 ways["litert"] = litert
-            self._empty.append(empty)
+            self._empty.append(embedder)
             self._ways[name], self._times[name] = ways, {way: [] for way in ways}
 
     def measure(self) -> None:
@@ -150,21 +115,8 @@ class NetworkTimes:
         return {name: ways | {"own": ways["all"] - ways["graph"]} for name, ways in middle.items()}
 
     def close(self) -> None:
-        for network in self._empty:
-            network.close()
-
-
-def keep_networks() -> list[bytes]:
-    """Let every `Network` that is made from now on keep its bytes; returns them by order of making."""
-    kept: list[bytes] = []
-    make = Network.__init__
-
-    def made(self, network, *others):
-        kept.append(network.data)
-        make(self, network, *others)
-
-    Network.__init__ = made
-    return kept
+        for embedder in self._empty:
+            embedder.close()
 
 
 def print_mode(mode: str, runs: Counter[str], frames: int, total: float, times: dict[str, dict[str, float]]) -> None:
@@ -196,33 +148,25 @@ def main() -> None:
     videos = list(cut_videos(arguments))
     frames = sum(map(len, videos))
     plain.open_landmarkers(False)
-    kept, bundles = keep_networks(), find_bundles()
-    settings = {mode: LandmarksConfig.model_validate({"running_mode": mode}) for mode in MODES}
-    landmarkers = {mode: Landmarker(settings[mode], bundles) for mode in MODES}
-    clip = landmarkers["clip"]
-    meters = {mode: Meter(landmarkers[mode]) for mode in ("image", "video")}
+    files = find_networks()
+    made = {mode: Networks(LandmarksConfig.model_validate({"running_mode": mode}), files) for mode in MODES}
     ways = {"plain way": lambda video: [plain.detect(frame.image) for frame in video]}
-    for mode, landmarker in landmarkers.items():
-        ways[mode] = lambda video, made=landmarker, chosen=settings[mode]: extract(video, made, chosen)
+    ways |= {mode: lambda video, networks=networks: extract(video, networks) for mode, networks in made.items()}
     for way in ways.values():
         way(videos[0])
-    times = NetworkTimes(clip, kept, videos[0][0].image)
+    times = NetworkTimes(made["clip"], files, videos[0][0].image)
     times.measure()
-    runs = {"clip": Counter()}
-    for meter in meters.values():
-        meter.runs.clear()
+    before = {mode: Counter(networks.runs) for mode, networks in made.items()}
     rounds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):
-        before = Counter(clip.networks.runs)
         spent: Counter[str] = Counter()
         for video in videos:
             for way, run in ways.items():
-                spent[way] += cpu_ms(lambda made=run, frames=video: made(frames))
+                spent[way] += cpu_ms(lambda run=run, video=video: run(video))
         for way in ways:
             rounds[way].append(spent[way] / frames)
-        runs["clip"] += Counter(clip.networks.runs) - before
         times.measure()
-    runs |= {mode: meter.runs for mode, meter in meters.items()}
+    runs = {mode: Counter(networks.runs) - before[mode] for mode, networks in made.items()}
     total = {way: statistics.median(values) for way, values in rounds.items()}
     print(f"{frames} frames in {len(videos)} videos, {arguments.rounds} rounds, medians of CPU time\n")
     print("| way | ms a frame | against plain |\n|---|---|---|")
@@ -231,9 +175,9 @@ def main() -> None:
     for mode in MODES:
         print_mode(mode, runs[mode], frames * arguments.rounds, total[mode], times.medians())
     times.close()
-    for landmarker in landmarkers.values():
-        landmarker.close()
-    plain.close_landmarkers()
+    for networks in made.values():
+        networks.close()
+    close_landmarkers()
 
 
 if __name__ == "__main__":
