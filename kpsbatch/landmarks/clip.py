@@ -16,7 +16,7 @@ from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
 from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.pose import KnownPeople, follow_pose
+from kpsbatch.landmarks.pose import KnownPeople, drop_bodiless, follow_pose
 from kpsbatch.landmarks.smooth import REACH, smooth
 from kpsbatch.landmarks.topology import Topology
 
@@ -92,6 +92,7 @@ def work_on(moments: list[Moment], start: int, known_people: KnownPeople) -> Non
     follow_pose(moments, start, known_people)
     if "face" in parts:
         follow_face(moments, start)
+    drop_bodiless(moments, start, known_people)
     if "hands" in parts:
         follow_hands(moments, start)
 
@@ -101,18 +102,29 @@ def give(past: list[Moment], kept: list[Moment], count: int) -> Iterator[FrameLa
     moments = [*past, *kept[: count + REACH]]
     poses = smooth_poses([moment.pose for moment in moments])[len(past) :]
     for moment, pose in zip(kept[:count], poses[:count], strict=True):
-        width, height = moment.size
-        scale = np.array([width, height, width])
         readings = {"pose": moment.pose, "face": moment.face}
         readings |= {f"{side}_hand": moment.hands.get(side) for side in SIDES}
         if "pose" not in moment.networks.settings.parts:
             del readings["pose"]
         yield FrameLandmarks(
-            None if pose is None else np.column_stack([pose[:33, :3] / scale, pose[:33, 3]]).astype(np.float32),
-            None if moment.face is None else (moment.face.points / scale).astype(np.float32),
-            {side: (hand.points / scale).astype(np.float32) for side, hand in moment.hands.items()},
+            None if pose is None else in_frame_sizes(pose[:33], moment.size),
+            None if moment.face is None else in_frame_sizes(moment.face.points, moment.size),
+            {side: in_frame_sizes(hand.points, moment.size) for side, hand in moment.hands.items()},
             {part: reading.how for part, reading in readings.items() if reading is not None},
         )
+
+
+def in_frame_sizes(points: NDArray[np.float64], size: tuple[int, int]) -> Points:
+    """Points (N, 3 or more: x, y, z) in pixels as shares of the frame's width and height; z is in widths.
+
+    Inside, a whole number is the middle of a pixel; in the result 0 and 1 are the frame's edges, so that half a pixel is
+    added. Without it hands lie half a pixel too far left and up of rendered joints, at every size of the frame.
+    """
+    width, height = size
+    shares = points.copy()
+    shares[:, :2] += 0.5
+    shares[:, :3] /= (width, height, width)
+    return shares.astype(np.float32)
 
 
 def smooth_poses(poses: list[Reading | None]) -> list[NDArray[np.float64] | None]:

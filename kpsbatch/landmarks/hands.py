@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.keypoints import in_frame
-from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, body_unit, share_inside
+from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, body_unit, chest, share_inside
 from kpsbatch.landmarks.squares import (
     Square,
     far_apart,
@@ -23,7 +24,10 @@ from kpsbatch.landmarks.squares import (
     to_pixels,
     turned_square,
     upright_square,
+    whole_frame,
 )
+
+OTHER: dict[Side, Side] = {"right": "left", "left": "right"}
 
 POSE_WRIST = {"right": t.POSE_RIGHT_WRIST, "left": t.POSE_LEFT_WRIST}
 POSE_PINKY = {"right": t.POSE_RIGHT_PINKY, "left": t.POSE_LEFT_PINKY}
@@ -97,6 +101,16 @@ CUT_OFF, WHOLE = (0.45, 0.1), (0.6, 0.25)
 STILL = 0.1
 """Hand sizes that a hand may move before it is read with more room again."""
 
+REACH_SIDE = 5.0
+"""Side of the square around the chest in which a frame's palms are searched, in units of the body: the arms' reach."""
+
+SURE_NAME = 0.9
+"""From here on the hand network is sure of a hand's name."""
+
+NAMED_DISTANCE, NAMED_LARGEST = 1.0, 1.4
+"""Of a hand that the palm detector saw and whose name agrees with the side: most distance from the pose's wrist, and
+diagonal, in units of the body. Such hands are up to 0.93 and 1.24 in a clip whose hands lie on each other."""
+
 PALM_SIDE = 1.5
 """Side of the square around a wrist in which palms are searched, in units of the body."""
 
@@ -123,12 +137,119 @@ class Search:
 
 def follow_hands(moments: Sequence[Moment], start: int) -> None:
     """Find the hands in frames from `start` on that have a pose; then go back where they were found late."""
+    if len(moments) == 1:
+        find_hands(moments[0])
+        return
+    if all(moment.pose is None for moment in moments):
+        follow_bare_hands(moments, start)
+        return
     searches: dict[Side, Search] = {side: Search() for side in SIDES}
     for frame in range(start, len(moments)):
         if moments[frame].pose is not None:
             follow_frame(moments, frame, searches)
     for frame in range(len(moments) - 2, -1, -1):
         follow_back(moments, frame)
+
+
+def follow_bare_hands(moments: Sequence[Moment], start: int) -> None:
+    """The hands of frames from `start` on that show nobody: followed both ways, detected where that fails."""
+    search = Search()
+    nowhere = np.zeros(2)
+    for frame in range(start, len(moments)):
+        moment = moments[frame]
+        if frame:
+            moment.hands.update(followed_bare(moment, moments[frame - 1]))
+        if moment.hands:
+            search = Search()
+        elif search.is_due(frame, nowhere, 1.0):
+            moment.hands.update(named(detected_hands(moment)))
+            if not moment.hands:
+                search.failed(frame, nowhere)
+    for frame in range(len(moments) - 2, -1, -1):
+        moment = moments[frame]
+        for side, hand in followed_bare(moment, moments[frame + 1]).items():
+            if side not in moment.hands and not any(same_hand(hand, other) for other in moment.hands.values()):
+                moment.hands[side] = hand
+
+
+def followed_bare(moment: Moment, neighbour: Moment) -> dict[Side, Reading]:
+    """The hands of a frame that shows nobody, by those of its neighbour."""
+    hands: dict[Side, Reading] = {}
+    for side, last in neighbour.hands.items():
+        hand = moment.read_hand(hand_square(last.points), TRACKED)
+        present = hand.presence >= moment.thresholds.hand_presence
+        inside = share_inside(hand.points, moment.size) >= LEAST_INSIDE
+        if present and inside and not any(same_hand(hand, other) for other in hands.values()):
+            hands[side] = hand
+    return hands
+
+
+def find_hands(moment: Moment) -> None:
+    """The hands of a frame by itself: by the palm detector, and at the pose's wrists where that sees none.
+
+    Without a pose they are named by the hand network; of two with one name the surer keeps it.
+    """
+    hands = detected_hands(moment)
+    if moment.pose is None:
+        moment.hands.update(named(hands))
+        return
+    moment.hands.update(placed(moment, hands))
+    for side in SIDES:
+        if side not in moment.hands and edge_is_beyond(SHOWS, moment, side):
+            hand = searched(moment, side)
+            if hand is not None:
+                moment.hands[side] = hand
+
+
+def detected_hands(moment: Moment) -> list[Reading]:
+    """Hands that the palm detector sees around the signer, or in the frame, and the hand network confirms."""
+    square = whole_frame(*moment.size)
+    if moment.pose is not None:
+        square = upright_square(chest(moment.pose.points), min(square.side, REACH_SIDE * body_unit(moment.pose.points)))
+    hands: list[Reading] = []
+    presence = moment.thresholds.hand_presence
+    for palm, _ in palm_squares(moment, square):
+        hand = moment.read_hand(palm, DETECTED)
+        if hand.presence < presence:
+            continue
+        wanted = hand_square(hand.points)
+        if far_apart(palm, wanted, *READ_AGAIN):
+            again = moment.read_hand(wanted, DETECTED)
+            hand = again if again.presence >= AGREED_PRESENCE * presence else hand
+        inside = share_inside(hand.points, moment.size) >= LEAST_INSIDE
+        if inside and not any(same_hand(hand, other) for other in hands):
+            hands.append(hand)
+    return hands
+
+
+def named(hands: Sequence[Reading]) -> dict[Side, Reading]:
+    """Hands by the names that the hand network gives them, the surest first; a hand without a free name is left out."""
+    slots: dict[Side, Reading] = {}
+    for hand in sorted(hands, key=lambda hand: -abs(hand.right - 0.5))[:2]:
+        side: Side = "right" if hand.right >= 0.5 else "left"
+        slots[OTHER[side] if side in slots else side] = hand
+    return slots
+
+
+def placed(moment: Moment, hands: Sequence[Reading]) -> dict[Side, Reading]:
+    """Hands by the wrists of the pose that they are nearest to: one to one, with the smallest sum of distances."""
+    best: tuple[int, float, dict[Side, Reading]] = (0, 0.0, {})
+    for chosen in itertools.permutations([*hands, None, None], 2):
+        pairs = {side: hand for side, hand in zip(SIDES, chosen, strict=True) if hand is not None}
+        if all(can_be(hand, side, moment) for side, hand in pairs.items()):
+            away = sum(wrist_distance(hand, moment, side) for side, hand in pairs.items())
+            best = min(best, (-len(pairs), away, pairs), key=lambda option: option[:2])
+    return best[2]
+
+
+def can_be(hand: Reading, side: Side, moment: Moment) -> bool:
+    """Whether a hand that the palm detector saw can be this side's: near its wrist, or farther if its name agrees.
+
+    Where one hand lies on the other, the pose's wrists are off by more than `MAX_WRIST_DISTANCE`.
+    """
+    sure = hand.right >= SURE_NAME if side == "right" else hand.right <= 1 - SURE_NAME
+    distance, largest = (NAMED_DISTANCE, NAMED_LARGEST) if sure else (MAX_WRIST_DISTANCE, LARGEST)
+    return is_hand_of(hand, side, moment, distance, largest)
 
 
 def follow_frame(
@@ -190,18 +311,21 @@ def searched(moment: Moment, side: Side) -> Reading | None:
 def squares_of(moment: Moment, side: Side) -> Iterator[tuple[Square, Letter]]:
     """Squares in which a hand can be, by the pose's knuckles and by the palm detector, each with its letter."""
     assert moment.pose is not None
-    well_inside = edge_is_beyond(WELL_INSIDE, moment, side)
+    unit, well_inside = body_unit(moment.pose.points), edge_is_beyond(WELL_INSIDE, moment, side)
     for guess in GUESSES if well_inside else GUESSES[:1]:
         yield wrist_square(moment.pose.points, side, *guess), LOOKED_AGAIN
     if not well_inside:
         return
-    for square in palm_squares(moment, side)[:2]:
+    around = upright_square(wrist_square(moment.pose.points, side, 1.0, 0.7).centre, PALM_SIDE * unit)
+    palms = palm_squares(moment, around)
+    palms.sort(key=lambda palm: float(np.hypot(*(palm[1] - wrist_of(moment, side)))))
+    for square, _ in palms[:2]:
         yield square, DETECTED
 
 
 def belongs(hand: Reading, side: Side, moment: Moment) -> bool:
     """Whether a hand that was searched is nobody else's: not the other hand, nor nearer to its wrist."""
-    other: Side = "left" if side == "right" else "right"
+    other = OTHER[side]
     if other in moment.hands:
         return not same_hand(hand, moment.hands[other])
     return wrist_distance(hand, moment, side) <= wrist_distance(hand, moment, other)
@@ -273,22 +397,20 @@ def wrist_square(pose: Pixels, side: Side, length: float, shift: float) -> Squar
     return turned_square(wrist + shift * reach, length * body_unit(pose), reach)
 
 
-def palm_squares(moment: Moment, side: Side) -> list[Square]:
-    """Squares of the hands that the palm detector sees around a wrist, the nearest to it first."""
-    assert moment.pose is not None
-    pose, detector = moment.pose.points, moment.networks.palm_detector
-    around = upright_square(wrist_square(pose, side, 1.0, 0.7).centre, PALM_SIDE * body_unit(pose))
+def palm_squares(moment: Moment, around: Square) -> list[tuple[Square, Pixels]]:
+    """Squares of the hands that the palm detector sees in a part of the frame, each with its wrist's x and y."""
+    detector = moment.networks.palm_detector
     squares = []
     for palm in detector.find(moment.cut(around, detector.side), moment.thresholds.hand_detection):
         points = to_pixels(palm.points, around)
         size = (palm.box[2:] - palm.box[:2]) * around.side
         middle = to_pixels(palm.box.reshape(2, 2), around).mean(axis=0)
         square = palm_square(np.concatenate([middle - size / 2, middle + size / 2]), points)
-        squares.append((float(np.hypot(*(points[0] - pose[POSE_WRIST[side], :2]))), square))
-    return [square for _, square in sorted(squares, key=lambda pair: pair[0])]
+        squares.append((square, points[0]))
+    return squares
 
 
-def is_hand_of(hand: Reading, side: Side, moment: Moment, distance: float) -> bool:
+def is_hand_of(hand: Reading, side: Side, moment: Moment, distance: float, largest: float = LARGEST) -> bool:
     """Whether what a hand shows can be this side's hand of the signer, mostly inside the frame.
 
     Args:
@@ -296,13 +418,14 @@ def is_hand_of(hand: Reading, side: Side, moment: Moment, distance: float) -> bo
         side: Whose hand it must be.
         moment: The frame.
         distance: In units of the body: it may be so far from the pose's wrist.
+        largest: In units of the body: most that its diagonal may be.
     """
     if moment.pose is None:
         return False
     unit = body_unit(moment.pose.points)
     size = hand_size(hand.points) / unit
     away = wrist_distance(hand, moment, side)
-    return away <= distance and SMALLEST <= size <= LARGEST and share_inside(hand.points, moment.size) >= LEAST_INSIDE
+    return away <= distance and SMALLEST <= size <= largest and share_inside(hand.points, moment.size) >= LEAST_INSIDE
 
 
 def is_line(points: Pixels) -> bool:

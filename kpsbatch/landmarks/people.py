@@ -6,7 +6,7 @@ import numpy as np
 
 from kpsbatch.landmarks.found import DETECTED
 from kpsbatch.landmarks.moments import Moment, Pixels, Reading, body_unit, chest
-from kpsbatch.landmarks.squares import Square, circle_square, far_apart, to_pixels, upright_square
+from kpsbatch.landmarks.squares import Square, circle_square, far_apart, to_pixels, upright_square, whole_frame
 
 HIPS, ABOVE = 33, 34
 """Landmarks of the pose network that give the next square: the hips' middle, and a point on the person's circle."""
@@ -22,11 +22,6 @@ SAME_SQUARE = (0.15, 1.3, 20.0)
 
 SAME_PERSON = 0.5
 """Poses whose shoulders' middles are nearer than this, in units of the body, are one person."""
-
-
-def whole_frame(width: int, height: int) -> Square:
-    """The smallest square around a frame."""
-    return upright_square(np.array([width / 2, height / 2]), max(width, height))
 
 
 def windows(width: int, height: int, side: float) -> list[Square]:
@@ -52,14 +47,15 @@ def pose_square(pose: Reading) -> Square:
     return circle_square(pose.points[HIPS, :2], pose.points[ABOVE, :2])
 
 
-def find_people(moment: Moment, smallest: float | None = None) -> list[Reading]:
+def find_people(moment: Moment, smallest: float | None = None, *, whole_first: bool = False) -> list[Reading]:
     """All people in a frame, the highest score first; windows are searched where the whole frame is not enough.
 
     Args:
         moment: The frame.
         smallest: Side of the square of the smallest person that is searched, in pixels; None searches the small too.
+        whole_first: Search the windows of a wide frame only where the whole of it shows nobody.
     """
-    for group in search_squares(*moment.size, smallest):
+    for group in search_squares(*moment.size, smallest, whole_first=whole_first):
         people: list[Reading] = []
         seen: list[Square] = []
         for person in (person for square in group for person in find_squares(moment, square)):
@@ -74,14 +70,17 @@ def find_people(moment: Moment, smallest: float | None = None) -> list[Reading]:
     return []
 
 
-def search_squares(width: int, height: int, smallest: float | None = None) -> list[list[Square]]:
+def search_squares(
+    width: int, height: int, smallest: float | None = None, *, whole_first: bool = False
+) -> list[list[Square]]:
     """Parts of a frame to search for people, in groups: the next group where one shows no person.
 
     The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
     """
     short, long = min(width, height), max(width, height)
     whole, parts = [whole_frame(width, height)], windows(width, height, short)
-    groups = [whole + parts] if long > WIDE * short else [whole, parts] if len(parts) > 1 else [whole]
+    together = long > WIDE * short and not whole_first
+    groups = [whole + parts] if together else [whole, parts] if len(parts) > 1 else [whole]
     groups.append(windows(width, height, short / 2))
     if smallest is None:
         return groups

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.found import TRACKED
 from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
 from kpsbatch.landmarks.people import find_people, pose_square
@@ -30,6 +31,18 @@ KEPT = (0.06, 1.12, 6.0)
 
 A square that stands still makes landmarks that stand still (a moving one adds up to 2% of a shoulder width of noise).
 """
+
+STEADY_CHEST = 0.12
+"""Units of the body by which a second reading, of the square that the first asks for, may put the shoulders elsewhere.
+
+Of people, masked and with their heads covered too, it is 0.05 at most; of bodies that the network sees in a bare hand
+0.17 or more."""
+
+SURE_BODY = 0.9
+"""A pose with this presence and a face is a body; real ones have 0.94 or more, 0.99 mostly."""
+
+CHECKED_FRAMES = 5
+"""Of a run of frames whose poses have no face, so many are read a second time at most."""
 
 JUMP = 0.75
 """A followed pose that goes farther than this from one frame to the next, in units of the body, is somebody else's."""
@@ -70,7 +83,7 @@ def choose_signer(moments: Sequence[Moment], start: int, known_people: KnownPeop
     def probe(count: int) -> None:
         for frame in spread(start, len(moments), count):
             if frame not in people:
-                people[frame] = find_people(moments[frame])
+                people[frame] = find_people(moments[frame], whole_first=len(moments) == 1)
 
     probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
     tracks = link(people)
@@ -175,3 +188,40 @@ def recognise(people: Sequence[Reading], known: Reading | None, others: Sequence
 def distance(one: Reading, other: Reading) -> float:
     """Between the chests of two poses, in units of the body of the second."""
     return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)
+
+
+def drop_bodiless(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> None:
+    """Remove poses, from frames from `start` on, that the pose network sees where nobody is, as in a bare hand.
+
+    A pose that is sure of itself and has a face stays. Of each run of others some are read again: all stay if most of
+    these are steady.
+
+    Args:
+        moments: A stretch of frames whose faces are found.
+        start: The first new frame.
+        known_people: Who is known; forgotten where nobody is left.
+    """
+    doubtful = [moment.pose is not None and not is_sure(moment) for moment in moments]
+    for run in gaps([not doubt for doubt in doubtful], start):
+        frames = spread(run.start, run.stop, CHECKED_FRAMES)
+        if 2 * sum(is_steady(moments[frame]) for frame in frames) > len(frames):
+            continue
+        for moment in moments[run.start : run.stop]:
+            moment.pose = moment.face = None
+    if all(moment.pose is None for moment in moments):
+        known_people.signer, known_people.others = None, []
+
+
+def is_sure(moment: Moment) -> bool:
+    """Whether a pose has a face, and is surely one."""
+    return moment.face is not None and moment.pose is not None and moment.pose.presence >= SURE_BODY
+
+
+def is_steady(moment: Moment) -> bool:
+    """Whether a second reading of a pose, in the square that it asks for, has the shoulders at the same place."""
+    assert moment.pose is not None
+    shoulders = [t.POSE_LEFT_SHOULDER, t.POSE_RIGHT_SHOULDER]
+    again = moment.read_pose(pose_square(moment.pose), TRACKED)
+    off = np.linalg.norm((again.points - moment.pose.points)[shoulders, :2], axis=1).max()
+    unit = body_unit(moment.pose.points)
+    return again.presence >= moment.thresholds.pose_presence and float(off) <= STEADY_CHEST * unit

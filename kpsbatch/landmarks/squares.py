@@ -1,6 +1,7 @@
 """Turned squares of a frame that networks look into, in pixels: where they come from, and the way there and back.
 
-Coordinates are MediaPipe's: x times the frame's width is the number of a pixel.
+A whole number is the middle of a pixel, in the frame and in the pictures that are cut out, as OpenCV counts and as
+MediaPipe does for its networks.
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ def turned_square(centre: Floats, side: float, up: Floats) -> Square:
 def upright_square(centre: Floats, side: float) -> Square:
     """A square that is not turned."""
     return turned_square(centre, side, np.array([0.0, -1.0]))
+
+
+def whole_frame(width: int, height: int) -> Square:
+    """The smallest square around a frame."""
+    return upright_square(np.array([width / 2, height / 2]), max(width, height))
 
 
 def circle_square(middle: Floats, edge: Floats) -> Square:
