@@ -117,7 +117,7 @@ def give(past: list[Moment], kept: list[Moment], count: int) -> Iterator[FrameLa
 def in_frame_sizes(points: NDArray[np.float64], size: tuple[int, int]) -> Points:
     """Points (N, 3 or more: x, y, z) in pixels as shares of the frame's width and height; z is in widths.
 
-    Inside, a whole number is the middle of a pixel; in the result 0 and 1 are the frame's edges, so that half a pixel is
+    In pixels a whole number is the middle of one; in the result 0 and 1 are the frame's edges, so that half a pixel is
     added. Without it hands lie half a pixel too far left and up of rendered joints, at every size of the frame.
     """
     width, height = size

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from kpsbatch.errors import ModelError
-from kpsbatch.files import read_json
 from kpsbatch.stored import Stored, read_stored
 
 NETWORKS: Final = (
@@ -48,6 +47,9 @@ BUILT_SHA256: Final[Mapping[str, str]] = {
     "hand_landmarks": "d3ca87ed9ec472a0618e082d92fedd9638fbf766f929fe2af9471a7c0b1ad737",
 }
 """What `kpsbatch models` makes of them, on every machine."""
+
+FOLDER_PREFIX = "networks-"
+"""How the names of folders in the cache begin."""
 
 LIST = "networks.json"
 LIST_FORMAT = 1
@@ -132,7 +134,7 @@ def default_cache() -> Path:
 def default_folder() -> Path:
     """The folder of the networks that `kpsbatch models` gets: below the cache, named after their bytes."""
     digest = hashlib.sha256("".join(BUILT_SHA256[name] for name in NETWORKS).encode()).hexdigest()
-    return default_cache() / f"networks-{digest[:8]}"
+    return default_cache() / f"{FOLDER_PREFIX}{digest[:8]}"
 
 
 def find_networks(models: Path | None = None) -> NetworkFiles:
@@ -164,7 +166,7 @@ def models_of(networks: NetworkFiles) -> dict[str, str]:
 
 
 def _absent(folder: Path, models: Path | None) -> str:
-    if models is None:
+    if models is None or folder.name.startswith(FOLDER_PREFIX):
         return (
             f"the models are not in {folder.parent}. Run `kpsbatch models` once, on a machine that reaches a package "
             "index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)."
@@ -176,11 +178,11 @@ def _absent(folder: Path, models: Path | None) -> str:
             f"landmarks.models: {folder} holds MediaPipe's bundles, not networks. Run `kpsbatch models --from {folder} "
             "--export DIR`, and set landmarks.models to DIR."
         )
-    problem = "is damaged" if read_json(folder / LIST) is not None or (folder / LIST).exists() else "is missing"
+    problem = "is damaged" if (folder / LIST).exists() else "is missing"
     return f"landmarks.models: {folder / LIST} {problem}. Name a folder that `kpsbatch models --export` wrote."
 
 
 def _remedy(folder: Path) -> str:
-    if folder.parent == default_cache():
+    if folder.name.startswith(FOLDER_PREFIX):
         return "Run `kpsbatch models --rebuild`."
     return "Make the folder again with `kpsbatch models --export`."

@@ -94,7 +94,7 @@ def hand_square(joints: Floats) -> Square:
     Args:
         joints: (21, 2 or more) pixels.
     """
-    points = np.asarray(joints[:, :2], np.float32).astype(np.float64)
+    points = np.asarray(joints[:, :2], np.float64)
     up = 0.25 * points[5] + 0.5 * points[9] + 0.25 * points[13] - points[0]
     length = float(np.linalg.norm(up))
     up = up / length if length > 1e-9 else np.array([0.0, -1.0])
