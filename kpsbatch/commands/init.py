@@ -21,11 +21,11 @@ def init(
 ) -> None:
     """Look at a dataset and write a config for it; what is unsure is listed."""
     from kpsbatch.config import load_config
+    from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, write_schema
     from kpsbatch.dataset.guess import guess
     from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
     from kpsbatch.dataset.source import INDEX_FOLDER
     from kpsbatch.progress import count_progress
-    from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, write_schema
 
     with count_progress("members of the archive", quiet=quiet) as show:
         guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)

@@ -13,8 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kpsbatch.config_types import check_name
-from kpsbatch.dataset.config import DatasetConfig
+from kpsbatch.config import DatasetConfig, check_name
 from kpsbatch.dataset.explore import TABLE_SUFFIXES, Sample, explore
 from kpsbatch.dataset.folders import Folders
 from kpsbatch.dataset.guess_layout import SPLITS, guess_layout

@@ -11,8 +11,7 @@ from itertools import product
 from pathlib import Path
 from string import Formatter
 
-from kpsbatch.config_types import MAX_SIGN, check_name
-from kpsbatch.dataset.config import DatasetConfig
+from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, video_at
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Video, natural_key

@@ -16,8 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kpsbatch.config_types import check_name
-from kpsbatch.dataset.config import DatasetConfig, ManifestConfig
+from kpsbatch.config import DatasetConfig, ManifestConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.rows import BadRow, Getter, box_reader, compile_template, read_segment, read_sign
 from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, read_bytes, read_rows, table_name

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
 from typing import Any
 
-from kpsbatch.config_types import MAX_SIGN
-from kpsbatch.dataset.config import BoxOrder, ManifestConfig
+from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
 from kpsbatch.dataset.tables import Row
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError

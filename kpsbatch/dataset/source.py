@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from kpsbatch.dataset.config import DatasetConfig
+from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import DiskFolders, Folders, check_folder
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.units import Unit
