@@ -7,22 +7,21 @@ import io
 import json
 import os
 import re
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Any, NamedTuple
 
 from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.explore import TABLE_SUFFIXES, Sample, explore
-from kpsbatch.dataset.folders import Folders
-from kpsbatch.dataset.guess_layout import SPLITS, guess_layout
-from kpsbatch.dataset.guess_table import ROWS, guess_boxes, guess_columns, guess_video, sibling_tables
+from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource
-from kpsbatch.dataset.source import open_folders, read_table
-from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, read_rows
-from kpsbatch.dataset.video import natural_key
+from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
+from kpsbatch.dataset.source import open_folders
+from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
 
@@ -150,7 +149,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
 def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> Guess | None:
     """The guess of a manifest with what it finds; None where it finds nothing."""
     tree = {"root": str(folders.root), "manifest": manifest}
-    source = ManifestSource(DatasetConfig.model_validate(tree), folders, lambda path: read_table(folders, path))
+    source = ManifestSource(DatasetConfig.model_validate(tree), folders)
     units = source.units()
     videos = sum(len(source.listing(unit).videos) for unit in units)
     if not videos:
@@ -234,3 +233,472 @@ def _is_name(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+MAX_FOLDERS = 2000
+MAX_DEPTH = 8
+CHILDREN = 12
+"""Folders of a folder that are looked into; where there are more, these are spread over all of them."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".psv", ".json", ".jsonl", ".pkl", ".pickle", ".xlsx", ".parquet", ".txt")
+
+
+@dataclass
+class Sample:
+    """What the sample contains.
+
+    Attributes:
+        videos: Paths of video files and of folders of frames, with /.
+        frames: Which of them are folders of frames.
+        tables: Paths of files that may be tables.
+        names: Names of folders, by the depth at which they lie; also of those that were not looked into.
+        whole: Whether every folder was looked into.
+        suffixes: How many video files have each suffix.
+    """
+
+    videos: list[str] = field(default_factory=list)
+    frames: set[str] = field(default_factory=set)
+    tables: list[str] = field(default_factory=list)
+    names: dict[int, set[str]] = field(default_factory=dict)
+    whole: bool = True
+    suffixes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def folders(self) -> list[str]:
+        """Folders that hold video files, those with most first."""
+        return [folder for folder, _ in Counter(path.rpartition("/")[0] for path in self.videos).most_common()]
+
+
+def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
+    """Look into folders, level by level; folders with images and nothing below are videos.
+
+    Args:
+        folders: The dataset's.
+        everywhere: Look into all of them, however many there are.
+
+    Raises:
+        OSError: The root can't be listed.
+    """
+    sample = Sample()
+    todo = deque([""])
+    looked = 0
+    while todo:
+        folder = todo.popleft()
+        if looked >= MAX_FOLDERS and not everywhere:
+            sample.whole = False
+            break
+        looked += 1
+        try:
+            entries = sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
+        except OSError:
+            if not folder:
+                raise
+            continue
+        children = [entry.name for entry in entries if entry.kind == "folder"]
+        files = [entry for entry in entries if entry.kind == "file"]
+        if folder and not children and any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in files):
+            sample.videos.append(folder)
+            sample.frames.add(folder)
+            continue
+        _add_files(sample, folder, files)
+        depth = folder.count("/") + 1 if folder else 0
+        sample.names.setdefault(depth, set()).update(children)
+        if depth < MAX_DEPTH or everywhere:
+            chosen = children if everywhere else spread(children, CHILDREN)
+            sample.whole = sample.whole and len(chosen) == len(children)
+            todo.extend(f"{folder}/{name}".lstrip("/") for name in chosen)
+    return sample
+
+
+def _add_files(sample: Sample, folder: str, files: list[Entry]) -> None:
+    for entry in files:
+        path, name = f"{folder}/{entry.name}".lstrip("/"), entry.name.lower()
+        if name.endswith(VIDEO_SUFFIXES):
+            sample.videos.append(path)
+            sample.suffixes["." + name.rpartition(".")[2]] += 1
+        elif name.endswith(TABLE_SUFFIXES) and folder.count("/") < 2:
+            sample.tables.append(path)
+
+
+def spread(names: list[str], number: int) -> list[str]:
+    """Some of a list, spread evenly over it, the first and the last among them."""
+    if len(names) <= number:
+        return names
+    return [names[round(i * (len(names) - 1) / (number - 1))] for i in range(number)]
+
+
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+_SIGNER = re.compile(r"(?i)(?:signer|user|person|subject|participant|speaker|sgn|p|s)[-_ ]?(?=\d)")
+_NAMED_SIGNER = re.compile(r"(?i)([a-z_-]*(?:signer|user|person|subject|participant|speaker)[-_ ]?)\d+([-_ ]).+(\.\w+)")
+_WORDS = re.compile(r"\d+|[^\d_\-. ]+|[_\-. ]+")
+
+
+class LayoutGuess(NamedTuple):
+    """A layout, whether it names signers and splits, and what is unsure about it."""
+
+    layout: str
+    signers: bool
+    splits: bool
+    notes: list[str]
+
+
+def guess_layout(sample: Sample) -> LayoutGuess | None:
+    """The layout of a tree whose paths contain the number of the sign; None where they do not."""
+    if not sample.videos:
+        return None
+    depths = [path.count("/") for path in sample.videos]
+    depth = max(set(depths), key=depths.count)
+    paths = [path.split("/") for path in sample.videos if path.count("/") == depth]
+    notes = []
+    if others := len(sample.videos) - len(paths):
+        notes.append(
+            f"{others} of {len(sample.videos)} videos that were looked at lie at another depth and are left out"
+        )
+    levels = [_Level.of([path[i] for path in paths], sample.names.get(i, set())) for i in range(depth)]
+    found = _fields_of_levels(levels, paths)
+    if "sign" in found.values():
+        parts = [_part(level, found.get(i)) for i, level in enumerate(levels)]
+        fields = set(found.values())
+        if "signer" not in fields and (name := _name_with_signer([path[-1] for path in paths])):
+            parts.append(name)
+            fields.add("signer")
+        return LayoutGuess("/".join(parts), "signer" in fields, "split" in fields, notes + _unsure(levels, found))
+    names = _guess_names(paths, found)
+    if names is None:
+        return None
+    part, fields, more = names
+    parts = [_part(level, found.get(i)) for i, level in enumerate(levels)]
+    fields |= set(found.values())
+    return LayoutGuess("/".join([*parts, part]), "signer" in fields, "split" in fields, notes + more)
+
+
+class _Level(NamedTuple):
+    """The names at a depth: all that were seen, and whether they are numbers of one width."""
+
+    names: set[str]
+    numbers: bool
+    width: int
+
+    @classmethod
+    def of(cls, seen: Sequence[str], all_names: set[str]) -> _Level:
+        names = set(seen)
+        more = {name for name in all_names if not name.startswith((".", "_"))}
+        numbers = all(name.isdecimal() and name.isascii() for name in names)
+        if numbers:
+            names |= {name for name in more if name.isdecimal() and name.isascii()}
+        else:
+            names |= more
+        widths = {len(name) for name in names}
+        padded = numbers and any(name.startswith("0") and len(name) > 1 for name in names)
+        return cls(names, numbers, min(widths) if padded else 0)
+
+
+def _fields_of_levels(levels: Sequence[_Level], paths: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Which field a folder's name is, by depth."""
+    found: dict[int, str] = {}
+    for i, level in enumerate(levels):
+        if {name.casefold() for name in level.names} <= SPLITS:
+            found[i] = "split"
+    free = [i for i in range(len(levels)) if i not in found and len(levels[i].names) > 1]
+    same = {i: next((j for j in range(i) if all(path[i] == path[j] for path in paths)), i) for i in range(len(levels))}
+    numbered = [i for i in free if levels[i].numbers and same[i] == i]
+    if numbered:
+        sign = max(numbered, key=lambda i: (len(levels[i].names), i))
+        found[sign] = "sign"
+    elif levels and levels[-1].numbers and levels[-1].width and (len(levels) - 1) not in found:
+        found[len(levels) - 1] = "sign"  # a single sign, as in a part of a dataset
+    if "sign" in found.values():
+        others = [i for i in range(len(levels)) if i not in found and same[i] == i]
+        named = [i for i in others if len(levels[i].names) > 1 or list(same.values()).count(i) > 1]
+        if named:
+            found[named[0]] = "signer"
+    for i, first in same.items():
+        if first != i and first in found and i not in found:
+            found[i] = found[first]
+    return found
+
+
+def _part(level: _Level, field: str | None) -> str:
+    if field == "sign":
+        return f"{{sign:0{level.width}d}}" if level.width else "{sign}"
+    if field:
+        return f"{{{field}}}"
+    name = min(level.names)
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def _unsure(levels: Sequence[_Level], found: dict[int, str]) -> list[str]:
+    notes = []
+    for i, level in enumerate(levels):
+        if i not in found and len(level.names) > 1:
+            notes.append(
+                f"folders at depth {i + 1} differ ({', '.join(sorted(level.names)[:4])}), and the layout takes one of "
+                "them only"
+            )
+    return notes
+
+
+def _guess_names(paths: Sequence[Sequence[str]], found: dict[int, str]) -> tuple[str, set[str], list[str]] | None:
+    """A layout's last part, from names that hold numbers at the same places: 001_002_003.mp4."""
+    names = [path[-1] for path in paths]
+    suffixes = {os.path.splitext(name)[1] for name in names}
+    suffix = suffixes.pop() if len(suffixes) == 1 else ""
+    stems = [os.path.splitext(name)[0] for name in names]
+    words = [_WORDS.findall(stem) for stem in stems]
+    shape = max({_shape(one) for one in words}, key=[_shape(one) for one in words].count)
+    fitting = [one for one in words if _shape(one) == shape]
+    places = [i for i, kind in enumerate(shape) if kind == "0"]
+    values = {i: {one[i] for one in fitting} for i in places}
+    varied = [i for i in places if len(values[i]) > 1]
+    if len(varied) < 2:
+        return None
+    fields: dict[int, str] = {}
+    for i in varied:
+        before = "".join(fitting[0][:i])
+        if "signer" not in found.values() and "signer" not in fields.values() and _SIGNER.search(before + "0"):
+            fields[i] = "signer"
+    rest = sorted((i for i in varied if i not in fields), key=lambda i: (-len(values[i]), i))
+    if len(rest) < 2:
+        return None
+    fields[rest[0]] = "sign"
+    if len(rest) > 2 and "signer" not in {*fields.values(), *found.values()}:
+        fields[rest[1]] = "signer"
+    video = [i for i in varied if i not in fields]
+    part, done = "", False
+    for i, word in enumerate(fitting[0]):
+        if i in video:
+            part, done = part + ("" if done else "{video}"), True
+        elif i in fields:
+            widths = {len(one[i]) for one in fitting}
+            padded = any(one[i].startswith("0") and len(one[i]) > 1 for one in fitting)
+            spec = f":0{min(widths)}d" if fields[i] == "sign" and padded else ""
+            part += f"{{{fields[i]}{spec}}}"
+        elif not (done and i > video[0] and i < video[-1]):
+            part += word.replace("{", "{{").replace("}", "}}")
+    meaning = ", ".join(f"{''.join(fitting[0][i])} as the {field}" for i, field in sorted(fields.items()))
+    notes = [
+        f"in {names[0]!r} it takes {meaning}, by how many values there are at each place; look whether that is right"
+    ]
+    if len(fitting) < len(names):
+        notes.append(
+            f"{len(names) - len(fitting)} of {len(names)} names that were looked at have another form and are left out"
+        )
+    return part + suffix, set(fields.values()) | {"video"}, notes
+
+
+def _name_with_signer(names: Sequence[str]) -> str | None:
+    """A layout's last part from names such as User_2_001.mp4, where all of them name a signer in the same way."""
+    found = {(match[1], match[2], match[3]) if (match := _NAMED_SIGNER.fullmatch(name)) else None for name in names}
+    if len(found) != 1 or (form := found.pop()) is None:
+        return None
+    return f"{form[0]}{{signer}}{form[1]}{{video}}{form[2]}"
+
+
+def _shape(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple("0" if word.isdecimal() and word.isascii() else word for word in words)
+
+
+NAMES = {
+    "signer": ("signer", "signerid", "participantid", "participant", "speaker", "user", "userid", "subject", "person"),
+    "split": ("split", "set", "subset", "partition", "fold"),
+    "label": (
+        *("gloss", "word", "cleantext", "text", "sentence", "orth", "annotation", "translation", "rawtext"),
+        *("label", "name"),
+    ),
+    "start": ("start", "startrealigned", "starttime", "framestart", "startframe", "begin", "time"),
+    "end": ("end", "endrealigned", "endtime", "frameend", "endframe", "stop", "time"),
+    "box": ("box", "bbox", "boundingbox"),
+    "id": ("sentencename", "segmentid", "clipid", "id", "vid", "sentenceid"),
+    "view": ("view", "camera"),
+}
+"""How columns are often called, capitals and punctuation aside; the first that is there counts."""
+
+SIGNS = ("sign", "signid", "class", "classid", "classindex", "label", "labelid")
+YOUTUBE = r"(?:v=|youtu\.be/|embed/)([\w-]{11})"
+SIGNER = "(?i)(?:signer|user|person|subject|participant)[-_ ]?([0-9]+)"
+ROWS = 200
+LEAST = 0.02
+"""Share of the rows whose videos must be there; of what was on YouTube much is gone."""
+
+
+def guess_video(rows: Sequence[Row], columns: Sequence[str], sample: Sample) -> tuple[str, float] | None:
+    """The template that finds the videos of most rows, with the share of rows; None where none does."""
+    stems: dict[str, set[str]] = {}
+    for path in sample.videos:
+        folder, name = split_path(without_suffix(path))
+        stems.setdefault(folder, set()).add(name)
+    candidates = [
+        found
+        for column in columns
+        for found in _templates(column, [str(row.get(column) or "").strip() for row in rows], stems)
+    ]
+    template, share, _ = max(candidates, key=lambda found: (found[1], not found[2]), default=("", 0.0, ""))
+    return (template, share) if share >= LEAST else None
+
+
+def _templates(column: str, values: Sequence[str], stems: dict[str, set[str]]) -> list[tuple[str, float, str]]:
+    """Templates that turn a column's values into videos, each with the share for which it does, and what it appends."""
+    found: list[tuple[str, float, str]] = []
+    filled = [value for value in values if value]
+    if not filled:
+        return found
+    plain_values = [without_suffix(PurePosixPath(value.replace("\\", "/")).as_posix()) for value in filled]
+    hits = sum(stem in stems.get(folder, ()) for folder, stem in (split_path(value) for value in plain_values))
+    found.append((column, hits / len(values), ""))
+    ids = {value: match[1] for value in filled if (match := re.search(YOUTUBE, value))}
+    for folder, there in stems.items():
+        prefix = f"{folder}/" if folder else ""
+        if prefix:
+            inner = [split_path(prefix + value) for value in plain_values]
+            hits = sum(stem in stems.get(where, ()) for where, stem in inner)
+            found.append((f"{prefix}{{{column}}}", hits / len(values), ""))
+        if ids:
+            hits = sum(name in there for name in ids.values())
+            found.append((f"{prefix}{{{column}:{YOUTUBE}}}", hits / len(values), ""))
+        first = next((value for value in plain_values[:20] if any(name.startswith(value) for name in there)), None)
+        if first is not None and first not in there:
+            for tail in sorted({name.removeprefix(first) for name in there if name.startswith(first)})[:4]:
+                hits = sum(value + tail in there for value in plain_values)
+                found.append((f"{prefix}{{{column}}}{tail}", hits / len(values), tail))
+    return found
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """A path's folder and last part."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def guess_columns(
+    rows: Sequence[Row], columns: Sequence[str], video: str
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """What the columns are besides the video's, by their names and what they hold.
+
+    Returns:
+        The map of columns, other settings of the manifest, and what is unsure.
+    """
+    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    notes: list[str] = []
+    by_plain = {plain_name(name): name for name in reversed(columns)}
+    for name_of, names in NAMES.items():
+        if (name := next((by_plain[one] for one in names if one in by_plain), None)) is not None:
+            found[name_of] = name
+    unnamed = [plain_name(name) for name in columns if re.fullmatch(r"column\d+", name)]
+    sign = next(
+        (by_plain[one] for one in (*SIGNS, *unnamed) if one in by_plain and _numbers(rows, by_plain[one])), None
+    )
+    if sign is not None:
+        found["sign"] = sign
+        if found.get("label") == sign:
+            del found["label"]
+        notes.append(f"it takes the column {sign!r} as the number of the sign")
+    used = {name for _, name, _, _ in Formatter().parse(video) if name} if "{" in video else {video}
+    if found.get("id") is not None and (found["id"] in used or not _unique(rows, found["id"])):
+        del found["id"]
+    if found.get("label") in used:
+        del found["label"]
+    if "signer" not in found:
+        found.update(_signer_in(rows, sorted(used - {"split"})))
+    if ("start" in found) != ("end" in found):
+        found.pop("start", None)
+        found.pop("end", None)
+    if "start" in found and not any(value > 0 for value in _floats(rows, found["end"])) and _floats(rows, found["end"]):
+        del found["start"], found["end"]  # -1 everywhere: whole files
+    if "start" in found:
+        settings.update(_times(rows, found, notes))
+    if "box" in found:
+        settings.update(_boxes(rows, found, notes))
+    if "split" in found and len(_values(rows, found["split"])) > 10:
+        notes.append(f"it takes the column {found['split']!r} as the split, which has many values")
+    return found, settings, notes
+
+
+def _signer_in(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, str]:
+    """The signer as a part of a file's name: signer0_sample1."""
+    for column in columns:
+        if rows and all(re.search(SIGNER, str(row.get(column))) for row in rows):
+            return {"signer": f"{{{column}:{SIGNER}}}"}
+    return {}
+
+
+def guess_boxes(rows: Sequence[Row], columns: Sequence[str], boxes: Any) -> str | None:
+    """The column whose values are the keys of a JSON object of boxes."""
+    if not isinstance(boxes, dict) or not all(isinstance(b, list) and len(b) == 4 for b in list(boxes.values())[:10]):
+        return None
+    return next((name for name in columns if any(str(row.get(name)) in boxes for row in rows)), None)
+
+
+def _values(rows: Sequence[Row], column: str) -> set[str]:
+    return {str(row.get(column)) for row in rows}
+
+
+def _numbers(rows: Sequence[Row], column: str) -> bool:
+    return all(re.fullmatch(r"\d+(\.0*)?", str(row.get(column, "")).strip()) for row in rows)
+
+
+def _unique(rows: Sequence[Row], column: str) -> bool:
+    return len(_values(rows, column)) == len(rows)
+
+
+def _floats(rows: Sequence[Row], column: str) -> list[float]:
+    values = []
+    for row in rows:
+        try:
+            values.append(float(row.get(column)))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            pass
+    return values
+
+
+def _times(rows: Sequence[Row], found: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Whether times are seconds, milliseconds or frames."""
+    start, end = found["start"], found["end"]
+    if start == end:
+        notes.append(f"the column {start!r} names one moment; it takes half a second before and after it")
+        return {"margin": [0.5, 0.5]}
+    starts, ends = _floats(rows, start), _floats(rows, end)
+    whole = bool(starts) and all(value.is_integer() for value in starts + ends)
+    if "frame" in plain_name(start) or (whole and any(plain_name(name) == "fps" for name in rows[0])):
+        notes.append("it takes start and end as numbers of frames")
+        first = 1 if starts and min(starts) >= 1 and "frame" in plain_name(start) else 0
+        return {"unit": "frames", **({"first_frame": 1} if first else {})}
+    lengths = sorted(b - a for a, b in zip(starts, ends, strict=False) if b > a)
+    middle = lengths[len(lengths) // 2] if lengths else 1.0
+    unit = "ms" if middle > 200 else "s"
+    notes.append(f"it takes start and end as {'milliseconds' if unit == 'ms' else 'seconds'}")
+    return {"unit": unit}
+
+
+def _boxes(rows: Sequence[Row], found: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """In which order the numbers of a box come."""
+    boxes = []
+    for row in rows:
+        value = row.get(found["box"])
+        numbers = re.findall(r"-?\d+(?:\.\d+)?", value) if isinstance(value, str) else value
+        if isinstance(numbers, (list, tuple)) and len(numbers) == 4:
+            boxes.append([float(number) for number in numbers])
+    if not boxes:
+        del found["box"]
+        return {}
+    corners = all(c > a and d > b for a, b, c, d in boxes)
+    order = "xyxy" if corners else "xywh"
+    notes.append(
+        f"it takes a box as {'left, top, right, bottom' if corners else 'left, top, width, height'} (box_order: "
+        f"{order}; xywh, xyxy and yxyx are there)"
+    )
+    return {"box_order": order}
+
+
+def sibling_tables(name: str, names: Sequence[str]) -> dict[str, str]:
+    """Tables whose names differ in the split only: {train: a_train.csv, val: a_val.csv}; empty where there is one."""
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        if match := re.search(rf"(?i)(?<![a-z]){split}(?![a-z])", name):
+            pattern = re.escape(name[: match.start()]) + r"([A-Za-z]+)" + re.escape(name[match.end() :])
+            for other in names:
+                fit = re.fullmatch(pattern, other)
+                if fit and fit[1].casefold() in SPLITS:
+                    found[fit[1].casefold()] = other
+    order = ["train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"]
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]))) if len(found) > 1 else {}

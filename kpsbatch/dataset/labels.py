@@ -6,8 +6,17 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.dataset.rows import BadRow, read_sign
-from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, plain_name, read_bytes, read_rows
+from kpsbatch.dataset.tables import (
+    BadRow,
+    Row,
+    columns_of,
+    decode_table,
+    guess_format,
+    plain_name,
+    read_bytes,
+    read_rows,
+    read_sign,
+)
 from kpsbatch.errors import ConfigError
 
 SETTING = "dataset.labels"

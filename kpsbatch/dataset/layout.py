@@ -13,8 +13,7 @@ from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, video_at
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"

@@ -15,8 +15,7 @@ from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Box, Segment, Video
+from kpsbatch.dataset.video import Box, Segment, Unit, Video
 
 PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
 

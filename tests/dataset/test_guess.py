@@ -12,8 +12,7 @@ from test_datasets import UNITS, held, opened
 
 from kpsbatch.cli import main
 from kpsbatch.config import load_config
-from kpsbatch.dataset.explore import spread
-from kpsbatch.dataset.guess import Guess, guess
+from kpsbatch.dataset.guess import Guess, guess, spread
 from kpsbatch.dataset.init_config import write_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.errors import ConfigError, DatasetError

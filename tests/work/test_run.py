@@ -30,8 +30,7 @@ from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, 
 import kpsbatch.dataset.reading as reading_module
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video, video_of
+from kpsbatch.dataset.video import Unit, Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks import bundles

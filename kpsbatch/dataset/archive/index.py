@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from kpsbatch.dataset.folders import Entry
+from kpsbatch.dataset.folders import Entry, problem_of_name
 
 MAGIC = b"KPSIDX1\n"
 START = 16
@@ -32,16 +32,7 @@ STORED, DEFLATED = 0, 8
 LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
 """Numbers that no zip method has, for members that are not plain files."""
 
-METHOD_NAMES = {
-    1: "shrink",
-    6: "implode",
-    9: "deflate64",
-    12: "bzip2",
-    14: "LZMA",
-    93: "Zstandard",
-    95: "xz",
-    98: "PPMd",
-}
+_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 Code = Literal["Q", "I", "H"]
 MEMBER_COLUMNS: dict[str, Code] = {
     "offset": "Q",
@@ -93,7 +84,7 @@ class Member(NamedTuple):
             return "neither a directory nor a file"
         if self.method == SPARSE:
             return "a sparse file, which is not read from an archive"
-        how = METHOD_NAMES.get(self.method, f"method {self.method}")
+        how = _METHODS.get(self.method, f"method {self.method}")
         return f"compressed by {how}, which is not read; pack it with zip -0"
 
 
@@ -359,24 +350,14 @@ class ArchiveFolders:
         number = self.opened.folder(folder)
         folders = set(self.opened.folder_names(number))
         for name in folders:
-            yield _entry(name, "")
+            problem = problem_of_name(name)
+            yield Entry(name, "odd" if problem else "folder", problem)
         problems = {member.name: member.problem for member in self.opened.members(number)}
-        for name, problem in problems.items():
+        for name, of_member in problems.items():
             if name not in folders:
-                yield _entry(name, problem, file=True)
+                problem = problem_of_name(name) or of_member
+                yield Entry(name, "odd" if problem else "file", problem)
 
     def file_size(self, path: str) -> int:
         """See `Folders.file_size`."""
         return self.opened.member(path).full_size
-
-
-def _entry(name: str, problem: str, *, file: bool = False) -> Entry:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return Entry(name, "odd", "its name is not valid UTF-8")
-    if name.startswith("."):
-        return Entry(name, "odd", "hidden")
-    if problem:
-        return Entry(name, "odd", problem)
-    return Entry(name, "file" if file else "folder")

@@ -15,8 +15,7 @@ from tempfile import _TemporaryFileWrapper
 from typing import Any, BinaryIO
 
 from kpsbatch.dataset.archive.index import DEFLATED, ArchiveFolders, ArchiveIndex, IndexWriter, Member
-from kpsbatch.dataset.archive.tar_headers import BLOCK, is_tar_header, scan_tar
-from kpsbatch.dataset.archive.zip_directory import LOCAL_SIZE, data_start, scan_zip
+from kpsbatch.dataset.archive.members import LOCAL_SIZE, TAR_BLOCK, data_start, is_tar_header, scan_tar, scan_zip
 from kpsbatch.errors import DatasetError
 from kpsbatch.files import write_atomically
 
@@ -44,7 +43,7 @@ def archive_kind(fd: int, path: Path) -> str:
     Raises:
         DatasetError: It is something else; says what to do.
     """
-    start = os.pread(fd, BLOCK, 0)
+    start = os.pread(fd, TAR_BLOCK, 0)
     for magic, what in _COMPRESSED.items():
         if start.startswith(magic):
             raise DatasetError(f"dataset.root: {path} can't be read: it is {what}.")
