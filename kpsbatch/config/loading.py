@@ -142,7 +142,7 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
         section: The section that was validated; "" for a whole config.
         changed: The keys that `--set` has changed.
     """
-    found: dict[str, str] = {}
+    texts_by_key: dict[str, str] = {}
     misspelt: set[str] = set()
     for finding in sorted(error.errors(include_url=False), key=lambda finding: finding["type"] != "extra_forbidden"):
         where = [section] if section else []
@@ -155,10 +155,10 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
             near = difflib.get_close_matches(where[-1], valid, n=1, cutoff=0.5)
             misspelt.update(".".join([*where[:-1], name]) for name in near)
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(valid)}."
-            found[key] = f"{key} is not a setting. {hint}"
+            texts_by_key[key] = f"{key} is not a setting. {hint}"
         elif not (finding["type"] == "missing" and key in misspelt):
-            found.setdefault(key, _explain_value(key, finding))
-    texts = [f"--set {text}" if key in changed else text for key, text in found.items()]
+            texts_by_key.setdefault(key, _explain_value(key, finding))
+    texts = [f"--set {text}" if key in changed else text for key, text in texts_by_key.items()]
     numbered = [f"({number}) {text}" for number, text in enumerate(texts, 1)]
     return texts[0] if len(texts) == 1 else " ".join([f"{len(texts)} mistakes.", *numbered])
 
@@ -180,8 +180,8 @@ def _explain_value(key: str, finding: ErrorDetails) -> str:
 
 def _advice(path: Path) -> str:
     """What to do about a config that does not exist."""
-    there = [file.name for file in path.parent.glob("*.y*ml")]
-    if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
+    names = [file.name for file in path.parent.glob("*.y*ml")]
+    if near := difflib.get_close_matches(path.name, names, n=1, cutoff=0.5):
         return f"Did you mean {path.with_name(near[0])}?"
     return "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
 

@@ -282,8 +282,8 @@ def parts_with_points(landmarks: LandmarksConfig, output: OutputConfig) -> tuple
     Raises:
         ValueError: There is none.
     """
-    there = {"hands" if part.endswith("_hand") else part for part in topology_of(output.points).parts}
-    parts = tuple(part for part in landmarks.parts if part in there)
+    with_points = {"hands" if part.endswith("_hand") else part for part in topology_of(output.points).parts}
+    parts = tuple(part for part in landmarks.parts if part in with_points)
     if not parts:
         raise ValueError(
             f"output.points: {output.points} has no point of landmarks.parts ({', '.join(landmarks.parts)}). Add some."

@@ -167,7 +167,7 @@ class _Search:
     def follow(self, path: Path, hops: int = 0) -> Path:
         """Follow a path step by step and note where it leaves the root; returns where it ends."""
         path = Path(os.path.abspath(path))
-        here = next((place for place in (self._root, *self.places) if place in (path, *path.parents)), None)
+        here = next((known for known in (self._root, *self.places) if known in (path, *path.parents)), None)
         if here is None:
             self.places.add(path)
             return path

@@ -69,8 +69,8 @@ def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
     files[path] = config_text(Guess(dataset, guess.found, guess.notes), first_line)
-    if there := next((file for file in files if file.exists()), None):
-        raise ConfigError(f"{there} exists already. Choose another name, or remove it.")
+    if existing := next((file for file in files if file.exists()), None):
+        raise ConfigError(f"{existing} exists already. Choose another name, or remove it.")
     try:
         for file, text in files.items():
             with file.open("x", encoding="utf-8") as opened:
@@ -85,7 +85,7 @@ def _relative(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for key, value in tree.items():
         if key == "path" and isinstance(value, dict):
-            changed[key] = {split: _short(one, folder) for split, one in value.items()}
+            changed[key] = {split: _short(table, folder) for split, table in value.items()}
         elif isinstance(value, dict):
             changed[key] = _relative(value, folder)
         else:

@@ -74,12 +74,12 @@ class LayoutSource:
             return groups
         key = tuple(str(getattr(unit, name)) for name in self._key_fields)  # as `_match` returns them
         entries = groups.get(key, [])
-        found: dict[str, Video] = {}
+        videos: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
-            name = name + os.path.splitext(entry.name)[1] if name in found else name
-            found[name] = video_at(self._folders, folder, entry, name)
-        found = {name: found[name] for name in sorted(found, key=natural_key)}
-        return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
+            name = name + os.path.splitext(entry.name)[1] if name in videos else name
+            videos[name] = video_at(self._folders, folder, entry, name)
+        videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
+        return _named_listing(self._folders.root / folder, videos, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
@@ -179,11 +179,11 @@ class LayoutSource:
         open_fields = {name for name, values in stated.items() if not values}
         parts = self._dataset.layout.split("/")
         last = max((i for i, part in enumerate(parts) if open_fields & _fields(part)), default=-1)
-        found: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
+        seen: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
         for values in self._walk("", parts[: last + 1], {}, stated):
             for name in open_fields:
-                found[name].add(values[name])
-        return found
+                seen[name].add(values[name])
+        return seen
 
     def _walk(
         self, folder: str, parts: Sequence[str], values: Values, stated: Mapping[str, Sequence[str]]
@@ -221,7 +221,7 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
         return Listing(path, exists=False)
     except OSError as error:
         return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
-    found = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
+    videos = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
     odd: list[tuple[str, str]] = []
     with_files = False
     for entry in entries:
@@ -232,17 +232,17 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
             continue
         with_files = True
         stem = os.path.splitext(entry.name)[0]
-        name = entry.name if stem in found else stem
-        found[name] = video_at(folders, folder, entry, name)
+        name = entry.name if stem in videos else stem
+        videos[name] = video_at(folders, folder, entry, name)
     if with_files:  # folders are in order already
-        found = {name: found[name] for name in sorted(found, key=natural_key)}
-    return _named_listing(path, found, odd, exists=True)
+        videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
+    return _named_listing(path, videos, odd, exists=True)
 
 
-def _named_listing(path: Path, found: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
-    for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
-        odd.append((found.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
-    return Listing(path, exists=exists, videos=tuple(found.values()), odd=tuple(odd))
+def _named_listing(path: Path, videos: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
+    for name in [name for name in videos if name.endswith(".npy") and name.removesuffix(".npy") in videos]:
+        odd.append((videos.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
+    return Listing(path, exists=exists, videos=tuple(videos.values()), odd=tuple(odd))
 
 
 def what_is_there(folders: Folders, folder: str, name: str = "") -> str:

@@ -212,12 +212,12 @@ class ManifestSource:
                 continue
             if unit is None:
                 continue
-            place = self._units.setdefault(unit, _UnitRows())
+            unit_rows = self._units.setdefault(unit, _UnitRows())
             try:
-                place.videos.append(self._video(parse, row, scope, source))
+                unit_rows.videos.append(self._video(parse, row, scope, source))
             except BadRow as error:
                 problem = Problem(source, str(error))
-                place.problems.append(problem)
+                unit_rows.problems.append(problem)
                 self.problems.append(problem)
 
     def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
@@ -242,10 +242,10 @@ class ManifestSource:
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = parse.segment(row)
         box = parse.box(row)
-        place, entry = self._find(path)
+        folder, entry = self._find(path)
         return Video(
             name,
-            place / entry.name,
+            folder / entry.name,
             entry.kind == "file",
             self._folders.index,
             segment,
@@ -372,12 +372,12 @@ class _Folder:
             raise BadRow(self.problem)
         entry = self.entries.get(name)
         if entry is None:
-            found = self.stems.get(name, [])
-            if len(found) > 1:
-                raise BadRow(f"{path!r} can be any of {', '.join(sorted(found))}")
-            if not found:
+            names = self.stems.get(name, [])
+            if len(names) > 1:
+                raise BadRow(f"{path!r} can be any of {', '.join(sorted(names))}")
+            if not names:
                 raise BadRow(f"there is no {path!r}")
-            entry = self.entries[found[0]]
+            entry = self.entries[names[0]]
         if entry.kind == "odd":
             raise BadRow(f"{path!r} is not a video: {entry.problem}")
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
@@ -404,11 +404,11 @@ def _relative(text: str, root: Path) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _name(text: str, what: str) -> str:
+def _name(text: str, field: str) -> str:
     try:
         return check_name(text)
     except ValueError as error:
-        raise BadRow(f"the {what} becomes a folder's name: {error}") from None
+        raise BadRow(f"the {field} becomes a folder's name: {error}") from None
 
 
 def read_table(folders: Folders, path: Path) -> bytes:

@@ -208,7 +208,7 @@ def opened(video: Video) -> Iterator[StoredFile]:
     archive = open_archive(video.index)
     try:
         member = archive.index.member(_inside(archive, video.path))
-        with archive.place(member) as place, closing(StoredFile(*place)) as stored:
+        with archive.place(member) as location, closing(StoredFile(*location)) as stored:
             yield stored
     except OSError as error:
         raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
@@ -280,17 +280,17 @@ def read_together(
         if segments[0].unit == "frames":
             numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
             pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=stored.opened_again())
-        there = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
+        in_file = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
         frames = read_segments(
             path,
-            [pairs[number] for number in there],
+            [pairs[number] for number in in_file],
             max_pixels=max_pixels,
             stored=stored,
-            on_end=lambda place: on_end(there[place]),
+            on_end=lambda index: on_end(in_file[index]),
             on_skipped=on_skipped,
         )
         for number, frame in frames:
-            yield there[number], frame
+            yield in_file[number], frame
 
 
 def read_each(

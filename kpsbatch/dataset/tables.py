@@ -48,10 +48,10 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     Raises:
         ConfigError: It is none of them, or no text at all; says what to do.
     """
-    for magic, what in _BINARY.items():
+    for magic, kind in _BINARY.items():
         if data.startswith(magic):
-            pickled = f", {_PICKLE}" if what == "a pickle" else ""
-            raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {what}{pickled}.")
+            pickled = f", {_PICKLE}" if kind == "a pickle" else ""
+            raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}{pickled}.")
     if str(path).lower().endswith((".pkl", ".pickle")):
         raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but a pickle, {_PICKLE}.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -379,7 +379,7 @@ def box_reader(
     if column is None:
         return lambda row: None
     if not isinstance(column, str):
-        getters = [compile_template(one, columns, setting, table) for one in column]
+        getters = [compile_template(part, columns, setting, table) for part in column]
         return lambda row: read_box(" ".join(getter(row) for getter in getters), order, unit)
     getter = compile_template(column, columns, setting, table)
     if manifest.boxes is not None:

@@ -68,7 +68,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     for unit in source.units():
         for video in source.listing(unit).videos:
-            if (found := measured(unit, video)) is None:
+            if (measures := measured(unit, video)) is None:
                 continue
             segment = video.segment
             named = labels.get(unit.sign)
@@ -85,7 +85,7 @@ def _rows(
                 "start": segment and segment.start,
                 "end": segment and segment.end,
                 "unit": segment and segment.unit,
-                **found._asdict(),
+                **measures._asdict(),
             }
 
 
@@ -129,8 +129,8 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
             if not stored and not (unseen and outputs.npz_path(unit).exists()):
                 return None
             if key in measured:
-                made_from, found = measured[key]
-                return found if made_from == source.made_from(video) else None
+                made_from, measures = measured[key]
+                return measures if made_from == source.made_from(video) else None
             return _as_written(written.rows.get(key), source, video)
 
         files = {f"{unit.name}.npz" for unit in units}
@@ -162,8 +162,8 @@ def _measure(
             continue
         record = read_stored(path, UnitRecord) or UnitRecord()
         for name, video in record.good.items():
-            found = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
-            measured[file, name] = (video.made_from, found)
+            measures = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
+            measured[file, name] = (video.made_from, measures)
     return measured, newest
 
 

@@ -179,15 +179,15 @@ class IndexWriter:
         columns.update(self._folder_columns(paths))
         if self._links:
             self._resolve(columns, order, {path: number for number, path in enumerate(paths)})
-        places: dict[str, tuple[int, int]] = {}
+        positions: dict[str, tuple[int, int]] = {}
         for name, code in {**MEMBER_COLUMNS, **FOLDER_COLUMNS}.items():
             data = np.ascontiguousarray(columns.pop(name), dtype=code)
             self._file.write(bytes(-self._position % 8))
             self._position += -self._position % 8
-            places[name] = (self._position, len(data))
+            positions[name] = (self._position, len(data))
             self._file.write(data.data)
             self._position += data.nbytes
-        self._file.write(json.dumps({**header, "columns": places}).encode())
+        self._file.write(json.dumps({**header, "columns": positions}).encode())
         self._file.seek(len(MAGIC))
         self._file.write(struct.pack("<Q", self._position))
 
@@ -231,9 +231,9 @@ class IndexWriter:
                     os.pread(self._file.fileno(), int(columns["length"][i]), int(columns["name"][i])): i
                     for i in range(first, first + count)
                 }
-            if (found := names[number].get(name)) is not None:
+            if (target_number := names[number].get(name)) is not None:
                 for column in ("offset", "size", "full", "crc", "method"):
-                    columns[column][now[link]] = columns[column][found]
+                    columns[column][now[link]] = columns[column][target_number]
 
 
 class ArchiveIndex:
@@ -261,10 +261,10 @@ class ArchiveIndex:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(self._map)
         codes = {**MEMBER_COLUMNS, **FOLDER_COLUMNS}
-        places: dict[str, tuple[int, int]] = self.header["columns"]
+        positions: dict[str, tuple[int, int]] = self.header["columns"]
         self._columns = {
             name: view[start : start + count * array(codes[name]).itemsize].cast(codes[name])
-            for name, (start, count) in places.items()
+            for name, (start, count) in positions.items()
         }
 
     def folder(self, path: str) -> int:
@@ -276,13 +276,13 @@ class ArchiveIndex:
         """
         number = 0
         for part in path.split("/") if path else ():
-            name, places = os.fsencode(part), self._folders_in(number)
-            at = bisect_left(places, name, key=self._folder_name)
-            if at == len(places) or self._folder_name(places[at]) != name:
+            name, children = os.fsencode(part), self._folders_in(number)
+            at = bisect_left(children, name, key=self._folder_name)
+            if at == len(children) or self._folder_name(children[at]) != name:
                 if any(member.name == part for member in self.members(number)):
                     raise NotADirectoryError(20, os.strerror(20), f"{self.header['archive']}/{path}")
                 raise FileNotFoundError(2, os.strerror(2), f"{self.header['archive']}/{path}")
-            number = places[at]
+            number = children[at]
         return number
 
     def members(self, folder: int) -> Iterator[Member]:

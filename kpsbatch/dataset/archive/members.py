@@ -180,10 +180,10 @@ def _find_directory(fd: int, name: str, size: int) -> tuple[int, int, int, int]:
 
 def _end64(fd: int, name: str, end: int, position: int) -> tuple[int, tuple[int, ...]]:
     """The zip64 end record: where its locator says, or right before the locator in an archive that was moved."""
-    for place in (position, end - _LOCATOR64.size - _END64.size):
-        record = os.pread(fd, _END64.size, place) if place >= 0 else b""
+    for at in (position, end - _LOCATOR64.size - _END64.size):
+        record = os.pread(fd, _END64.size, at) if at >= 0 else b""
         if len(record) == _END64.size and record.startswith(b"PK\6\6"):
-            return place, _END64.unpack(record)
+            return at, _END64.unpack(record)
     raise _damaged(name, "its zip64 record is missing", "zip -T")
 
 

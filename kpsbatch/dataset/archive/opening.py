@@ -44,9 +44,9 @@ def archive_kind(fd: int, path: Path) -> str:
         DatasetError: It is something else; says what to do.
     """
     start = os.pread(fd, TAR_BLOCK, 0)
-    for magic, what in _COMPRESSED.items():
+    for magic, problem in _COMPRESSED.items():
         if start.startswith(magic):
-            raise DatasetError(f"dataset.root: {path} can't be read: it is {what}.")
+            raise DatasetError(f"dataset.root: {path} can't be read: it is {problem}.")
     if is_tar_header(start):
         return "tar"
     if start.startswith((b"PK\3\4", b"PK\5\6")) or path.suffix.lower() == ".zip":
@@ -219,5 +219,5 @@ def _inflate(data: bytes, member: Member) -> bytes:
         raise _damaged(member, str(error)) from None
 
 
-def _damaged(member: Member, what: str) -> OSError:
-    return OSError(74, f"damaged in the archive: {what}", member.name)
+def _damaged(member: Member, problem: str) -> OSError:
+    return OSError(74, f"damaged in the archive: {problem}", member.name)
