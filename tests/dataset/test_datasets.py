@@ -9,39 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from dataset_trees import TREES, held
+from dataset_trees import PAGE, TREES, held, opened, shown
 
 from kpsbatch.cli import main
-from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
-from kpsbatch.dataset.init_config import RECIPES, recipe_like, recipe_names, write_recipe
+from kpsbatch.config import dump_config, load_config, load_frozen_config
+from kpsbatch.dataset.init_config import RECIPES, recipe_like, recipe_names
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source, open_source
 from kpsbatch.dataset.video import Box, Segment, Unit, Video
-
-PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
-
-
-def shown(name: str) -> tuple[str, str]:
-    """The YAML and the Python of a set's section of the page; "" where there is none."""
-    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
-    [text] = [part for part in section if part.startswith(f"{name}\n")]
-    blocks = {"yaml": "", "python": ""}
-    blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))
-    return blocks["yaml"], blocks["python"]
-
-
-def opened(place: Path, name: str) -> tuple[Source, Config]:
-    """The dataset as its recipe finds it in a tree of its shape."""
-    TREES[name](place)
-    if python := shown(name)[1]:
-        subprocess.run([sys.executable, "-c", python], cwd=place, check=True)
-    recipe = recipe_like(name)
-    root = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8"))["dataset"]["root"]
-    write_recipe(recipe, place / root, place / "config.yaml")
-    config = load_config(place / "config.yaml")
-    return open_source(config.dataset, place / "kps" / "_kpsbatch" / "archives"), config
 
 
 def videos_of(source: Source) -> list[Video]:

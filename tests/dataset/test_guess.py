@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from dataset_trees import TREES, frames, table, touch
-from test_datasets import UNITS, held, opened
+from dataset_trees import TREES, frames, held, opened, table, touch
+from test_datasets import UNITS
 
 from kpsbatch.cli import main
 from kpsbatch.config import load_config

@@ -6,8 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from dataset_trees import TREES
-from test_datasets import opened
+from dataset_trees import TREES, opened
 
 from kpsbatch.dataset.labels import Label
 from kpsbatch.store.index_file import COLUMNS, Measured, write_index
