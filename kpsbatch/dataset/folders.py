@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
 from kpsbatch.errors import DatasetError
 
 
@@ -51,6 +51,11 @@ class Folders(Protocol):
         Raises:
             OSError: It is not there, or can't be read.
         """
+
+
+def sorted_entries(folders: Folders, folder: str) -> list[Entry]:
+    """The entries of a folder in natural order of their names; errors as `Folders.entries`."""
+    return sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.folders import Folders
+from kpsbatch.dataset.folders import Folders, sorted_entries
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
 from kpsbatch.dataset.source import open_folders
@@ -278,7 +278,7 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
             break
         looked += 1
         try:
-            entries = sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
+            entries = sorted_entries(folders, folder)
         except OSError:
             if not folder:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -58,35 +58,30 @@ def write_index(
     """
     table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     table.writeheader()
-    rows = [*_rows(source, measured, labels or {}), *others]
-    table.writerows(rows)
-    return len(rows)
-
-
-def _rows(
-    source: Source, measured: Callable[[Unit, Video], Measured | None], labels: Mapping[int, Label]
-) -> Iterator[dict[str, Any]]:
+    rows: list[Mapping[str, Any]] = []
     for unit in source.units():
+        label = (labels or {}).get(unit.sign) if source.has_signs else None
         for video in source.listing(unit).videos:
             if (measures := measured(unit, video)) is None:
                 continue
             segment = video.segment
-            named = labels.get(unit.sign)
-            yield {
+            row = {
                 "file": f"{unit.name}.npz",
                 "key": video.name,
                 "signer": video.signer or unit.signer,
                 "split": unit.split,
                 "sign": unit.sign if source.has_signs else None,
-                "label": video.label or (named.text if named is not None and source.has_signs else ""),
+                "label": video.label or (label.text if label else ""),
                 "view": video.view,
                 "video": video.path.relative_to(source.root).as_posix(),
                 "source": video.source,
-                "start": segment and segment.start,
-                "end": segment and segment.end,
-                "unit": segment and segment.unit,
+                **(segment._asdict() if segment else {}),
                 **measures._asdict(),
             }
+            rows.append(row)
+    rows += others
+    table.writerows(rows)
+    return len(rows)
 
 
 Key = tuple[str, str]
