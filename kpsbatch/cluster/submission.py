@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.links import places_outside
+from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.store.submissions import Plan, Shard
 from kpsbatch.store.survey import Survey

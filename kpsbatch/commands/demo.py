@@ -58,7 +58,7 @@ def program() -> str:
 
 
 def _write_preview(selection: Selection, picture: Path) -> None:
-    from kpsbatch.dataset.units import Unit
+    from kpsbatch.dataset.video import Unit
     from kpsbatch.drawing.clip import clip_of_unit
     from kpsbatch.drawing.encoders import write_preview
 

@@ -16,7 +16,7 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of the config, with which editors complete and check it."""
-    from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
+    from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
 
     if file is None:
         print(schema_text(), end="")

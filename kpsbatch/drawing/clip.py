@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video, video_of
+from kpsbatch.dataset.video import Unit, Video, video_of
 from kpsbatch.drawing.adjusted import looks_adjusted
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import CONTRACT, Topology

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frame import RGB, Frame
-from kpsbatch.dataset.times import FrameLog
+from kpsbatch.dataset.frame import RGB, Frame, FrameLog
 from kpsbatch.dataset.video import Box
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.clip import Rows

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kpsbatch.dataset.times import Timing
+from kpsbatch.dataset.frame import Timing
 from kpsbatch.stored import Stored, Text
 
 

@@ -12,8 +12,7 @@ from functools import partial
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Video
+from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.store.survey import READERS
 
 MAX_EXAMPLES = 20

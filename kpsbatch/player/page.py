@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 import kpsbatch
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.drawing.choice import Candidate
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.topology import topology_of

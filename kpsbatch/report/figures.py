@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kpsbatch.dataset.labels import Label
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.report.gather import PARTS, ReportData, UnitRow, VideoRow
 
 Labels = Mapping[int, Label]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.report.figures import Labels, UnitName, has_hands, metrics_of, name_units
 from kpsbatch.report.gather import ReportData
 from kpsbatch.report.reasons import reasons_of, sentences

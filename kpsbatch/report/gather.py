@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.topology import Topology, topology_of
 from kpsbatch.store.known_videos import find_records

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.stored import Stored, Text

@@ -15,8 +15,7 @@ from typing import Literal
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Presence
+from kpsbatch.dataset.video import Listing, Presence, Unit
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import video_info
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import write_atomically, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints

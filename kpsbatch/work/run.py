@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Video
+from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim

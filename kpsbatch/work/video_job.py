@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video
+from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import ModelError, without_opencv
 from kpsbatch.work.job import Heartbeat
 
@@ -79,8 +78,7 @@ class VideoJob:
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
         """
-        from kpsbatch.dataset.reading import read_frames
-        from kpsbatch.dataset.shared_pass import read_each
+        from kpsbatch.dataset.reading import read_each, read_frames
 
         def skipped() -> None:
             heartbeat(0)

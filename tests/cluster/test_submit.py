@@ -19,8 +19,7 @@ import pytest
 from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.cluster.waiting import waiting_jobs
-from kpsbatch.config import load_config, load_frozen_config
-from kpsbatch.config_slurm import parse_time
+from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.look.logs import task_logs, without_a_trace
 from kpsbatch.look.status import StatusReader

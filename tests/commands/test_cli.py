@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 import pytest
 from factories import write_config
+from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from processes import REPOSITORY, kpsbatch
 from typer.main import get_command
 
 from kpsbatch import __version__
 from kpsbatch.cli import main, program, spread_values
 from kpsbatch.commands.selection import Selection
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo import dataset
-from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look import estimate
 

@@ -19,7 +19,7 @@ from PIL import Image
 from kpsbatch.cli import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.drawing.adjusted import looks_adjusted, place_adjusted
 from kpsbatch.drawing.choice import choose_one
 from kpsbatch.drawing.clip import clip_of_file, clip_of_unit

@@ -7,9 +7,6 @@ from typing import cast
 import cv2
 import numpy as np
 import pytest
-
-from kpsbatch.config import ConfidenceConfig
-from kpsbatch.landmarks.clip import hand_looks, people, smooth
 from kpsbatch.landmarks.clip.clip import STRETCH_BYTES, stretch
 from kpsbatch.landmarks.clip.detectors import Found, decode, intersection_over_union, make_anchors, merge
 from kpsbatch.landmarks.clip.follow_face import head_in_frame, is_own
@@ -31,6 +28,9 @@ from kpsbatch.landmarks.clip.squares import (
     turned_square,
     upright_square,
 )
+
+from kpsbatch.config import ConfidenceConfig
+from kpsbatch.landmarks.clip import hand_looks, people, smooth
 
 SIZE = 200
 RIGHT, LEFT = (60.0, 120.0), (140.0, 120.0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from processes import kpsbatch
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.drawing.adjusted import place_adjusted
 from kpsbatch.drawing.choice import Candidate
 from kpsbatch.drawing.clip import clip_of_file

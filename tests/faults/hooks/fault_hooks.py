@@ -160,9 +160,9 @@ def disturb_reads(faults: list[dict[str, Any]], marks: str) -> None:
 def use_stub() -> None:
     """Put a landmarker in place that computes something from the picture, at once."""
     import numpy as np
+    from kpsbatch.landmarks.detection import Detection, Hand
 
     from kpsbatch.landmarks import landmarker
-    from kpsbatch.landmarks.detection import Detection, Hand
     from kpsbatch.work.video_job import VideoJob
 
     class Stub:

@@ -18,9 +18,9 @@ def _note(line):
 
 def _replace_landmarkers():
     from dataset import pose_of
+    from kpsbatch.landmarks.detection import Detection
 
     from kpsbatch.landmarks import landmarker
-    from kpsbatch.landmarks.detection import Detection
     from kpsbatch.work.video_job import VideoJob
 
     class Landmarker:

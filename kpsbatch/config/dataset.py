@@ -15,11 +15,11 @@ from pydantic import (
     WithJsonSchema,
     field_serializer,
     field_validator,
+    model_validator,
 )
-from pydantic import model_validator as validate_model
 from pydantic.functional_validators import WrapValidator
 
-from kpsbatch.config_types import AnyPath, Name, Names, Section, format_signs, one_or_more, parse_signs
+from kpsbatch.config.types import AnyPath, Name, Names, Section, format_signs, one_or_more, parse_signs
 
 ALL = "all"
 LAYOUT_FIELDS = ("signer", "split", "sign", "video")
@@ -130,7 +130,7 @@ class ManifestConfig(Section):
         """Its tables, each with its split where the config names one."""
         return list(self.path.items()) if isinstance(self.path, dict) else [(None, self.path)]
 
-    @validate_model(mode="after")
+    @model_validator(mode="after")
     def _complete(self) -> ManifestConfig:
         if self.boxes is not None and not isinstance(self.columns.box, str):
             raise ValueError("columns.box is not set, but boxes is. Name the column of the key in columns.box.")
@@ -162,7 +162,7 @@ class DatasetConfig(Section):
     mirrored: bool = False
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
 
-    @validate_model(mode="before")
+    @model_validator(mode="before")
     @classmethod
     def _splits_of_a_table(cls, tree: Any) -> Any:
         if isinstance(tree, dict) and tree.get("manifest") is not None and "splits" not in tree:
@@ -208,7 +208,7 @@ class DatasetConfig(Section):
             )
         return layout
 
-    @validate_model(mode="after")
+    @model_validator(mode="after")
     def _one_place_for_each_unit(self) -> DatasetConfig:
         folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
         if len(set(folders)) < len(folders):

@@ -12,10 +12,10 @@ import yaml
 
 from kpsbatch.cli import main
 from kpsbatch.config import load_config
+from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, config_schema
 from kpsbatch.errors import ConfigError
-from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, config_schema
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS: dict[str, Any] = {
     "object": dict,
     "array": list,

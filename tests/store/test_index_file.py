@@ -6,11 +6,10 @@ import csv
 import io
 from pathlib import Path
 
-from dataset_trees import TREES
-from test_datasets import opened
+from dataset_trees import TREES, opened
 
-from kpsbatch.dataset.index_table import COLUMNS, Measured, write_index
 from kpsbatch.dataset.labels import Label
+from kpsbatch.store.index_file import COLUMNS, Measured, write_index
 
 
 def rows_of(place: Path, name: str, labels: dict[int, Label] | None = None) -> list[dict[str, str]]:

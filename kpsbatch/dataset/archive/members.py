@@ -1,16 +1,20 @@
-"""Reading the central directory of a zip archive (PKWARE APPNOTE 6.3.10), zip64 too, in little memory.
+"""Finding the members of an archive, in little memory.
 
-Python's zipfile holds an object for each member: 3.4 GB for the 4.5 million frames of KArSL.
+Of a zip its central directory is read (PKWARE APPNOTE 6.3.10), zip64 too: Python's zipfile holds an object for each
+member, 3.4 GB for the 4.5 million frames of KArSL. Of a tar the headers are read: v7, ustar, GNU (long names, large
+sizes) and pax, as `tarfile` reads them.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 
-from kpsbatch.dataset.archive.index import LINK, OUTSIDE, SPECIAL, IndexWriter, clean
+from kpsbatch.dataset.archive.index import HARD_LINK, LINK, OUTSIDE, SPARSE, SPECIAL, STORED, IndexWriter, clean
 from kpsbatch.errors import DatasetError
 
 _END = struct.Struct("<4s4H2LH")
@@ -19,8 +23,15 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_SIZE = _LOCAL.size
-_BLOCK = 1 << 22
+_READ_SIZE = 1 << 22
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+
+TAR_BLOCK = tarfile.BLOCKSIZE
+_DUMPED_FOLDER, _SPLIT, _NO_MEMBERS = b"D", b"M", (b"V", b"N")
+"""GNU's types for a folder, the rest of a file from another volume, labels of volumes and old long names."""
+
+_BUFFER = 2 * TAR_BLOCK
+"""`tarfile` reads the byte before a header, then the header: one read for both."""
 
 
 def scan_zip(
@@ -46,17 +57,17 @@ def scan_zip(
     number = 0
     while position - (len(data) - at) < start + length:
         if len(data) - at < _CENTRAL.size or len(data) - at < _record_size(data, at):
-            more = os.pread(fd, min(_BLOCK, start + length - position), position)
+            more = os.pread(fd, min(_READ_SIZE, start + length - position), position)
             if not more:
-                raise _damaged(name, "its directory ends too early")
+                raise _damaged(name, "its directory ends too early", "zip -T")
             data, at, position = data[at:] + more, 0, position + len(more)
             continue
-        at = _add(data, at, name, shift, index, ignored)
+        at = _add_from_zip(data, at, name, shift, index, ignored)
         number += 1
         if number % 100_000 == 0:
             on_progress(number, total)
     if number % (1 << 16) != total % (1 << 16):
-        raise _damaged(name, f"its directory holds {number} of {total} members")
+        raise _damaged(name, f"its directory holds {number} of {total} members", "zip -T")
     on_progress(number, total)
     return ignored
 
@@ -66,12 +77,12 @@ def _record_size(data: bytes, at: int) -> int:
     return int(_CENTRAL.size + name + extra + comment)
 
 
-def _add(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: dict[str, int]) -> int:
+def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: dict[str, int]) -> int:
     """Add one member; returns where the next one starts."""
     signature, made_by, _, flags, method, _, _, crc, size, full, *rest = _CENTRAL.unpack_from(data, at)
     name_size, extra_size, comment_size, disk, _, attributes, offset = rest
     if signature != b"PK\1\2":
-        raise _damaged(name, "its directory holds something else")
+        raise _damaged(name, "its directory holds something else", "zip -T")
     at += _CENTRAL.size
     raw = data[at : at + name_size]
     extra = data[at + name_size : at + name_size + extra_size]
@@ -163,17 +174,17 @@ def _find_directory(fd: int, name: str, size: int) -> tuple[int, int, int, int]:
         raise _split(name)
     shift = end - length - start
     if shift < 0:
-        raise _damaged(name, "its directory lies outside of it")
+        raise _damaged(name, "its directory lies outside of it", "zip -T")
     return start + shift, length, total, shift
 
 
 def _end64(fd: int, name: str, end: int, position: int) -> tuple[int, tuple[int, ...]]:
     """The zip64 end record: where its locator says, or right before the locator in an archive that was moved."""
-    for place in (position, end - _LOCATOR64.size - _END64.size):
-        record = os.pread(fd, _END64.size, place) if place >= 0 else b""
+    for at in (position, end - _LOCATOR64.size - _END64.size):
+        record = os.pread(fd, _END64.size, at) if at >= 0 else b""
         if len(record) == _END64.size and record.startswith(b"PK\6\6"):
-            return place, _END64.unpack(record)
-    raise _damaged(name, "its zip64 record is missing")
+            return at, _END64.unpack(record)
+    raise _damaged(name, "its zip64 record is missing", "zip -T")
 
 
 def data_start(local: bytes, offset: int, name: str) -> int:
@@ -195,5 +206,83 @@ def _split(name: str) -> DatasetError:
     )
 
 
-def _damaged(name: str, what: str) -> DatasetError:
-    return DatasetError(f"dataset.root: {name} is damaged: {what}. Copy it again (zip -T tests it).")
+def is_tar_header(block: bytes) -> bool:
+    """Whether a block of 512 bytes is a tar header with the right checksum."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def scan_tar(
+    fd: int, name: str, size: int, index: IndexWriter, on_progress: Callable[[int, int], None]
+) -> dict[str, int]:
+    """Add all members of a tar archive to an index; see `scan_zip`. Progress counts bytes.
+
+    Raises:
+        DatasetError: It is split, cut off or damaged.
+    """
+    ignored: Counter[str] = Counter()
+    for number, member in enumerate(_tar_members(fd, name)):
+        if member.type == _SPLIT:
+            raise DatasetError(f"dataset.root: {name} is a part of a split archive. Join the parts.")
+        if member.size < 0 or (member.isfile() and not member.issparse() and member.offset_data + member.size > size):
+            raise _damaged(name, "it is cut off", "tar -tf")
+        if member.type not in _NO_MEMBERS and not _add_from_tar(member, index):
+            ignored[OUTSIDE] += 1
+        if number % 20_000 == 0:
+            on_progress(member.offset, size)
+    on_progress(size, size)
+    return ignored
+
+
+def _tar_members(fd: int, name: str) -> Iterator[tarfile.TarInfo]:
+    """The members, of which one is held at a time."""
+    try:
+        with (
+            open(fd, "rb", _BUFFER, closefd=False) as file,
+            tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar,
+        ):
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]
+                if member.islnk() and "size" in member.pax_headers:  # pax -o linkdata: it has the file's bytes too
+                    tar.offset = member.offset_data + -(-member.size // TAR_BLOCK) * TAR_BLOCK
+                yield member
+            end = os.pread(fd, TAR_BLOCK, tar.offset)
+    except (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
+        raise _damaged(name, str(error), "tar -tf") from None
+    if len(end) < TAR_BLOCK:
+        raise _damaged(name, "it ends without an end mark", "tar -tf")
+    if end.strip(b"\0"):
+        raise _damaged(name, f"there is no header at byte {tar.offset}", "tar -tf")
+
+
+def _add_from_tar(member: tarfile.TarInfo, index: IndexWriter) -> bool:
+    """Add one member; False where its path leads out of the archive."""
+    path = clean(_bytes(member.name))
+    if path is None:
+        return False
+    if member.isdir() or member.type == _DUMPED_FOLDER or member.name.endswith("/"):
+        index.add_folder(path)
+        return True
+    target = b""
+    if member.issparse():
+        method = SPARSE
+    elif member.isfile():
+        method = STORED
+    elif member.islnk():
+        method, target = HARD_LINK, clean(_bytes(member.linkname)) or b""
+    else:
+        method = LINK if member.issym() else SPECIAL
+    length = member.size if member.isfile() else 0
+    index.add(path, member.offset_data, length, length, 0, method, target)
+    return True
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _damaged(name: str, problem: str, test: str) -> DatasetError:
+    return DatasetError(f"dataset.root: {name} is damaged: {problem}. Copy it again ({test} tests it).")

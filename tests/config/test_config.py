@@ -17,7 +17,7 @@ from kpsbatch.cli import main
 from kpsbatch.config import dump_config, format_signs, load_config, parse_signs
 from kpsbatch.errors import ConfigError
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 MINIMAL: dict[str, Any] = {
     "dataset": {"root": "data", "signers": ["01", "02"], "splits": ["train"], "signs": "1-20"},
     "output": {"root": "out"},
