@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
-from kpsbatch.config import PART_NAMES, Config
+from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.stored import Stored
@@ -51,6 +51,11 @@ class Settings(Stored):
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed: of pose, face and hands."""
         return tuple(self.landmarks.get("parts") or PART_NAMES)
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether a release made them that computes other values from the same settings."""
+        return self.values_version is not None and self.values_version < VALUES_VERSION
 
     @property
     def points(self) -> str:
@@ -94,7 +99,7 @@ def settings_of(config: Config) -> Settings:
     return Settings(
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
-        landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
+        landmarks={**config.landmarks.model_dump(mode="json", exclude={"models"}), **config.landmarks.removed},
         output=output,
     )
 
@@ -133,9 +138,25 @@ def differences(theirs: Settings, ours: Settings) -> list[str]:
 
 
 def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
-    """The same of the fields that are set in `ours`, for settings that don't tell everything (`settings_of`)."""
+    """The same of the fields that are set in `ours`, for settings that don't tell everything (`settings_of`).
+
+    Of settings that an earlier version wrote what both versions know counts, in the words of this one.
+    """
     tree, partial = theirs.tree(), ours.tree()
-    return _differences({key: tree.get(key) for key in partial}, partial)
+    if not theirs.is_earlier:
+        return _differences({key: tree.get(key) for key in partial}, partial)
+    flat, ours_flat = flatten({**tree, "landmarks": landmarks_today(theirs.landmarks)}), flatten(partial)
+    both = flat.keys() & ours_flat.keys() - {"values_version"}
+    return _differences({key: flat[key] for key in both}, {key: ours_flat[key] for key in both})
+
+
+def landmarks_today(landmarks: Mapping[str, Any]) -> dict[str, Any]:
+    """A `landmarks` section of an earlier version as this one states it, with what only the earlier one can compute."""
+    try:
+        section = LandmarksConfig.model_validate(landmarks)
+    except ValidationError:
+        return dict(landmarks)
+    return {**section.model_dump(mode="json", exclude={"models"}), **section.removed}
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
