@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.keypoints import in_frame
-from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, body_unit, chest, share_inside
+from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, are_inside, body_unit, chest, share_inside
 from kpsbatch.landmarks.squares import (
     Square,
     far_apart,
@@ -454,7 +454,7 @@ def same_hand(one: Reading, other: Reading) -> bool:
 
 def agree(one: Reading, other: Reading, size: tuple[int, int]) -> bool:
     """Whether two hands agree about a hand, as far as it is in the frame."""
-    inside = ((other.points[:, :2] >= 0) & (other.points[:, :2] <= size)).all(axis=1)
+    inside = are_inside(other.points, size)
     if inside.mean() < LEAST_INSIDE:
         return False
     off = np.linalg.norm((one.points - other.points)[inside, :2], axis=1).mean()

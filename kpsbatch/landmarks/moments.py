@@ -112,5 +112,10 @@ def chest(pose: Pixels) -> Pixels:
 
 def share_inside(points: Pixels, size: tuple[int, int]) -> float:
     """Share of points (N, 2 or more) that lie in a frame of this width and height."""
-    xy = points[:, :2]
-    return float(((xy >= 0) & (xy <= size)).all(axis=1).mean())
+    return float(are_inside(points, size).mean())
+
+
+def are_inside(points: Pixels, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which points (N, 2 or more) lie in a frame of this width and height, from edge to edge."""
+    xy = points[:, :2] + 0.5
+    return np.asarray(((xy >= 0) & (xy <= size)).all(axis=1))
