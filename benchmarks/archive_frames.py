@@ -40,10 +40,10 @@ def videos_in(folders: Folders, tree: Path) -> list[Video]:
 
 def once(videos: list[Video], decode: bool) -> float:
     """CPU seconds, of the kernel's too, of reading all frames."""
-    from kpsbatch.dataset import frame_folder
+    from kpsbatch.dataset import images
 
-    real = frame_folder.decode_image
-    frame_folder.decode_image = real if decode else lambda data, most, reduced: (None, "")  # type: ignore[assignment]
+    real = images.decode_image
+    images.decode_image = real if decode else lambda data, most, reduced: (None, "")  # type: ignore[assignment]
     try:
         started = time.process_time()
         for video in videos:
@@ -51,7 +51,7 @@ def once(videos: list[Video], decode: bool) -> float:
                 pass
         return time.process_time() - started
     finally:
-        frame_folder.decode_image = real
+        images.decode_image = real
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from kpsbatch.dataset.images import decode_image
 from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.video import video_of
 from kpsbatch.demo.signer import render_video
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.landmarker import Landmarker
-from kpsbatch.landmarks.second_look import find_hands
+from kpsbatch.landmarks.clip import follow_clip
+from kpsbatch.landmarks.network_files import find_networks
+from kpsbatch.landmarks.networks import Networks
 
 
 def compare_readers(paths: list[Path], rounds: int = 5) -> None:
@@ -66,13 +66,12 @@ def main() -> None:
         cv2.setNumThreads(1)
         compare_readers(arguments.videos)
         return
-    settings = LandmarksConfig()
+    settings = LandmarksConfig(running_mode="image")
     errors: dict[bool, list[float]] = {False: [], True: []}
     seconds: Counter[tuple[bool, str]] = Counter()
     moved = []
     frames = 0
-    with Landmarker(settings, find_bundles()) as landmarker:
-        landmarker.detect(np.zeros((256, 256, 3), np.uint8), 0)
+    with Networks(settings, find_networks()) as networks:
         for sign in (1, 2, 3, 4):
             images, truth = render_video(sign, 1 + sign % 2, 1, arguments.frames, arguments.size)
             for index, image in enumerate(images):
@@ -83,11 +82,10 @@ def main() -> None:
                     started = time.perf_counter()
                     decoded, _ = decode_image(data, 10**8, reduced=reduced)
                     between = time.perf_counter()
-                    detection = landmarker.detect(decoded, 0)
-                    slots = find_hands(decoded, detection, landmarker, settings, Counter())
+                    (signer,) = follow_clip([decoded], networks)
                     seconds[reduced, "decoding"] += between - started
                     seconds[reduced, "landmarks"] += time.perf_counter() - between
-                    found[reduced] = {side: hand.points[:, :2] * arguments.size for side, hand in slots.items()}
+                    found[reduced] = {side: hand[:, :2] * arguments.size for side, hand in signer.hands.items()}
                     for side, joints in (("right", truth.right_hand[index]), ("left", truth.left_hand[index])):
                         if side in found[reduced] and not np.isnan(joints).any():
                             distance = np.linalg.norm(found[reduced][side] - joints, axis=1)

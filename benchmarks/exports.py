@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import kpsbatch
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.export.run import FORMATS, export
 from kpsbatch.store.outputs import Outputs

@@ -1,6 +1,6 @@
 """Memory of the real workers, and of their parent, over many videos: none of it may grow.
 
-    python benchmarks/memory.py [--clip FILE] [--videos 2000] [--frames 10] [--mode video] [--workers N]
+    python benchmarks/memory.py [--clip FILE] [--videos 2000] [--frames 10] [--mode clip] [--workers N]
 
 The workers are not replaced on the way (`run.videos_per_worker`).
 """
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="default: the demo's signer")
     parser.add_argument("--videos", type=int, default=2000)
     parser.add_argument("--frames", type=int, default=10)
-    parser.add_argument("--mode", choices=("image", "video"), default="video")
+    parser.add_argument("--mode", choices=("clip", "image"), default="clip")
     parser.add_argument("--workers", type=int, default=available_cores())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,7 +1,7 @@
 """The plain way to do the main job, as a yardstick: what people write first.
 
-One process per core by os.cpu_count(), a whole sign per task, three image-mode landmarkers with the bundles as they
-are (the pose network with its mask), labels for hands, float64, np.savez_compressed. `--holistic` uses the legacy
+One process per core by os.cpu_count(), a whole sign per task, three image-mode landmarkers (the pose network with
+its mask), labels for hands, float64, np.savez_compressed. `--holistic` uses the legacy
 Holistic solution instead, which mediapipe 0.10.21 is the last to have: run that with a Python of its own.
 
     python benchmarks/plain.py DATASET_ROOT OUTPUT_ROOT [--workers N] [--holistic]
@@ -16,9 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-OPENED: list = []
-"""Landmarkers that `close_landmarkers` closes; left to the interpreter's end they fail."""
 
 
 def open_landmarkers(holistic: bool) -> None:
@@ -42,36 +39,14 @@ def open_landmarkers(holistic: bool) -> None:
 
         return
 
-    from kpsbatch.landmarks import bundles, graph_edits
-    from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+    from mediapipe_landmarkers import open_landmarker
+    from mediapipe_landmarkers import picture as to_picture
 
-    mp = import_mediapipe()
-
-    def unpruned_pose() -> bytes:
-        networks = {}
-        for entry in bundles._CONTENTS["pose"]:
-            network = bundles.read_network(entry.source, bundles.default_cache())
-            if entry.edit:
-                network = graph_edits.pose_landmark_network(network, prune=False)
-            networks[entry.name] = network
-        return bundles._zip(networks)
-
-    vision, base = mp.tasks.vision, mp.tasks.BaseOptions
-    found = bundles.find_bundles()
-    pose = vision.PoseLandmarker.create_from_options(
-        vision.PoseLandmarkerOptions(base(model_asset_buffer=unpruned_pose()))
-    )
-    face = vision.FaceLandmarker.create_from_options(
-        vision.FaceLandmarkerOptions(base(model_asset_buffer=found["face"].read()))
-    )
-    hands = vision.HandLandmarker.create_from_options(
-        vision.HandLandmarkerOptions(base(model_asset_buffer=found["hand"].read()), num_hands=2)
-    )
-
-    OPENED.extend((pose, face, hands))
+    pose, face = open_landmarker("pose"), open_landmarker("face")
+    hands = open_landmarker("hand", num_hands=2)
 
     def detect(image):
-        picture = mp.Image(mp.ImageFormat.SRGB, image)
+        picture = to_picture(image)
         parts = [np.zeros((33, 3)), np.zeros((478, 3)), np.zeros((21, 3)), np.zeros((21, 3))]
         if result := pose.detect(picture).pose_landmarks:
             parts[0] = np.array([(p.x, p.y, p.z) for p in result[0]])
@@ -82,12 +57,6 @@ def open_landmarkers(holistic: bool) -> None:
             side = 2 if label[0].category_name == "Right" else 3
             parts[side] = np.array([(p.x, p.y, p.z) for p in points])
         return parts
-
-
-def close_landmarkers() -> None:
-    """To be called at a program's end, where it still has threads."""
-    while OPENED:
-        OPENED.pop().close()
 
 
 def frames_of(video: Path):

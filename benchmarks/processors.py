@@ -35,7 +35,7 @@ LIBRARY = re.compile(r"/.*(libmediapipe\.so|_framework_bindings.*\.so)$")
 
 
 def import_mediapipe():
-    """Import the installed MediaPipe, be it older than kpsbatch allows; kpsbatch's landmarkers then use it."""
+    """Import the installed MediaPipe, be it older than kpsbatch allows; kpsbatch then uses it."""
     from kpsbatch.landmarks import mediapipe_import
 
     if not (mediapipe_import.mediapipe_directory() / "tasks" / "c").exists():
@@ -82,17 +82,17 @@ def write(arguments: argparse.Namespace) -> None:
     from clips import read_clips
 
     from kpsbatch.config import LandmarksConfig
-    from kpsbatch.landmarks.bundles import find_bundles
     from kpsbatch.landmarks.extract import extract
-    from kpsbatch.landmarks.landmarker import Landmarker
+    from kpsbatch.landmarks.network_files import find_networks
+    from kpsbatch.landmarks.networks import Networks
 
     settings = LandmarksConfig.model_validate({"running_mode": arguments.mode})
     processor = arguments.like or "the processor as it is"
     arrays = {"made_by": np.array(f"mediapipe {mediapipe.__version__}, {platform.machine()}, {processor}")}
-    with Landmarker(settings, find_bundles(arguments.models)) as landmarker:
+    with Networks(settings, find_networks(arguments.models)) as networks:
         for path in arguments.clips:
             for clip in read_clips(path):
-                made = extract(clip.frames[: arguments.frames], landmarker, settings)
+                made = extract(clip.frames[: arguments.frames], networks)
                 arrays[clip.name] = made.keypoints
                 arrays[f"{clip.name} size"] = np.array(clip.size)
                 print(clip.name, len(made.keypoints), flush=True)
@@ -131,7 +131,7 @@ def main() -> None:
     writing.add_argument("clips", type=Path, nargs="+")
     writing.add_argument("--mode", default="clip", choices=("image", "video", "clip"))
     writing.add_argument("--frames", type=int, help="no more of each clip")
-    writing.add_argument("--models", type=Path, help="a folder of bundles, as `kpsbatch models --export` writes it")
+    writing.add_argument("--models", type=Path, help="a folder of networks, as `kpsbatch models --export` writes it")
     writing.add_argument("--like", choices=LIKE)
     comparing = commands.add_parser("compare")
     comparing.set_defaults(do=compare)

@@ -1,7 +1,7 @@
 """How true landmarks are, measured alike for every mode, for the plain way and for legacy Holistic.
 
-    python benchmarks/quality.py CLIP... [--modes image,video,clip,plain,holistic] [--json FILE] [--sheet DIR]
-    python benchmarks/quality.py --demo DIR [--modes image,video,clip]      against rendered joints
+    python benchmarks/quality.py CLIP... [--modes image,clip,plain,holistic] [--json FILE] [--sheet DIR]
+    python benchmarks/quality.py --demo DIR [--modes image,clip]      against rendered joints
 
 A CLIP is a video file, a folder of frames, or a folder that holds many of them (KArSL's tree), which count together.
 `--sheet` draws every hand that was looked for again, and every one that MediaPipe alone does not find in its frame, for
@@ -20,14 +20,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-import plain
 import quality_demo
 import quality_sheets
 from clips import Clip, read_clips
+from mediapipe_landmarkers import close_landmarkers
 from quality_measures import measure, summarise
 from quality_ways import Reference, Result, open_way
 
-WAYS = ("image", "video", "clip", "plain", "holistic")
+WAYS = ("image", "clip", "plain", "holistic")
 COLUMNS = {
     "frames": "{:.0f}",
     "own_face": "{:.3f}",
@@ -118,7 +118,7 @@ def main() -> None:
         figures |= measure_all(arguments, ways)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
-    plain.close_landmarkers()
+    close_landmarkers()
 
 
 def measure_all(arguments: argparse.Namespace, ways: Mapping[str, Callable[[Clip], Result]]) -> dict[str, object]:

@@ -12,15 +12,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import plain
 from clips import Clip
+from mediapipe_landmarkers import OPENED, TrackedPose, open_landmarker, picture
 from pydantic import ValidationError
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.keypoints import frame_keypoints
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.network_files import find_networks
+from kpsbatch.landmarks.networks import Networks
 
-MODES = ("image", "video", "clip")
+MODES = ("image", "clip")
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,15 @@ class Mode:
 
     def __init__(self, mode: str) -> None:
         try:
-            self._settings = LandmarksConfig.model_validate({"running_mode": mode})
+            settings = LandmarksConfig.model_validate({"running_mode": mode})
         except ValidationError:
             raise ValueError("this kpsbatch has no such running mode") from None
-        self._landmarker = Landmarker(self._settings, find_bundles())
-        plain.OPENED.append(self._landmarker)
+        self._networks = Networks(settings, find_networks())
+        OPENED.append(self._networks)
 
     def __call__(self, clip: Clip) -> Result:
         started = time.process_time()
-        made = extract(clip.frames, self._landmarker, self._settings)
+        made = extract(clip.frames, self._networks)
         return Result(made.keypoints, made.facts.how, time.process_time() - started)
 
 
@@ -121,15 +122,9 @@ class Reference:
     """
 
     def __init__(self, signer: float | None = None) -> None:
-        import mediapipe as mp
-
-        self._mp, self._signer = mp, signer
-        vision, bundles = mp.tasks.vision, find_bundles()
-        base = mp.tasks.BaseOptions(model_asset_buffer=bundles["pose"].read())
-        self._people = vision.PoseLandmarker.create_from_options(vision.PoseLandmarkerOptions(base, num_poses=3))
-        settings = LandmarksConfig.model_validate({"running_mode": "video", "parts": "pose"})
-        self._video = Landmarker(settings, bundles)
-        plain.OPENED.extend((self._people, self._video))
+        self._signer = signer
+        self._people = open_landmarker("pose", num_poses=3)
+        self._video = TrackedPose()
 
     def __call__(self, clip: Clip) -> np.ndarray:
         """(T, 33, 4), NaN where no pass saw the signer."""
@@ -141,8 +136,7 @@ class Reference:
         return [self._in_picture(frame.image) or self._in_windows(frame.image) for frame in clip.frames]
 
     def _in_picture(self, image: np.ndarray) -> list[np.ndarray]:
-        picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        poses = self._people.detect(picture).pose_landmarks
+        poses = self._people.detect(picture(image)).pose_landmarks
         return [np.array([(p.x, p.y, p.z, p.visibility) for p in pose]) for pose in poses]
 
     def _in_windows(self, image: np.ndarray) -> list[np.ndarray]:
@@ -156,7 +150,7 @@ class Reference:
 
     def _tracked(self, clip: Clip, step: int) -> list[list[np.ndarray]]:
         self._video.start_video(*clip.frames[0].image.shape[:2])
-        found = [self._video.detect(frame.image, 33 * t).pose for t, frame in enumerate(clip.frames[::step])]
+        found = [self._video.detect(frame.image, 33 * t) for t, frame in enumerate(clip.frames[::step])]
         return [[] if pose is None else [pose] for pose in found[::step]]
 
 

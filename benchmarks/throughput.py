@@ -51,7 +51,7 @@ def ways(names: Sequence[str], workers: int, holistic_python: str) -> dict[str, 
     ours = [sys.executable, "-m", "kpsbatch", "run", "{config}", "--quiet", "--set", "output.root={output}"]
     ours += ["--set", f"run.workers={workers}", "--set"]
     plain = [str(ROOT / "benchmarks" / "plain.py"), "{dataset}", "{output}", "--workers", str(workers)]
-    every = {mode: [*ours, f"landmarks.running_mode={mode}"] for mode in ("clip", "image", "video")}
+    every = {mode: [*ours, f"landmarks.running_mode={mode}"] for mode in ("clip", "image")}
     check = "import mediapipe; mediapipe.solutions.holistic.Holistic"
     if "holistic" in names and subprocess.run([holistic_python, "-c", check], capture_output=True).returncode:
         print("holistic is left out: name a Python with mediapipe 0.10.21, --holistic-python", file=sys.stderr)
@@ -127,7 +127,7 @@ def worker_seconds(output: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ways", default="plain,clip,image,video,holistic")
+    parser.add_argument("--ways", default="plain,clip,image,holistic")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--signs", type=int, default=6, help="of the demo")
     parser.add_argument("--clip", type=Path)

@@ -1,9 +1,9 @@
 """Where a core's time goes by function, as Linux's perf samples it, and whether the networks' runs account for it.
 
-    python benchmarks/time_by_function.py CLIP... [--mode clip|image|video] [--square 256] [--length 60]
+    python benchmarks/time_by_function.py CLIP... [--mode clip|image] [--square 256] [--length 60]
 
 perf notes the running function 999 times in a second of processor time; functions are put into the groups
-below by name and library. The networks' share is then compared with what benchmarks/landmarkers.py adds up: runs of
+below by name and library. The networks' share is then compared with what benchmarks/network_times.py adds up: runs of
 each network times its own time in a single run. Both are of one process. Needs `perf` (Debian: linux-perf).
 """
 
@@ -22,12 +22,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cv2
-import landmarkers
+import network_times
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.network_files import find_networks
+from kpsbatch.landmarks.networks import Networks
 
 GROUPS = (
     ("networks (XNNPACK, LiteRT)", "libmediapipe", r"xnn_|tflite|TfLite|TFLite|pthreadpool|setup_\w+_n[hc]wc?"),
@@ -46,29 +46,25 @@ GROUPS = (
 def run_mode(arguments: argparse.Namespace) -> None:
     """Do the clips twice in one mode, the second time between two time stamps; then measure single runs."""
     cv2.setNumThreads(1)
-    videos = list(landmarkers.cut_videos(arguments))
-    kept, bundles = landmarkers.keep_networks(), find_bundles()
-    clip = Landmarker(LandmarksConfig(), bundles)
-    settings = LandmarksConfig.model_validate({"running_mode": arguments.mode})
-    landmarker = clip if arguments.mode == "clip" else Landmarker(settings, bundles)
-    counted = clip.networks if arguments.mode == "clip" else landmarkers.Meter(landmarker)
+    videos = list(network_times.cut_videos(arguments))
+    files = find_networks()
+    networks = Networks(LandmarksConfig.model_validate({"running_mode": arguments.mode}), files)
     for video in videos:
-        extract(video, landmarker, settings)
-    before = Counter(counted.runs)
+        extract(video, networks)
+    before = Counter(networks.runs)
     started, spent = time.monotonic(), time.process_time()
     for video in videos:
-        extract(video, landmarker, settings)
+        extract(video, networks)
     ended, spent = time.monotonic(), time.process_time() - spent
     frames = sum(map(len, videos))
-    runs = Counter(counted.runs) - before
-    times = landmarkers.NetworkTimes(clip, kept, videos[0][0].image)
+    runs = Counter(networks.runs) - before
+    times = network_times.NetworkTimes(networks, files, videos[0][0].image)
     for _ in range(5):
         times.measure()
-    networks = {name: (runs[name] / frames, middle["own"]) for name, middle in times.medians().items()}
-    print(json.dumps({"window": (started, ended), "frames": frames, "ms": 1000 * spent / frames, "networks": networks}))
+    own = {name: (runs[name] / frames, middle["own"]) for name, middle in times.medians().items()}
+    print(json.dumps({"window": (started, ended), "frames": frames, "ms": 1000 * spent / frames, "networks": own}))
     times.close()
-    for made in {clip, landmarker}:
-        made.close()
+    networks.close()
 
 
 def group_of(function: str, library: str) -> str:
@@ -92,7 +88,7 @@ def sampled_groups(samples: Path, start: float, end: float) -> Counter[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--mode", choices=landmarkers.MODES, default="video")
+    parser.add_argument("--mode", choices=network_times.MODES, default="clip")
     parser.add_argument("--square", type=int)
     parser.add_argument("--length", type=int, default=60)
     parser.add_argument("--sampled", action="store_true", help=argparse.SUPPRESS)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from kpsbatch.api import close_landmarkers, extract_video
-    from kpsbatch.dataset.segments import read_segments, segments_in_seconds
+    from kpsbatch.api import extract_video
+    from kpsbatch.dataset.video_file import read_segments, segments_in_seconds
     from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError, ModelError, OutputError
+    from kpsbatch.landmarks.kept_networks import close_landmarkers
     from kpsbatch.landmarks.topology import Topology, topology_of
     from kpsbatch.store.reading import load, open_dataset
 

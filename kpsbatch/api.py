@@ -13,9 +13,9 @@ from kpsbatch.config import LandmarksConfig, OutputConfig, explain, parts_with_p
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.kept import borrowed_landmarker, close_landmarkers
+from kpsbatch.landmarks.kept_networks import borrowed_networks, close_landmarkers
+from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.topology import topology_of
 
 __all__ = ["close_landmarkers", "extract_video"]
@@ -38,8 +38,8 @@ def extract_video(
         keypoints.shape  # (T, 184, 4)
         kpsbatch.extract_video("clip.mp4", points=["pose", "hands"]).shape  # (T, 75, 4)
 
-    The landmarkers are kept for further calls with the same settings; `close_landmarkers` frees them earlier than the
-    end of the program. Threads may call it at once: each then has landmarkers of its own.
+    The networks are kept for further calls with the same settings; `close_landmarkers` frees them earlier than the
+    end of the program. Threads may call it at once: each then has networks of its own.
 
     Args:
         path: A directory of frames or a video file.
@@ -57,13 +57,14 @@ def extract_video(
     Raises:
         ConfigError: A setting is unknown or unusable.
         DatasetError: The video is missing, or too little of it can be read.
-        ModelError: mediapipe or its bundles can't be used.
+        ModelError: mediapipe or its networks can't be used.
     """
     settings, output = _checked(landmarks, dtype, points)
+    settings.refuse_removed()
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
-    with borrowed_landmarker(settings, find_bundles(settings.models)) as landmarker:
+    with borrowed_networks(settings, find_networks(settings.models)) as networks:
         frames = read_frames(
             video_of(path),
             frame_rate=settings.frame_rate,
@@ -73,8 +74,7 @@ def extract_video(
         )
         made = extract(
             frames,
-            landmarker,
-            settings,
+            networks,
             mirrored=mirrored,
             dtype=dtype,
             topology=topology_of(output.points),

@@ -178,17 +178,16 @@ def _remedy_of(package: str) -> str:
 
 
 def check_models(folder: Path | None) -> Iterator[Finding]:
-    """Whether the model bundles are there and whole."""
-    from kpsbatch.landmarks.bundles import find_bundles  # here: NumPy, which the other commands of its file do without
+    """Whether the networks are there and whole."""
+    from kpsbatch.landmarks.network_files import find_networks
 
     try:
-        bundles = find_bundles(folder)
+        networks = find_networks(folder).values()
     except KpsbatchError as error:
         yield _of_error("models", error)
         return
-    origins = sorted({bundle.origin for bundle in bundles.values()})
-    cache = next(iter(bundles.values())).path.parent
-    yield Finding("models", "ok", f"{len(bundles)} bundles ({', '.join(origins)}) in {cache}")
+    origins = " and ".join(sorted({network.origin for network in networks}))
+    yield Finding("models", "ok", f"{len(networks)} networks (of {origins}) in {next(iter(networks)).path.parent}")
 
 
 def check_cores() -> Iterator[Finding]:

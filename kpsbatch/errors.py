@@ -22,7 +22,7 @@ class DatasetError(KpsbatchError):
 
 
 class ModelError(KpsbatchError):
-    """A model bundle is missing, damaged or unusable on this machine."""
+    """A network is missing, damaged or unusable on this machine."""
 
 
 class OutputError(KpsbatchError):

@@ -11,7 +11,7 @@
 # A dataset as a plain job array, without submitit: every task does its share of the signs.
 #
 #   sbatch slurm/array.sh                                             51 tasks, configs/karsl.yaml
-#   sbatch --array=0-9%5 --account=NAME slurm/array.sh my.yaml --set landmarks.running_mode=video
+#   sbatch --array=0-9%5 --account=NAME slurm/array.sh my.yaml --set landmarks.running_mode=image
 #
 # What follows the config goes to `kpsbatch run`. sbatch copies this script, so submit from the repository's folder, or
 # set KPSBATCH_REPO. Other variables: KPSBATCH_PYTHON, the interpreter; KPSBATCH_CONTAINER, an Apptainer image to run in

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +15,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 
-from kpsbatch.dataset.source import Source
+from kpsbatch.config import Config, load_config
+from kpsbatch.dataset.init_config import RECIPES, recipe_like, write_recipe
+from kpsbatch.dataset.source import Source, open_source
+
+PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -242,3 +250,24 @@ TREES: dict[str, Callable[[Path], None]] = {
     "YouTube-ASL": youtube_asl,
     "OpenASL": openasl,
 }
+
+
+def shown(name: str) -> tuple[str, str]:
+    """The YAML and the Python of a set's section of the page; "" where there is none."""
+    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
+    [text] = [part for part in section if part.startswith(f"{name}\n")]
+    blocks = {"yaml": "", "python": ""}
+    blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))
+    return blocks["yaml"], blocks["python"]
+
+
+def opened(place: Path, name: str) -> tuple[Source, Config]:
+    """The dataset as its recipe finds it in a tree of its shape."""
+    TREES[name](place)
+    if python := shown(name)[1]:
+        subprocess.run([sys.executable, "-c", python], cwd=place, check=True)
+    recipe = recipe_like(name)
+    root = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8"))["dataset"]["root"]
+    write_recipe(recipe, place / root, place / "config.yaml")
+    config = load_config(place / "config.yaml")
+    return open_source(config.dataset, place / "kps" / "_kpsbatch" / "archives"), config

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord

@@ -12,7 +12,7 @@ from factories import make_config
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.labels import Label
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.store.settings import VALUES_VERSION
 
 EVIL = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)> "&\' إشارة'

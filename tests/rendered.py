@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.landmarker import Landmarker
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.landmarker import Landmarker
 
 
 def keypoints_of(

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from kpsbatch.landmarks.landmarker import Landmarker
 
 import kpsbatch
 from kpsbatch import api
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError
 from kpsbatch.landmarks import kept
-from kpsbatch.landmarks.landmarker import Landmarker
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 

@@ -12,7 +12,7 @@ import pytest
 from factories import call, fingerprint, make_config, unit_record, write_config
 
 import kpsbatch
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.landmarks.topology import SETS, topology_of

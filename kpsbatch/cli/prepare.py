@@ -15,30 +15,56 @@ from kpsbatch.cli.options import AsJson, Quiet
 from kpsbatch.cli.printing import print_findings, print_json, print_scan
 from kpsbatch.cli.selection import ConfigFile, Overrides, Selection
 from kpsbatch.config import load_config
+from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
 from kpsbatch.dataset.guess import guess
-from kpsbatch.dataset.init_config import OUTPUT_ROOT, write_config
+from kpsbatch.dataset.init_config import (
+    OUTPUT_ROOT,
+    recipe_like,
+    recipe_names,
+    tables_not_there,
+    write_config,
+    write_recipe,
+)
 from kpsbatch.dataset.source import INDEX_FOLDER, open_source
 from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.look.scan import scan as scan_dataset
 from kpsbatch.progress import count_progress
-from kpsbatch.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
 from kpsbatch.words import program
 
 
 def init(
-    place: Annotated[Path, typer.Argument(metavar="FOLDER|ARCHIVE|TABLE", help="The videos, or a table beside them.")],
+    place: Annotated[
+        Optional[Path],
+        typer.Argument(metavar="FOLDER|ARCHIVE|TABLE", help="The videos, or a table beside them."),
+    ] = None,
+    like: Annotated[
+        Optional[str],
+        typer.Option(metavar="NAME", help="The config of a known dataset, such as wlasl; list: show their names."),
+    ] = None,
     config: Annotated[Path, typer.Option("--config", "-c", help="The config to write.")] = Path("config.yaml"),
     quiet: Quiet = False,
 ) -> None:
     """Look at a dataset and write a config for it; what is unsure is listed."""
-    with count_progress("members of the archive", quiet=quiet) as show:
-        guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
-    written = write_config(guessed, config, first_line=SCHEMA_LINE)
+    if like == "list":
+        print("\n".join(recipe_names()))
+        return
+    recipe = None if like is None else recipe_like(like)
+    if place is None:
+        raise ConfigError("init has no videos to look at. Name a folder, an archive or a table.")
+    summary, notes, written = f"the recipe {recipe}", list[str](), [config]
+    if recipe is not None:
+        write_recipe(recipe, place, config, SCHEMA_LINE)
+    else:
+        with count_progress("members of the archive", quiet=quiet) as show:
+            guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
+        written = write_config(guessed, config, first_line=SCHEMA_LINE)
+        summary, notes = guessed.found, guessed.notes
     with contextlib.suppress(OSError):  # editors do without
         write_schema(config.parent / SCHEMA_FILE)
-    load_config(config)  # it must be one that every other command accepts
-    print(f"found: {printable(guessed.found)}")
-    for note in guessed.notes:
+    dataset = load_config(config).dataset  # it must be one that every other command accepts
+    print(f"found: {printable(summary)}")
+    notes += [f"{table} is not there; see docs/datasets.md" for table in tables_not_there(dataset)]
+    for note in notes:
         print(f"unsure: {printable(note)}")
     print(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")
 

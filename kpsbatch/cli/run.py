@@ -26,7 +26,7 @@ from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, unshared_warning
 from kpsbatch.words import counted, stopped
-from kpsbatch.work.run import refuse_imported
+from kpsbatch.work.run import refuse_uncomputable
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 
@@ -50,7 +50,7 @@ def run(
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
         _mention_waiting_jobs(config, overwrite=overwrite)
     part = None if shard is None else parse_shard(shard)
-    refuse_imported(config)
+    refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
     signs, origin = source.signs, Origin()
     if part is not None:
@@ -121,7 +121,7 @@ def submit(
         raise ConfigError(f"--cluster: {cluster!r} is unknown. Choose slurm or local.")
     config = selection.load()
     cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
-    refuse_imported(config)
+    refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
     with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
         if not (force or dry_run):
@@ -205,6 +205,7 @@ def _logs_command(selection: Selection) -> str:
 def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
+    config.landmarks.refuse_removed()
     source = open_dataset(config, quiet=quiet)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         measured = estimate(config, source=source, on_progress=show, stop_reason=stop)

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.cluster.task import Task
-from kpsbatch.config import Config
-from kpsbatch.config_slurm import parse_time
+from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from kpsbatch.cluster import slurm
 from kpsbatch.config import Config
-from kpsbatch.dataset.links import places_outside
+from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.submissions import Plan, Shard, list_submissions, read_jobs
 from kpsbatch.store.survey import Survey
-from kpsbatch.work.run import open_outputs, refuse_imported
+from kpsbatch.work.run import open_outputs, refuse_uncomputable
 from kpsbatch.work.todo import survey_to_do
 
 
@@ -40,9 +40,9 @@ def plan_submission(
     Raises:
         DatasetError: The dataset is not there, or holds no video at all.
         OutputError: The output folder holds outputs made with other settings.
-        ModelError: mediapipe or a bundle is missing.
+        ModelError: mediapipe or a network is missing.
     """
-    refuse_imported(config)
+    refuse_uncomputable(config)
     outputs, _ = open_outputs(config)
     source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
     survey = survey_to_do(source, outputs, depth="videos", overwrite=overwrite, retry_failed=retry_failed)

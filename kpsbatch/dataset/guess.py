@@ -7,23 +7,21 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Any, NamedTuple
 
-from kpsbatch.config_types import check_name
-from kpsbatch.dataset.config import DatasetConfig
-from kpsbatch.dataset.explore import TABLE_SUFFIXES, Sample, explore
-from kpsbatch.dataset.folders import Folders
-from kpsbatch.dataset.guess_layout import SPLITS, guess_layout
-from kpsbatch.dataset.guess_table import ROWS, guess_boxes, guess_columns, guess_video, sibling_tables
+from kpsbatch.config import DatasetConfig, check_name
+from kpsbatch.dataset.folders import Folders, sorted_entries
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource
-from kpsbatch.dataset.source import open_folders, read_table
-from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, read_rows
-from kpsbatch.dataset.video import natural_key
+from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
+from kpsbatch.dataset.source import open_folders
+from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
 
@@ -47,11 +45,11 @@ class Guess:
     table: str = ""
 
 
-def guess(place: Path, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Guess:
+def guess(path: Path, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Guess:
     """Look at a folder, an archive or a table, and guess the `dataset` section of a config.
 
     Args:
-        place: The folder or archive of videos, or a table beside them.
+        path: The folder or archive of videos, or a table beside them.
         index_folder: Where the index of an archive is kept.
         on_progress: Called with (done, total) while the index of an archive is built.
 
@@ -59,19 +57,19 @@ def guess(place: Path, index_folder: Path, on_progress: Callable[[int, int], Non
         DatasetError: There is no video.
         ConfigError: The table can't be read, or fits no video.
     """
-    place = Path(os.path.abspath(place))
-    if place.is_file() and place.suffix.lower() in TABLE_SUFFIXES:
-        folders = open_folders(place.parent, index_folder)
-        sample = _explored(folders, place.parent)
-        found = _from_table(folders, sample, place.name)
-        if found is None:
+    path = Path(os.path.abspath(path))
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        folders = open_folders(path.parent, index_folder)
+        sample = _explored(folders, path.parent)
+        by_given_table = _from_table(folders, sample, path.name)
+        if by_given_table is None:
             raise ConfigError(
-                f"no column of {place} names the videos that lie below {place.parent}, such as {sample.videos[0]!r}. "
+                f"no column of {path} names the videos that lie below {path.parent}, such as {sample.videos[0]!r}. "
                 "Put the table above the videos, or write dataset.manifest by hand."
             )
-        return found
-    folders = open_folders(place, index_folder, on_progress)
-    sample = _explored(folders, place)
+        return by_given_table
+    folders = open_folders(path, index_folder, on_progress)
+    sample = _explored(folders, path)
     by_layout = _from_layout(folders, sample)
     if by_layout is not None and not by_layout.notes:
         return by_layout
@@ -82,15 +80,13 @@ def guess(place: Path, index_folder: Path, on_progress: Callable[[int, int], Non
     return by_layout or _from_names(folders, sample)
 
 
-def _explored(folders: Folders, place: Path) -> Sample:
+def _explored(folders: Folders, path: Path) -> Sample:
     try:
         sample = explore(folders)
     except OSError as error:
-        raise DatasetError(f"{place} can't be listed: {error.strerror}. Correct its permissions.") from None
+        raise DatasetError(f"{path} can't be listed: {error.strerror}. Correct its permissions.") from None
     if not sample.videos:
-        raise DatasetError(
-            f"there is no video below {place}: no video file, and no folder of images. Correct the path."
-        )
+        raise DatasetError(f"there is no video below {path}: no video file, and no folder of images. Correct the path.")
     return sample
 
 
@@ -110,18 +106,18 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
     videos = next((source.listing(unit) for unit in units if source.presence(unit) == "videos"), None)
     if videos is None:
         return None
-    found = (
+    summary = (
         f"{len(source.signs)} signs ({source.signs[0]} to {source.signs[-1]}), "
         f"{_count_names(source.signers, 'signer')}, {_count_names(source.splits, 'split')}"
     )
     notes = made.notes
     if strays := source.strays():
         notes = [*notes, f"{len(strays)} files are not named like the layout, such as {strays[0][0]!r}"]
-    return Guess(tree, found, notes)
+    return Guess(tree, summary, notes)
 
 
-def _count_names(names: Sequence[str], what: str) -> str:
-    return f"{counted(len(names), what)} ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})"
+def _count_names(names: Sequence[str], noun: str) -> str:
+    return f"{counted(len(names), noun)} ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})"
 
 
 def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
@@ -132,7 +128,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     if video is None:
         return None
     template, share = video
-    found, settings, notes = guess_columns(rows, columns, template)
+    fields, settings, notes = guess_columns(rows, columns, template)
     notes.insert(0, f"it takes {template} as the video, which fits {share:.0%} of the rows that were looked at")
     root = folders.root
     path: Any = str(root / name)
@@ -140,8 +136,8 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
         path = {split: str(root / other) for split, other in siblings.items()}
         mine = next(split for split, other in siblings.items() if other == name)
         template = re.sub(rf"(?<![^/]){mine}/", "{split}/", template) if "{" in template else template
-        found.pop("split", None)
-    manifest = {"path": path, "format": form, "header": header, "columns": {"video": template, **found}, **settings}
+        fields.pop("split", None)
+    manifest = {"path": path, "format": form, "header": header, "columns": {"video": template, **fields}, **settings}
     manifest = {key: value for key, value in manifest.items() if value is not None}
     manifest.update(_boxes_beside(folders, sample, rows, columns, manifest["columns"], notes))
     notes += [f"{other} can't be read; see docs/datasets.md" for other in sample.tables if other.endswith(UNREAD)]
@@ -151,7 +147,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
 def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> Guess | None:
     """The guess of a manifest with what it finds; None where it finds nothing."""
     tree = {"root": str(folders.root), "manifest": manifest}
-    source = ManifestSource(DatasetConfig.model_validate(tree), folders, lambda path: read_table(folders, path))
+    source = ManifestSource(DatasetConfig.model_validate(tree), folders)
     units = source.units()
     videos = sum(len(source.listing(unit).videos) for unit in units)
     if not videos:
@@ -168,23 +164,23 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
     if source.problems:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
         notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {shown}")
-    found = f"{videos} videos of {source.rows} rows, {len(units)} units, {_count_names(source.splits, 'split')}"
-    return Guess(tree, found, notes)
+    summary = f"{videos} videos of {source.rows} rows, {len(units)} units, {_count_names(source.splits, 'split')}"
+    return Guess(tree, summary, notes)
 
 
 def _boxes_beside(
-    folders: Folders, sample: Sample, rows: list[Row], columns: list[str], found: dict[str, Any], notes: list[str]
+    folders: Folders, sample: Sample, rows: list[Row], columns: list[str], fields: dict[str, Any], notes: list[str]
 ) -> dict[str, Any]:
     """A JSON file of boxes by key that lies beside a table."""
     for name in sample.tables:
-        if "box" in found or not name.endswith(".json"):
+        if "box" in fields or not name.endswith(".json"):
             continue
         try:
             boxes = json.loads(read_table(folders, folders.root / name))
         except (ConfigError, ValueError):
             continue
         if column := guess_boxes(rows, columns, boxes):
-            found["box"] = column
+            fields["box"] = column
             notes.append(f"it takes the boxes in {name} as left, top, right, bottom (box_order: xyxy)")
             return {"boxes": str(folders.root / name), "box_order": "xyxy"}
     return {}
@@ -235,3 +231,457 @@ def _is_name(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+MAX_FOLDERS = 2000
+MAX_DEPTH = 8
+CHILDREN = 12
+"""Folders of a folder that are looked into; where there are more, these are spread over all of them."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".psv", ".json", ".jsonl", ".pkl", ".pickle", ".xlsx", ".parquet", ".txt")
+
+
+@dataclass
+class Sample:
+    """What the sample contains.
+
+    Attributes:
+        videos: Paths of video files and of folders of frames, with /.
+        tables: Paths of files that may be tables.
+        names: Names of folders, by the depth at which they lie; also of those that were not looked into.
+        whole: Whether every folder was looked into.
+    """
+
+    videos: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    names: dict[int, set[str]] = field(default_factory=dict)
+    whole: bool = True
+
+
+def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
+    """Look into folders, level by level; folders with images and nothing below are videos.
+
+    Args:
+        folders: The dataset's.
+        everywhere: Look into all of them, however many there are.
+
+    Raises:
+        OSError: The root can't be listed.
+    """
+    sample = Sample()
+    todo = deque([""])
+    looked = 0
+    while todo:
+        folder = todo.popleft()
+        if looked >= MAX_FOLDERS and not everywhere:
+            sample.whole = False
+            break
+        looked += 1
+        try:
+            entries = sorted_entries(folders, folder)
+        except OSError:
+            if not folder:
+                raise
+            continue
+        children = [entry.name for entry in entries if entry.kind == "folder"]
+        files = [entry for entry in entries if entry.kind == "file"]
+        if folder and not children and any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in files):
+            sample.videos.append(folder)
+            continue
+        for entry in files:
+            path, name = f"{folder}/{entry.name}".lstrip("/"), entry.name.lower()
+            if name.endswith(VIDEO_SUFFIXES):
+                sample.videos.append(path)
+            elif name.endswith(TABLE_SUFFIXES) and folder.count("/") < 2:
+                sample.tables.append(path)
+        depth = folder.count("/") + 1 if folder else 0
+        sample.names.setdefault(depth, set()).update(children)
+        if depth < MAX_DEPTH or everywhere:
+            chosen = children if everywhere else spread(children, CHILDREN)
+            sample.whole = sample.whole and len(chosen) == len(children)
+            todo.extend(f"{folder}/{name}".lstrip("/") for name in chosen)
+    return sample
+
+
+def spread(names: list[str], number: int) -> list[str]:
+    """Some of a list, spread evenly over it, the first and the last among them."""
+    if len(names) <= number:
+        return names
+    return [names[round(i * (len(names) - 1) / (number - 1))] for i in range(number)]
+
+
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+_SIGNER = re.compile(r"(?i)(?:signer|user|person|subject|participant|speaker|sgn|p|s)[-_ ]?(?=\d)")
+_NAMED_SIGNER = re.compile(r"(?i)([a-z_-]*(?:signer|user|person|subject|participant|speaker)[-_ ]?)\d+([-_ ]).+(\.\w+)")
+_WORDS = re.compile(r"\d+|[^\d_\-. ]+|[_\-. ]+")
+
+
+class LayoutGuess(NamedTuple):
+    """A layout, whether it names signers and splits, and what is unsure about it."""
+
+    layout: str
+    signers: bool
+    splits: bool
+    notes: list[str]
+
+
+def guess_layout(sample: Sample) -> LayoutGuess | None:
+    """The layout of a tree whose paths contain the number of the sign; None where they do not."""
+    if not sample.videos:
+        return None
+    depths = [path.count("/") for path in sample.videos]
+    depth = max(set(depths), key=depths.count)
+    paths = [path.split("/") for path in sample.videos if path.count("/") == depth]
+    notes = []
+    if others := len(sample.videos) - len(paths):
+        notes.append(
+            f"{others} of {len(sample.videos)} videos that were looked at lie at another depth and are left out"
+        )
+    levels = [_Level.of([path[i] for path in paths], sample.names.get(i, set())) for i in range(depth)]
+    by_depth = _fields_of_levels(levels, paths)
+    if "sign" in by_depth.values():
+        parts = [_part(level, by_depth.get(i)) for i, level in enumerate(levels)]
+        fields = set(by_depth.values())
+        if "signer" not in fields and (name := _name_with_signer([path[-1] for path in paths])):
+            parts.append(name)
+            fields.add("signer")
+        return LayoutGuess("/".join(parts), "signer" in fields, "split" in fields, notes + _unsure(levels, by_depth))
+    names = _guess_names(paths, by_depth)
+    if names is None:
+        return None
+    part, fields, more = names
+    parts = [_part(level, by_depth.get(i)) for i, level in enumerate(levels)]
+    fields |= set(by_depth.values())
+    return LayoutGuess("/".join([*parts, part]), "signer" in fields, "split" in fields, notes + more)
+
+
+class _Level(NamedTuple):
+    """The names at a depth: all that were seen, and whether they are numbers of one width."""
+
+    names: set[str]
+    numbers: bool
+    width: int
+
+    @classmethod
+    def of(cls, seen: Sequence[str], all_names: set[str]) -> _Level:
+        names = set(seen)
+        more = {name for name in all_names if not name.startswith((".", "_"))}
+        numbers = all(name.isdecimal() and name.isascii() for name in names)
+        if numbers:
+            names |= {name for name in more if name.isdecimal() and name.isascii()}
+        else:
+            names |= more
+        widths = {len(name) for name in names}
+        padded = numbers and any(name.startswith("0") and len(name) > 1 for name in names)
+        return cls(names, numbers, min(widths) if padded else 0)
+
+
+def _fields_of_levels(levels: Sequence[_Level], paths: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Which field a folder's name is, by depth."""
+    by_depth: dict[int, str] = {}
+    for i, level in enumerate(levels):
+        if {name.casefold() for name in level.names} <= SPLITS:
+            by_depth[i] = "split"
+    free = [i for i in range(len(levels)) if i not in by_depth and len(levels[i].names) > 1]
+    same = {i: next((j for j in range(i) if all(path[i] == path[j] for path in paths)), i) for i in range(len(levels))}
+    numbered = [i for i in free if levels[i].numbers and same[i] == i]
+    if numbered:
+        sign = max(numbered, key=lambda i: (len(levels[i].names), i))
+        by_depth[sign] = "sign"
+    elif levels and levels[-1].numbers and levels[-1].width and (len(levels) - 1) not in by_depth:
+        by_depth[len(levels) - 1] = "sign"  # a single sign, as in a part of a dataset
+    if "sign" in by_depth.values():
+        others = [i for i in range(len(levels)) if i not in by_depth and same[i] == i]
+        named = [i for i in others if len(levels[i].names) > 1 or list(same.values()).count(i) > 1]
+        if named:
+            by_depth[named[0]] = "signer"
+    for i, first in same.items():
+        if first != i and first in by_depth and i not in by_depth:
+            by_depth[i] = by_depth[first]
+    return by_depth
+
+
+def _part(level: _Level, field: str | None) -> str:
+    if field == "sign":
+        return f"{{sign:0{level.width}d}}" if level.width else "{sign}"
+    if field:
+        return f"{{{field}}}"
+    name = min(level.names)
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def _unsure(levels: Sequence[_Level], by_depth: dict[int, str]) -> list[str]:
+    notes = []
+    for i, level in enumerate(levels):
+        if i not in by_depth and len(level.names) > 1:
+            notes.append(
+                f"folders at depth {i + 1} differ ({', '.join(sorted(level.names)[:4])}), and the layout takes one of "
+                "them only"
+            )
+    return notes
+
+
+def _guess_names(paths: Sequence[Sequence[str]], by_depth: dict[int, str]) -> tuple[str, set[str], list[str]] | None:
+    """A layout's last part, from names that hold numbers at the same places: 001_002_003.mp4."""
+    names = [path[-1] for path in paths]
+    suffixes = {os.path.splitext(name)[1] for name in names}
+    suffix = suffixes.pop() if len(suffixes) == 1 else ""
+    stems = [os.path.splitext(name)[0] for name in names]
+    words = [_WORDS.findall(stem) for stem in stems]
+    shape = max({_shape(stem_words) for stem_words in words}, key=[_shape(stem_words) for stem_words in words].count)
+    fitting = [stem_words for stem_words in words if _shape(stem_words) == shape]
+    numbered = [i for i, kind in enumerate(shape) if kind == "0"]
+    values = {i: {stem_words[i] for stem_words in fitting} for i in numbered}
+    varied = [i for i in numbered if len(values[i]) > 1]
+    if len(varied) < 2:
+        return None
+    fields: dict[int, str] = {}
+    for i in varied:
+        before = "".join(fitting[0][:i])
+        if "signer" not in by_depth.values() and "signer" not in fields.values() and _SIGNER.search(before + "0"):
+            fields[i] = "signer"
+    rest = sorted((i for i in varied if i not in fields), key=lambda i: (-len(values[i]), i))
+    if len(rest) < 2:
+        return None
+    fields[rest[0]] = "sign"
+    if len(rest) > 2 and "signer" not in {*fields.values(), *by_depth.values()}:
+        fields[rest[1]] = "signer"
+    video = [i for i in varied if i not in fields]
+    part, done = "", False
+    for i, word in enumerate(fitting[0]):
+        if i in video:
+            part, done = part + ("" if done else "{video}"), True
+        elif i in fields:
+            widths = {len(stem_words[i]) for stem_words in fitting}
+            padded = any(stem_words[i].startswith("0") and len(stem_words[i]) > 1 for stem_words in fitting)
+            spec = f":0{min(widths)}d" if fields[i] == "sign" and padded else ""
+            part += f"{{{fields[i]}{spec}}}"
+        elif not (done and i > video[0] and i < video[-1]):
+            part += word.replace("{", "{{").replace("}", "}}")
+    meaning = ", ".join(f"{''.join(fitting[0][i])} as the {field}" for i, field in sorted(fields.items()))
+    notes = [
+        f"in {names[0]!r} it takes {meaning}, by how many values there are at each place; look whether that is right"
+    ]
+    if len(fitting) < len(names):
+        notes.append(
+            f"{len(names) - len(fitting)} of {len(names)} names that were looked at have another form and are left out"
+        )
+    return part + suffix, set(fields.values()) | {"video"}, notes
+
+
+def _name_with_signer(names: Sequence[str]) -> str | None:
+    """A layout's last part from names such as User_2_001.mp4, where all of them name a signer in the same way."""
+    forms = {(match[1], match[2], match[3]) if (match := _NAMED_SIGNER.fullmatch(name)) else None for name in names}
+    if len(forms) != 1 or (form := forms.pop()) is None:
+        return None
+    return f"{form[0]}{{signer}}{form[1]}{{video}}{form[2]}"
+
+
+def _shape(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple("0" if word.isdecimal() and word.isascii() else word for word in words)
+
+
+NAMES = {
+    "signer": ("signer", "signerid", "participantid", "participant", "speaker", "user", "userid", "subject", "person"),
+    "split": ("split", "set", "subset", "partition", "fold"),
+    "label": (
+        *("gloss", "word", "cleantext", "text", "sentence", "orth", "annotation", "translation", "rawtext"),
+        *("label", "name"),
+    ),
+    "start": ("start", "startrealigned", "starttime", "framestart", "startframe", "begin", "time"),
+    "end": ("end", "endrealigned", "endtime", "frameend", "endframe", "stop", "time"),
+    "box": ("box", "bbox", "boundingbox"),
+    "id": ("sentencename", "segmentid", "clipid", "id", "vid", "sentenceid"),
+    "view": ("view", "camera"),
+}
+"""How columns are often called, capitals and punctuation aside; the first that is there counts."""
+
+SIGNS = ("sign", "signid", "class", "classid", "classindex", "label", "labelid")
+YOUTUBE = r"(?:v=|youtu\.be/|embed/)([\w-]{11})"
+SIGNER = "(?i)(?:signer|user|person|subject|participant)[-_ ]?([0-9]+)"
+ROWS = 200
+LEAST = 0.02
+"""Share of the rows whose videos must be there; of what was on YouTube much is gone."""
+
+
+def guess_video(rows: Sequence[Row], columns: Sequence[str], sample: Sample) -> tuple[str, float] | None:
+    """The template that finds the videos of most rows, with the share of rows; None where none does."""
+    stems: dict[str, set[str]] = {}
+    for path in sample.videos:
+        folder, name = split_path(without_suffix(path))
+        stems.setdefault(folder, set()).add(name)
+    candidates = [
+        candidate
+        for column in columns
+        for candidate in _templates(column, [str(row.get(column) or "").strip() for row in rows], stems)
+    ]
+    template, share, _ = max(candidates, key=lambda candidate: (candidate[1], not candidate[2]), default=("", 0.0, ""))
+    return (template, share) if share >= LEAST else None
+
+
+def _templates(column: str, values: Sequence[str], stems: dict[str, set[str]]) -> list[tuple[str, float, str]]:
+    """Templates that turn a column's values into videos, each with the share for which it does, and what it appends."""
+    filled = [value for value in values if value]
+    if not filled:
+        return []
+    plain_values = [without_suffix(PurePosixPath(value.replace("\\", "/")).as_posix()) for value in filled]
+
+    def share_of(paths: Iterable[str]) -> float:
+        return sum(stem in stems.get(folder, ()) for folder, stem in map(split_path, paths)) / len(values)
+
+    templates = [(column, share_of(plain_values), "")]
+    ids = {value: match[1] for value in filled if (match := re.search(YOUTUBE, value))}
+    for folder, names in stems.items():
+        prefix = f"{folder}/" if folder else ""
+        if prefix:
+            templates.append((f"{prefix}{{{column}}}", share_of(prefix + value for value in plain_values), ""))
+        if ids:
+            share = sum(name in names for name in ids.values()) / len(values)
+            templates.append((f"{prefix}{{{column}:{YOUTUBE}}}", share, ""))
+        first = next((value for value in plain_values[:20] if any(name.startswith(value) for name in names)), None)
+        if first is not None and first not in names:
+            for tail in sorted({name.removeprefix(first) for name in names if name.startswith(first)})[:4]:
+                share = sum(value + tail in names for value in plain_values) / len(values)
+                templates.append((f"{prefix}{{{column}}}{tail}", share, tail))
+    return templates
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """A path's folder and last part."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def guess_columns(
+    rows: Sequence[Row], columns: Sequence[str], video: str
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """What the columns are besides the video's, by their names and what they hold.
+
+    Returns:
+        The map of columns, other settings of the manifest, and what is unsure.
+    """
+    fields: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    notes: list[str] = []
+    by_plain = {plain_name(name): name for name in reversed(columns)}
+    for name_of, names in NAMES.items():
+        if (name := next((by_plain[plain] for plain in names if plain in by_plain), None)) is not None:
+            fields[name_of] = name
+    unnamed = [plain_name(name) for name in columns if re.fullmatch(r"column\d+", name)]
+    sign = next(
+        (by_plain[plain] for plain in (*SIGNS, *unnamed) if plain in by_plain and _numbers(rows, by_plain[plain])), None
+    )
+    if sign is not None:
+        fields["sign"] = sign
+        if fields.get("label") == sign:
+            del fields["label"]
+        notes.append(f"it takes the column {sign!r} as the number of the sign")
+    used = {name for _, name, _, _ in Formatter().parse(video) if name} if "{" in video else {video}
+    if fields.get("id") is not None and (fields["id"] in used or not _unique(rows, fields["id"])):
+        del fields["id"]
+    if fields.get("label") in used:
+        del fields["label"]
+    if "signer" not in fields:
+        fields.update(_signer_in(rows, sorted(used - {"split"})))
+    if ("start" in fields) != ("end" in fields):
+        fields.pop("start", None)
+        fields.pop("end", None)
+    if "start" in fields and (ends := _floats(rows, fields["end"])) and not any(end > 0 for end in ends):
+        del fields["start"], fields["end"]  # -1 everywhere: whole files
+    if "start" in fields:
+        settings.update(_times(rows, fields, notes))
+    if "box" in fields:
+        settings.update(_boxes(rows, fields, notes))
+    if "split" in fields and len(_values(rows, fields["split"])) > 10:
+        notes.append(f"it takes the column {fields['split']!r} as the split, which has many values")
+    return fields, settings, notes
+
+
+def _signer_in(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, str]:
+    """The signer as a part of a file's name: signer0_sample1."""
+    for column in columns:
+        if rows and all(re.search(SIGNER, str(row.get(column))) for row in rows):
+            return {"signer": f"{{{column}:{SIGNER}}}"}
+    return {}
+
+
+def guess_boxes(rows: Sequence[Row], columns: Sequence[str], boxes: Any) -> str | None:
+    """The column whose values are the keys of a JSON object of boxes."""
+    if not isinstance(boxes, dict) or not all(isinstance(b, list) and len(b) == 4 for b in list(boxes.values())[:10]):
+        return None
+    return next((name for name in columns if any(str(row.get(name)) in boxes for row in rows)), None)
+
+
+def _values(rows: Sequence[Row], column: str) -> set[str]:
+    return {str(row.get(column)) for row in rows}
+
+
+def _numbers(rows: Sequence[Row], column: str) -> bool:
+    return all(re.fullmatch(r"\d+(\.0*)?", str(row.get(column, "")).strip()) for row in rows)
+
+
+def _unique(rows: Sequence[Row], column: str) -> bool:
+    return len(_values(rows, column)) == len(rows)
+
+
+def _floats(rows: Sequence[Row], column: str) -> list[float]:
+    values = []
+    for row in rows:
+        try:
+            values.append(float(row.get(column)))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            pass
+    return values
+
+
+def _times(rows: Sequence[Row], fields: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Whether times are seconds, milliseconds or frames."""
+    start, end = fields["start"], fields["end"]
+    if start == end:
+        notes.append(f"the column {start!r} names one moment; it takes half a second before and after it")
+        return {"margin": [0.5, 0.5]}
+    starts, ends = _floats(rows, start), _floats(rows, end)
+    whole = bool(starts) and all(value.is_integer() for value in starts + ends)
+    if "frame" in plain_name(start) or (whole and any(plain_name(name) == "fps" for name in rows[0])):
+        notes.append("it takes start and end as numbers of frames")
+        first = 1 if starts and min(starts) >= 1 and "frame" in plain_name(start) else 0
+        return {"unit": "frames", **({"first_frame": 1} if first else {})}
+    lengths = sorted(b - a for a, b in zip(starts, ends, strict=False) if b > a)
+    middle = lengths[len(lengths) // 2] if lengths else 1.0
+    unit = "ms" if middle > 200 else "s"
+    notes.append(f"it takes start and end as {'milliseconds' if unit == 'ms' else 'seconds'}")
+    return {"unit": unit}
+
+
+def _boxes(rows: Sequence[Row], fields: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """In which order the numbers of a box come."""
+    boxes = []
+    for row in rows:
+        value = row.get(fields["box"])
+        numbers = re.findall(r"-?\d+(?:\.\d+)?", value) if isinstance(value, str) else value
+        if isinstance(numbers, (list, tuple)) and len(numbers) == 4:
+            boxes.append([float(number) for number in numbers])
+    if not boxes:
+        del fields["box"]
+        return {}
+    corners = all(c > a and d > b for a, b, c, d in boxes)
+    order = "xyxy" if corners else "xywh"
+    notes.append(
+        f"it takes a box as {'left, top, right, bottom' if corners else 'left, top, width, height'} (box_order: "
+        f"{order}; xywh, xyxy and yxyx are there)"
+    )
+    return {"box_order": order}
+
+
+def sibling_tables(name: str, names: Sequence[str]) -> dict[str, str]:
+    """Tables whose names differ in the split only: {train: a_train.csv, val: a_val.csv}; empty where there is one."""
+    siblings: dict[str, str] = {}
+    for split in SPLITS:
+        if match := re.search(rf"(?i)(?<![a-z]){split}(?![a-z])", name):
+            pattern = re.escape(name[: match.start()]) + r"([A-Za-z]+)" + re.escape(name[match.end() :])
+            for other in names:
+                fit = re.fullmatch(pattern, other)
+                if fit and fit[1].casefold() in SPLITS:
+                    siblings[fit[1].casefold()] = other
+    order = ["train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"]
+    return dict(sorted(siblings.items(), key=lambda item: order.index(item[0]))) if len(siblings) > 1 else {}

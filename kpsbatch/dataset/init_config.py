@@ -1,16 +1,23 @@
-"""Writing the config that `kpsbatch init` guessed, with comments."""
+"""The config that `kpsbatch init` writes: one that was guessed, with comments, or the recipe of a known dataset."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.guess import Guess
-from kpsbatch.errors import ConfigError
+from kpsbatch.dataset.tables import plain_name
+from kpsbatch.dataset.video import natural_key
+from kpsbatch.errors import ConfigError, DatasetError
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Configs of known datasets, as docs/datasets.md shows them."""
 
 OUTPUT_ROOT = "kps"
 """Where the outputs go, beside the config."""
@@ -69,15 +76,69 @@ def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
     files[path] = config_text(Guess(dataset, guess.found, guess.notes), first_line)
-    if there := next((file for file in files if file.exists()), None):
-        raise ConfigError(f"{there} exists already. Choose another name, or remove it.")
+    _write_new(files)
+    return list(files)
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes, such as wlasl."""
+    return sorted((path.stem for path in RECIPES.glob("*.yaml")), key=natural_key)
+
+
+def recipe_like(name: str) -> str:
+    """The name of a recipe as it is written, from one with other capitals and punctuation.
+
+    Raises:
+        ConfigError: There is no such recipe; names all.
+    """
+    recipe = next((known for known in recipe_names() if plain_name(known) == plain_name(name)), None)
+    if recipe is None:
+        raise ConfigError(f"--like {name}: there is no such recipe. Choose among {', '.join(recipe_names())}.")
+    return recipe
+
+
+def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -> None:
+    """Write the config of a known dataset for the place where it lies.
+
+    Args:
+        recipe: The name of a recipe.
+        dataset: Its folder or archive; its path in the config is relative where that is possible.
+        path: The config.
+        first_line: A comment for editors, if any.
+
+    Raises:
+        ConfigError: The config is there already, or can't be written.
+        DatasetError: The dataset is not there.
+    """
+    if not dataset.exists():
+        raise DatasetError(f"{dataset} does not exist. Correct the path or mount the drive.")
+    text = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
+    old = re.escape(yaml.safe_load(text)["dataset"]["root"])
+    new = _short(os.path.abspath(dataset), Path(os.path.abspath(path)).parent)
+    text = re.sub(rf"(?m)^( +\w+: ){old}((?:/\S+)?)$", lambda match: match[1] + _scalar(new + match[2]), text)
+    lines = [*([first_line, "#"] if first_line else []), f"# Written by `kpsbatch init --like {recipe}`.", "#", text]
+    _write_new({path: "\n".join(lines)})
+
+
+def tables_not_there(dataset: DatasetConfig) -> list[Path]:
+    """The tables that a manifest names and that are not on disk, those in an archive left out."""
+    if dataset.manifest is None:
+        return []
+    paths = [*(path for _, path in dataset.manifest.tables), dataset.manifest.boxes]
+    packed = dataset.root.is_file()
+    return [path for path in paths if path and not path.exists() and not (packed and dataset.root in path.parents)]
+
+
+def _write_new(files: dict[Path, str]) -> None:
+    """Write files, none of which may be there."""
+    if existing := next((file for file in files if file.exists()), None):
+        raise ConfigError(f"{existing} exists already. Choose another name, or remove it.")
     try:
         for file, text in files.items():
             with file.open("x", encoding="utf-8") as opened:
                 opened.write(text)
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another folder.") from None
-    return list(files)
+        raise ConfigError(f"{file} can't be written: {error.strerror}. Choose another folder.") from None
 
 
 def _relative(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -85,7 +146,7 @@ def _relative(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for key, value in tree.items():
         if key == "path" and isinstance(value, dict):
-            changed[key] = {split: _short(one, folder) for split, one in value.items()}
+            changed[key] = {split: _short(table, folder) for split, table in value.items()}
         elif isinstance(value, dict):
             changed[key] = _relative(value, folder)
         else:

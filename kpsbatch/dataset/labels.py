@@ -6,8 +6,17 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.dataset.rows import BadRow, read_sign
-from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, plain_name, read_bytes, read_rows
+from kpsbatch.dataset.tables import (
+    BadRow,
+    Row,
+    columns_of,
+    decode_table,
+    guess_format,
+    plain_name,
+    read_bytes,
+    read_rows,
+    read_sign,
+)
 from kpsbatch.errors import ConfigError
 
 SETTING = "dataset.labels"
@@ -77,23 +86,23 @@ def load_labels(path: Path | str) -> dict[int, Label]:
 
 def _columns(names: list[str], path: Path) -> dict[str, str]:
     """The table's columns by what they hold."""
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for name in names:
-        what = next((what for what, headings in HEADINGS.items() if plain_name(name) in headings), None)
-        if what is not None:
-            found.setdefault(what, name)
+        field = next((field for field, headings in HEADINGS.items() if plain_name(name) in headings), None)
+        if field is not None:
+            columns.setdefault(field, name)
     if not names:
         raise ConfigError(f"{SETTING}: {path} has no rows. Add rows such as 7,سلام,peace.")
-    if "id" not in found or len(found) < 2:
+    if "id" not in columns or len(columns) < 2:
         raise ConfigError(
             f"{SETTING}: {path} has the columns {', '.join(map(repr, names))}. Name the columns id and "
             "arabic, english or both in its first line."
         )
-    return found
+    return columns
 
 
 def _label(row: Row, columns: dict[str, str], where: str) -> Label:
-    cells = {what: " ".join(str(row.get(name) or "").split()) for what, name in columns.items()}
+    cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
     try:
         sign = read_sign(cells["id"])
     except BadRow as error:

@@ -11,11 +11,9 @@ from itertools import product
 from pathlib import Path
 from string import Formatter
 
-from kpsbatch.config_types import MAX_SIGN, check_name
-from kpsbatch.dataset.config import DatasetConfig
-from kpsbatch.dataset.folders import Entry, Folders, problem_of, video_at
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Video, natural_key
+from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
+from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries, video_at
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
@@ -76,12 +74,12 @@ class LayoutSource:
             return groups
         key = tuple(str(getattr(unit, name)) for name in self._key_fields)  # as `_match` returns them
         entries = groups.get(key, [])
-        found: dict[str, Video] = {}
+        videos: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
-            name = name + os.path.splitext(entry.name)[1] if name in found else name
-            found[name] = video_at(self._folders, folder, entry, name)
-        found = {name: found[name] for name in sorted(found, key=natural_key)}
-        return _named_listing(self._folders.root / folder, found, [], exists=bool(entries))
+            name = name + os.path.splitext(entry.name)[1] if name in videos else name
+            videos[name] = video_at(self._folders, folder, entry, name)
+        videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
+        return _named_listing(self._folders.root / folder, videos, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
@@ -115,7 +113,7 @@ class LayoutSource:
         layout = self._dataset.layout
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
-            name = _fill(self._file_part, unit, "*") if self._names_videos else ""
+            name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._names_videos else ""
             there = what_is_there(self._folders, self._folder(unit), name)
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
@@ -132,38 +130,33 @@ class LayoutSource:
 
     def _folder(self, unit: Unit) -> str:
         layout = self._dataset.layout
-        return _fill(layout.rpartition("/")[0] if self._names_videos else layout, unit)
+        return _fill(layout.rpartition("/")[0] if self._names_videos else layout, unit._asdict())
 
     def _grouped(self, folder: str) -> dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing:
         """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
         if folder not in self._listed:
-            try:
-                entries = sorted(self._folders.entries(folder), key=lambda entry: natural_key(entry.name))
-            except FileNotFoundError:
-                self._listed[folder] = Listing(self._folders.root / folder, exists=False)
-                return self._listed[folder]
-            except OSError as error:
-                problem = f"can't be listed: {error.strerror}"
-                self._listed[folder] = Listing(self._folders.root / folder, exists=True, problem=problem)
-                return self._listed[folder]
-            groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
-            strays: list[tuple[str, str]] = []
-            for entry in entries:
-                values = None if problem_of(entry) else self._match(entry)
-                if values is None:
-                    strays.append((entry.name, problem_of(entry) or "not named like dataset.layout"))
-                else:
-                    key = tuple(values[name] for name in self._key_fields)
-                    groups.setdefault(key, []).append((values["video"], entry))
-            self._listed[folder], self._strays[folder] = groups, tuple(strays)
+            entries = _entries_of(self._folders, folder)
+            self._listed[folder] = entries if isinstance(entries, Listing) else self._group(folder, entries)
         return self._listed[folder]
 
+    def _group(self, folder: str, entries: Sequence[Entry]) -> dict[tuple[str, ...], list[tuple[str, Entry]]]:
+        groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
+        strays: list[tuple[str, str]] = []
+        for entry in entries:
+            problem = problem_of(entry)
+            values = None if problem else self._match(entry)
+            if values is None:
+                strays.append((entry.name, problem or "not named like dataset.layout"))
+            else:
+                key = tuple(values[name] for name in self._key_fields)
+                groups.setdefault(key, []).append((values["video"], entry))
+        self._strays[folder] = tuple(strays)
+        return groups
+
     def _match(self, entry: Entry) -> dict[str, str] | None:
-        stem, suffix = os.path.splitext(entry.name)
-        whole = self._file_part.lower().endswith(VIDEO_SUFFIXES)
-        if whole:
-            return _match(self._pattern, stem + suffix)
-        return _match(self._pattern, entry.name if entry.kind == "folder" else stem)
+        """The values of the fields in the name of a video; its suffix counts where the layout names one."""
+        whole = entry.kind == "folder" or self._file_part.lower().endswith(VIDEO_SUFFIXES)
+        return _match(self._pattern, entry.name if whole else os.path.splitext(entry.name)[0])
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -181,11 +174,11 @@ class LayoutSource:
         open_fields = {name for name, values in stated.items() if not values}
         parts = self._dataset.layout.split("/")
         last = max((i for i, part in enumerate(parts) if open_fields & _fields(part)), default=-1)
-        found: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
+        seen: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
         for values in self._walk("", parts[: last + 1], {}, stated):
             for name in open_fields:
-                found[name].add(values[name])
-        return found
+                seen[name].add(values[name])
+        return seen
 
     def _walk(
         self, folder: str, parts: Sequence[str], values: Values, stated: Mapping[str, Sequence[str]]
@@ -199,11 +192,11 @@ class LayoutSource:
         if "video" not in new and all(stated.get(name) for name in new):
             for chosen in product(*(stated[name] for name in sorted(new))):
                 known = {**values, **dict(zip(sorted(new), chosen, strict=True))}
-                yield from self._walk(_join(folder, _fill_values(part, known)), rest, known, stated)
+                yield from self._walk(_join(folder, _fill(part, known)), rest, known, stated)
             return
         pattern = _pattern(part, values, stated)
         try:
-            entries = sorted(self._folders.entries(folder), key=lambda entry: natural_key(entry.name))
+            entries = sorted_entries(self._folders, folder)
         except OSError:
             return
         for entry in entries:
@@ -214,37 +207,41 @@ class LayoutSource:
                 yield from self._walk(_join(folder, entry.name), rest, {**values, **matched}, stated)
 
 
-def _list_folder(folders: Folders, folder: str) -> Listing:
-    """List a folder that holds one entry for each video."""
+def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
+    """The entries of a folder in natural order, or the listing of one that is not there or can't be listed."""
     path = folders.root / folder
     try:
-        entries = sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
+        return sorted_entries(folders, folder)
     except FileNotFoundError:
         return Listing(path, exists=False)
     except OSError as error:
         return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
-    found = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
+
+
+def _list_folder(folders: Folders, folder: str) -> Listing:
+    """List a folder that holds one entry for each video."""
+    entries = _entries_of(folders, folder)
+    if isinstance(entries, Listing):
+        return entries
+    videos = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
     odd: list[tuple[str, str]] = []
-    with_files = False
+    in_order = len(videos)
     for entry in entries:
-        if entry.kind == "folder":
-            continue
         if problem := problem_of(entry):
             odd.append((entry.name, problem))
-            continue
-        with_files = True
-        stem = os.path.splitext(entry.name)[0]
-        name = entry.name if stem in found else stem
-        found[name] = video_at(folders, folder, entry, name)
-    if with_files:  # folders are in order already
-        found = {name: found[name] for name in sorted(found, key=natural_key)}
-    return _named_listing(path, found, odd, exists=True)
+        elif entry.kind == "file":
+            stem = os.path.splitext(entry.name)[0]
+            name = entry.name if stem in videos else stem
+            videos[name] = video_at(folders, folder, entry, name)
+    if len(videos) > in_order:
+        videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
+    return _named_listing(folders.root / folder, videos, odd, exists=True)
 
 
-def _named_listing(path: Path, found: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
-    for name in [name for name in found if name.endswith(".npy") and name.removesuffix(".npy") in found]:
-        odd.append((found.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
-    return Listing(path, exists=exists, videos=tuple(found.values()), odd=tuple(odd))
+def _named_listing(path: Path, videos: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
+    for name in [name for name in videos if name.endswith(".npy") and name.removesuffix(".npy") in videos]:
+        odd.append((videos.pop(name).path.name, NPY_CLASH.format(name.removesuffix(".npy"))))
+    return Listing(path, exists=exists, videos=tuple(videos.values()), odd=tuple(odd))
 
 
 def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
@@ -252,7 +249,7 @@ def what_is_there(folders: Folders, folder: str, name: str = "") -> str:
     tried, there = folders.root / folder / name, folder
     while True:
         try:
-            names = sorted((entry.name for entry in folders.entries(there)), key=natural_key)
+            names = [entry.name for entry in sorted_entries(folders, there)]
             break
         except (FileNotFoundError, NotADirectoryError):
             if not there:
@@ -272,12 +269,8 @@ def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _fill(part: str, unit: Unit, video: str = "") -> str:
-    return part.format(signer=unit.signer, split=unit.split, sign=unit.sign, video=video)
-
-
-def _fill_values(part: str, values: Values) -> str:
-    return part.format(**{name: int(value) if name == "sign" else value for name, value in values.items()})
+def _fill(part: str, values: Mapping[str, object]) -> str:
+    return part.format(**{name: int(str(value)) if name == "sign" else value for name, value in values.items()})
 
 
 def _pattern(part: str, values: Values, stated: Mapping[str, Sequence[str]]) -> re.Pattern[str]:

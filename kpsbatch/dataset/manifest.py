@@ -16,13 +16,35 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kpsbatch.config_types import check_name
-from kpsbatch.dataset.config import DatasetConfig, ManifestConfig
+from kpsbatch.config import DatasetConfig, check_name
+from kpsbatch.dataset.archive.opening import open_archive
 from kpsbatch.dataset.folders import Entry, Folders
-from kpsbatch.dataset.rows import BadRow, Getter, box_reader, compile_template, read_segment, read_sign
-from kpsbatch.dataset.tables import Row, columns_of, decode_table, guess_format, read_bytes, read_rows, table_name
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, Box, Listing, Presence, Segment, Video, natural_key, without_suffix
+from kpsbatch.dataset.tables import (
+    BadRow,
+    Getter,
+    Row,
+    box_reader,
+    columns_of,
+    compile_template,
+    decode_table,
+    guess_format,
+    read_bytes,
+    read_rows,
+    read_segment,
+    read_sign,
+    table_name,
+)
+from kpsbatch.dataset.video import (
+    IMAGE_SUFFIXES,
+    Box,
+    Listing,
+    Presence,
+    Segment,
+    Unit,
+    Video,
+    natural_key,
+    without_suffix,
+)
 from kpsbatch.errors import ConfigError, DatasetError
 
 ALL_SIGNERS = "all"
@@ -64,13 +86,12 @@ class ManifestSource:
         rows: How many rows the table has.
     """
 
-    def __init__(self, dataset: DatasetConfig, folders: Folders, read: Callable[[Path], bytes] | None = None) -> None:
+    def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
         """Read the table and look for its files.
 
         Args:
             dataset: The `dataset` section, with a manifest.
             folders: Where its videos are.
-            read: Reads a table's bytes.
 
         Raises:
             ConfigError: The table can't be read, or lacks a column.
@@ -79,14 +100,13 @@ class ManifestSource:
         self._dataset, self._manifest, self._folders = dataset, dataset.manifest, folders
         self.root = folders.root
         self.has_signs = dataset.manifest.columns.sign is not None
-        self._read = read or (lambda path: read_bytes(path, SETTING))
         self._units: dict[Unit, _UnitRows] = {}
         self._listed: dict[str, _Folder] = {}
         self._names: dict[tuple[str, str, int], _Names] = {}
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
         self.rows = 0
-        boxes = _read_boxes(self._manifest, self._read)
+        boxes = self._read_boxes()
         for split, path in self._manifest.tables:
             self._read_table(split, path, boxes)
 
@@ -154,9 +174,21 @@ class ManifestSource:
             "Correct dataset.manifest."
         )
 
+    def _read_boxes(self) -> Mapping[str, Any]:
+        path, setting = self._manifest.boxes, "dataset.manifest.boxes"
+        if path is None:
+            return {}
+        try:
+            boxes = json.loads(decode_table(read_table(self._folders, path), setting, path))
+        except ValueError as error:
+            raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it.") from None
+        if not isinstance(boxes, dict):
+            raise ConfigError(f"{setting}: {path} is no JSON object. Write the boxes by key.")
+        return boxes
+
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
         manifest = self._manifest
-        text = decode_table(self._read(path), SETTING, path)
+        text = decode_table(read_table(self._folders, path), SETTING, path)
         form = manifest.format or guess_format(path, text)
         rows = read_rows(text, form, path, SETTING, manifest.header)
         first = list(islice(rows, LOOKED_AT))
@@ -180,12 +212,12 @@ class ManifestSource:
                 continue
             if unit is None:
                 continue
-            place = self._units.setdefault(unit, _UnitRows())
+            unit_rows = self._units.setdefault(unit, _UnitRows())
             try:
-                place.videos.append(self._video(parse, row, scope, source))
+                unit_rows.videos.append(self._video(parse, row, scope, source))
             except BadRow as error:
                 problem = Problem(source, str(error))
-                place.problems.append(problem)
+                unit_rows.problems.append(problem)
                 self.problems.append(problem)
 
     def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
@@ -210,10 +242,10 @@ class ManifestSource:
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = parse.segment(row)
         box = parse.box(row)
-        place, entry = self._find(path)
+        folder, entry = self._find(path)
         return Video(
             name,
-            place / entry.name,
+            folder / entry.name,
             entry.kind == "file",
             self._folders.index,
             segment,
@@ -340,12 +372,12 @@ class _Folder:
             raise BadRow(self.problem)
         entry = self.entries.get(name)
         if entry is None:
-            found = self.stems.get(name, [])
-            if len(found) > 1:
-                raise BadRow(f"{path!r} can be any of {', '.join(sorted(found))}")
-            if not found:
+            names = self.stems.get(name, [])
+            if len(names) > 1:
+                raise BadRow(f"{path!r} can be any of {', '.join(sorted(names))}")
+            if not names:
                 raise BadRow(f"there is no {path!r}")
-            entry = self.entries[found[0]]
+            entry = self.entries[names[0]]
         if entry.kind == "odd":
             raise BadRow(f"{path!r} is not a video: {entry.problem}")
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
@@ -372,21 +404,23 @@ def _relative(text: str, root: Path) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _name(text: str, what: str) -> str:
+def _name(text: str, field: str) -> str:
     try:
         return check_name(text)
     except ValueError as error:
-        raise BadRow(f"the {what} becomes a folder's name: {error}") from None
+        raise BadRow(f"the {field} becomes a folder's name: {error}") from None
 
 
-def _read_boxes(manifest: ManifestConfig, read: Callable[[Path], bytes]) -> Mapping[str, Any]:
-    if manifest.boxes is None:
-        return {}
-    setting = "dataset.manifest.boxes"
-    try:
-        boxes = json.loads(decode_table(read(manifest.boxes), setting, manifest.boxes))
-    except ValueError as error:
-        raise ConfigError(f"{setting}: {manifest.boxes} is not valid JSON: {error}. Correct it.") from None
-    if not isinstance(boxes, dict):
-        raise ConfigError(f"{setting}: {manifest.boxes} is no JSON object. Write the boxes by key.")
-    return boxes
+def read_table(folders: Folders, path: Path) -> bytes:
+    """A table's bytes, which may lie in the archive too: data.zip/splits/train.csv.
+
+    Raises:
+        ConfigError: The file can't be read.
+    """
+    if folders.index is not None and folders.root in path.parents:
+        archive = open_archive(folders.index)
+        try:
+            return archive.read(archive.index.member(path.relative_to(folders.root).as_posix()))
+        except FileNotFoundError:
+            pass
+    return read_bytes(path, SETTING)

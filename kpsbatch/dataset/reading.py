@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from kpsbatch.dataset.archive.opening import Archive, open_archive
-from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frame_folder import StoredFrames, is_frame, read_frame_folder
+from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
-from kpsbatch.dataset.times import resample
-from kpsbatch.dataset.video import JUMP, Segment, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Segment, Video, VideoInfo, natural_key
 from kpsbatch.errors import DatasetError
-
-if TYPE_CHECKING:
-    from kpsbatch.dataset.video_file import VideoInfo
 
 NOMINAL_RATE = 25.0
 """Frames a second where only a guess is needed."""
 
+MAX_KEPT_BYTES = 256 << 20
+"""Of frames that are decoded for a segment whose turn has not come, because it overlaps another."""
+
 _NEVER = 1 << 62
+_COPIED_AT_ONCE = 1 << 20
 
 
 def read_frames(
@@ -55,9 +57,7 @@ def read_frames(
         frames = _frames_of_file(video, max_pixels, on_skipped)
     else:
         stored = stored_frames(video, frame_rate)
-        frames = read_frame_folder(
-            video.path, frame_rate=frame_rate, max_pixels=max_pixels, reduced=reduced, stored=stored
-        )
+        frames = _frames_of_folder(video.path, stored, frame_rate, max_pixels, reduced)
     return frames if frame_rate_out is None else resample(frames, frame_rate_out)
 
 
@@ -71,15 +71,15 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     Raises:
         DatasetError: It can't be read.
     """
-    from kpsbatch.dataset.video_file import VideoFile, VideoInfo
-
     if video.is_file:
+        from kpsbatch.dataset.video_file import VideoFile  # PyAV
+
         with opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
             return file.info()
-    frames = stored_frames(video, frame_rate) or StoredFrames.of(video.path)
-    names = with_retries(video.path, frames.names)
-    from kpsbatch.dataset.images import image_size
+    from kpsbatch.dataset.images import image_size  # Pillow
 
+    frames = stored_frames(video, frame_rate)
+    names = with_retries(video.path, frames.names)
     size = image_size(with_retries(video.path, lambda: frames.read(names[0]))) if names else None
     width, height = size or (0, 0)
     return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)
@@ -91,8 +91,9 @@ def count_frames(video: Video) -> int:
     Raises:
         OSError: The folder can't be listed.
     """
-    frames = stored_frames(video, NOMINAL_RATE)
-    return sum(map(is_frame, os.listdir(video.path))) if frames is None else len(frames.names())
+    if video.index is None and video.segment is None:
+        return sum(map(is_frame, os.listdir(video.path)))
+    return len(stored_frames(video, NOMINAL_RATE).names())
 
 
 def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
@@ -115,8 +116,68 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
         return 0
 
 
+class StoredFrames(NamedTuple):
+    """The frames of a folder, on disk or elsewhere: what lists their names in natural order, and what reads one."""
+
+    names: Callable[[], list[str]]
+    read: Callable[[str], bytes]
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file of this name is a frame."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def frame_names(names: Iterable[str]) -> list[str]:
+    """Those names in a folder that are frames, in natural order."""
+    return sorted(filter(is_frame, names), key=natural_key)
+
+
+def stored_frames(video: Video, frame_rate: float) -> StoredFrames:
+    """What lists and reads the frames of a video that is a folder of them, or a segment of one."""
+    if video.index is not None:
+        archive = open_archive(video.index)
+        folder = archive.index.folder(_inside(archive, video.path))
+        members = {member.name: member for member in archive.index.members(folder)}
+        frames = StoredFrames(lambda: frame_names(members), lambda name: archive.read(members[name]))
+    else:
+        frames = StoredFrames(
+            lambda: frame_names(os.listdir(video.path)), lambda name: (video.path / name).read_bytes()
+        )
+    segment = video.segment
+    if segment is None:
+        return frames
+    rate = frame_rate if segment.unit == "s" else 1
+    first = math.ceil(segment.start * rate - 0.01)
+    last = None if segment.end is None else math.ceil(segment.end * rate - 0.01)
+    return frames._replace(names=lambda: frames.names()[first:last])
+
+
+def _frames_of_folder(
+    folder: Path, stored: StoredFrames, frame_rate: float, max_pixels: int, reduced: bool
+) -> Iterator[Frame]:
+    from kpsbatch.dataset.images import decode_image  # OpenCV and Pillow
+
+    try:
+        names = with_retries(folder, stored.names)
+    except OSError as error:
+        raise DatasetError(f"{folder}: can't be read: {error.strerror}. Correct its permissions.") from None
+    if not names:
+        raise DatasetError(
+            f"{folder}: has no frame. Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
+        )
+    for index, name in enumerate(names):
+        time = index * 1000 / frame_rate
+        try:
+            data = with_retries(folder / name, partial(stored.read, name))
+            image, problem = decode_image(data, max_pixels, reduced=reduced)
+        except OSError as error:
+            image, problem = None, f"can't be read: {error.strerror}"
+        yield Frame(image, round(time), name, problem, time, frame_rate)
+
+
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
-    from kpsbatch.dataset.segments import read_video_file
+    from kpsbatch.dataset.video_file import read_video_file  # PyAV
 
     if video.segment is None:
         with opened(video) as stored:
@@ -132,56 +193,30 @@ def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None
         )
 
 
+def _describe(segment: Segment) -> str:
+    end = "its end" if segment.end is None else f"{segment.end:g}"
+    return f"from {segment.start:g} to {end} {segment.unit}"
+
+
 @contextmanager
-def opened(video: Video) -> Iterator[StoredFile | None]:
-    """Where the bytes of a video file in an archive are; None for a file on disk."""
+def opened(video: Video) -> Iterator[StoredFile]:
+    """The bytes of a video file, on disk or in an archive."""
     if video.index is None:
-        yield None
+        with closing(StoredFile(video.path)) as stored:
+            yield stored
         return
     archive = open_archive(video.index)
     try:
         member = archive.index.member(_inside(archive, video.path))
-        with archive.place(member) as place, closing(StoredFile(*place)) as stored:
+        with archive.place(member) as location, closing(StoredFile(*location)) as stored:
             yield stored
     except OSError as error:
         raise DatasetError(f"{video.path}: can't be read: {error.strerror}. Copy the archive again.") from None
 
 
-def stored_frames(video: Video, frame_rate: float) -> StoredFrames | None:
-    """What lists and reads a folder of frames that is in an archive, or of which a segment is taken."""
-    if video.index is not None:
-        frames = _archived_frames(open_archive(video.index), video.path)
-    elif video.segment is None:
-        return None
-    else:
-        frames = StoredFrames.of(video.path)
-    segment = video.segment
-    if segment is None:
-        return frames
-    rate = frame_rate if segment.unit == "s" else 1
-    first = math.ceil(segment.start * rate - 0.01)
-    last = None if segment.end is None else math.ceil(segment.end * rate - 0.01)
-    return frames._replace(names=lambda: frames.names()[first:last])
-
-
-def _archived_frames(archive: Archive, path: Path) -> StoredFrames:
-    folder = archive.index.folder(_inside(archive, path))
-    members = {member.name: member for member in archive.index.members(folder)}
-
-    def names() -> list[str]:
-        return sorted(filter(is_frame, members), key=natural_key)
-
-    return StoredFrames(names, lambda name: archive.read(members[name]))
-
-
 def _inside(archive: Archive, path: Path) -> str:
     """A path in an archive."""
     return path.relative_to(archive.path).as_posix()
-
-
-def _describe(segment: Segment) -> str:
-    end = "its end" if segment.end is None else f"{segment.end:g}"
-    return f"from {segment.start:g} to {end} {segment.unit}"
 
 
 def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]]:
@@ -236,7 +271,7 @@ def read_together(
     Raises:
         DatasetError: The file can't be opened, or storage goes on failing.
     """
-    from kpsbatch.dataset.segments import read_segments, segments_in_seconds
+    from kpsbatch.dataset.video_file import read_segments, segments_in_seconds  # PyAV
 
     with opened(videos[0]) as stored:
         path = videos[0].path
@@ -244,16 +279,160 @@ def read_together(
         pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
         if segments[0].unit == "frames":
             numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
-            again = stored and stored.opened_again()
-            pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=again)
-        there = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
+            pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=stored.opened_again())
+        in_file = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
         frames = read_segments(
             path,
-            [pairs[number] for number in there],
+            [pairs[number] for number in in_file],
             max_pixels=max_pixels,
             stored=stored,
-            on_end=lambda place: on_end(there[place]),
+            on_end=lambda index: on_end(in_file[index]),
             on_skipped=on_skipped,
         )
         for number, frame in frames:
-            yield there[number], frame
+            yield in_file[number], frame
+
+
+def read_each(
+    videos: Sequence[Video],
+    *,
+    max_pixels: int,
+    frame_rate_out: float | None = None,
+    on_skipped: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[int, Iterator[Frame] | None]]:
+    """Read segments of one video file, in one pass, by their start.
+
+    Args:
+        videos: Segments of the same file, in the same unit (`together`).
+        max_pixels: A file with larger frames is refused.
+        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+        on_skipped: Called for every frame that is decoded and belongs to no segment.
+
+    Returns:
+        The number of a segment in `videos`, and its frames, which are to be taken before the next segment is taken
+        for; None for a segment that has to be read by itself, since it overlaps others for too long. Ends early where
+        the file can't be read to its end; what reads the frames gets the error.
+    """
+    shared = _SharedPass(videos, max_pixels, on_skipped)
+    for number in sorted(range(len(videos)), key=lambda number: _start_and_end(videos[number])):
+        if number in shared.too_many:
+            yield number, None
+            continue
+        frames = shared.frames(number)
+        yield number, frames if frame_rate_out is None else resample(frames, frame_rate_out)
+        shared.forget(number)
+        if shared.broken:
+            return
+
+
+def _start_and_end(video: Video) -> tuple[float, float]:
+    assert video.segment is not None
+    return video.segment.start, math.inf if video.segment.end is None else video.segment.end
+
+
+class _SharedPass:
+    """Hands the frames of one pass out, segment by segment.
+
+    Attributes:
+        too_many: Segments of which more frames came before their turn than are kept.
+        broken: Whether the file could not be read to its end.
+    """
+
+    def __init__(self, videos: Sequence[Video], max_pixels: int, on_skipped: Callable[[], None]) -> None:
+        self._over: set[int] = set()
+        self._pairs = read_together(videos, max_pixels=max_pixels, on_end=self._over.add, on_skipped=on_skipped)
+        self._kept: dict[int, deque[Frame]] = {number: deque() for number in range(len(videos))}
+        self._kept_bytes = 0
+        self.too_many: set[int] = set()
+        self.broken = False
+
+    def frames(self, number: int) -> Iterator[Frame]:
+        """The frames of a segment, all of them; those of others are kept on the way."""
+        kept = self._kept[number]
+        while True:
+            while kept:
+                frame = kept.popleft()
+                self._kept_bytes -= _bytes_of(frame)
+                yield frame
+            if number in self._over:
+                return
+            try:
+                pair = next(self._pairs, None)
+            except Exception:
+                self.broken = True
+                raise
+            if pair is None:
+                return
+            owner, frame = pair
+            if owner == number:
+                yield frame
+            else:
+                self._keep(owner, frame)
+
+    def forget(self, number: int) -> None:
+        """Keep no more frames of a segment."""
+        self._kept_bytes -= sum(map(_bytes_of, self._kept.pop(number, ())))
+
+    def _keep(self, number: int, frame: Frame) -> None:
+        if number not in self._kept:
+            return
+        self._kept[number].append(frame)
+        self._kept_bytes += _bytes_of(frame)
+        if self._kept_bytes > MAX_KEPT_BYTES:
+            self.too_many.add(number)
+            self.forget(number)
+
+
+def _bytes_of(frame: Frame) -> int:
+    return 0 if frame.image is None else frame.image.nbytes
+
+
+class Copy(NamedTuple):
+    """The video as it is read from its copy, and the bytes of that."""
+
+    video: Video
+    bytes: int
+
+
+def copy_video(video: Video, folder: Path, *, frame_rate: float, room: Callable[[], int]) -> Copy | None:
+    """Copy what a video is read from: its frames, its file, or its part of an archive.
+
+    Its frames come out of the copy as they are, with the same names and times.
+
+    Args:
+        folder: The folder for it, which is made.
+        frame_rate: Frames a second of a folder of frames, for a segment in seconds.
+        room: How many bytes there is room for; asked again and again.
+
+    Returns:
+        None for a part of a video file, for a folder without frames, and where there is no room: what was copied so
+        far is left there.
+
+    Raises:
+        OSError, DatasetError: It can't be read, or not be written.
+    """
+    if video.is_file and video.segment is not None:
+        return None
+    folder.mkdir(parents=True)
+    path = folder / video.path.name
+    size = 0
+    if video.is_file:
+        with opened(video) as stored, path.open("xb") as file:
+            while data := stored.read(_COPIED_AT_ONCE):
+                size += len(data)
+                if size > room():
+                    return None
+                file.write(data)
+    else:
+        path.mkdir()
+        frames = stored_frames(video, frame_rate)
+        names = with_retries(video.path, frames.names)
+        if not names:
+            return None
+        for name in names:
+            data = with_retries(video.path / name, partial(frames.read, name))
+            size += len(data)
+            if size > room():
+                return None
+            (path / name).write_bytes(data)
+    return Copy(replace(video, path=path, index=None, segment=None), size)

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from kpsbatch.dataset.config import DatasetConfig
+from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import DiskFolders, Folders, check_folder
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Presence, Video
+from kpsbatch.dataset.video import Listing, Presence, Unit, Video
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.files import INTERNAL
 
@@ -91,7 +90,7 @@ def open_source(
     if dataset.manifest is not None:
         from kpsbatch.dataset.manifest import ManifestSource  # here, as all about archives: most datasets are folders
 
-        return ManifestSource(dataset, folders, lambda path: read_table(folders, path))
+        return ManifestSource(dataset, folders)
     return LayoutSource(dataset, folders)
 
 
@@ -134,22 +133,3 @@ def open_folders(
             f"the index of the archive can't be written to {index_folder}: {error.strerror}. Make it writable, or "
             "free space."
         ) from None
-
-
-def read_table(folders: Folders, path: Path) -> bytes:
-    """A table's bytes, which may lie in the archive too: data.zip/splits/train.csv.
-
-    Raises:
-        ConfigError: The file can't be read.
-    """
-    from kpsbatch.dataset.archive.opening import open_archive
-    from kpsbatch.dataset.manifest import SETTING
-    from kpsbatch.dataset.tables import read_bytes
-
-    if folders.index is not None and folders.root in path.parents:
-        archive = open_archive(folders.index)
-        try:
-            return archive.read(archive.index.member(path.relative_to(folders.root).as_posix()))
-        except FileNotFoundError:
-            pass
-    return read_bytes(path, SETTING)

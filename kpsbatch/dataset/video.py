@@ -1,4 +1,4 @@
-"""Videos, and the listing of a unit; the same for folders, archives and tables."""
+"""Units, their videos, and the listing of a unit; the same for folders, archives and tables."""
 
 from __future__ import annotations
 
@@ -19,6 +19,24 @@ JUMP = 2.0
 
 Presence = Literal["videos", "absent", "empty", "unreadable"]
 """What a dataset holds of a unit: videos, no folder, a folder without a video, a folder that can't be listed."""
+
+
+class Unit(NamedTuple):
+    """One (signer, split, sign), that is one output file."""
+
+    signer: str
+    split: str
+    sign: int
+
+    @property
+    def folder(self) -> str:
+        """Name of the output folder: `01-train`."""
+        return f"{self.signer}-{self.split}"
+
+    @property
+    def name(self) -> str:
+        """Where the output lies below the output root, without suffix: `01-train/0007`."""
+        return f"{self.folder}/{self.sign:04}"
 
 
 class Segment(NamedTuple):
@@ -74,6 +92,27 @@ class Video:
 def video_of(path: Path) -> Video:
     """The video at a path on disk: a directory of frames, or a file."""
     return Video(path.stem, path, not path.is_dir())
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says about itself.
+
+    Attributes:
+        width: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
+        height: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
+        average_rate: Frames a second on average; 0 where it is not known.
+        nominal_rate: The rate that FFmpeg takes the times to be multiples of; 0 where it is not known.
+        frames: How many frames its index lists, those that an edit list leaves out not counted; None without an index.
+        seconds: Its duration; None where it is not known.
+    """
+
+    width: int
+    height: int
+    average_rate: float
+    nominal_rate: float
+    frames: int | None
+    seconds: float | None
 
 
 @dataclass(frozen=True)

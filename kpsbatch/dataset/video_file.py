@@ -1,4 +1,4 @@
-"""Decoding video files with FFmpeg (PyAV), as FFmpeg presents them.
+"""Video files, whole or in segments: decoded with FFmpeg (PyAV), as FFmpeg presents them, to upright RGB frames.
 
 What counts as a frame is what FFmpeg shows: frames that an edit list leaves out, hidden reference frames and pictures
 before the first key frame are not missing. Missing are the frames of packets that are damaged or that the container's
@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -18,14 +19,79 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import numpy as np
 from av.container import Flags, InputContainer
+from av.filter import Graph
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from kpsbatch.dataset.rgb import RgbConverter
+from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.storage import StoredFile
+from kpsbatch.dataset.video import JUMP, VideoInfo
 from kpsbatch.errors import DatasetError
+
+
+class RgbConverter:
+    """Converts decoded pictures; keeps its filter from one picture to the next of the same kind."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[object, ...] = ()
+        self._filter = Graph()
+
+    def __call__(self, picture: av.VideoFrame) -> RGB:
+        """(H, W, 3) uint8 RGB of a picture, upright: the display matrix applied.
+
+        Colours are converted with the matrix and the range that the picture names, or BT.601 in the limited range
+        where it names none. The picture keeps its size in pixels: they may be other than square.
+        """
+        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
+        if kind != self._kind:
+            self._filter, self._kind = _filter_for(picture), kind
+        self._filter.vpush(picture)
+        image = self._filter.vpull().to_ndarray()
+        return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
+
+
+def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
+    """Turn and mirror an image as its display matrix says.
+
+    Args:
+        image: (H, W, 3).
+        matrix: a, b, c, d of ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy. Only quarter turns and mirrors are
+            applied, by their signs.
+    """
+    a, b, c, d = matrix
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        turned = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    else:
+        turned = image.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
+    return np.ascontiguousarray(turned)
+
+
+def _filter_for(picture: av.VideoFrame) -> Graph:
+    """A filter in this thread alone that turns pictures like this one into RGB.
+
+    PyAV's own `reformat` gives other colours for interlaced pictures and those of more than 8 bits.
+    """
+    graph = Graph()
+    graph.threads = 1
+    base = picture.time_base or Fraction(1, 90_000)
+    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=base)
+    scale, rgb = graph.add("scale", "flags=bicubic"), graph.add("format", "rgb24")
+    graph.link_nodes(source, scale, rgb, graph.add("buffersink")).configure()
+    return graph
+
+
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c, d of the picture's display matrix."""
+    data = cast("Mapping[SideData, Any]", picture.side_data).get(SideData.DISPLAYMATRIX)
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    return a, b, c, d
+
 
 DAMAGED = "damaged"
 MISSING = "missing from the file"
@@ -36,27 +102,6 @@ _INDEXED = "mov"  # the demuxer that lists every packet before it reads the firs
 _COUNTED = "avi"  # the one whose header tells the number of packets
 _TIMED = ("matroska", "flv")  # those whose header tells the duration
 _SLACK = 0.2  # seconds that a header's number or duration may be off in a whole file
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video says about itself.
-
-    Attributes:
-        width: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
-        height: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
-        average_rate: Frames a second on average; 0 where it is not known.
-        nominal_rate: The rate that FFmpeg takes the times to be multiples of; 0 where it is not known.
-        frames: How many frames its index lists, those that an edit list leaves out not counted; None without an index.
-        seconds: Its duration; None where it is not known.
-    """
-
-    width: int
-    height: int
-    average_rate: float
-    nominal_rate: float
-    frames: int | None
-    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -345,3 +390,157 @@ def _tagged_seconds(text: str) -> float:
 def _reason(error: Exception) -> str:
     """The error text of FFmpeg."""
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+_SAME = 0.0005
+"""Seconds that a frame may lie before a segment's start: tables round to milliseconds."""
+
+
+def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = None) -> Iterator[Frame]:
+    """Read all frames of a video file, decoding as it goes.
+
+    Args:
+        max_pixels: A file with larger frames is refused.
+        stored: Where its bytes are, if not in the file at `path`.
+
+    Raises:
+        DatasetError: FFmpeg can't open it, it holds no readable frame, more than half of its frames are missing, or
+            storage goes on failing.
+    """
+    with VideoFile(path, max_pixels=max_pixels, stored=stored) as video:
+        maker = _FrameMaker(video)
+        readable = missing = 0
+        for shown in video.shown():
+            readable += shown.picture is not None
+            missing += shown.problem == MISSING
+            yield maker.frame(shown)
+    if not readable:
+        raise DatasetError(f"{path}: holds no readable frame. Copy it again from its source, or remove it.")
+    if missing > maker.frames / 2:
+        raise DatasetError(
+            f"{path}: is cut off: {missing} of its {maker.frames} frames are missing. Copy it again from its source, "
+            "or remove it."
+        )
+
+
+def read_segments(
+    path: Path,
+    segments: Sequence[tuple[float, float]],
+    *,
+    max_pixels: int,
+    stored: StoredFile | None = None,
+    on_end: Callable[[int], None] = lambda number: None,
+    on_skipped: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[int, Frame]]:
+    """Read segments of a long video file in one pass, each frame decoded once, from the key frame before each start on.
+
+    Args:
+        segments: Start and end of each, in seconds since the start of the file as a player counts them; the end is
+            the first moment that does not belong to it. They may overlap, and come in any order.
+        max_pixels: A file with larger frames is refused.
+        stored: Where its bytes are, if not in the file at `path`.
+        on_end: Called with the number of a segment before the first frame that comes after it.
+        on_skipped: Called for every frame that is decoded and belongs to no segment.
+
+    Returns:
+        The number of the segment in `segments` and a frame of it, in the order of the frames' times. The times of the
+        frames count from the first one of their segment.
+
+    Raises:
+        DatasetError: As `read_video_file`; a segment without frames is none of its errors.
+    """
+    waiting = sorted(range(len(segments)), key=lambda number: segments[number], reverse=True)
+    makers: dict[int, _FrameMaker] = {}
+    now = sought = -math.inf
+    video = VideoFile(path, max_pixels=max_pixels, stored=stored)
+    try:
+        frames = video.shown()
+        while waiting or makers:
+            start = segments[waiting[-1]][0] if waiting else now
+            if not makers and start > max(now, 0.0) + JUMP and start != sought:
+                sought = start
+                video, moved = _moved_on(video, start, now)
+                frames = video.shown() if moved else frames
+            shown = next(frames, None)
+            if shown is None:
+                return
+            now = shown.time
+            while waiting and segments[waiting[-1]][0] - _SAME <= now:
+                makers[waiting.pop()] = _FrameMaker(video)
+            for number in [number for number in makers if now >= segments[number][1] - _SAME]:
+                del makers[number]
+                on_end(number)
+            if not makers:
+                on_skipped()
+            for number, maker in makers.items():
+                yield number, maker.frame(shown)
+    finally:
+        video.close()
+
+
+def segments_in_seconds(
+    path: Path, segments: Sequence[tuple[int, int]], *, max_pixels: int, stored: StoredFile | None = None
+) -> list[tuple[float, float]]:
+    """Translate segments in frame numbers, from 0, into seconds: what `read_segments` takes.
+
+    Looks at the packets of the whole file, which is much faster than decoding it.
+
+    Args:
+        segments: The first frame of each, and the first that does not belong to it.
+        max_pixels: A file with larger frames is refused.
+        stored: Where its bytes are, if not in the file at `path`.
+
+    Returns:
+        Start and end of each; infinity for frames beyond the end of the file.
+
+    Raises:
+        DatasetError: As `read_video_file`.
+    """
+    with VideoFile(path, max_pixels=max_pixels, stored=stored) as video:
+        times = video.packet_times()
+    return [
+        (times[start] if start < len(times) else math.inf, times[end] if end < len(times) else math.inf)
+        for start, end in segments
+    ]
+
+
+def _moved_on(video: VideoFile, start: float, now: float) -> tuple[VideoFile, bool]:
+    """The file opened again at the key frame before `start`, where that saves decoding; else the file as it is.
+
+    A second descriptor seeks the key frame, since FFmpeg loses what it has decoded when it seeks.
+    """
+    later = video.opened_again()
+    try:
+        if later.seek(start) > now:
+            video.close()
+            return later, True
+    except BaseException:
+        later.close()
+        raise
+    later.close()
+    return video, False
+
+
+class _FrameMaker:
+    """Makes the frames of a video or a segment: their times count from the first, and rise.
+
+    Attributes:
+        frames: How many it has made.
+    """
+
+    def __init__(self, video: VideoFile) -> None:
+        self.frames = 0
+        self._video = video
+        self._first = 0.0
+        self._last = -1
+
+    def frame(self, shown: Shown) -> Frame:
+        """The next frame."""
+        if not self.frames:
+            self._first = shown.time
+        time = (shown.time - self._first) * 1000
+        self._last = max(self._last + 1, round(time))
+        image = self._video.to_rgb(shown.picture) if shown.picture is not None else None
+        frame = Frame(image, self._last, str(self.frames), shown.problem, time, self._video.nominal_rate)
+        self.frames += 1
+        return frame

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from kpsbatch.dataset.frame import RGB
 from kpsbatch.dataset.video import Box
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.regions import in_frame
+from kpsbatch.landmarks.keypoints import in_frame
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 MARGIN = 0.2
 """Of the box's width and height, added on each side: hands leave a box that was drawn around a body."""
 
 MIN_SIDE = 64
-"""Pixels: a box that is smaller is enlarged, since no landmarker finds anything in less."""
+"""Pixels: a box that is smaller is enlarged, since no network finds anything in less."""
 
 
 class Crop(NamedTuple):

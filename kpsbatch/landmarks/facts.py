@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kpsbatch.dataset.times import Timing
+from kpsbatch.dataset.frame import Timing
 from kpsbatch.stored import Stored, Text
 
 
@@ -19,7 +19,17 @@ class BadFrame(Stored):
 
 
 class HandCounts(Stored):
-    """Counts of hands over a video's frames; landmarks/extract.py says what each of them counts."""
+    """Counts of hands over a video's frames.
+
+    Attributes:
+        detected: Hands that were followed, or found by the palm detector.
+        recovered: Hands that were found only in an enlarged square at the pose's wrist.
+        both, one, none: Frames with both hands, with one, without any.
+        wrists: The pose's wrists whose hand can be seen, see `hand_can_be_seen`.
+        wrists_without_hand: Of these, without a hand.
+        far, twice, outside, relabelled: In records of version 0.2 and before: hands that its other modes dropped as
+            far from both wrists, found twice, mostly outside the frame; and those that went to the other label's side.
+    """
 
     detected: int = 0
     far: int = 0
@@ -35,7 +45,13 @@ class HandCounts(Stored):
 
 
 class FaceCounts(Stored):
-    """Counts of faces over a video's frames; landmarks/faces.py says what each of them counts."""
+    """Counts of faces over a video's frames.
+
+    Attributes:
+        detected: Faces that were followed, or found by the face detector.
+        recovered: Faces that were found only where the pose has the head.
+        far, outside: In records of version 0.2 and before: faces that its other modes dropped.
+    """
 
     detected: int = 0
     far: int = 0

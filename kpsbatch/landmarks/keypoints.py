@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.landmarks.adjust import adjust_face, adjust_hand, adjust_pose
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.regions import in_frame
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 
 Points = NDArray[np.float32]
@@ -51,6 +51,11 @@ def frame_keypoints(
             row[place, 3] = in_frame(points)
             row[place, :3] = (adjust_face if part == "face" else adjust_hand)(points, whole) if adjusted else points
     return row
+
+
+def in_frame(points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which points (N, 2 or more), in frame widths and heights, lie inside the frame."""
+    return np.asarray(((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1))
 
 
 def empty_row(topology: Topology) -> Points:

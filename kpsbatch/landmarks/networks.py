@@ -1,198 +1,246 @@
-"""The six networks that the bundles are made of: taken, as data, from the last mediapipe wheel that carries them.
+"""The six networks of one process, each run on a picture of its own size; their numbers as MediaPipe reads them.
 
-Newer releases come without. `fetch_networks` is the only function that uses a package index, with the pip or uv of
-this machine and its settings; it is called by `kpsbatch models` and never by a run.
+MediaPipe's public image embedder runs any network that takes a picture and gives floats, its own operators included,
+and resamples nothing where the picture has the network's size. So what is cut out is decided here, on every release.
 """
 
 from __future__ import annotations
 
-import hashlib
+import ctypes
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
-from kpsbatch.files import discard, is_stale, publish, write_temporary
+from kpsbatch.landmarks.detectors import Detector, face_anchors, palm_anchors, pose_anchors, sigmoid
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
+from kpsbatch.landmarks.network_files import NetworkFiles
 
-NETWORKS_VERSION = "0.10.21"
-"""The last release of mediapipe whose wheel carries the networks."""
+RGB = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
-WHEEL_SHA256 = "956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5"
-"""mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl, on every machine: only data is taken from it."""
+HEATMAP_CONFIDENCE = 0.5
+"""From here on the heatmap refines a pose landmark: `min_confidence_to_refine` of MediaPipe's pose landmark graphs."""
 
-NETWORK_SHA256 = {
-    "pose_detection/pose_detection.tflite": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-    "pose_landmark/pose_landmark_full.tflite": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-    "face_detection/face_detection_short_range.tflite": (
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
-    ),
-    "face_landmark/face_landmark_with_attention.tflite": (
-        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4"
-    ),
-    "palm_detection/palm_detection_full.tflite": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
-    "hand_landmark/hand_landmark_full.tflite": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
-}
-"""The networks below `mediapipe/modules` of that wheel."""
+HEATMAP_REACH = 3
+"""Cells around a landmark that its refinement reads: `kernel_size: 7` in MediaPipe's pose landmark graphs."""
+
+HEATMAP_CELL = 4
+"""Pixels of the pose network's picture for each cell of its heatmap, in each direction."""
+
+HAND_DEPTH = 0.4
+"""The hand network's z is in this share of its picture: `normalize_z` of MediaPipe's hand landmark graphs."""
 
 
-def networks_directory(cache: Path) -> Path:
-    """Return the folder below a cache where the networks are kept."""
-    return cache / f"mediapipe-{NETWORKS_VERSION}-networks"
+class Answer(NamedTuple):
+    """What a landmark network says of a picture.
 
-
-def read_network(name: str, cache: Path) -> bytes:
-    """Return a network from the cache.
-
-    Raises:
-        ModelError: It is not there, or its bytes are others.
+    Attributes:
+        presence: That the part is there, 0 to 1.
+        points: x, y, z in picture sides: (39, 4) with the visibility for a pose, (478, 3) a face, (21, 3) a hand.
+        right: Of a hand: how much it is a right one, 0 to 1.
     """
-    path = networks_directory(cache) / name
-    if not has_sha256(path, NETWORK_SHA256[name]):
-        raise ModelError(
-            f"the models are not in {cache}. Run `python -m kpsbatch models` once, on a machine that reaches a "
-            "package index (a login node) and shares that folder ($KPSBATCH_CACHE names another one)."
-        )
-    return path.read_bytes()
+
+    presence: float
+    points: Floats
+    right: float = 0.5
 
 
-def has_networks(cache: Path) -> bool:
-    """Whether the cache contains all networks, undamaged."""
-    return all(has_sha256(networks_directory(cache) / name, expected) for name, expected in NETWORK_SHA256.items())
+class Network:
+    """One network."""
+
+    def __init__(self, side: int, embedder: Any, read: Callable[[Any, RGB], list[Floats]]) -> None:
+        """Take an image embedder of it, and what runs that on a picture of `side` x `side` pixels."""
+        self.side = side
+        self._embedder = embedder
+        self._read = read
+        self.runs = 0
+
+    def run(self, picture: RGB) -> list[Floats]:
+        """The network's outputs, flat.
+
+        Args:
+            picture: (side, side, 3) RGB, contiguous.
+        """
+        self.runs += 1
+        return self._read(self._embedder, picture)
+
+    def close(self) -> None:
+        """Free it; safe to call twice. An earlier error, which MediaPipe repeats here, is not raised."""
+        embedder, self._embedder = self._embedder, None
+        if embedder is not None:
+            with suppress(RuntimeError, ValueError):
+                embedder.close()
 
 
-def fetch_networks(cache: Path, wheel: Path | None = None) -> None:
-    """Put the networks into the cache.
+class Networks:
+    """The networks of one process, and the settings that they are used with.
+
+    Close it (or use it in a `with`): garbage collection can deadlock.
+
+    Attributes:
+        settings: The `landmarks` section.
+        pose_detector, face_detector, palm_detector: Find people, faces and palms in a picture.
+    """
+
+    def __init__(self, settings: LandmarksConfig, files: NetworkFiles) -> None:
+        """Load all of them.
+
+        Raises:
+            ModelError: mediapipe is missing, a network is unusable, or there is no GPU for `delegate: gpu`.
+        """
+        os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's log messages, before it is imported
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        gpu = settings.delegate == "gpu"
+        if not gpu:
+            os.environ["MEDIAPIPE_DISABLE_GPU"] = "1"  # many processes would exhaust the GPU's contexts
+        self._mp = import_mediapipe()
+        self.settings = settings
+        self._loaded: dict[str, Network] = {}
+        embeddings = fastest_embeddings()
+        try:
+            for name, file in files.items():
+                embedder = self._embedder(file.read(), gpu=gpu)
+                self._loaded[name] = Network(
+                    file.side, embedder, lambda embedder, picture: embeddings(embedder, self._image(picture))
+                )
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            self.close()
+            raise _unusable(error, gpu=gpu) from None
+        except BaseException:
+            self.close()
+            raise
+        self.pose_detector = Detector(self._loaded["pose_detector"], pose_anchors())
+        self.face_detector = Detector(self._loaded["face_detector"], face_anchors())
+        self.palm_detector = Detector(self._loaded["palm_detector"], palm_anchors())
+        self.pose_side = self._loaded["pose_landmarks"].side
+        self.face_side = self._loaded["face_landmarks"].side
+        self.hand_side = self._loaded["hand_landmarks"].side
+
+    def _embedder(self, network: bytes, *, gpu: bool) -> Any:
+        vision, options = self._mp.tasks.vision, self._mp.tasks.BaseOptions
+        delegate = options.Delegate.GPU if gpu else options.Delegate.CPU
+        base = options(model_asset_buffer=network, delegate=delegate)
+        return vision.ImageEmbedder.create_from_options(vision.ImageEmbedderOptions(base))
+
+    def _image(self, picture: RGB) -> Any:
+        return self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=picture)
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """How often each network has run."""
+        return {name: network.runs for name, network in self._loaded.items()}
+
+    def pose(self, picture: RGB) -> Answer:
+        """The pose of a picture that one person fills, `pose_side` pixels wide."""
+        presence, landmarks, around = self._loaded["pose_landmarks"].run(picture)
+        return Answer(float(presence[0]), read_pose(landmarks, around, self.pose_side))
+
+    def face(self, picture: RGB) -> Answer:
+        """The face of a picture that one face fills, `face_side` pixels wide."""
+        presence, landmarks = self._loaded["face_landmarks"].run(picture)
+        return Answer(float(sigmoid(presence[0])), landmarks.reshape(-1, 3) / np.float32(self.face_side))
+
+    def hand(self, picture: RGB) -> Answer:
+        """The hand of a picture that one hand fills, fingers up, `hand_side` pixels wide."""
+        presence, right, landmarks = self._loaded["hand_landmarks"].run(picture)
+        points = landmarks.reshape(-1, 3) / np.float32(self.hand_side)
+        points[:, 2] /= np.float32(HAND_DEPTH)
+        return Answer(float(presence[0]), points, float(right[0]))
+
+    def close(self) -> None:
+        """Free them; safe to call twice."""
+        for network in self._loaded.values():
+            network.close()
+
+    def __enter__(self) -> Networks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _unusable(error: Exception, *, gpu: bool) -> ModelError:
+    reason = " ".join(str(error).split())[:200]
+    if not gpu:
+        return ModelError(f"the networks do not work with MediaPipe: {reason}. Check landmarks.models.")
+    if "kGpuService" in reason:
+        reason = "it finds none, or no OpenGL ES driver for it"
+    return ModelError(f"landmarks.delegate: MediaPipe can't use a GPU here: {reason}. Set delegate: cpu.")
+
+
+def public_embeddings(embedder: Any, image: Any) -> list[Floats]:
+    """The outputs of an image embedder's network, flat, by the public API; it wraps each number in an object."""
+    return [np.asarray(head.embedding, np.float32) for head in embedder.embed(image).embeddings]
+
+
+def fastest_embeddings() -> Callable[[Any, Any], list[Floats]]:
+    """The same out of the structures of MediaPipe's C interface, as `embed` does inside, where this release has them.
+
+    It calls the C functions in this thread. The public API hands each call to a thread of its own, which takes longer.
+    """
+    try:
+        from mediapipe.tasks.python.components.containers.embedding_result_c import MpEmbeddingResultC
+        from mediapipe.tasks.python.core.mediapipe_c_utils import handle_status
+        from mediapipe.tasks.python.core.serial_dispatcher import SerialDispatcher
+    except ImportError:
+        return public_embeddings
+    if not hasattr(SerialDispatcher({}, ()), "_lib"):
+        return public_embeddings
+
+    def embeddings(embedder: Any, image: Any) -> list[Floats]:
+        library, result, message = embedder._lib._lib, MpEmbeddingResultC(), ctypes.c_char_p()
+        arguments = embedder._handle, image._image_ptr, None, ctypes.byref(result), ctypes.byref(message)
+        if status := library.MpImageEmbedderEmbedImage(*arguments):
+            try:
+                handle_status(status, message)
+            finally:
+                library.MpErrorFree(message)
+        try:
+            heads = result.embeddings[: result.embeddings_count]
+            return [np.ctypeslib.as_array(head.float_embedding, (head.values_count,)).copy() for head in heads]
+        finally:
+            library.MpImageEmbedderCloseResult(ctypes.byref(result))
+
+    return embeddings
+
+
+def read_pose(landmarks: Floats, around: Floats, side: int) -> Floats:
+    """The pose network's numbers as MediaPipe reads them, refined by the heatmap.
+
+    A landmark moves to the mean of the cells around it, weighted by their confidences, if one of these is sure: that is
+    MediaPipe's RefineLandmarksFromHeatmapCalculator. The sums are float64, so that they are the same on all processors.
 
     Args:
-        cache: The cache folder; 20 MB go there.
-        wheel: A mediapipe wheel that contains them, of any system. None gets it from the package index: with the pip of
-            this Python, uv, the pip on PATH, or the one that Python brings, whichever works first.
+        landmarks: (195,) x, y, z in pixels, raw visibility and presence of 39 points.
+        around: (39 * 7 * 7,) raw confidences of the heatmap's cells around them, as of `cells_around`.
+        side: Of the network's picture, in pixels.
 
-    Raises:
-        ModelError: The wheel can't be had, or contains other networks.
-        OSError: The cache can't be written.
+    Returns:
+        (39, 4) x, y, z in picture sides, and visibility 0 to 1.
     """
-    if wheel is not None:
-        _keep(_networks_of_wheel(wheel), cache, str(wheel))
-        return
-    with tempfile.TemporaryDirectory(prefix="kpsbatch-") as folder:
-        modules = _install(Path(folder)) / "mediapipe" / "modules"
-        _keep(((name, _read(modules / name)) for name in NETWORK_SHA256), cache, f"mediapipe {NETWORKS_VERSION}")
-
-
-def has_sha256(path: Path, sha256: str) -> bool:
-    """Whether a file is there and has this SHA-256."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-    except OSError:
-        return False
-
-
-def write_verified(path: Path, data: bytes, sha256: str) -> None:
-    """Put `data` at `path` in one step, and leave a file alone that another process has just put there.
-
-    What killed writers left in the folder is removed.
-
-    Raises:
-        OSError: It can't be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.scandir(path.parent) as entries:
-        for entry in entries:
-            if is_stale(entry):
-                discard(Path(entry.path))
-    temporary = write_temporary(path, lambda file: file.write(data))
-    # not replaced without need: on NFS a process that reads the old file would get an error
-    if has_sha256(path, sha256):
-        discard(temporary)
-        return
-    try:
-        publish(temporary, path)
-    except OSError:
-        if not has_sha256(path, sha256):  # another process put it there meanwhile
-            raise
-
-
-def _keep(networks: Iterator[tuple[str, bytes]], cache: Path, source: str) -> None:
-    for name, data in networks:
-        if (got := hashlib.sha256(data).hexdigest()) != NETWORK_SHA256[name]:
-            raise ModelError(
-                f"{source}: {name} is another network: its SHA-256 is {got}, not {NETWORK_SHA256[name]}. Name "
-                f"the wheel of mediapipe {NETWORKS_VERSION}."
-            )
-        write_verified(networks_directory(cache) / name, data, NETWORK_SHA256[name])
-
-
-def _networks_of_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in NETWORK_SHA256:
-                yield name, archive.read(f"mediapipe/modules/{name}")
-    except OSError as error:
-        raise ModelError(f"--wheel: {wheel} can't be read: {error.strerror}. Correct the path.") from error
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelError(
-            f"--wheel: {wheel} is not a wheel with the networks: {error.args[0]}. Name one of mediapipe "
-            f"{NETWORKS_VERSION}; newer ones hold no networks."
-        ) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _install(folder: Path) -> Path:
-    """Unpack the wheel into a folder below `folder`, with the first installer that can."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"mediapipe=={NETWORKS_VERSION} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
-    problem = "no pip and no uv here"
-    for number, (installer, platform) in enumerate(_installers()):
-        target = folder / str(number)
-        options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(target)]
-        of_wheel = ["--python-version", "3.12", *platform]
-        done = subprocess.run(
-            [*installer, "install", *options, *of_wheel, "-r", str(requirements)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        if done.returncode == 0:
-            return target
-        problem = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), problem)
-    raise ModelError(
-        f"the wheel of mediapipe {NETWORKS_VERSION}, which holds the models, can't be had here: {problem[:300]}. "
-        "Run `kpsbatch models` where a package index can be reached, or bring the wheel "
-        "(`kpsbatch models --wheel FILE`) or the bundles of another machine (`--export DIR` there, `--from DIR` here)."
-    )
-
-
-def _installers() -> Iterator[tuple[list[str], list[str]]]:
-    """Commands that have `install`, and the options of each for a wheel of 64-bit Linux."""
-    pip_platform = ["--platform", "manylinux_2_28_x86_64", "--no-compile", "--disable-pip-version-check"]
-    if find_spec("pip"):
-        yield [sys.executable, "-m", "pip"], pip_platform
-    if uv := shutil.which("uv"):
-        yield [uv, "pip"], ["--python-platform", "x86_64-manylinux_2_28"]
-    if pip := shutil.which("pip3") or shutil.which("pip"):
-        yield [pip], pip_platform
-    if bundled := _pip_of_python():
-        yield [sys.executable, str(bundled / "pip")], pip_platform
-
-
-def _pip_of_python() -> Path | None:
-    """The wheel of pip that comes with Python's ensurepip, which can be run without installing it."""
-    spec = find_spec("ensurepip")
-    if spec is None or spec.origin is None:
-        return None
-    return next((Path(spec.origin).parent / "_bundled").glob("pip-*.whl"), None)
+    raw = landmarks.reshape(-1, 5)
+    points = raw[:, :4] / np.float32(side)
+    points[:, 3] = sigmoid(raw[:, 3])
+    cells = side // HEATMAP_CELL
+    inside = np.flatnonzero(((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1))
+    reach = np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
+    places = (points[inside, :2, None] * cells).astype(int) + reach
+    columns, rows = places[:, 0], places[:, 1]  # (points, 7) each
+    confidence = sigmoid(around.reshape(-1, len(reach), len(reach))[inside])
+    confidence *= ((rows >= 0) & (rows < cells))[:, :, None] & ((columns >= 0) & (columns < cells))[:, None, :]
+    total = confidence.sum(axis=(1, 2))
+    sure = confidence.max(axis=(1, 2)) >= HEATMAP_CONFIDENCE
+    x = (confidence * columns[:, None, :]).sum(axis=(1, 2))
+    y = (confidence * rows[:, :, None]).sum(axis=(1, 2))
+    points[inside[sure], 0] = x[sure] / total[sure] / cells
+    points[inside[sure], 1] = y[sure] / total[sure] / cells
+    return points

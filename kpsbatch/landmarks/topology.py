@@ -286,7 +286,9 @@ Topology.POSE_LANDMARKS, Topology.FACE_MESH = CONTRACT.sources["pose"], CONTRACT
 
 # Indices that the adjusted coordinates, the face and the hand slots need (MediaPipe's numbering).
 POSE_NOSE: Final = 0
+POSE_LEFT_EYE, POSE_RIGHT_EYE = 2, 5
 POSE_LEFT_EAR, POSE_RIGHT_EAR = 7, 8
+POSE_LEFT_MOUTH, POSE_RIGHT_MOUTH = 9, 10
 POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER = 11, 12
 POSE_LEFT_WRIST, POSE_RIGHT_WRIST = 15, 16
 POSE_LEFT_PINKY, POSE_RIGHT_PINKY = 17, 18

@@ -12,7 +12,7 @@ from typing import Any
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError
 from kpsbatch.store.run_state import Progress
 from kpsbatch.work.run import run

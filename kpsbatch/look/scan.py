@@ -12,8 +12,7 @@ from typing import Any
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Video
+from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.files import in_threads
 
 MAX_EXAMPLES = 20

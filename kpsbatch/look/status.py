@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Presence
+from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord

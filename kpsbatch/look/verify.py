@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import one_line
 from kpsbatch.files import explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL
 from kpsbatch.store.npz import video_names

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Video, video_of
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.topology import CONTRACT, Topology

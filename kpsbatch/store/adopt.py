@@ -20,8 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config, format_signs, load_config, make_config
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import natural_key
+from kpsbatch.dataset.video import Unit, natural_key
 from kpsbatch.errors import ConfigError, OutputError, one_line
 from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts

@@ -1,25 +1,87 @@
-"""index.csv beside the outputs of a manifest, kept up to date run by run: only records that are new to it are read."""
+"""index.csv beside the outputs of a manifest: a row for every video, where its keypoints are and what is known of it.
+
+It is kept up to date run by run: only records that are new to it are read.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.index_table import COLUMNS, Measured, write_index
-from kpsbatch.dataset.labels import labels_of
+from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video
+from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.stored import read_stored
+
+COLUMNS = (
+    *("file", "key", "signer", "split", "sign", "label", "view", "video", "source"),
+    *("start", "end", "unit", "frames", "rate", "width", "height"),
+)
+
+
+class Measured(NamedTuple):
+    """What a run has found out about a video."""
+
+    frames: int
+    rate: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+def write_index(
+    file: TextIO,
+    source: Source,
+    measured: Callable[[Unit, Video], Measured | None],
+    labels: Mapping[int, Label] | None = None,
+    others: Iterable[Mapping[str, Any]] = (),
+) -> int:
+    """Write index.csv.
+
+    Args:
+        measured: What the record of a unit says of one of its videos; None for a video that is not done, which gets
+            no row.
+        labels: Names of signs, for a dataset without a column of labels.
+        others: Rows of units that are not among the source's; they come last.
+
+    Returns:
+        How many rows it has.
+    """
+    table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    rows: list[Mapping[str, Any]] = []
+    for unit in source.units():
+        label = (labels or {}).get(unit.sign) if source.has_signs else None
+        for video in source.listing(unit).videos:
+            if (measures := measured(unit, video)) is None:
+                continue
+            segment = video.segment
+            row = {
+                "file": f"{unit.name}.npz",
+                "key": video.name,
+                "signer": video.signer or unit.signer,
+                "split": unit.split,
+                "sign": unit.sign if source.has_signs else None,
+                "label": video.label or (label.text if label else ""),
+                "view": video.view,
+                "video": video.path.relative_to(source.root).as_posix(),
+                "source": video.source,
+                **(segment._asdict() if segment else {}),
+                **measures._asdict(),
+            }
+            rows.append(row)
+    rows += others
+    table.writerows(rows)
+    return len(rows)
+
 
 Key = tuple[str, str]
 """An output file below the output root, and the key of a video in it."""

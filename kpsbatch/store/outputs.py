@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import (
     INTERNAL,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found

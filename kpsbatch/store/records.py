@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 import kpsbatch
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.settings import UNKNOWN, installed_version
@@ -132,7 +132,7 @@ class UnitRecord(RowsDigest):
         rows_digest: Which rows of a table they are; "" without a table.
         points: The set of points of the npz, see `topology_of`.
         imported: The folder that the npz was imported from; "" where a run made it.
-        fingerprint, models: What made it: the digest of the settings, and the hash of every bundle.
+        fingerprint, models: What made it: the digest of the settings, and the hashes of the networks.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.
         workers: Worker processes of the run.
@@ -177,7 +177,7 @@ class ClipRecord(Stored):
         clip: Where the clip lies.
         landmarks: The settings that made the keypoints.
         points: The set of points, see `topology_of`.
-        models: The hash of every bundle.
+        models: The hashes of the networks.
         versions: Of the packages.
         video: What is known of the clip.
     """

@@ -8,18 +8,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
-from kpsbatch.config import PART_NAMES, Config
+from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
+from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.landmarks.topology import CONTRACT
 from kpsbatch.stored import Stored
 
-if TYPE_CHECKING:
-    from kpsbatch.landmarks.bundles import Bundle
-
-VALUES_VERSION = 3
+VALUES_VERSION = 4
 """Raised when a release computes other values from the same settings."""
 
 UNKNOWN = "unknown"
@@ -32,7 +30,7 @@ class Settings(Stored):
     Attributes:
         values_version: `VALUES_VERSION` of the release.
         mediapipe: Its version.
-        models: SHA-256 of every model bundle, by part.
+        models: By network, the SHA-256 of the one that it was made from, and the version of the edit.
         dataset: The `dataset` section, as far as it changes values.
         landmarks: The `landmarks` section of the config.
         output: The `output` section, as far as it changes values.
@@ -53,6 +51,11 @@ class Settings(Stored):
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed: of pose, face and hands."""
         return tuple(self.landmarks.get("parts") or PART_NAMES)
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether a release made them that computes other values from the same settings."""
+        return self.values_version is not None and self.values_version < VALUES_VERSION
 
     @property
     def points(self) -> str:
@@ -96,7 +99,7 @@ def settings_of(config: Config) -> Settings:
     return Settings(
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
-        landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
+        landmarks={**config.landmarks.model_dump(mode="json", exclude={"models"}), **config.landmarks.removed},
         output=output,
     )
 
@@ -106,11 +109,11 @@ def _unless_contract(points: str) -> dict[str, str]:
     return {} if points == CONTRACT.name else {"points": points}
 
 
-def fingerprint(config: Config, bundles: Mapping[str, Bundle], mediapipe_version: str) -> Fingerprint:
+def fingerprint(config: Config, networks: NetworkFiles, mediapipe_version: str) -> Fingerprint:
     """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
     settings = Settings(
         mediapipe=mediapipe_version,
-        models={part: bundle.sha256 for part, bundle in sorted(bundles.items())},
+        models=models_of(networks),
         **settings_of(config).tree(),
     )
     return fingerprint_of(settings)
@@ -123,14 +126,37 @@ def fingerprint_of(settings: Settings) -> Fingerprint:
 
 
 def differences(theirs: Settings, ours: Settings) -> list[str]:
-    """Name the settings that differ: `landmarks.running_mode is 'video' there, 'image' here`."""
+    """Name the settings that differ: `landmarks.running_mode is 'clip' there, 'image' here`.
+
+    Where releases compute other values from the same settings, that alone is said.
+    """
+    versions = theirs.values_version, ours.values_version
+    if versions[0] and versions[1] and versions[0] != versions[1]:
+        age = "an earlier" if versions[0] < versions[1] else "a later"
+        return [f"{age} kpsbatch made them, with values version {versions[0]}, and this one has {versions[1]}"]
     return _differences(theirs.tree(), ours.tree())
 
 
 def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
-    """The same of the fields that are set in `ours`, for settings that don't tell everything (`settings_of`)."""
+    """The same of the fields that are set in `ours`, for settings that don't tell everything (`settings_of`).
+
+    Of settings that an earlier version wrote what both versions know counts, in the words of this one.
+    """
     tree, partial = theirs.tree(), ours.tree()
-    return _differences({key: tree.get(key) for key in partial}, partial)
+    if not theirs.is_earlier:
+        return _differences({key: tree.get(key) for key in partial}, partial)
+    flat, ours_flat = flatten({**tree, "landmarks": landmarks_today(theirs.landmarks)}), flatten(partial)
+    both = flat.keys() & ours_flat.keys() - {"values_version"}
+    return _differences({key: flat[key] for key in both}, {key: ours_flat[key] for key in both})
+
+
+def landmarks_today(landmarks: Mapping[str, Any]) -> dict[str, Any]:
+    """A `landmarks` section of an earlier version as this one states it, with what only the earlier one can compute."""
+    try:
+        section = LandmarksConfig.model_validate(landmarks)
+    except ValidationError:
+        return dict(landmarks)
+    return {**section.model_dump(mode="json", exclude={"models"}), **section.removed}
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

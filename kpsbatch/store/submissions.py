@@ -22,6 +22,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, Vali
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, write_bytes, write_json
+from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import Stored, Text, read_stored
@@ -115,6 +116,17 @@ def plan_folder(root: Path, plan: Plan) -> Path:
     return submissions_folder(root) / plan.id
 
 
+def with_networks(config: Config) -> Config:
+    """A config that names the folder of its networks: a task may have neither the submitter's environment nor HOME.
+
+    An image has networks of its own, in a place of its own.
+    """
+    if config.landmarks.models is not None or config.slurm.container is not None:
+        return config
+    landmarks = config.landmarks.model_copy(update={"models": default_folder()})
+    return config.model_copy(update={"landmarks": landmarks})
+
+
 def write_plan(config: Config, plan: Plan) -> Path:
     """Freeze a plan; returns its folder.
 
@@ -124,7 +136,7 @@ def write_plan(config: Config, plan: Plan) -> Path:
     folder = plan_folder(config.output.root, plan)
     with explained(config.output.root):
         (folder / "logs").mkdir(parents=True)
-        write_bytes(folder / "config.yaml", dump_config(config).encode())
+        write_bytes(folder / "config.yaml", dump_config(with_networks(config)).encode())
         write_json(folder / "plan.json", plan.model_dump(mode="json"))
     return folder
 

@@ -15,8 +15,7 @@ from typing import Literal
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Presence
+from kpsbatch.dataset.video import Listing, Presence, Unit
 from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
@@ -164,22 +163,26 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     """
     ours = settings_of(config)
     root = config.output.root
-    fitting: list[tuple[bool, float, Fingerprint]] = []
+    fitting: list[tuple[bool, bool, bool, float, Fingerprint]] = []
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
         settings = read_stored(path, Settings)
         if settings is not None and not differences_in_config(settings, ours):
             right_version = settings.imported or _is_here(settings.mediapipe or "")
-            fitting.append((right_version, _last_written(path.parent), Fingerprint(settings, path.parent.name)))
+            used = any(path.parent.glob("*/*.json"))  # a run that was refused leaves settings without records
+            theirs = used, not settings.is_earlier, right_version, _last_written(path.parent)
+            fitting.append((*theirs, Fingerprint(settings, path.parent.name)))
     if not fitting:
         return KnownOutputs(Outputs(root, Fingerprint(ours, "")))
-    right_version, _, chosen = max(fitting, key=lambda item: item[:2])
+    used, same_values, right_version, _, chosen = max(fitting, key=lambda item: item[:4])
     notes: list[str] = []
-    if not right_version:
+    if not same_values:
+        notes.append("an earlier kpsbatch made the outputs, with other values: a run does not go on with them")
+    elif not right_version:
         here = installed_version("mediapipe")
         notes.append(
             f"outputs were made with mediapipe {chosen.settings.mediapipe}; here is {here}, which a run refuses"
         )
-    if sum(item[0] == right_version for item in fitting) > 1:
+    if sum(item[:3] == (used, same_values, right_version) for item in fitting) > 1:
         notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
     return KnownOutputs(Outputs(root, chosen), tuple(notes))
 

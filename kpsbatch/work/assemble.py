@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing
+from kpsbatch.dataset.video import Listing, Unit
 from kpsbatch.files import explained
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import (

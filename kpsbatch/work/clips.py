@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import video_info
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import write_atomically, write_json
-from kpsbatch.landmarks.bundles import Bundle, find_bundles
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.landmarks.network_files import NetworkFiles, find_networks, models_of
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
@@ -92,14 +91,16 @@ def extract_clips(
         stop_reason: Called a few times a second; anything but "" ends it.
 
     Raises:
+        ConfigError: A setting is one that only an earlier version computes.
         OutputError: The folder can't be written, or holds an npz of that name that was not made from a clip.
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; the clips that are done are kept.
     """
+    config.landmarks.refuse_removed()
     root = config.output.root
     _check_outputs(root, clips)
-    bundles = find_bundles(config.landmarks.models)
-    job = VideoJob.of(config, bundles)
+    networks = find_networks(config.landmarks.models)
+    job = VideoJob.of(config, networks)
     run = config.run
     workers = worker_count(run.workers, len(clips))
     limits = Limits(
@@ -108,7 +109,7 @@ def extract_clips(
     videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
     total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
-    with job.prepared(), executor_for(workers, job, limits, job.environment()) as pool:
+    with executor_for(workers, job, limits, job.environment()) as pool:
         tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
         working = {pool.submit(task) for task in tasks}
         while working:
@@ -119,7 +120,7 @@ def extract_clips(
                 npz = root / f"{name}.npz"
                 made = outcome.value[0] if outcome.value is not None else None
                 if made is not None:
-                    _store(npz, clips[name], made, config, bundles)
+                    _store(npz, clips[name], made, config, networks)
                 left -= 1
                 facts = made.facts if made is not None else None
                 on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
@@ -149,13 +150,13 @@ def _frames_in(video: Video, config: Config) -> int:
     return info.frames or round((info.seconds or 0) * info.average_rate)
 
 
-def _store(npz: Path, clip: Path, made: VideoKeypoints, config: Config, bundles: Mapping[str, Bundle]) -> None:
+def _store(npz: Path, clip: Path, made: VideoKeypoints, config: Config, networks: NetworkFiles) -> None:
     """Write the record, then the npz."""
     record = ClipRecord(
         clip=str(clip.absolute()),
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
         points=config.output.points,
-        models={name: bundle.sha256 for name, bundle in bundles.items()},
+        models=models_of(networks),
         versions=host_facts().versions,
         video=made.facts,
     )

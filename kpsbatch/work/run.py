@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Listing, Video
+from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
-from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -102,24 +101,26 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     """The output folder as this config sees it, and the job that fills it.
 
     Raises:
-        ModelError: mediapipe or a bundle is missing.
+        ModelError: mediapipe or a network is missing.
     """
     if config.output.imported:
         return Outputs(config.output.root, fingerprint_of(settings_of(config))), VideoJob.of(config, {})
     mediapipe_version = installed_version("mediapipe")
     if mediapipe_version == UNKNOWN:
         raise ModelError("mediapipe is not installed in this Python environment. Run `make setup`.")
-    bundles = find_bundles(config.landmarks.models)
-    made_with = fingerprint(config, bundles, mediapipe_version)
-    return Outputs(config.output.root, made_with), VideoJob.of(config, bundles)
+    networks = find_networks(config.landmarks.models)
+    made_with = fingerprint(config, networks, mediapipe_version)
+    return Outputs(config.output.root, made_with), VideoJob.of(config, networks)
 
 
-def refuse_imported(config: Config) -> None:
-    """Refuse to compute into a folder of imported outputs.
+def refuse_uncomputable(config: Config) -> None:
+    """Refuse settings that nothing computes, and to compute into a folder of imported outputs.
 
     Raises:
-        OutputError: The config says that they are imported.
+        ConfigError: A setting is one that only an earlier version computes.
+        OutputError: The config says that the outputs are imported.
     """
+    config.landmarks.refuse_removed()
     if config.output.imported:
         raise OutputError(
             f"output.imported: the outputs in {config.output.root} were imported, so no run adds to them. Use a config "
@@ -157,7 +158,7 @@ def run(
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; finished units are kept.
     """
-    refuse_imported(config)
+    refuse_uncomputable(config)
     check_other_runs(config, origin, overwrite, on_notice)
     progress = Progress()
     with tracked(config.output.root, origin, progress) as note:
@@ -246,7 +247,7 @@ class _Work:
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
-        with self._stage, self._job.prepared():
+        with self._stage:
             self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)), on_progress, stop_reason)
             if again := list(self._killed_for_memory):
                 self._retries_alone = False

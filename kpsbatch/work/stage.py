@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from kpsbatch.dataset.local_copy import copy_video
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.reading import copy_video
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import is_stale, temporary_path
 from kpsbatch.work.video_job import VideoTask

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts

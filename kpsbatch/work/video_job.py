@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video
+from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import ModelError, without_opencv
 from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.frame import Frame
-    from kpsbatch.landmarks.bundles import Bundle
-    from kpsbatch.landmarks.clip.network_edits import EditedNetwork
     from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.network_files import NetworkFiles
 
 
 class VideoTask(NamedTuple):
@@ -32,26 +27,25 @@ class VideoTask(NamedTuple):
 
 @dataclass
 class VideoJob:
-    """Opens the landmarkers once in a worker."""
+    """Loads the networks once in a worker."""
 
     settings: LandmarksConfig
     mirrored: bool
-    bundles: Mapping[str, Bundle]
+    networks: NetworkFiles
     dtype: str
     points: str
     max_bad_frames: float
     max_pixels: int
     frame_rate_out: float | None = None
-    networks: Path | None = None
 
     @classmethod
-    def of(cls, config: Config, bundles: Mapping[str, Bundle]) -> VideoJob:
+    def of(cls, config: Config, networks: NetworkFiles) -> VideoJob:
         """The job that a config asks for."""
         run = config.run
         return cls(
             config.landmarks,
             config.dataset.mirrored,
-            bundles,
+            networks,
             config.output.dtype,
             config.output.points,
             run.max_bad_frames,
@@ -59,44 +53,8 @@ class VideoJob:
             config.dataset.frame_rate_out,
         )
 
-    @contextlib.contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Edit the networks of clip mode once for all workers, which can read them for the time of the block.
-
-        They lie in memory, in a file without a name. Where a model is unusable there are none: the workers tell why.
-        """
-        if self.settings.running_mode != "clip":
-            yield
-            return
-        from kpsbatch.landmarks.clip.network_edits import edited_networks
-
-        try:
-            networks = pickle.dumps(edited_networks(self.bundles))
-        except ModelError:
-            yield
-            return
-        with open(os.memfd_create("networks"), "wb") as file:
-            file.write(networks)
-            file.flush()
-            del networks
-            self.networks = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
-            try:
-                yield
-            finally:
-                self.networks = None
-
-    def _edited_networks(self) -> Mapping[str, EditedNetwork] | None:
-        """What `prepared` has made; None where that is out of reach."""
-        if self.networks is None:
-            return None
-        try:
-            networks: Mapping[str, EditedNetwork] = pickle.loads(self.networks.read_bytes())
-        except OSError:
-            return None
-        return networks
-
     def open(self) -> None:
-        """Load the landmarkers.
+        """Load the networks.
 
         Raises:
             ModelError: They, or OpenCV, can't be loaded.
@@ -106,10 +64,10 @@ class VideoJob:
         except ImportError as error:
             raise ModelError(without_opencv(error)) from None
 
-        from kpsbatch.landmarks.landmarker import Landmarker
+        from kpsbatch.landmarks.networks import Networks
 
         cv2.setNumThreads(1)
-        self._landmarker = Landmarker(self.settings, self.bundles, self._edited_networks())
+        self._loaded = Networks(self.settings, self.networks)
 
     def do(self, task: VideoTask, heartbeat: Heartbeat) -> list[VideoKeypoints | None]:
         """Compute the keypoints of the videos of a task.
@@ -120,8 +78,7 @@ class VideoJob:
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
         """
-        from kpsbatch.dataset.reading import read_frames
-        from kpsbatch.dataset.shared_pass import read_each
+        from kpsbatch.dataset.reading import read_each, read_frames
 
         def skipped() -> None:
             heartbeat(0)
@@ -151,26 +108,20 @@ class VideoJob:
         from kpsbatch.landmarks.extract import extract
         from kpsbatch.landmarks.topology import topology_of
 
-        try:
-            return extract(
-                frames,
-                self._landmarker,
-                self.settings,
-                mirrored=self.mirrored,
-                dtype=self.dtype,
-                topology=topology_of(self.points),
-                max_bad_frames=self.max_bad_frames,
-                box=video.box,
-                on_frame=heartbeat,
-            )
-        except Exception:  # in the middle of a video: its clock and its tracking are left as they were
-            self._landmarker.close()
-            self.open()
-            raise
+        return extract(
+            frames,
+            self._loaded,
+            mirrored=self.mirrored,
+            dtype=self.dtype,
+            topology=topology_of(self.points),
+            max_bad_frames=self.max_bad_frames,
+            box=video.box,
+            on_frame=heartbeat,
+        )
 
     def close(self) -> None:
-        """Close the landmarkers: MediaPipe's hang when they are left to the garbage collector."""
-        self._landmarker.close()
+        """Close the networks: MediaPipe's hang when they are left to the garbage collector."""
+        self._loaded.close()
 
     def environment(self) -> dict[str, str]:
         """Environment of the workers: one thread each, no GPU unless the config has it, no messages, bounded images."""

@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 import pytest
 from factories import write_config
+from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from processes import REPOSITORY, kpsbatch
 
 from kpsbatch import __version__
 from kpsbatch.cli.main import COMMANDS, load, main, spread_values
 from kpsbatch.cli.selection import Selection
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.dataset import write_demo
-from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.estimate import Measured, size
 from kpsbatch.words import program

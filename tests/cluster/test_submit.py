@@ -18,8 +18,7 @@ import pytest
 
 from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
-from kpsbatch.config import load_config, load_frozen_config
-from kpsbatch.config_slurm import parse_time
+from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader

@@ -18,7 +18,7 @@ import pytest
 
 from kpsbatch.cluster.script import interpreter
 from kpsbatch.config import load_config
-from kpsbatch.dataset.links import places_outside
+from kpsbatch.dataset.folders import places_outside
 
 WORK = Path(os.environ.get("KPSBATCH_TEST_WORK", "/nowhere"))
 APPTAINER = Path(__file__).parent / "apptainer.sh"

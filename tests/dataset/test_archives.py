@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kpsbatch.dataset.archive.members import is_tar_header
 from kpsbatch.dataset.archive.opening import Archive, open_archive_folders
-from kpsbatch.dataset.archive.tar_headers import is_tar_header
 from kpsbatch.errors import DatasetError
 
 FILES = {

@@ -1,4 +1,4 @@
-"""The configs of docs/datasets.md work on trees of the shape of the fourteen datasets."""
+"""The recipes, which docs/datasets.md shows, work on trees of the shape of the fourteen datasets."""
 
 from __future__ import annotations
 
@@ -9,36 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_trees import TREES, held
+from dataset_trees import PAGE, TREES, held, opened, shown
 
-from kpsbatch.config import Config, dump_config, load_config, load_frozen_config
+from kpsbatch.cli import main
+from kpsbatch.config import dump_config, load_config, load_frozen_config
+from kpsbatch.dataset.init_config import RECIPES, recipe_like, recipe_names
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Box, Segment, Video
-
-PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
-
-
-def recipe(name: str) -> tuple[str, str]:
-    """The YAML and the Python of a set's section of the page; "" where there is none."""
-    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
-    [text] = [part for part in section if part.startswith(f"{name}\n")]
-    blocks = {"yaml": "", "python": ""}
-    blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))
-    return blocks["yaml"], blocks["python"]
-
-
-def opened(place: Path, name: str, root: str = "") -> tuple[Source, Config]:
-    """The dataset as the page's config finds it in a tree of its shape."""
-    TREES[name](place)
-    yaml, python = recipe(name)
-    if python:
-        subprocess.run([sys.executable, "-c", python], cwd=place, check=True)
-    (place / "config.yaml").write_text(yaml, encoding="utf-8")
-    config = load_config(place / "config.yaml", [f"dataset.root={place / root}"] if root else [])
-    return open_source(config.dataset, place / "kps" / "_kpsbatch" / "archives"), config
+from kpsbatch.dataset.video import Box, Segment, Unit, Video
 
 
 def videos_of(source: Source) -> list[Video]:
@@ -144,10 +123,74 @@ def test_recipe(tmp_path, name):
 
 
 def test_every_set_has_a_recipe():
-    """The page has a section for each of the fourteen sets, and no other."""
+    """The page has a section for each of the fourteen sets, with the name and the text of its recipe, and no other."""
     told = re.findall(r"(?m)^### (.+)$", PAGE.read_text(encoding="utf-8"))
     assert told == list(TREES) == list(UNITS)
     assert len(told) == 14
+    assert sorted(map(recipe_like, told)) == sorted(recipe_names())
+    for name in told:
+        recipe = recipe_like(name)
+        assert shown(name)[0] == (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
+        assert f"### {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
+
+
+class TestLike:
+    """`kpsbatch init FOLDER --like NAME`."""
+
+    @staticmethod
+    def init(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["init", *arguments])
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    @pytest.mark.parametrize(("name", "config"), [("WLASL", "my config.yaml"), ("OpenASL", "elsewhere/c.yaml")])
+    def test_folder(self, tmp_path, monkeypatch, capsys, name, config):
+        """Every path of the recipe leads into the folder, whatever it is called and wherever the config lies."""
+        monkeypatch.chdir(tmp_path)
+        TREES[name](tmp_path)
+        folder = (tmp_path / name).rename(tmp_path / "a set: 1")
+        (tmp_path / "elsewhere").mkdir()
+        assert self.init("a set: 1", "--like", name, "--config", config) == 0
+        told = capsys.readouterr().out
+        assert told.startswith(f"found: the recipe {name.lower()}\nwrote {config}. Look at it, then: ")
+        loaded = load_config(config)
+        assert loaded.dataset.root == folder
+        assert held(open_source(loaded.dataset, tmp_path / "index")) == UNITS[name]
+        text = Path(config).read_text(encoding="utf-8")
+        assert text.startswith("# yaml-language-server:")
+        assert f"# Written by `kpsbatch init --like {name.lower()}`." in text
+        assert (str(tmp_path) in text) == (config == "elsewhere/c.yaml")
+
+    def test_tables_that_are_not_there(self, tmp_path, monkeypatch, capsys):
+        """What the recipe names and the folder lacks is told, a table beside the config too."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "set").mkdir()
+        assert self.init("set", "--like", "bobsl") == 0
+        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/datasets.md\n" in capsys.readouterr().out
+
+    def test_names(self, tmp_path, capsys):
+        """All names are listed when asked for, and where one is not known."""
+        assert self.init("--like", "list") == 0
+        assert capsys.readouterr().out.split() == recipe_names()
+        assert self.init("--like", "wlasl2000") == 2
+        message = capsys.readouterr().err
+        assert all(name in message for name in recipe_names())
+
+    def test_refused(self, tmp_path, monkeypatch, capsys):
+        """Without a dataset, with one that is not there, or over a config that is, nothing is written."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "set").mkdir()
+        assert self.init("--like", "wlasl") == self.init("nowhere", "--like", "wlasl") == 2
+        assert not (tmp_path / "config.yaml").exists()
+        (tmp_path / "config.yaml").write_text("mine")
+        assert self.init("set", "--like", "wlasl") == 2
+        assert (tmp_path / "config.yaml").read_text() == "mine"
+        assert [line.partition(".")[0] for line in capsys.readouterr().err.splitlines()] == [
+            "kpsbatch: init has no videos to look at",
+            "kpsbatch: nowhere does not exist",
+            "kpsbatch: config",
+        ]
 
 
 def test_boxes(tmp_path):

@@ -14,8 +14,7 @@ from made_pictures import encode, noise, picture
 
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.frame_folder import list_frames
-from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.reading import read_frames, stored_frames
 from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import DatasetError
 
@@ -48,7 +47,7 @@ class TestDirectory:
         for name in ("Thumbs.db", ".DS_Store", "._1.jpg", "notes.txt", "1.jpg.part"):
             (directory / name).write_bytes(b"x")
         (directory / "1.JPG").write_bytes(encode(picture(), "JPEG"))
-        assert list_frames(directory) == ["1.JPG"]
+        assert stored_frames(video_of(directory), 25.0).names() == ["1.JPG"]
         assert [frame.problem for frame in read(directory)] == [""]
 
     def test_bad_frames_keep_their_place(self, directory):

@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from dataset_trees import TREES, frames, table, touch
-from test_datasets import UNITS, held, opened
+from dataset_trees import TREES, frames, held, opened, table, touch
+from test_datasets import UNITS
 
 from kpsbatch.cli.main import main
 from kpsbatch.config import load_config
-from kpsbatch.dataset.explore import spread
-from kpsbatch.dataset.guess import Guess, guess
+from kpsbatch.dataset.guess import Guess, guess, spread
 from kpsbatch.dataset.init_config import write_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.errors import ConfigError, DatasetError

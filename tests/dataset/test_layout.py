@@ -10,8 +10,7 @@ from factories import tree_of
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import check_folder
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import natural_key
+from kpsbatch.dataset.video import Unit, natural_key
 from kpsbatch.errors import DatasetError
 
 UNIT = Unit("01", "train", 7)

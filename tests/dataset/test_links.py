@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kpsbatch.dataset.links import places_outside
+from kpsbatch.dataset.folders import places_outside
 
 
 @pytest.fixture

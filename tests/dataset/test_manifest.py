@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from kpsbatch.config import DatasetConfig, load_config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Box, Segment
+from kpsbatch.dataset.video import Box, Segment, Unit
 from kpsbatch.errors import ConfigError
 
 

@@ -20,8 +20,7 @@ from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.reading import listed_size, read_frames, read_together, together
 from kpsbatch.dataset.source import Source, open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Segment, Video
+from kpsbatch.dataset.video import Segment, Unit, Video
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "karsl"

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from made_pictures import COLOURS, write_mp4
 
 from kpsbatch.config import load_config
-from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.frame import Frame, FrameLog, Timing, frame_rate, resample
 from kpsbatch.dataset.reading import read_frames, video_info
-from kpsbatch.dataset.times import FrameLog, Timing, frame_rate, resample
 from kpsbatch.dataset.video import video_of
 from kpsbatch.store.settings import fingerprint
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from video_corpus import CORPUS, HAS_FFMPEG, NO_FFMPEG, X264, Made, Truth, ffmpeg, make_all
 
-from kpsbatch.dataset import segments
-from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset import video_file
+from kpsbatch.dataset.frame import Frame, FrameLog
 from kpsbatch.dataset.reading import read_frames, video_info
-from kpsbatch.dataset.segments import read_segments, segments_in_seconds
-from kpsbatch.dataset.times import FrameLog
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, video_of
+from kpsbatch.dataset.video_file import read_segments, segments_in_seconds
 
 pytestmark = pytest.mark.skipif(not HAS_FFMPEG, reason=NO_FFMPEG)
 MAX_PIXELS = 10**6
@@ -93,7 +92,7 @@ def test_info(made, corpus):
 @each
 def test_segments(made, corpus, monkeypatch):
     """Segments hold the frames that the whole file has at these times, wherever decoding begins."""
-    monkeypatch.setattr(segments, "JUMP", 0.05)
+    monkeypatch.setattr(video_file, "JUMP", 0.05)
     path = corpus[made.name].path
     whole = read(path)
     [(first, _)] = segments_in_seconds(path, [(0, 1)], max_pixels=MAX_PIXELS)

@@ -18,10 +18,9 @@ from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.segments import read_segments, read_video_file, segments_in_seconds
 from kpsbatch.dataset.storage import StoredFile
 from kpsbatch.dataset.video import video_of
-from kpsbatch.dataset.video_file import VideoFile
+from kpsbatch.dataset.video_file import VideoFile, read_segments, read_video_file, segments_in_seconds
 from kpsbatch.errors import DatasetError
 
 MANY = 10**8

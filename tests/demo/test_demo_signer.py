@@ -146,6 +146,7 @@ class TestWriteDemo:
 def test_mediapipe_finds_the_hands():
     """The hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
     from kpsbatch.landmarks.bundles import find_bundles
+
     from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 
     mp = import_mediapipe()

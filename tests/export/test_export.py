@@ -16,7 +16,7 @@ from factories import main_ends
 
 import kpsbatch
 from kpsbatch.config import load_config
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export import formats
 from kpsbatch.export.run import FORMATS, Exported, export

@@ -15,7 +15,7 @@ import pytest
 from export_outputs import NAMES, UNITS, outputs_to_export, store
 
 import kpsbatch
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.export import formats
 from kpsbatch.export.formats import components_of, facts_of, file_name

@@ -24,7 +24,7 @@ from processes import REPOSITORY, alive, wait_until, workers_of
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import INTERNAL, temporary_path
 from kpsbatch.look.verify import verify

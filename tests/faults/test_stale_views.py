@@ -29,7 +29,7 @@ from stale_views import Node
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, write_bytes

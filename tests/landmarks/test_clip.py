@@ -8,22 +8,23 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.clip.network_edits import edited_networks
+from kpsbatch.landmarks.landmarker import Landmarker
 from rendered import keypoints_of
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.clip import clip as clip_module
-from kpsbatch.landmarks.clip.network_edits import EditedNetwork, edited_networks
-from kpsbatch.landmarks.clip.people import find_people
-from kpsbatch.landmarks.clip.squares import cut, upright_square
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.graph_edits import Graph, image_metadata
-from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.people import find_people
+from kpsbatch.landmarks.squares import cut, upright_square
 from kpsbatch.landmarks.topology import Topology
+from kpsbatch.models.edits import EditedNetwork
+from kpsbatch.models.graph import Graph, image_metadata
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}
 

@@ -7,18 +7,20 @@ from typing import cast
 import cv2
 import numpy as np
 import pytest
+from kpsbatch.landmarks.clip.detectors import Found
+from kpsbatch.landmarks.clip.follow_hands import places
 
 from kpsbatch.config import ConfidenceConfig
-from kpsbatch.landmarks.clip import hand_looks, people, smooth
-from kpsbatch.landmarks.clip.clip import STRETCH_BYTES, stretch
-from kpsbatch.landmarks.clip.detectors import Found, decode, intersection_over_union, make_anchors, merge
-from kpsbatch.landmarks.clip.follow_face import head_in_frame, is_own
-from kpsbatch.landmarks.clip.follow_hands import SHOWS, WELL_INSIDE, Search, belongs, edge_is_beyond, place, places
-from kpsbatch.landmarks.clip.follow_pose import gaps, recognise, spread
-from kpsbatch.landmarks.clip.moments import Look, Moment, body_unit
-from kpsbatch.landmarks.clip.networks import Networks, read_pose
-from kpsbatch.landmarks.clip.signer import Track, choose, link, wrist_movement
-from kpsbatch.landmarks.clip.squares import (
+from kpsbatch.demo.looks import Look
+from kpsbatch.landmarks.clip import STRETCH_BYTES, hand_looks, people, smooth, stretch
+from kpsbatch.landmarks.detectors import decode, intersection_over_union, make_anchors, merge
+from kpsbatch.landmarks.face import head_in_frame, is_own
+from kpsbatch.landmarks.hands import SHOWS, WELL_INSIDE, Search, belongs, edge_is_beyond, place
+from kpsbatch.landmarks.moments import Moment, body_unit
+from kpsbatch.landmarks.networks import Networks, read_pose
+from kpsbatch.landmarks.pose import gaps, recognise, spread
+from kpsbatch.landmarks.signer import Track, choose, link, wrist_movement
+from kpsbatch.landmarks.squares import (
     circle_square,
     cut,
     far_apart,

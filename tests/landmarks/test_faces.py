@@ -7,12 +7,12 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
+from kpsbatch.landmarks.faces import find_face, head_region
 from rendered import keypoints_of
 
 from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks import topology as t
-from kpsbatch.landmarks.detection import Detection
-from kpsbatch.landmarks.faces import find_face, head_region
+from kpsbatch.landmarks.detectors import Detection
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN
 from kpsbatch.landmarks.topology import Topology
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.second_look import Region, cut_out, guess_region, region_of, to_frame
 
 from kpsbatch.config import LandmarksConfig
+from kpsbatch.demo.hand import Hand
 from kpsbatch.landmarks import topology as t
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.detection import Detection, Hand
-from kpsbatch.landmarks.hands import MAX_WRIST_DISTANCE, place_by_label, place_by_pose
-from kpsbatch.landmarks.landmarker import Landmarker
-from kpsbatch.landmarks.second_look import Region, cut_out, find_hands, guess_region, region_of, to_frame
+from kpsbatch.landmarks.detectors import Detection
+from kpsbatch.landmarks.hands import MAX_WRIST_DISTANCE, find_hands, place_by_label, place_by_pose
 
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 200

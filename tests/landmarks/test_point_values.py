@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.landmarker import Landmarker
 
 import kpsbatch
 from kpsbatch.config import LandmarksConfig, OutputConfig, parts_with_points
@@ -13,10 +15,8 @@ from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.video import Box
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.topology import CONTRACT, topology_of
 
 SETS = ("contract", "youtube-asl", "pose, face.lips, hands", "hands", "left_hand, face.4, pose.nose")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from kpsbatch.landmarks.bundles import find_bundles
+from kpsbatch.landmarks.landmarker import Landmarker
+from kpsbatch.landmarks.reading import ResultReader, StructReader
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.demo.signer import render_video
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.clip.squares import cut, upright_square
-from kpsbatch.landmarks.landmarker import Landmarker
-from kpsbatch.landmarks.reading import ResultReader, StructReader
+from kpsbatch.landmarks.squares import cut, upright_square
 
 
 @pytest.mark.parametrize("mode", ["image", "video"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from factories import make_config
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.look.estimate import Measured, size
 
 UNIT = Unit("01", "train", 1)

@@ -24,7 +24,7 @@ from rich.cells import cell_len
 
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import temporary_path
 from kpsbatch.look import status_screen

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from processes import kpsbatch
 
 from kpsbatch.config import Config, load_config
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.topology import Topology

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from processes import kpsbatch
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.topology import Topology, topology_of

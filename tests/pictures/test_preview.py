@@ -19,7 +19,7 @@ from PIL import Image
 from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.pictures.choose import candidates, choose_one

@@ -24,8 +24,7 @@ from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import video_of
+from kpsbatch.dataset.video import Unit, video_of
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.extract import check_readable
 from kpsbatch.pictures.report.findings import common_text, plain_words, reasons_of

@@ -14,7 +14,7 @@ from factories import call, fingerprint, unit_record, write_config, write_frames
 from numpy.typing import NDArray
 
 import kpsbatch
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import read_record

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from factories import fingerprint, unit_record
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store import outputs as outputs_module
 from kpsbatch.store.claim import claim

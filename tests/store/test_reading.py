@@ -21,12 +21,12 @@ from factories import fingerprint, main_ends, unit_record
 from numpy.typing import NDArray
 
 import kpsbatch
-from kpsbatch.dataset.index_table import COLUMNS
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import write_atomically
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store import reading
+from kpsbatch.store.index_file import COLUMNS
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 

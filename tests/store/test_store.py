@@ -17,7 +17,7 @@ from factories import fingerprint, unit_record
 from numpy.typing import NDArray
 
 from kpsbatch import files as files_module
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import STALE_SECONDS, temporary_path, write_atomically
 from kpsbatch.store.npz import write_npz

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import pytest
 from factories import fingerprint, make_config
+from kpsbatch.landmarks.bundles import find_bundles
 from memory_job import LargeVideo
 from numpy.typing import NDArray
 from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, workers_of
@@ -30,12 +31,10 @@ from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, 
 import kpsbatch.dataset.reading as reading_module
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Video, video_of
+from kpsbatch.dataset.video import Unit, Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
-from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
 from kpsbatch.store.outputs import Outputs

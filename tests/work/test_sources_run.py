@@ -21,15 +21,13 @@ from kpsbatch.cli.main import main
 from kpsbatch.cluster.script import interpreter
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import RGB, Frame
-from kpsbatch.dataset.reading import read_frames, together
-from kpsbatch.dataset.shared_pass import read_each
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Box, Segment, Video
+from kpsbatch.dataset.reading import read_each, read_frames, together
+from kpsbatch.dataset.video import Box, Segment, Unit, Video
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import landmarker
 from kpsbatch.landmarks.crop import crop_to
-from kpsbatch.landmarks.detection import Detection
+from kpsbatch.landmarks.detectors import Detection
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.status import StatusReader
@@ -256,7 +254,7 @@ class TestSharedPass:
 
     def test_overlap_that_is_too_long(self, tmp_path, monkeypatch):
         """Frames are kept up to a limit; a segment beyond it is to be read by itself."""
-        monkeypatch.setattr("kpsbatch.dataset.shared_pass.MAX_KEPT_BYTES", 5 * 64 * 48 * 3)
+        monkeypatch.setattr("kpsbatch.dataset.reading.MAX_KEPT_BYTES", 5 * 64 * 48 * 3)
         path = write_mp4(tmp_path / "long.mp4", SHADES)
         parts = [(0.0, 2.0), (1.0, 2.0), (2.0, 3.0)]
         videos = [Video(str(n), path, True, segment=Segment(a, b, "s")) for n, (a, b) in enumerate(parts)]

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 from factories import make_config, write_frames
 
-from kpsbatch.dataset.local_copy import copy_video
-from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.reading import copy_video, read_frames
 from kpsbatch.dataset.source import open_source
-from kpsbatch.dataset.units import Unit
-from kpsbatch.dataset.video import Segment, Video, video_of
+from kpsbatch.dataset.video import Segment, Unit, Video, video_of
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from kpsbatch.dataset.folders import Entry
+from kpsbatch.dataset.folders import Entry, problem_of_name
 
 MAGIC = b"KPSIDX1\n"
 START = 16
@@ -32,16 +32,7 @@ STORED, DEFLATED = 0, 8
 LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
 """Numbers that no zip method has, for members that are not plain files."""
 
-METHOD_NAMES = {
-    1: "shrink",
-    6: "implode",
-    9: "deflate64",
-    12: "bzip2",
-    14: "LZMA",
-    93: "Zstandard",
-    95: "xz",
-    98: "PPMd",
-}
+_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 Code = Literal["Q", "I", "H"]
 MEMBER_COLUMNS: dict[str, Code] = {
     "offset": "Q",
@@ -93,7 +84,7 @@ class Member(NamedTuple):
             return "neither a directory nor a file"
         if self.method == SPARSE:
             return "a sparse file, which is not read from an archive"
-        how = METHOD_NAMES.get(self.method, f"method {self.method}")
+        how = _METHODS.get(self.method, f"method {self.method}")
         return f"compressed by {how}, which is not read; pack it with zip -0"
 
 
@@ -188,15 +179,15 @@ class IndexWriter:
         columns.update(self._folder_columns(paths))
         if self._links:
             self._resolve(columns, order, {path: number for number, path in enumerate(paths)})
-        places: dict[str, tuple[int, int]] = {}
+        positions: dict[str, tuple[int, int]] = {}
         for name, code in {**MEMBER_COLUMNS, **FOLDER_COLUMNS}.items():
             data = np.ascontiguousarray(columns.pop(name), dtype=code)
             self._file.write(bytes(-self._position % 8))
             self._position += -self._position % 8
-            places[name] = (self._position, len(data))
+            positions[name] = (self._position, len(data))
             self._file.write(data.data)
             self._position += data.nbytes
-        self._file.write(json.dumps({**header, "columns": places}).encode())
+        self._file.write(json.dumps({**header, "columns": positions}).encode())
         self._file.seek(len(MAGIC))
         self._file.write(struct.pack("<Q", self._position))
 
@@ -240,9 +231,9 @@ class IndexWriter:
                     os.pread(self._file.fileno(), int(columns["length"][i]), int(columns["name"][i])): i
                     for i in range(first, first + count)
                 }
-            if (found := names[number].get(name)) is not None:
+            if (target_number := names[number].get(name)) is not None:
                 for column in ("offset", "size", "full", "crc", "method"):
-                    columns[column][now[link]] = columns[column][found]
+                    columns[column][now[link]] = columns[column][target_number]
 
 
 class ArchiveIndex:
@@ -270,10 +261,10 @@ class ArchiveIndex:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(self._map)
         codes = {**MEMBER_COLUMNS, **FOLDER_COLUMNS}
-        places: dict[str, tuple[int, int]] = self.header["columns"]
+        positions: dict[str, tuple[int, int]] = self.header["columns"]
         self._columns = {
             name: view[start : start + count * array(codes[name]).itemsize].cast(codes[name])
-            for name, (start, count) in places.items()
+            for name, (start, count) in positions.items()
         }
 
     def folder(self, path: str) -> int:
@@ -285,13 +276,13 @@ class ArchiveIndex:
         """
         number = 0
         for part in path.split("/") if path else ():
-            name, places = os.fsencode(part), self._folders_in(number)
-            at = bisect_left(places, name, key=self._folder_name)
-            if at == len(places) or self._folder_name(places[at]) != name:
+            name, children = os.fsencode(part), self._folders_in(number)
+            at = bisect_left(children, name, key=self._folder_name)
+            if at == len(children) or self._folder_name(children[at]) != name:
                 if any(member.name == part for member in self.members(number)):
                     raise NotADirectoryError(20, os.strerror(20), f"{self.header['archive']}/{path}")
                 raise FileNotFoundError(2, os.strerror(2), f"{self.header['archive']}/{path}")
-            number = places[at]
+            number = children[at]
         return number
 
     def members(self, folder: int) -> Iterator[Member]:
@@ -359,24 +350,14 @@ class ArchiveFolders:
         number = self.opened.folder(folder)
         folders = set(self.opened.folder_names(number))
         for name in folders:
-            yield _entry(name, "")
+            problem = problem_of_name(name)
+            yield Entry(name, "odd" if problem else "folder", problem)
         problems = {member.name: member.problem for member in self.opened.members(number)}
-        for name, problem in problems.items():
+        for name, of_member in problems.items():
             if name not in folders:
-                yield _entry(name, problem, file=True)
+                problem = problem_of_name(name) or of_member
+                yield Entry(name, "odd" if problem else "file", problem)
 
     def file_size(self, path: str) -> int:
         """See `Folders.file_size`."""
         return self.opened.member(path).full_size
-
-
-def _entry(name: str, problem: str, *, file: bool = False) -> Entry:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return Entry(name, "odd", "its name is not valid UTF-8")
-    if name.startswith("."):
-        return Entry(name, "odd", "hidden")
-    if problem:
-        return Entry(name, "odd", problem)
-    return Entry(name, "file" if file else "folder")

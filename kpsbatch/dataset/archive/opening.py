@@ -15,8 +15,7 @@ from tempfile import _TemporaryFileWrapper
 from typing import Any, BinaryIO
 
 from kpsbatch.dataset.archive.index import DEFLATED, ArchiveFolders, ArchiveIndex, IndexWriter, Member
-from kpsbatch.dataset.archive.tar_headers import BLOCK, is_tar_header, scan_tar
-from kpsbatch.dataset.archive.zip_directory import LOCAL_SIZE, data_start, scan_zip
+from kpsbatch.dataset.archive.members import LOCAL_SIZE, TAR_BLOCK, data_start, is_tar_header, scan_tar, scan_zip
 from kpsbatch.errors import DatasetError
 from kpsbatch.files import write_atomically
 
@@ -44,10 +43,10 @@ def archive_kind(fd: int, path: Path) -> str:
     Raises:
         DatasetError: It is something else; says what to do.
     """
-    start = os.pread(fd, BLOCK, 0)
-    for magic, what in _COMPRESSED.items():
+    start = os.pread(fd, TAR_BLOCK, 0)
+    for magic, problem in _COMPRESSED.items():
         if start.startswith(magic):
-            raise DatasetError(f"dataset.root: {path} can't be read: it is {what}.")
+            raise DatasetError(f"dataset.root: {path} can't be read: it is {problem}.")
     if is_tar_header(start):
         return "tar"
     if start.startswith((b"PK\3\4", b"PK\5\6")) or path.suffix.lower() == ".zip":
@@ -220,5 +219,5 @@ def _inflate(data: bytes, member: Member) -> bytes:
         raise _damaged(member, str(error)) from None
 
 
-def _damaged(member: Member, what: str) -> OSError:
-    return OSError(74, f"damaged in the archive: {what}", member.name)
+def _damaged(member: Member, problem: str) -> OSError:
+    return OSError(74, f"damaged in the archive: {problem}", member.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, has_hands, metrics_of
 from kpsbatch.store.settings import differences
 from kpsbatch.store.survey import FINISHED

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.landmarks.topology import Topology, topology_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from kpsbatch.dataset.units import Unit
+from kpsbatch.dataset.video import Unit
 from kpsbatch.pictures.report.charts import clock, cores_of, gigabytes_of
 from kpsbatch.pictures.report.gather import Metric, ReportData, UnitRow, VideoRow, metrics_of
 from kpsbatch.pictures.report.videos import FailedVideo

@@ -161,8 +161,9 @@ def use_stub() -> None:
     """Put a landmarker in place that computes something from the picture, at once."""
     import numpy as np
 
+    from kpsbatch.demo.hand import Hand
     from kpsbatch.landmarks import landmarker
-    from kpsbatch.landmarks.detection import Detection, Hand
+    from kpsbatch.landmarks.detectors import Detection
     from kpsbatch.work.video_job import VideoJob
 
     class Stub:

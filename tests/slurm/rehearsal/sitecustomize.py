@@ -20,7 +20,7 @@ def _replace_landmarkers():
     from dataset import pose_of
 
     from kpsbatch.landmarks import landmarker
-    from kpsbatch.landmarks.detection import Detection
+    from kpsbatch.landmarks.detectors import Detection
     from kpsbatch.work.video_job import VideoJob
 
     class Landmarker:

@@ -1,0 +1,199 @@
+"""The signer through a clip, in stretches: each is worked on forwards and backwards, its frames given in order."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsbatch.dataset.frame import RGB, Frame
+from kpsbatch.landmarks.face import follow_face
+from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter
+from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
+from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
+from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit
+from kpsbatch.landmarks.networks import Networks
+from kpsbatch.landmarks.pose import KnownPeople, drop_bodiless, follow_pose
+from kpsbatch.landmarks.smooth import REACH, smooth
+from kpsbatch.landmarks.topology import Topology
+
+STRETCH_BYTES = 96 << 20
+"""Of the frames that are kept at once: 512 of 256x256, 109 of 640x480, 36 of 1280x720."""
+
+LONGEST, SHORTEST = 600, 16
+"""Frames of a stretch."""
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FrameLandmarks:
+    """The signer in one frame, in frame widths and heights.
+
+    Attributes:
+        pose: (33, 4) x, y, z, visibility, or None.
+        face: (478, 3), or None.
+        hands: (21, 3) of each side that has one.
+        how: The letter of each part that was found.
+    """
+
+    pose: Points | None = None
+    face: Points | None = None
+    hands: dict[Side, Points] = field(default_factory=dict)
+    how: dict[str, Letter] = field(default_factory=dict)
+
+
+def follow_clip(images: Iterable[RGB], networks: Networks) -> Iterator[FrameLandmarks]:
+    """The signer in each frame of a clip; of single frames in `running_mode: image`.
+
+    A stretch of frames is read, worked on, and its first half given; the second half stays for what the next frames
+    tell of it. A clip that fits into one stretch is worked on as a whole.
+
+    Args:
+        images: (H, W, 3) RGB frames in order; read ahead by a stretch at most.
+        networks: The networks.
+    """
+    if networks.settings.running_mode == "image":
+        for image in images:
+            moments = [Moment(np.ascontiguousarray(image), networks)]
+            work_on(moments, 0, KnownPeople())
+            yield from give([], moments, 1)
+        return
+    known_people = KnownPeople()
+    kept: list[Moment] = []
+    past: list[Moment] = []
+    new = 0
+    for image in images:
+        kept.append(Moment(np.ascontiguousarray(image), networks))
+        new += 1
+        if len(kept) < stretch(image.nbytes):
+            continue
+        work_on(kept, len(kept) - new, known_people)
+        half = len(kept) // 2
+        yield from give(past, kept, half)
+        past = [moment.without_image() for moment in kept[max(0, half - REACH) : half]]
+        kept, new = kept[half:], 0
+    if new:
+        work_on(kept, len(kept) - new, known_people)
+    yield from give(past, kept, len(kept))
+
+
+def stretch(frame_bytes: int) -> int:
+    """Frames of a stretch, by the size of one."""
+    return int(np.clip(STRETCH_BYTES // frame_bytes, SHORTEST, LONGEST))
+
+
+def work_on(moments: list[Moment], start: int, known_people: KnownPeople) -> None:
+    """Find everything in a stretch whose frames before `start` have been worked on already."""
+    parts = moments[0].networks.settings.parts
+    follow_pose(moments, start, known_people)
+    if "face" in parts:
+        follow_face(moments, start)
+    drop_bodiless(moments, start, known_people)
+    if "hands" in parts:
+        follow_hands(moments, start)
+
+
+def give(past: list[Moment], kept: list[Moment], count: int) -> Iterator[FrameLandmarks]:
+    """The first frames of a stretch as they are written, the pose smoothed over the frames around each."""
+    moments = [*past, *kept[: count + REACH]]
+    poses = smooth_poses([moment.pose for moment in moments])[len(past) :]
+    for moment, pose in zip(kept[:count], poses[:count], strict=True):
+        readings = {"pose": moment.pose, "face": moment.face}
+        readings |= {f"{side}_hand": moment.hands.get(side) for side in SIDES}
+        if "pose" not in moment.networks.settings.parts:
+            del readings["pose"]
+        yield FrameLandmarks(
+            None if pose is None else in_frame_sizes(pose[:33], moment.size),
+            None if moment.face is None else in_frame_sizes(moment.face.points, moment.size),
+            {side: in_frame_sizes(hand.points, moment.size) for side, hand in moment.hands.items()},
+            {part: reading.how for part, reading in readings.items() if reading is not None},
+        )
+
+
+def in_frame_sizes(points: NDArray[np.float64], size: tuple[int, int]) -> Points:
+    """Points (N, 3 or more: x, y, z) in pixels as shares of the frame's width and height; z is in widths.
+
+    In pixels a whole number is the middle of one; in the result 0 and 1 are the frame's edges, so that half a pixel is
+    added. Without it hands lie half a pixel too far left and up of rendered joints, at every size of the frame.
+    """
+    width, height = size
+    shares = points.copy()
+    shares[:, :2] += 0.5
+    shares[:, :3] /= (width, height, width)
+    return shares.astype(np.float32)
+
+
+def smooth_poses(poses: list[Reading | None]) -> list[NDArray[np.float64] | None]:
+    """The points of poses, places smoothed, visibility as it is."""
+    if all(pose is None for pose in poses):
+        return [None] * len(poses)
+    shape = next(pose.points.shape for pose in poses if pose is not None)
+    tracks = np.stack([np.full(shape, np.nan) if pose is None else pose.points for pose in poses])
+    units = np.array([1.0 if pose is None else body_unit(pose.points) for pose in poses])
+    tracks[..., :3] = smooth(tracks[..., :3], units)
+    return [None if pose is None else points for pose, points in zip(poses, tracks, strict=True)]
+
+
+class Rows:
+    """The frames of one video as rows of keypoints; counts what was found.
+
+    Attributes:
+        hands, faces: By the fields of `HandCounts` and `FaceCounts`.
+    """
+
+    def __init__(self, networks: Networks, topology: Topology) -> None:
+        """Take the networks, and the points of a row."""
+        self._networks, self._topology = networks, topology
+        self.hands: Counter[str] = Counter()
+        self.faces: Counter[str] = Counter()
+
+    def of(self, frames: Iterable[Frame]) -> Iterator[tuple[Points, dict[str, Letter]]]:
+        """Of each frame its (points, 4) keypoints and the letter of each part found; zeros where unreadable.
+
+        Frames are read ahead, see `follow_clip`; those that can't be read are passed over.
+        """
+        readable: deque[bool] = deque()
+
+        def images() -> Iterator[RGB]:
+            for frame in frames:
+                readable.append(frame.image is not None)
+                if frame.image is not None:
+                    yield frame.image
+
+        for landmarks in follow_clip(images(), self._networks):
+            while not readable.popleft():
+                yield empty_row(self._topology), {}
+            self._count(landmarks)
+            yield self._row(landmarks), landmarks.how
+        for _ in readable:
+            yield empty_row(self._topology), {}
+
+    def _count(self, landmarks: FrameLandmarks) -> None:
+        face = landmarks.how.get("face")
+        self.faces["detected"] += face is not None and face != LOOKED_AGAIN
+        self.faces["recovered"] += face == LOOKED_AGAIN
+        if "hands" not in self._networks.settings.parts:
+            return
+        again = sum(landmarks.how[f"{side}_hand"] == LOOKED_AGAIN for side in landmarks.hands)
+        self.hands["detected"] += len(landmarks.hands) - again
+        self.hands["recovered"] += again
+        self.hands[("none", "one", "both")[len(landmarks.hands)]] += 1
+        if landmarks.pose is not None:
+            shown = [side for side in SIDES if hand_can_be_seen(landmarks.pose, side)]
+            self.hands["wrists"] += len(shown)
+            self.hands["wrists_without_hand"] += sum(side not in landmarks.hands for side in shown)
+
+    def _row(self, landmarks: FrameLandmarks) -> Points:
+        settings = self._networks.settings
+        return frame_keypoints(
+            landmarks.pose if "pose" in settings.parts else None,
+            landmarks.face,
+            landmarks.hands.get("right"),
+            landmarks.hands.get("left"),
+            adjusted=settings.coordinates == "adjusted",
+            topology=self._topology,
+        )

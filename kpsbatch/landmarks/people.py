@@ -1,0 +1,94 @@
+"""People in a frame: the detector on the whole frame and on windows of it, and the pose network on each find."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kpsbatch.landmarks.found import DETECTED
+from kpsbatch.landmarks.moments import Moment, Pixels, Reading, body_unit, chest
+from kpsbatch.landmarks.squares import Square, circle_square, far_apart, to_pixels, upright_square, whole_frame
+
+HIPS, ABOVE = 33, 34
+"""Landmarks of the pose network that give the next square: the hips' middle, and a point on the person's circle."""
+
+WIDE = 1.6
+"""Longer sides of a frame over its shorter one from which on people are looked for in windows too."""
+
+SEEN = 0.3
+"""A person whose square is at least this share of a searched square is seen in it."""
+
+SAME_SQUARE = (0.15, 1.3, 20.0)
+"""Squares that differ by less (share of the side, factor, degrees) show one person, found in two windows."""
+
+SAME_PERSON = 0.5
+"""Poses whose shoulders' middles are nearer than this, in units of the body, are one person."""
+
+
+def windows(width: int, height: int, side: float) -> list[Square]:
+    """Squares of one side that cover a frame, each overlapping the next by half or more."""
+    centres = []
+    for length in (height, width):
+        count = int(np.ceil(2 * max(length - side, 0) / side)) + 1
+        low = min(side, length) / 2
+        centres.append(np.linspace(low, length - low, count))
+    return [upright_square(np.array([x, y]), side) for y in centres[0] for x in centres[1]]
+
+
+def find_squares(moment: Moment, square: Square) -> list[Square]:
+    """Squares of the people that the detector sees in a part of the frame, the highest score first."""
+    detector = moment.networks.pose_detector
+    people = detector.find(moment.cut(square, detector.side), moment.thresholds.pose_detection)
+    points = [to_pixels(person.points, square) for person in people]
+    return [circle_square(middle, edge) for middle, edge, *_ in points]
+
+
+def pose_square(pose: Reading) -> Square:
+    """The square that a pose asks for in the next frame."""
+    return circle_square(pose.points[HIPS, :2], pose.points[ABOVE, :2])
+
+
+def find_people(moment: Moment, smallest: float | None = None, *, whole_first: bool = False) -> list[Reading]:
+    """All people in a frame, the highest score first; windows are searched where the whole frame is not enough.
+
+    Args:
+        moment: The frame.
+        smallest: Side of the square of the smallest person that is searched, in pixels; None searches the small too.
+        whole_first: Search the windows of a wide frame only where the whole of it shows nobody.
+    """
+    for group in search_squares(*moment.size, smallest, whole_first=whole_first):
+        people: list[Reading] = []
+        seen: list[Square] = []
+        for person in (person for square in group for person in find_squares(moment, square)):
+            if all(far_apart(person, other, *SAME_SQUARE) for other in seen):
+                seen.append(person)
+                pose = moment.read_pose(person, DETECTED)
+                present = pose.presence >= moment.thresholds.pose_presence
+                if present and not any(same_person(pose.points, other.points) for other in people):
+                    people.append(pose)
+        if people:
+            return people
+    return []
+
+
+def search_squares(
+    width: int, height: int, smallest: float | None = None, *, whole_first: bool = False
+) -> list[list[Square]]:
+    """Parts of a frame to search for people, in groups: the next group where one shows no person.
+
+    The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
+    """
+    short, long = min(width, height), max(width, height)
+    whole, parts = [whole_frame(width, height)], windows(width, height, short)
+    together = long > WIDE * short and not whole_first
+    groups = [whole + parts] if together else [whole, parts] if len(parts) > 1 else [whole]
+    groups.append(windows(width, height, short / 2))
+    if smallest is None:
+        return groups
+    sides = [group[-1].side for group in groups]
+    return [group for group, larger in zip(groups, [np.inf, *sides], strict=False) if smallest < SEEN * larger]
+
+
+def same_person(one: Pixels, other: Pixels) -> bool:
+    """Whether two poses of a frame show one person."""
+    unit = max(body_unit(one), body_unit(other))
+    return float(np.hypot(*(chest(one) - chest(other)))) < SAME_PERSON * unit
