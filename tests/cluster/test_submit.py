@@ -326,6 +326,27 @@ class TestTask:
         assert not list(out.glob("*/*.npz"))
         assert read_run(out, Origin(folder.name, 0)).state == "failed"
 
+    def test_a_setting_that_only_the_release_before_has(self, frozen, project, capsys):
+        """A pending task whose package was replaced says what to take, in one line; nothing is done."""
+        folder = frozen()
+        config = (folder / "config.yaml").read_text()
+        (folder / "config.yaml").write_text(config.replace("running_mode: clip", "running_mode: video"))
+        assert run_shard(folder, 0) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("kpsbatch: landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip")
+        assert not list((project.parent / "out").glob("*/*.npz"))
+
+    def test_a_release_that_computes_other_values(self, frozen, project, capsys):
+        """A pending task whose package was replaced ends with that, and mixes no values."""
+        folder = frozen()
+        plan = json.loads((folder / "plan.json").read_text())
+        plan["settings"]["values_version"] -= 1
+        (folder / "plan.json").write_text(json.dumps(plan))
+        assert run_shard(folder, 0) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert "an earlier kpsbatch made them, with values version" in line
+        assert not list((project.parent / "out").glob("*/*.npz"))
+
     def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
         """A task of array.sh with other settings than those of a task at work refuses before there is any output."""
         frozen()

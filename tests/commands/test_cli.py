@@ -24,7 +24,7 @@ from kpsbatch.cli import main, program, spread_values
 from kpsbatch.commands.selection import Selection
 from kpsbatch.dataset.units import Unit
 from kpsbatch.demo import dataset
-from kpsbatch.landmarks.bundles import bundle_name, find_bundles
+from kpsbatch.landmarks.network_files import NETWORKS, find_networks
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look import estimate
 
@@ -337,24 +337,23 @@ class TestInspect:
 
 class TestModels:
     def test_list(self, capsys):
-        """The bundles are listed with hash, size, origin and path."""
+        """The networks are listed with hash, size, origin and path."""
         status, out, _ = call(capsys, "models")
         assert status == 0
-        found = find_bundles()
-        for line, bundle in zip(out.splitlines(), found.values(), strict=True):
-            size = bundle.path.stat().st_size
-            assert line.split() == [bundle.sha256, str(size), "built", str(bundle.path)]
+        found = find_networks()
+        for line, file in zip(out.splitlines(), found.values(), strict=True):
+            size = file.path.stat().st_size
+            assert line.split() == [file.sha256, str(size), "mediapipe", "0.10.21", str(file.path)]
 
     def test_export(self, capsys, tmp_path):
-        """Exported bundles can be listed as a folder of their own."""
+        """Exported networks can be listed as a folder of their own."""
         assert call(capsys, "models", "--export", tmp_path / "models")[0] == 0
-        assert {path.name for path in (tmp_path / "models").iterdir()} == {
-            bundle_name(part) for part in ("pose", "face", "hand")
-        }
+        names = {path.name for path in (tmp_path / "models").iterdir()}
+        assert names == {"networks.json", *(f"{name}.tflite" for name in NETWORKS)}
         assert call(capsys, "models", "--models", tmp_path / "models")[0] == 0
 
     def test_missing_folder(self, capsys, tmp_path):
-        """A folder without bundles is one line and status 2."""
+        """A folder without networks is one line and status 2."""
         status, _, error = call(capsys, "models", "--models", tmp_path)
         assert status == 2
         assert error.count("\n") == 1
