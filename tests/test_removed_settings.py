@@ -1,4 +1,4 @@
-"""Settings that version 0.2 had more: passed over at their defaults, refused with what to take where they'd be missed."""
+"""Settings that version 0.2 had more: passed over at their defaults, otherwise refused with what to take."""
 
 from __future__ import annotations
 

@@ -94,11 +94,12 @@ class TestPeopleKeepTheirBody:
         assert np.median(off) < 0.15 * width
 
     def test_a_real_signer(self, hidden: Callable[[Frames], Frames], mode: str) -> None:
-        """Frames of the shared clip, cut off at the middle of the chest: a pose in every one."""
-        frames = load(DATA / "signer.mp4", 256)[:40:8]
-        shown = [np.ascontiguousarray(frame[:150]) for frame in hidden(frames)]
+        """Frames of the shared clip in which the hands rest, cut off above them: a pose in every one, and no hand."""
+        frames = load(DATA / "signer.mp4", 256)[:10:2]
+        shown = [np.ascontiguousarray(frame[:195]) for frame in hidden(frames)]
         keypoints, _ = keypoints_of(shown, mode)
         assert is_found(keypoints, Topology.POSE).all()
+        assert not any(is_found(keypoints, part).any() for part in HANDS.values())
 
 
 @pytest.mark.parametrize("mode", ["clip", "image"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,10 @@ from kpsbatch.landmarks.network_files import (
     find_networks,
 )
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.squares import cut, mesh_square, to_pixels, upright_square
+from kpsbatch.landmarks.squares import cut, mesh_square, upright_square
 from kpsbatch.models import edits, wheel
-from kpsbatch.models import graph as graph_module
 from kpsbatch.models.build import BUNDLES, build_networks, copy_networks, obtain_networks
-from kpsbatch.models.graph import Graph
+from kpsbatch.models.graph import Graph, image_metadata
 
 ROOT = Path(__file__).parents[2]
 LEGACY = ROOT / "tests" / "landmarks" / "legacy_face_mesh.npz"
@@ -91,7 +91,7 @@ WHOLE = {LIST, *(f"{name}.tflite" for name in NETWORKS)}
 
 class TestEdits:
     def test_the_segmentation_goes(self, sources: dict[str, bytes], built: NetworkFiles) -> None:
-        """Of the pose network's 332 operators those that only the segmentation needs; six choose the heatmap's cells."""
+        """Of the pose network's 332 operators those go that only the segmentation needs."""
         whole, pruned = Graph(sources["pose_landmarks"]), Graph(sources["pose_landmarks"])
         landmarks, presence, *_ = pruned.main.outputs.tolist()
         pruned.set_outputs([landmarks, presence])
@@ -115,20 +115,37 @@ class TestEdits:
             assert difference[:, :2].max() < 0.05
             assert difference[:, 2].max() < 0.5  # the two graphs scale z a little differently
 
-    def test_the_built_face_network_is_the_legacy_face_mesh_too(self, built: NetworkFiles) -> None:
-        """In the square of that mesh, within 1.5 px: FaceMesh itself read another square, that of its detector."""
+    def test_the_face_network_merges_and_changes_nothing(
+        self, sources: dict[str, bytes], built: NetworkFiles, tmp_path: Path
+    ) -> None:
+        """Its points are those of the untouched network's seven outputs, bit for bit; the irises' z is a mean."""
+        graph = Graph(sources["face_landmarks"])
+        graph.set_metadata(image_metadata("whole", mean=0.0, std=255.0))
+        whole = graph.pack()
+        path = tmp_path / "whole.tflite"
+        path.write_bytes(whole)
+        sha256 = hashlib.sha256(whole).hexdigest()
+        untouched = {**built, "face_landmarks": replace(built["face_landmarks"], path=path, sha256=sha256)}
         pictures, expected = legacy()
         height, width = pictures[0].shape[:2]
-        with Networks(LandmarksConfig(), built) as networks:
-            for image, theirs in zip(pictures, expected, strict=True):
-                pixels = theirs * (width, height, width)
-                pixels[:, :2] -= 0.5
-                square = mesh_square(pixels)
-                answer = networks.face(cut(image, square, networks.face_side))
-                off = np.linalg.norm((to_pixels(answer.points, square) - pixels)[:, :2], axis=1)
-                assert answer.presence > 0.9
-                assert off.max() < 1.5
-                assert off.mean() < 0.6
+        tables = edits.refinement_tables()
+        with Networks(LandmarksConfig(), built) as ours, Networks(LandmarksConfig(), untouched) as theirs:
+            for image, mesh in zip(pictures, expected, strict=True):
+                face = cut(image, mesh_square(mesh * (width, height, width)), ours.face_side)
+                presence, points = ours._loaded["face_landmarks"].run(face)
+                plain, *refined, same_presence = theirs._loaded["face_landmarks"].run(face)
+                merged = np.zeros((478, 3), np.float32)
+                merged[:468] = plain.reshape(468, 3)
+                for name, output in zip(edits._REFINEMENTS, refined, strict=True):
+                    merged[tables[name], :2] = output.reshape(-1, 2)
+                np.testing.assert_array_equal(presence, same_presence)
+                np.testing.assert_array_equal(points.reshape(478, 3)[:, :2], merged[:, :2])
+                np.testing.assert_array_equal(points.reshape(478, 3)[:468, 2], merged[:468, 2])
+                for name in ("left_iris", "right_iris"):
+                    depth = merged[tables[f"{name}_z_mean_of"], 2].mean()
+                    assert points.reshape(478, 3)[-10:, 2][slice(5) if name == "left_iris" else slice(5, 10)] == (
+                        pytest.approx(depth, abs=1e-3)
+                    )
 
     def test_refinement_tables_cover_the_irises(self) -> None:
         """Every refined point replaces another mesh point, and the ten iris points are all filled."""
@@ -181,7 +198,6 @@ class TestBuild:
         self, sources: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A build that gives other bytes than the pinned ones is not used, and names flatbuffers."""
-        monkeypatch.setattr(graph_module, "image_metadata", None)
         monkeypatch.setattr(edits, "image_metadata", lambda name, mean, std: b"0000M001")
         with pytest.raises(ModelError, match=r"pose_detector is wrong: .*requirements\.lock.*flatbuffers"):
             build_networks(sources, tmp_path / "out")
@@ -369,6 +385,9 @@ class TestTogether:
         for job in jobs:
             job.kill()
             job.wait()
+            for pipe in (job.stdin, job.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     def test_four_processes_at_once(self, start: Any) -> None:
         """Processes that start with one empty cache all get whole networks and leave no temporary file."""
