@@ -292,13 +292,12 @@ class TestSignOfLife:
 class TestBox:
     @pytest.mark.parametrize("mirrored", [False, True])
     @pytest.mark.parametrize("box", [Box(0.5, 0.5, 0.2, 0.3, "shares"), Box(60, 40, 24, 24, "pixels")])
-    def test_whole_frame_coordinates(self, box, mirrored):
+    def test_whole_frame_coordinates(self, box, mirrored, stubbed):
         """Only the box is looked at, with a margin; the coordinates are those of the whole frame."""
         image = np.zeros((80, 120, 3), np.uint8)
         image[50, 72] = 255
-        stub: Any = Stub()
-        settings = make_settings()
-        made = extract([Frame(image, 0, "0")], stub, settings, box=box, mirrored=mirrored)
+        stub: Any = Stub(LandmarksConfig(parts=("pose",)))
+        made = extract([Frame(image, 0, "0")], stub, box=box, mirrored=mirrored)
         assert stub.seen[0].size < image.size
         expected = [(71 if mirrored else 72) / 120, 50 / 80]
         pixel = [1 / 120 if mirrored else 0, 0]  # a pixel has a width when it is mirrored
@@ -327,12 +326,6 @@ class TestBox:
             assert (box.x + box.width) * 1920 <= crop.left + crop.width + 1
             assert crop.top <= box.y * 1080 + 1
             assert (box.y + box.height) * 1080 <= crop.top + crop.height + 1 <= 1081
-
-
-def make_settings() -> Any:
-    from kpsbatch.config import LandmarksConfig
-
-    return LandmarksConfig(parts=("pose",))
 
 
 def call(*arguments: str) -> int | str | None:
