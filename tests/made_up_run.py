@@ -57,7 +57,7 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
     state = "failed" if failed == len(videos) else "partial" if failed else "complete"
     path = records / f"{unit.name}{'' if state == 'complete' else f'.{state}'}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode: Any = "clip" if digest == DIGEST else "video"
+    mode: Any = "clip" if digest == DIGEST else "image"
     settings = {
         "models": {"pose": "9264f0aa"},
         "values_version": VALUES_VERSION,

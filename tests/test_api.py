@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from kpsbatch.landmarks.landmarker import Landmarker
 
 import kpsbatch
 from kpsbatch import api
 from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError
-from kpsbatch.landmarks import kept
+from kpsbatch.landmarks import kept_networks
+from kpsbatch.landmarks.networks import Networks
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 
@@ -29,6 +29,10 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / f"{number}.png"), frame[..., ::-1])
     (folder / "1.png").write_bytes(b"")
     return folder
+
+
+def is_open(networks: Networks) -> bool:
+    return all(network._embedder is not None for network in networks._loaded.values())
 
 
 class TestNames:
@@ -85,53 +89,53 @@ class TestExtractVideo:
     def test_settings(self, video):
         """The settings of the config's landmarks section and the dtype are taken, a path as text, too."""
         kps = kpsbatch.extract_video(
-            str(video), dtype="float64", max_bad_frames=0.5, running_mode="video", parts=["pose"]
+            str(video), dtype="float64", max_bad_frames=0.5, running_mode="image", parts=["pose"]
         )
         assert kps.dtype == np.float64
         assert kps[0, kpsbatch.Topology.POSE, 3].any()
         assert not kps[:, kpsbatch.Topology.FACE].any()
 
-    def test_landmarkers_are_kept(self, video, monkeypatch):
+    def test_networks_are_kept(self, video, monkeypatch):
         """A second call with the same settings loads nothing and gives the same; a few are kept, then closed."""
         kpsbatch.close_landmarkers()
-        loaded: list[Landmarker] = []
+        loaded: list[Networks] = []
 
-        class Counted(Landmarker):
+        class Counted(Networks):
             def __init__(self, *arguments: Any) -> None:
                 super().__init__(*arguments)
                 loaded.append(self)
 
-        monkeypatch.setattr(kept, "Landmarker", Counted)
-        monkeypatch.setattr(kept, "MAX_KEPT", 1)
+        monkeypatch.setattr(kept_networks, "Networks", Counted)
+        monkeypatch.setattr(kept_networks, "MAX_KEPT", 1)
         first, second = (kpsbatch.extract_video(video, max_bad_frames=0.5) for _ in range(2))
         assert np.array_equal(first, second)
         assert len(loaded) == 1
         with pytest.raises(DatasetError):
-            kpsbatch.extract_video(video)  # too many bad frames: nothing is wrong with the landmarker
-        assert (len(loaded), loaded[0].networks is None) == (1, False)
+            kpsbatch.extract_video(video)  # too many bad frames: nothing is wrong with the networks
+        assert (len(loaded), is_open(loaded[0])) == (1, True)
         kpsbatch.extract_video(video, max_bad_frames=0.5, running_mode="image", parts=["pose"])
-        assert (len(loaded), loaded[0].networks) == (2, None)  # there was room for one
+        assert (len(loaded), is_open(loaded[0]), is_open(loaded[1])) == (2, False, True)  # there was room for one
         kpsbatch.close_landmarkers()
-        assert loaded[1]._pose is None
+        assert not is_open(loaded[1])
 
     def test_error_of_mediapipe(self, video, monkeypatch):
-        """A landmarker that failed is closed, not kept."""
+        """Networks that failed are closed, not kept."""
         kpsbatch.close_landmarkers()
-        used: list[Landmarker] = []
+        used: list[Networks] = []
 
-        def fail(frames: object, landmarker: Landmarker, *arguments: object, **options: object) -> None:
-            used.append(landmarker)
+        def fail(frames: object, networks: Networks, *arguments: object, **options: object) -> None:
+            used.append(networks)
             raise RuntimeError("a graph has failed")
 
         monkeypatch.setattr(api, "extract", fail)
         with pytest.raises(RuntimeError, match="a graph has failed"):
             kpsbatch.extract_video(video)
-        assert used[0].networks is None
+        assert not is_open(used[0])
 
     def test_silence(self, video):
         """Nothing is written to standard error, by several threads neither, and Python's messages come out afterwards.
 
-        A process that is forked afterwards computes the same with landmarkers of its own, and both end.
+        A process that is forked afterwards computes the same with networks of its own, and both end.
         """
         code = """
 import os, sys, threading
@@ -173,7 +177,7 @@ print("a message", file=sys.stderr)
         ("settings", "says"),
         [
             ({"runing_mode": "video"}, "landmarks.runing_mode is not a setting. Did you mean 'running_mode'"),
-            ({"running_mode": "film"}, "running_mode: 'film' is not valid. Choose 'clip', 'image' or 'video'"),
+            ({"running_mode": "film"}, "running_mode: 'film' is not valid. Choose 'clip' or 'image'"),
             ({"dtype": "int8"}, "dtype: 'int8' is not valid. Choose 'float32', 'float64' or 'float16'."),
         ],
     )

@@ -89,11 +89,11 @@ class TestMachine:
         assert "opencv-python-headless" in found[0].remedy
 
     def test_models(self, tmp_path):
-        """The bundles of this package are fine; a folder without any is a problem with a remedy."""
+        """The networks in the cache are fine; a folder without any is a problem with a remedy."""
         assert only(checks.check_models(None)).state == "ok"
         found = only(checks.check_models(tmp_path))
         assert found.state == "problem"
-        assert "pose_landmarker.task" in found.text
+        assert "networks.json is missing" in found.text
 
     @pytest.mark.parametrize(
         ("limits", "state", "says"),

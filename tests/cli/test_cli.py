@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 from factories import write_config
-from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from processes import REPOSITORY, kpsbatch
 
 from kpsbatch import __version__
@@ -23,6 +22,7 @@ from kpsbatch.cli.main import COMMANDS, load, main, spread_values
 from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.video import Unit
 from kpsbatch.demo.dataset import write_demo
+from kpsbatch.landmarks.network_files import NETWORKS, find_networks
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.estimate import Measured, size
 from kpsbatch.words import program
@@ -344,24 +344,23 @@ class TestInspect:
 
 class TestModels:
     def test_list(self, capsys):
-        """The bundles are listed with hash, size, origin and path."""
+        """The networks are listed with hash, size, origin and path."""
         status, out, _ = call(capsys, "models")
         assert status == 0
-        found = find_bundles()
-        for line, bundle in zip(out.splitlines(), found.values(), strict=True):
-            size = bundle.path.stat().st_size
-            assert line.split() == [bundle.sha256, str(size), "built", str(bundle.path)]
+        found = find_networks()
+        for line, file in zip(out.splitlines(), found.values(), strict=True):
+            size = file.path.stat().st_size
+            assert line.split() == [file.sha256, str(size), "mediapipe", "0.10.21", str(file.path)]
 
     def test_export(self, capsys, tmp_path):
-        """Exported bundles can be listed as a folder of their own."""
+        """Exported networks can be listed as a folder of their own."""
         assert call(capsys, "models", "--export", tmp_path / "models")[0] == 0
-        assert {path.name for path in (tmp_path / "models").iterdir()} == {
-            bundle_name(part) for part in ("pose", "face", "hand")
-        }
+        names = {path.name for path in (tmp_path / "models").iterdir()}
+        assert names == {"networks.json", *(f"{name}.tflite" for name in NETWORKS)}
         assert call(capsys, "models", "--models", tmp_path / "models")[0] == 0
 
     def test_missing_folder(self, capsys, tmp_path):
-        """A folder without bundles is one line and status 2."""
+        """A folder without networks is one line and status 2."""
         status, _, error = call(capsys, "models", "--models", tmp_path)
         assert status == 2
         assert error.count("\n") == 1

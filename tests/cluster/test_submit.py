@@ -20,12 +20,13 @@ from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader
 from kpsbatch.store import submissions
 from kpsbatch.store.records import host_facts
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id
-from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, write_jobs, write_plan
+from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, with_networks, write_jobs, write_plan
 from kpsbatch.store.tracking import tracked
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoJob
@@ -324,6 +325,53 @@ class TestTask:
         out = project.parent / "out"
         assert not list(out.glob("*/*.npz"))
         assert read_run(out, Origin(folder.name, 0)).state == "failed"
+
+    def test_networks_of_the_submitting_shell(self, frozen, project, tmp_path, capsys, monkeypatch):
+        """Tasks find the networks where they were when it was submitted, with neither its environment nor a home."""
+        elsewhere = tmp_path / "the cache"
+        shutil.copytree(default_folder(), elsewhere / default_folder().name)
+        monkeypatch.setenv("KPSBATCH_CACHE", str(elsewhere))
+        folder = frozen()
+        assert load_frozen_config(folder / "config.yaml").landmarks.models == default_folder()
+        monkeypatch.setenv("KPSBATCH_CACHE", str(tmp_path / "nothing"))
+        monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+        assert run_shard(folder, 0) == 0
+        assert len(list((project.parent / "out").glob("*/*.npz"))) == 2
+        shutil.rmtree(elsewhere)
+        (project.parent / "data" / "01" / "train" / "0001" / "more").mkdir()
+        assert run_shard(folder, 0) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert f"the models are not in {elsewhere}. Run `kpsbatch models` once" in line
+
+    def test_networks_of_an_image_or_of_the_config_stay(self, project, tmp_path):
+        """An image has its own; a folder that the config names is named already."""
+        plain = load_config(project)
+        assert with_networks(plain).landmarks.models == default_folder()
+        image = load_config(project, [f"slurm.container={tmp_path / 'kpsbatch.sif'}"])
+        assert with_networks(image) == image
+        own = load_config(project, [f"landmarks.models={tmp_path}"])
+        assert with_networks(own) == own
+
+    def test_a_setting_that_only_the_release_before_has(self, frozen, project, capsys):
+        """A pending task whose package was replaced says what to take, in one line; nothing is done."""
+        folder = frozen()
+        config = (folder / "config.yaml").read_text()
+        (folder / "config.yaml").write_text(config.replace("running_mode: clip", "running_mode: video"))
+        assert run_shard(folder, 0) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("kpsbatch: landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip")
+        assert not list((project.parent / "out").glob("*/*.npz"))
+
+    def test_a_release_that_computes_other_values(self, frozen, project, capsys):
+        """A pending task whose package was replaced ends with that, and mixes no values."""
+        folder = frozen()
+        plan = json.loads((folder / "plan.json").read_text())
+        plan["settings"]["values_version"] -= 1
+        (folder / "plan.json").write_text(json.dumps(plan))
+        assert run_shard(folder, 0) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert "an earlier kpsbatch made them, with values version" in line
+        assert not list((project.parent / "out").glob("*/*.npz"))
 
     def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
         """A task of array.sh with other settings than those of a task at work refuses before there is any output."""

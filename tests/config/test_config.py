@@ -143,9 +143,9 @@ class TestOverrides:
     def test_any_setting(self, config):
         """--set reaches every section, also one that the file does not have."""
         changed = load_config(
-            config, ["landmarks.running_mode=video", "run.workers=3", "dataset.signs=2,4-5", "landmarks.parts=[pose]"]
+            config, ["landmarks.running_mode=image", "run.workers=3", "dataset.signs=2,4-5", "landmarks.parts=[pose]"]
         )
-        assert changed.landmarks.running_mode == "video"
+        assert changed.landmarks.running_mode == "image"
         assert changed.run.workers == 3
         assert changed.dataset.signs == (2, 4, 5)
         assert changed.landmarks.parts == ("pose",)
@@ -162,7 +162,7 @@ class TestOverrides:
     @pytest.mark.parametrize("text", ["run.workers", "=3", "run.=3", ".workers=3"])
     def test_bad_form(self, config, text):
         """What is not KEY=VALUE is refused with an example."""
-        assert f"--set {text!r} has no key or no value. Write it like landmarks.running_mode=video." in complaint(
+        assert f"--set {text!r} has no key or no value. Write it like landmarks.running_mode=image." in complaint(
             config, text
         )
 
@@ -232,10 +232,9 @@ BAD_VALUES = [
     ("dataset.layout={split}/{sign}", "has no {signer}, but there are several"),
     ("dataset.root=3", "dataset.root: 3 is not a path"),
     ("landmarks=3", "landmarks holds '3' and no settings"),
-    ("landmarks.running_mode=film", "'film' is not valid. Choose 'clip', 'image' or 'video'"),
+    ("landmarks.running_mode=film", "'film' is not valid. Choose 'clip' or 'image'"),
     ("landmarks.parts=[pose, ears]", "'ears' is not valid. Choose 'pose', 'face' or 'hands'."),
     ("landmarks.confidence.hand_presence=1.1", "landmarks.confidence.hand_presence: "),
-    ("landmarks.recover_hands=perhaps", "landmarks.recover_hands: "),
     ("output.dtype=int8", "'int8' is not valid. Choose 'float32', 'float64' or 'float16'."),
 ]
 

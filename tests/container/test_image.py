@@ -125,7 +125,8 @@ class TestImage:
 
     def test_models_are_there_already(self) -> None:
         lines = container("models").stdout.splitlines()
-        assert [re.search(r"built +/opt/kpsbatch/models/", line) is not None for line in lines] == [True] * 3
+        there = re.compile(r"mediapipe 0\.10\.21 +/opt/kpsbatch/models/networks-")
+        assert [there.search(line) is not None for line in lines] == [True] * 6
 
 
 class TestMissingMounts:
@@ -168,7 +169,7 @@ class TestCommands:
 
     def test_a_relative_folder_with_nothing_mounted(self) -> None:
         """The read-only /out can't take it, so it goes to /tmp: this lets `demo --run` work with no mount at all."""
-        assert container("models", "--export", "mine").stdout.count(" built ") == 3
+        assert container("models", "--export", "mine").stdout.count(" mediapipe 0.10.21 ") == 6
 
     def test_a_wrong_command_is_said_in_one_place(self) -> None:
         said = container("nonsense", status=2).stderr

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from plain_landmarkers import close_landmarkers, open_landmarker, picture
 
 from kpsbatch.demo import dataset
 from kpsbatch.demo.dataset import write_demo
@@ -142,26 +142,21 @@ class TestWriteDemo:
         assert all(written.truth(v).is_file() for v in written.videos)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("kpsbatch.landmarks.bundles") is None, reason="no model bundles yet")
 def test_mediapipe_finds_the_hands():
-    """The hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
-    from kpsbatch.landmarks.bundles import find_bundles
-
-    from kpsbatch.landmarks.mediapipe_import import import_mediapipe
-
-    mp = import_mediapipe()
-    vision = mp.tasks.vision
-    model = mp.tasks.BaseOptions(model_asset_buffer=find_bundles()["hand"].read())
+    """MediaPipe's hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
     errors = []
-    with vision.HandLandmarker.create_from_options(vision.HandLandmarkerOptions(model, num_hands=2)) as landmarker:
+    landmarker = open_landmarker("hand", num_hands=2)
+    try:
         for sign, signer in ((1, 1), (2, 2)):
             video, truth = render_video(sign, signer, 1, 4)
             for frame, *hands in zip(video, *hands_of(truth), strict=True):
-                result = landmarker.detect(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(frame)))
+                result = landmarker.detect(picture(frame))
                 found = [np.array([[p.x, p.y] for p in hand]) * 256 for hand in result.hand_landmarks]
                 for hand in (h for h in hands if np.isfinite(h).all()):
                     distances = [np.median(np.linalg.norm(f - hand, axis=1)) for f in found]
                     errors.append(min(distances, default=np.inf) / np.linalg.norm(np.ptp(hand, axis=0)))
+    finally:
+        close_landmarkers()
     assert np.isfinite(errors).all()
     assert np.median(errors) <= 0.04
     assert max(errors) <= 0.10

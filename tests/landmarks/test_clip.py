@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.clip.network_edits import edited_networks
-from kpsbatch.landmarks.landmarker import Landmarker
-from rendered import keypoints_of
+from rendered import keypoints_of, video_of
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.dataset.frame import Frame
 from kpsbatch.demo.signer import Truth, render_video
-from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks.clip import clip as clip_module
+from kpsbatch.landmarks import clip as clip_module
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.people import find_people
-from kpsbatch.landmarks.squares import cut, upright_square
+from kpsbatch.landmarks.network_files import find_networks
+from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.topology import Topology
-from kpsbatch.models.edits import EditedNetwork
-from kpsbatch.models.graph import Graph, image_metadata
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}
 
@@ -69,15 +60,11 @@ class TestOneSigner:
         assert set(summary["how"]["right_hand"]) <= {"l", "d", "t"}
 
     def test_the_same_clip_gives_the_same_arrays(self, signing: tuple[np.ndarray, Truth]) -> None:
-        """Bit for bit, whatever the landmarker has seen before."""
+        """Bit for bit, whatever the networks have seen before."""
         frames, _ = signing
         other, _ = render_video(3, 2, 1, 5)
-        settings = LandmarksConfig(running_mode="clip")
-        with Landmarker(settings, find_bundles()) as landmarker:
-            first, _, again = (
-                extract([Frame(image, 33 * t, str(t)) for t, image in enumerate(video)], landmarker, settings)
-                for video in (frames[:6], other, frames[:6])
-            )
+        with Networks(LandmarksConfig(running_mode="clip"), find_networks()) as networks:
+            first, _, again = (extract(video_of(video), networks) for video in (frames[:6], other, frames[:6]))
         np.testing.assert_array_equal(first.keypoints, again.keypoints)
 
     def test_poses_are_those_of_image_mode(self, signing: tuple[np.ndarray, Truth]) -> None:
@@ -140,7 +127,6 @@ class TestFrames:
         frames, _ = signing
         whole, _ = keypoints_of(frames, "clip")
         monkeypatch.setattr(clip_module, "stretch", lambda frame_bytes: 4)
-        settings = LandmarksConfig(running_mode="clip")
         given = 0
         ahead = []
 
@@ -149,23 +135,14 @@ class TestFrames:
                 ahead.append(count - given)
                 yield frame
 
-        with Landmarker(settings, find_bundles()) as landmarker:
-            assert landmarker.networks is not None
-            for found in clip_module.follow_clip(read(), landmarker.networks, settings):
+        with Networks(LandmarksConfig(running_mode="clip"), find_networks()) as networks:
+            for found in clip_module.follow_clip(read(), networks):
                 given += 1
                 assert found.pose is not None
                 assert found.pose[11, :2] == pytest.approx(whole[given - 1, 0, :2], abs=0.02)
                 assert set(found.hands) == {s for s, part in HANDS.items() if whole[given - 1, part].any()}
         assert given == 12
         assert max(ahead) <= 4 + 4
-
-    def test_settings_that_clip_mode_can_not_follow_are_refused(self) -> None:
-        """Rather than ignored."""
-        from kpsbatch import extract_video
-
-        for odd in ({"assign_hands": "label"}, {"recover_hands": False}):
-            with pytest.raises(ConfigError, match="Remove that setting"):
-                extract_video("nothing", running_mode="clip", **odd)
 
 
 class TestPeopleAndPlaces:
@@ -201,51 +178,3 @@ class TestPeopleAndPlaces:
         _, summary = keypoints_of([*empty, *signing[0][:6], *empty[:4]], "clip")
         for part in ("pose", "face"):
             assert [letter != "-" for letter in summary["how"][part]] == [False] * 7 + [True] * 6 + [False] * 4
-
-
-def test_the_networks_are_read_as_mediapipe_reads_them(signing: tuple[np.ndarray, Truth]) -> None:
-    """In the detector's square the upper body's points and their visibility equal those of MediaPipe's own graph."""
-    frame = np.ascontiguousarray(signing[0][0])
-    with Landmarker(LandmarksConfig(running_mode="clip"), find_bundles()) as landmarker:
-        assert landmarker.networks is not None
-        (look,) = find_people(frame, landmarker.networks, 0.5, 0.5)
-    with Landmarker(LandmarksConfig(running_mode="image"), find_bundles()) as landmarker:
-        pose = landmarker.detect(frame, 0).pose
-    assert pose is not None
-    inside = [point for point in range(17) if 0 < pose[point, 1] < 1]
-    assert len(inside) >= 15
-    np.testing.assert_allclose(look.points[inside, :2] / 256, pose[inside, :2], atol=0.01)
-    np.testing.assert_allclose(look.points[inside, 3], pose[inside, 3], atol=0.05)
-
-
-def test_the_cells_that_the_pose_network_hands_out_are_those_of_its_heatmap(
-    signing: tuple[np.ndarray, Truth],
-) -> None:
-    """Bit for bit, inside the picture and beyond its upper and lower edge; the other outputs are the same."""
-    name, bundles = "pose_landmarks_detector", find_bundles()
-    edited = edited_networks(bundles)
-    with zipfile.ZipFile(io.BytesIO(bundles["pose"].read())) as archive:
-        graph = Graph(archive.read(f"{name}.tflite"))
-    landmarks, presence, _, heatmap, *_ = graph.main.outputs.tolist()
-    graph.set_outputs([presence, landmarks, graph.reshape("flat", heatmap, [1, 64 * 64 * 39])])
-    graph.set_metadata(image_metadata("whole", mean=0.0, std=255.0))
-    whole = EditedNetwork(graph.pack(), edited[name].side)
-    squares = [((128, 128), 256.0), ((128, 128), 90.0), ((128, 20), 256.0), ((200, 200), 90.0)]
-    pictures = [cut(signing[0][0], upright_square(np.array(centre), side), 256) for centre, side in squares]
-    outputs = []
-    for network in (edited[name], whole):
-        with Landmarker(LandmarksConfig(running_mode="clip"), bundles, {**edited, name: network}) as landmarker:
-            assert landmarker.networks is not None
-            run = landmarker.networks._loaded[name].run
-            outputs.append([run(picture) for picture in pictures])
-    beyond: set[str] = set()
-    for (one, points, cells), (other, same_points, all_cells) in zip(*outputs, strict=True):
-        np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(points, same_points)
-        xy = same_points.reshape(39, 5)[:, :2]
-        beyond |= {edge for edge, is_beyond in (("top", xy < 0), ("bottom", xy > 256)) if is_beyond[:, 1].any()}
-        column, row = (np.floor(xy[:, axis, None] / 4).astype(int) + np.arange(-3, 4) for axis in (0, 1))
-        column, row = column.clip(0, 63)[:, None, :], row.clip(0, 63)[:, :, None]
-        expected = all_cells.reshape(64, 64, 39)[row, column, np.arange(39)[:, None, None]]
-        np.testing.assert_array_equal(cells.reshape(39, 7, 7), expected)
-    assert beyond == {"top", "bottom"}  # x takes the same way

@@ -1,22 +1,34 @@
-"""The steps of clip mode by themselves: squares, detections, the signer among people, gaps, smoothing, hands."""
+"""The steps of the engine by themselves: squares, detections, the signer among people, gaps, smoothing, hands."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import cv2
 import numpy as np
 import pytest
-from kpsbatch.landmarks.clip.detectors import Found
-from kpsbatch.landmarks.clip.follow_hands import places
 
-from kpsbatch.config import ConfidenceConfig
-from kpsbatch.demo.looks import Look
-from kpsbatch.landmarks.clip import STRETCH_BYTES, hand_looks, people, smooth, stretch
-from kpsbatch.landmarks.detectors import decode, intersection_over_union, make_anchors, merge
-from kpsbatch.landmarks.face import head_in_frame, is_own
-from kpsbatch.landmarks.hands import SHOWS, WELL_INSIDE, Search, belongs, edge_is_beyond, place
-from kpsbatch.landmarks.moments import Moment, body_unit
+from kpsbatch.config import LandmarksConfig
+from kpsbatch.landmarks import people, smooth
+from kpsbatch.landmarks.clip import STRETCH_BYTES, in_frame_sizes, stretch
+from kpsbatch.landmarks.detectors import Detection, decode, intersection_over_union, make_anchors, merge
+from kpsbatch.landmarks.face import head_in_frame, head_square, is_own
+from kpsbatch.landmarks.hands import (
+    SHOWS,
+    WELL_INSIDE,
+    Search,
+    agree,
+    belongs,
+    edge_is_beyond,
+    is_hand_of,
+    is_line,
+    named,
+    place,
+    placed,
+    squares_of,
+)
+from kpsbatch.landmarks.moments import Moment, Reading, body_unit
 from kpsbatch.landmarks.networks import Networks, read_pose
 from kpsbatch.landmarks.pose import gaps, recognise, spread
 from kpsbatch.landmarks.signer import Track, choose, link, wrist_movement
@@ -35,6 +47,15 @@ from kpsbatch.landmarks.squares import (
 )
 
 SIZE = 200
+
+
+class NoNetworks:
+    """Settings alone: a step that asks a network fails."""
+
+    settings = LandmarksConfig()
+
+
+NO_NETWORKS = cast(Networks, NoNetworks())
 RIGHT, LEFT = (60.0, 120.0), (140.0, 120.0)
 
 
@@ -50,21 +71,21 @@ def a_pose(x: float = 100.0, right: tuple[float, float] = RIGHT, left: tuple[flo
     return pose
 
 
-def a_look(points: np.ndarray, presence: float = 0.9) -> Look:
-    return Look(points, upright_square(np.array([100.0, 100.0]), 100.0), presence, "t")
+def a_reading(points: np.ndarray, presence: float = 0.9) -> Reading:
+    return Reading(points, upright_square(np.array([100.0, 100.0]), 100.0), presence, "t")
 
 
-def a_hand(x: float, y: float, presence: float = 0.9) -> Look:
-    """A hand with its wrist at (x, y): fingers up, 40 pixels long."""
+def a_hand(x: float, y: float, presence: float = 0.9, right: float = 0.5) -> Reading:
+    """A hand with its wrist at (x, y): fingers up, 40 pixels long; how much it is a right one."""
     points = np.zeros((21, 3))
     for finger in range(5):
         for joint in range(4):
             points[1 + 4 * finger + joint, :2] = (-16 + 8 * finger, -16 - 8 * joint)
-    return a_look(points + np.array([x, y, 0]), presence)
+    return replace(a_reading(points + np.array([x, y, 0]), presence), right=right)
 
 
 def a_moment(pose: np.ndarray | None = None, size: int = SIZE) -> Moment:
-    return Moment(np.zeros((size, size, 3), np.uint8), a_look(a_pose() if pose is None else pose))
+    return Moment(np.zeros((size, size, 3), np.uint8), NO_NETWORKS, a_reading(a_pose() if pose is None else pose))
 
 
 class TestSquares:
@@ -148,7 +169,7 @@ class TestDetectors:
     def test_overlapping_boxes_become_their_weighted_mean(self) -> None:
         """Two detections of one thing are one, nearer to the surer; another thing stays."""
         boxes = [(0.9, [0, 0, 0.2, 0.2]), (0.3, [0.04, 0, 0.24, 0.2]), (0.8, [0.6, 0.6, 0.8, 0.8])]
-        found = [Found(s, np.array(b, np.float32), np.zeros((1, 2), np.float32)) for s, b in boxes]
+        found = [Detection(s, np.array(b, np.float32), np.zeros((1, 2), np.float32)) for s, b in boxes]
         merged = merge(sorted(found, key=lambda one: -one.score))
         assert [round(one.score, 1) for one in merged] == [0.9, 0.8]
         assert merged[0].box[0] == pytest.approx(0.01)
@@ -212,26 +233,26 @@ class TestSearchingPeople:
 
 
 class TestSigner:
-    def poses(self, x: float, move: float, unit: float = 80.0, count: int = 4) -> dict[int, Look]:
-        return {10 * t: a_look(a_pose(x, right=(x - 40, 120 - move * (t % 2)), unit=unit)) for t in range(count)}
+    def poses(self, x: float, move: float, unit: float = 80.0, count: int = 4) -> dict[int, Reading]:
+        return {10 * t: a_reading(a_pose(x, right=(x - 40, 120 - move * (t % 2)), unit=unit)) for t in range(count)}
 
     def test_people_are_linked_by_place_whatever_their_order(self) -> None:
         """Each person is one track, though the detector names them in another order."""
         one, two = self.poses(60, 0), self.poses(300, 0)
         frames = {t: [one[t], two[t]] if t % 20 else [two[t], one[t]] for t in one}
         tracks = link(frames)
-        assert [len(track.looks) for track in tracks] == [4, 4]
-        assert {round(float(look.points[11, 0])) for look in tracks[0].looks.values()} == {340}
+        assert [len(track.poses) for track in tracks] == [4, 4]
+        assert {round(float(pose.points[11, 0])) for pose in tracks[0].poses.values()} == {340}
 
     def test_somebody_of_another_size_is_somebody_else(self) -> None:
         """A child at the same place is not the signer."""
-        assert len(link({0: [a_look(a_pose(100))], 1: [a_look(a_pose(100, unit=40))]})) == 2
+        assert len(link({0: [a_reading(a_pose(100))], 1: [a_reading(a_pose(100, unit=40))]})) == 2
 
     def test_who_moves_the_hands_is_chosen_over_who_stands_by(self) -> None:
         """Of two people of one size."""
         still, signing = Track(self.poses(60, 0)), Track(self.poses(340, 60))
         assert choose([still, signing], (400, 200)) is signing
-        assert wrist_movement([look.points for look in still.looks.values()]) == pytest.approx(0, abs=1e-9)
+        assert wrist_movement([pose.points for pose in still.poses.values()]) == pytest.approx(0, abs=1e-9)
 
     def test_who_is_large_in_the_middle_and_there_for_long_is_chosen(self) -> None:
         """Each alone decides between people who do not differ otherwise."""
@@ -246,10 +267,10 @@ class TestSigner:
 
     def test_another_person_is_never_recognised_as_the_signer(self) -> None:
         """Where the signer has gone, the other one is left alone; where both are there, the signer is found."""
-        other, known = a_look(a_pose(300)), a_look(a_pose(100))
-        others = [Track({0: a_look(a_pose(310))})]
+        other, known = a_reading(a_pose(300)), a_reading(a_pose(100))
+        others = [Track({0: a_reading(a_pose(310))})]
         assert recognise([other], known, others) is None
-        back = a_look(a_pose(120))
+        back = a_reading(a_pose(120))
         assert recognise([other, back], known, others) is back
 
 
@@ -318,15 +339,24 @@ class TestSmoothing:
 
 
 class TestFaces:
-    def face(self, x: float, y: float, presence: float = 0.9) -> Look:
-        return a_look(np.full((478, 3), (x, y, 0.0)), presence)
+    def face(self, x: float, y: float, presence: float = 0.9) -> Reading:
+        return a_reading(np.full((478, 3), (x, y, 0.0)), presence)
 
     def test_a_face_is_the_signers_where_the_pose_has_its_nose(self) -> None:
         """Within 0.3 units of the body, and only if the network sees one."""
+        moment = a_moment()
+        assert is_own(self.face(100, 40 + 23), moment)
+        assert not is_own(self.face(100, 40 + 25), moment)
+        assert not is_own(self.face(100, 40, 0.4), moment)
+
+    def test_the_search_for_a_face_is_around_the_head(self) -> None:
+        """A square around nose and ears, 1.1 units of the body wide; side-on the ears give the unit."""
+        square = head_square(a_pose())
+        assert square.centre == pytest.approx([100, (40 + 30 + 30) / 3])
+        assert square.side == pytest.approx(1.1 * 80)
         pose = a_pose()
-        assert is_own(self.face(100, 40 + 23), pose, 0.5)
-        assert not is_own(self.face(100, 40 + 25), pose, 0.5)
-        assert not is_own(self.face(100, 40, 0.4), pose, 0.5)
+        pose[[11, 12], 0] = 100
+        assert head_square(pose).side == pytest.approx(1.1 * 2 * 20)
 
     def test_side_on_the_ears_give_the_unit(self) -> None:
         """Shoulders one behind the other do not make the body small."""
@@ -346,22 +376,22 @@ class TestHands:
     def test_a_hand_mostly_outside_is_refused(self) -> None:
         """However sure the network is."""
         moment = a_moment(a_pose(right=(10.0, 120.0)))
-        assert hand_looks.is_hand_of(a_hand(10, 120), "right", moment, 0.5)
+        assert is_hand_of(a_hand(10, 120), "right", moment, 0.5)
         moment = a_moment(a_pose(right=(-10.0, 120.0)))
-        assert not hand_looks.is_hand_of(a_hand(-10, 120), "right", moment, 0.5)
+        assert not is_hand_of(a_hand(-10, 120), "right", moment, 0.5)
 
     def test_a_hand_far_from_the_wrist_is_another_persons(self) -> None:
         """Farther than what is allowed, in units of the body."""
         moment = a_moment()
-        assert hand_looks.is_hand_of(a_hand(RIGHT[0] + 39, RIGHT[1]), "right", moment, 0.5)
-        assert not hand_looks.is_hand_of(a_hand(RIGHT[0] + 41, RIGHT[1]), "right", moment, 0.5)
+        assert is_hand_of(a_hand(RIGHT[0] + 39, RIGHT[1]), "right", moment, 0.5)
+        assert not is_hand_of(a_hand(RIGHT[0] + 41, RIGHT[1]), "right", moment, 0.5)
 
     def test_a_forearm_is_no_hand(self) -> None:
         """A palm as thin as a line is refused."""
         points = a_hand(60, 120).points
-        assert not hand_looks.is_line(points)
+        assert not is_line(points)
         points[:, 0] = 60 + 0.05 * (points[:, 0] - 60)
-        assert hand_looks.is_line(points)
+        assert is_line(points)
 
     def test_one_hand_takes_one_slot_that_of_the_nearer_wrist(self) -> None:
         """Where both sides were followed to one hand, no second copy stays."""
@@ -397,14 +427,59 @@ class TestHands:
         pose[16, 1], pose[[18, 20], 1] = 170, 185
         assert edge_is_beyond(SHOWS, a_moment(pose), "right")
         assert not edge_is_beyond(WELL_INSIDE, a_moment(pose), "right")
-        networks = cast(Networks, None)  # no network is run
-        assert len(list(places(a_moment(pose), "right", networks, ConfidenceConfig()))) == 1
+        assert len(list(squares_of(a_moment(pose), "right"))) == 1  # no network is run
 
-    def test_two_looks_agree_about_what_is_in_the_frame(self) -> None:
+    def test_two_readings_agree_about_what_is_in_the_frame(self) -> None:
         """Joints beyond the edge are no evidence; too few within it are none either."""
         one, other = a_hand(60, 120), a_hand(60, 120)
-        assert hand_looks.agree(one, other, (SIZE, SIZE))
+        assert agree(one, other, (SIZE, SIZE))
         other.points[:3, :2] = (-500, -500)
-        assert hand_looks.agree(one, other, (SIZE, SIZE))
+        assert agree(one, other, (SIZE, SIZE))
         other.points[:11, :2] = (-500, -500)
-        assert not hand_looks.agree(one, other, (SIZE, SIZE))
+        assert not agree(one, other, (SIZE, SIZE))
+
+
+class TestPlacing:
+    """Hands that the palm detector saw in a single frame, by the pose's wrists."""
+
+    def test_the_nearest_wrist_decides_not_the_name(self) -> None:
+        """Two hands with the same, wrong name each go to the wrist they are at."""
+        at_left, at_right = a_hand(*LEFT, right=0.99), a_hand(*RIGHT, right=0.01)
+        assert placed(a_moment(), [at_left, at_right]) == {"right": at_right, "left": at_left}
+
+    def test_one_to_one_by_the_cheapest_total(self) -> None:
+        """A hand yields its nearest wrist when that makes room for another hand."""
+        moment = a_moment(a_pose(right=(90.0, 120.0), left=(110.0, 120.0)))
+        one, two = a_hand(92, 120), a_hand(84, 120)
+        assert placed(moment, [one, two]) == {"left": one, "right": two}
+
+    def test_a_hand_far_from_both_wrists_is_dropped(self) -> None:
+        """Another person's hand takes no slot: half a unit of the body is the limit, one where its name agrees."""
+        at_left = a_hand(*LEFT)
+        far = a_hand(RIGHT[0], RIGHT[1] + 41)
+        assert set(placed(a_moment(), [far, at_left])) == {"left"}
+        sure = replace(far, right=0.95)
+        assert placed(a_moment(), [sure, at_left])["right"] is sure
+        too_far = a_hand(RIGHT[0] - 60, RIGHT[1] + 60, right=0.95)
+        assert "right" not in placed(a_moment(), [too_far, at_left])
+
+    def test_distances_are_measured_in_pixels(self) -> None:
+        """Whatever the shape of the frame."""
+        for width, height in ((800, 200), (200, 800)):
+            moment = Moment(np.zeros((height, width, 3), np.uint8), NO_NETWORKS, a_reading(a_pose()))
+            assert set(placed(moment, [a_hand(RIGHT[0], RIGHT[1] + 39)])) == {"right"}
+            assert placed(moment, [a_hand(RIGHT[0], RIGHT[1] + 41)]) == {}
+
+    def test_without_a_pose_names_never_let_one_hand_overwrite_the_other(self) -> None:
+        """Two hands with one name take both slots; the surer one keeps its name. A third has none."""
+        sure, unsure, third = a_hand(*LEFT, right=0.9), a_hand(*RIGHT, right=0.6), a_hand(100, 60, right=0.55)
+        assert named([unsure, sure, third]) == {"right": sure, "left": unsure}
+        left = a_hand(*RIGHT, right=0.1)
+        assert named([left]) == {"left": left}
+
+
+def test_whole_pixels_are_their_middles() -> None:
+    """In the result 0 and 1 are the frame's edges: the middle of the first pixel is half of a pixel away from 0."""
+    points = in_frame_sizes(np.array([[0.0, 0.0, 10.0], [199.0, 99.0, 0.0]]), (200, 100))
+    assert points[0] == pytest.approx([0.5 / 200, 0.5 / 100, 10 / 200])
+    assert points[1] == pytest.approx([199.5 / 200, 99.5 / 100, 0])

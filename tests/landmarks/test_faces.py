@@ -2,115 +2,137 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
-from kpsbatch.landmarks.faces import find_face, head_region
 from rendered import keypoints_of
 
+from kpsbatch.config import LandmarksConfig
 from kpsbatch.demo.signer import render_video
+from kpsbatch.landmarks import face as face_module
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.detectors import Detection
-from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN
+from kpsbatch.landmarks.face import follow_face, searched
+from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
+from kpsbatch.landmarks.moments import Moment, Reading
+from kpsbatch.landmarks.networks import Networks
+from kpsbatch.landmarks.squares import RGB, Square, upright_square
 from kpsbatch.landmarks.topology import Topology
 
 WIDTH, HEIGHT = 400, 200
-IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 
-def a_pose(x: float = 0.5, y: float = 0.3) -> np.ndarray:
+def a_pose(x: float = 200.0, y: float = 60.0) -> np.ndarray:
     """A head at (x, y), ears 20 pixels apart, shoulders 80."""
-    pose = np.zeros((33, 4), np.float32)
+    pose = np.zeros((39, 4))
     pose[:, :2] = (x, y)
-    pose[t.POSE_LEFT_EAR, 0], pose[t.POSE_RIGHT_EAR, 0] = x + 0.025, x - 0.025
-    pose[t.POSE_LEFT_SHOULDER, :2], pose[t.POSE_RIGHT_SHOULDER, :2] = (x + 0.1, y + 0.3), (x - 0.1, y + 0.3)
+    pose[t.POSE_LEFT_EAR, 0], pose[t.POSE_RIGHT_EAR, 0] = x + 10, x - 10
+    pose[t.POSE_LEFT_SHOULDER, :2], pose[t.POSE_RIGHT_SHOULDER, :2] = (x + 40, y + 60), (x - 40, y + 60)
     return pose
 
 
-def a_face(x: float = 0.5, y: float = 0.3) -> np.ndarray:
+def a_face(x: float, y: float) -> np.ndarray:
     """A face with its nose tip at (x, y)."""
-    face = np.zeros((478, 3), np.float32)
-    face[:, 0], face[:, 1] = np.linspace(x - 0.02, x + 0.02, 478), np.linspace(y - 0.04, y + 0.04, 478)
+    face = np.zeros((478, 3))
+    face[:, 0], face[:, 1] = np.linspace(x - 8, x + 8, 478), np.linspace(y - 16, y + 16, 478)
     face[t.FACE_NOSE_TIP, :2] = (x, y)
     return face
 
 
-class Finder:
-    """Answers every look at a head with the same face, in the units of the region."""
+@dataclass
+class Faces:
+    """Networks whose face network answers with faces in turn, the last one for ever, and whose detector sees boxes."""
 
-    def __init__(self, face: np.ndarray | None = None) -> None:
-        self.face, self.looks = face, 0
+    answers: list[tuple[float, np.ndarray]]
+    boxes: int = 0
+    settings: LandmarksConfig = field(default_factory=LandmarksConfig)
+    readings: int = 0
+    searches: int = 0
+    side: int = 128
 
-    def face_in(self, image: np.ndarray) -> np.ndarray | None:
-        self.looks += 1
-        return self.face
+    @property
+    def face_detector(self) -> Faces:
+        return self
+
+    def find(self, picture: RGB, least_score: float) -> list[Detection]:
+        self.searches += 1
+        box = np.array([0.3, 0.3, 0.7, 0.7], np.float32)
+        return [Detection(0.9, box, np.array([[0.4, 0.4], [0.6, 0.4]], np.float32))] * self.boxes
 
 
-def find(found: Detection, finder: Finder) -> tuple[tuple[np.ndarray, str] | None, Counter[str]]:
-    counts: Counter[str] = Counter()
-    return find_face(IMAGE, found, finder, counts), counts
+def a_moment(faces: Faces, pose: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Moment:
+    def read_face(self: Moment, square: Square, how: Letter) -> Reading:
+        presence, points = faces.answers[min(faces.readings, len(faces.answers) - 1)]
+        faces.readings += 1
+        return Reading(points, square, presence, how)
+
+    monkeypatch.setattr(Moment, "read_face", read_face)
+    body = Reading(pose, upright_square(np.array([200.0, 100.0]), 300.0), 0.99, DETECTED)
+    return Moment(np.zeros((HEIGHT, WIDTH, 3), np.uint8), cast(Networks, faces), body)
 
 
-def test_a_face_at_the_poses_nose_is_kept() -> None:
-    """The face of the frame is the signer's when its nose is; nothing is looked for again."""
-    face, finder = a_face(0.52), Finder()
-    found, counts = find(Detection(a_pose(), face), finder)
-    assert found is not None and found[0] is face and found[1] == DETECTED
-    assert (finder.looks, counts["detected"], counts["recovered"]) == (0, 1, 0)
+def find(faces: Faces, pose: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Reading | None:
+    return searched(a_moment(faces, pose, monkeypatch))
+
+
+def test_a_face_at_the_poses_nose_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pose has eyes and mouth it is read, once more in its own square, and no detector runs."""
+    faces = Faces([(0.9, a_face(205, 60))])
+    found = find(faces, a_pose(), monkeypatch)
+    assert found is not None and found.how == LOOKED_AGAIN
+    assert (faces.readings, faces.searches) == (2, 0)
 
 
 @pytest.mark.parametrize(("away", "kept"), [(0.29, True), (0.31, False)])
-def test_a_face_farther_than_a_third_of_the_shoulders_is_another_persons(away: float, kept: bool) -> None:
-    """0.3 shoulder widths, measured in pixels, are the limit, and a dropped face is counted."""
-    found, counts = find(Detection(a_pose(), a_face(0.5 + away * 80 / WIDTH)), Finder())
-    assert (found is not None, counts["far"]) == (kept, int(not kept))
+def test_a_face_farther_than_a_third_of_the_shoulders_is_another_persons(
+    away: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.3 shoulder widths, measured in pixels, are the limit."""
+    found = find(Faces([(0.9, a_face(200 + away * 80, 60))]), a_pose(), monkeypatch)
+    assert (found is not None) == kept
 
 
-def test_a_missing_face_is_looked_for_around_the_head() -> None:
-    """What the enlarged square shows is mapped back to the frame, z scaled with it."""
-    finder = Finder(a_face(0.5, 0.5))
-    finder.face[:, 2] = 0.1
-    found, counts = find(Detection(a_pose()), finder)
-    assert found is not None and found[1] == LOOKED_AGAIN and counts["recovered"] == 1
-    region = head_region(a_pose(), WIDTH, HEIGHT)
-    assert region.side == pytest.approx(88)
-    assert found[0][t.FACE_NOSE_TIP] == pytest.approx((0.5, 0.3, 0.1 * 88 / WIDTH), abs=4e-3)
+def test_another_persons_face_is_passed_over_for_the_signers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A far face at the pose's eyes does not keep the signer's own from being detected around the head."""
+    faces = Faces([(0.9, a_face(290, 60)), (0.9, a_face(290, 60)), (0.9, a_face(200, 60))], boxes=1)
+    found = find(faces, a_pose(), monkeypatch)
+    assert found is not None and found.how == DETECTED
+    assert (faces.readings, faces.searches) == (3, 1)
 
 
-def test_another_persons_face_is_replaced_by_the_signers() -> None:
-    """A far face does not keep the signer's own from being looked for."""
-    found, counts = find(Detection(a_pose(), a_face(0.9)), Finder(a_face(0.5, 0.5)))
-    assert found is not None and found[0][t.FACE_NOSE_TIP, 0] == pytest.approx(0.5, abs=4e-3)
-    assert (counts["far"], counts["recovered"]) == (1, 1)
+def test_what_the_detector_shows_must_be_the_signers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face at the square's edge belongs to who stands beside, one without presence to nobody."""
+    assert find(Faces([(0.9, a_face(240, 60))], boxes=1), a_pose(), monkeypatch) is None
+    assert find(Faces([(0.4, a_face(200, 60))], boxes=1), a_pose(), monkeypatch) is None
 
 
-def test_what_the_look_shows_must_be_the_signers_too() -> None:
-    """A face at the square's edge belongs to who stands beside."""
-    found, counts = find(Detection(a_pose()), Finder(a_face(0.95, 0.5)))
-    assert found is None and counts["recovered"] == 0
+def test_a_head_outside_the_frame_has_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked at there."""
+    faces = Faces([(0.9, a_face(200, -10))])
+    moment = a_moment(faces, a_pose(y=-10), monkeypatch)
+    follow_face([moment], 0)
+    assert moment.face is None
+    assert (faces.readings, faces.searches) == (0, 0)
 
 
-def test_a_head_outside_the_frame_has_no_face() -> None:
-    """Where the nose is outside nothing is looked at, and a face mostly outside is dropped and counted."""
-    finder = Finder(a_face(0.5, 0.5))
-    found, counts = find(Detection(a_pose(y=-0.05), a_face(0.5, -0.01)), finder)
-    assert found is None and finder.looks == 0 and counts["outside"] == 1
-
-
-def test_side_on_the_ears_give_the_measure() -> None:
-    """Shoulders one behind the other do not shrink the square."""
-    pose = a_pose()
-    pose[[t.POSE_LEFT_SHOULDER, t.POSE_RIGHT_SHOULDER], 0] = 0.5
-    assert head_region(pose, WIDTH, HEIGHT).side == pytest.approx(1.1 * 2 * 20)
+def test_a_face_that_was_found_late_is_followed_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the frames before, moved as the pose's nose."""
+    faces = Faces([(0.9, a_face(200, 60))])
+    moments = [a_moment(faces, a_pose(), monkeypatch) for _ in range(3)]
+    found = moments[0].read_face(upright_square(np.array([200.0, 60.0]), 48.0), DETECTED)
+    monkeypatch.setattr(face_module, "searched", lambda moment: found if moment is moments[2] else None)
+    follow_face(moments, 0)
+    assert [moment.face.how for moment in moments if moment.face is not None] == [TRACKED, TRACKED, DETECTED]
 
 
 def beside(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.concatenate([one, other], axis=2)
 
 
-@pytest.mark.parametrize("mode", ["image", "video"])
+@pytest.mark.parametrize("mode", ["image", "clip"])
 def test_of_two_people_the_face_is_that_of_the_pose(mode: str) -> None:
     """Two signers side by side: every frame has a face, always between the shoulders of its pose."""
     one, other = (render_video(sign, signer, 1, 4)[0] for sign, signer in ((2, 1), (4, 2)))
@@ -121,11 +143,12 @@ def test_of_two_people_the_face_is_that_of_the_pose(mode: str) -> None:
         assert np.abs(shoulders - face).max() < 0.05
 
 
-@pytest.mark.parametrize("mode", ["image", "video"])
+@pytest.mark.parametrize("mode", ["image", "clip"])
 def test_a_small_head_has_a_face(mode: str) -> None:
     """A signer of half the frame's height, whose face the whole frame does not show, has one in every frame."""
-    small = [cv2.resize(frame, (150, 150), interpolation=cv2.INTER_AREA) for frame in render_video(2, 1, 1, 3)[0]]
+    small: list[Any] = [cv2.resize(f, (150, 150), interpolation=cv2.INTER_AREA) for f in render_video(2, 1, 1, 3)[0]]
     frames = np.stack([np.pad(frame, ((150, 0), (245, 245), (0, 0)), mode="edge") for frame in small])
     _, summary = keypoints_of(frames, mode)
-    assert summary["how"]["face"] == "lll"
-    assert summary["faces"] == {"detected": 0, "far": 0, "outside": 0, "recovered": 3}
+    again = 3 if mode == "image" else 1
+    assert summary["how"]["face"] == "l" * again + "t" * (3 - again)
+    assert (summary["faces"]["detected"], summary["faces"]["recovered"]) == (3 - again, again)

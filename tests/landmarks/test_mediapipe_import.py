@@ -45,10 +45,11 @@ def test_landmarks_without_opengl() -> None:
         ctypes.CDLL = without_opengl
         from kpsbatch.config import LandmarksConfig
         from kpsbatch.demo.signer import render_video
-        from kpsbatch.landmarks.bundles import find_bundles
-        from kpsbatch.landmarks.landmarker import Landmarker
-        with Landmarker(LandmarksConfig(running_mode="image", parts=("pose",)), find_bundles()) as landmarker:
-            found = landmarker.detect(render_video(2, 1, 1, 2)[0][0], 0).pose
+        from kpsbatch.landmarks.clip import follow_clip
+        from kpsbatch.landmarks.network_files import find_networks
+        from kpsbatch.landmarks.networks import Networks
+        with Networks(LandmarksConfig(running_mode="image", parts=("pose",)), find_networks()) as networks:
+            found = next(follow_clip(render_video(2, 1, 1, 2)[0][:1], networks)).pose
         libraries = {line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if "/" in line}
         opengl = [name for name in libraries if "libEGL" in name or "libGLES" in name]
         print(found.shape, len(opengl), all(name.startswith("/memfd:") for name in opengl))

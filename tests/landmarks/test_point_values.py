@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from kpsbatch.landmarks.bundles import find_bundles
-from kpsbatch.landmarks.landmarker import Landmarker
 
 import kpsbatch
 from kpsbatch.config import LandmarksConfig, OutputConfig, parts_with_points
@@ -17,6 +15,8 @@ from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.network_files import find_networks
+from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.topology import CONTRACT, topology_of
 
 SETS = ("contract", "youtube-asl", "pose, face.lips, hands", "hands", "left_hand, face.4, pose.nose")
@@ -31,26 +31,25 @@ def frames() -> list[Frame]:
 
 
 @pytest.fixture(scope="module", params=["clip", "image"])
-def landmarker(request: pytest.FixtureRequest) -> Iterator[Landmarker]:
-    settings = LandmarksConfig(running_mode=request.param)
-    with Landmarker(settings, find_bundles()) as made:
+def networks(request: pytest.FixtureRequest) -> Iterator[Networks]:
+    with Networks(LandmarksConfig(running_mode=request.param), find_networks()) as made:
         yield made
 
 
 @pytest.mark.parametrize(("coordinates", "mirrored"), [("image", False), ("adjusted", True)])
 def test_every_set_holds_the_values_of_all(
-    landmarker: Landmarker, frames: list[Frame], coordinates: str, mirrored: bool
+    networks: Networks, frames: list[Frame], coordinates: str, mirrored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, at the points that the set names, also where the parts without a point were not computed."""
-    mode = "clip" if landmarker.networks is not None else "image"
+    mode = networks.settings.running_mode
 
     def made(points: str) -> np.ndarray:
         settings = LandmarksConfig.model_validate({"running_mode": mode, "coordinates": coordinates})
         parts = parts_with_points(settings, OutputConfig.model_validate({"root": ".", "points": points}))
-        settings = settings.model_copy(update={"parts": parts})
+        monkeypatch.setattr(networks, "settings", settings.model_copy(update={"parts": parts}))
         box = Box(0.1, 0.0, 0.8, 1.0, "shares")
         topology = topology_of(points)
-        result = extract(frames, landmarker, settings, mirrored=mirrored, topology=topology, box=box)
+        result = extract(frames, networks, mirrored=mirrored, topology=topology, box=box)
         assert list(result.facts.how) == list(topology.parts)
         for part, place in topology.parts.items():
             assert result.facts.found.of(part) == is_found(result.keypoints, place).sum()

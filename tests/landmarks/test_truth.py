@@ -25,16 +25,17 @@ class TestHandsAtTheEdge:
         joints = {"right": truth.right_hand, "left": truth.left_hand}
         return keypoints, summary, joints
 
+    @pytest.mark.parametrize("mode", ["image", "clip"])
     @pytest.mark.parametrize("rest", [0.44, 0.46, 0.48, 0.52, 0.56])
     @pytest.mark.parametrize("signer", [1, 2])
-    def test_a_hand_below_the_edge_is_missing(self, rest: float, signer: int) -> None:
+    def test_a_hand_below_the_edge_is_missing(self, rest: float, signer: int, mode: str) -> None:
         """With more than half of its joints below the picture there is no hand, though its wrist may be inside."""
-        keypoints, summary, joints = self.hands(rest, signer, "image")
+        keypoints, summary, joints = self.hands(rest, signer, mode)
         assert all(((hand < 256).all(axis=-1).sum(axis=1) < 10.5).all() for hand in joints.values())
         assert not keypoints[:, Topology.RIGHT_HAND.start :].any()
         assert summary["how"]["right_hand"] == summary["how"]["left_hand"] == "--"
 
-    @pytest.mark.parametrize("mode", ["image", "video"])
+    @pytest.mark.parametrize("mode", ["image", "clip"])
     @pytest.mark.parametrize(("rest", "least"), [(0.36, 18), (0.40, 12)])
     def test_a_hand_that_is_cut_off_is_there_and_told_apart(self, rest: float, least: int, mode: str) -> None:
         """With most joints inside it is found within 8% of its size, and visibility is 0 just beyond the edge."""
@@ -49,9 +50,9 @@ class TestHandsAtTheEdge:
             clear = np.abs(true[..., 1] - 256) > 15
             assert ((true[..., 1] < 256) == (hand[..., 3] == 1))[clear].all()
 
-    def test_looking_again_presses_no_hand_into_the_frame(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The second look alone finds whole hands, and refuses those below the edge."""
-        monkeypatch.setattr("kpsbatch.landmarks.hands.drop_repeated", lambda hands, width, height: [])
+    def test_the_search_at_the_wrist_presses_no_hand_into_the_frame(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It alone finds whole hands, and refuses those below the edge."""
+        monkeypatch.setattr("kpsbatch.landmarks.hands.detected_hands", lambda moment: [])
         assert self.hands(0.34, 1, "image")[1]["how"]["right_hand"] == "ll"
         for rest in (0.42, 0.44, 0.46, 0.48):
             assert self.hands(rest, 1, "image")[1]["found"]["right_hand"] == 0
@@ -90,7 +91,7 @@ class TestVisibility:
 
 
 class TestMirrored:
-    @pytest.mark.parametrize("mode", ["image", "video"])
+    @pytest.mark.parametrize("mode", ["image", "clip"])
     @pytest.mark.parametrize("coordinates", ["image", "adjusted"])
     def test_sides_are_the_signers_and_coordinates_the_files(self, mode: str, coordinates: str) -> None:
         """A mirrored clip with `mirrored` has the sides of the clip before, at the places of the mirrored pictures."""
@@ -131,24 +132,24 @@ class TestMirrored:
 
 class TestLetters:
     def test_every_frame_and_part_has_a_letter(self) -> None:
-        """A letter says detected, looked for again or missing in image mode; an unreadable frame has none of all."""
+        """A letter says detected, found by the pose or missing in image mode; an unreadable frame has none of all."""
         frames, _ = render_video(1, 1, 1, 3)
         keypoints, summary = keypoints_of([frames[0], None, frames[2]], "image")
         how = summary["how"]
         assert list(how) == list(Topology.PARTS)
-        assert (how["pose"], how["face"], how["right_hand"], how["left_hand"]) == ("d-d", "d-d", "d-d", "---")
+        assert (how["pose"], how["face"], how["right_hand"], how["left_hand"]) == ("d-d", "l-l", "d-d", "---")
         for part, letters in how.items():
             assert [letter != "-" for letter in letters] == is_found(keypoints, Topology.PARTS[part]).tolist()
 
-    def test_video_mode_tracks(self) -> None:
-        """The first frame is detected; then still parts are tracked, also over an unreadable frame."""
+    def test_clip_mode_follows(self) -> None:
+        """One frame is detected; from there still parts are followed both ways, also over an unreadable frame."""
         frames, _ = render_video(1, 1, 1, 4, rest=0.34)
-        how = keypoints_of([frames[0], frames[1], None, frames[3]], "video")[1]["how"]
-        assert set(how.values()) == {"dt-t"}
+        how = keypoints_of([frames[0], frames[1], None, frames[3]], "clip")[1]["how"]
+        assert how == {"pose": "td-t", "face": "lt-t", "right_hand": "lt-t", "left_hand": "lt-t"}
 
-    def test_a_hand_that_only_the_second_look_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It is marked as looked for again."""
-        monkeypatch.setattr("kpsbatch.landmarks.hands.drop_repeated", lambda hands, width, height: [])
+    def test_a_hand_that_only_the_search_at_the_wrist_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is marked as found by the pose, and counted as recovered."""
+        monkeypatch.setattr("kpsbatch.landmarks.hands.detected_hands", lambda moment: [])
         summary = keypoints_of(render_video(2, 1, 1, 2)[0], "image")[1]
         assert summary["how"]["right_hand"] == "ll" and summary["hands"]["recovered"] >= 2
 

@@ -1,10 +1,18 @@
-"""Pose visibility does not depend on the video before."""
+"""The benchmarks' pose visibility does not depend on the video before."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from kpsbatch.landmarks.visibility import VisibilityMemory
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+try:
+    from pose_visibility import VisibilityMemory
+finally:
+    del sys.path[0]
 
 
 def smooth(values: np.ndarray, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

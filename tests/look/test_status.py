@@ -163,13 +163,13 @@ class TestUnits:
 
     def test_other_settings(self, config):
         """Outputs of other settings are counted apart, with what differs."""
-        other = config.model_copy(update={"landmarks": config.landmarks.model_copy(update={"running_mode": "video"})})
+        other = config.model_copy(update={"landmarks": config.landmarks.model_copy(update={"running_mode": "image"})})
         store(made_with(other, "bbbbbbbbbbbb"), [Unit("01", "train", 1)])
         store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 2)])
         status = read(config)
         assert (status.count("complete"), status.count("other"), status.count("left")) == (1, 1, 14)
         assert "01-train/0001.npz) were made with other settings" in status.notes[0]
-        assert "landmarks.running_mode is 'video' there, 'clip' here" in status.notes[0]
+        assert "landmarks.running_mode is 'image' there, 'clip' here" in status.notes[0]
 
     def test_only_other_settings(self, config):
         """Without any output of these settings, the others are named all the same."""

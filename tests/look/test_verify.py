@@ -370,12 +370,12 @@ def test_command_line(config, tmp_path):
 def test_the_next_command_has_the_same_choices(config, tmp_path):
     """What --set and the selection chose stays chosen in the command that is shown."""
     npz(config).write_bytes(b"PK")
-    chosen = ("--set", "landmarks.recover_hands=true", "run.workers=1", "--signs", "1-3")
+    chosen = ("--set", "landmarks.decode=full", "run.workers=1", "--signs", "1-3")
     done = kpsbatch("verify", tmp_path / "config.yaml", "--repair", *chosen)
     shown = next(line for line in done.stdout.splitlines() if "removed. Next" in line).partition("Next: ")[2]
     words = shlex.split(shown)
     assert words[1:4] == ["-m", "kpsbatch", "run"]
-    assert words[5:] == ["--set=landmarks.recover_hands=true", "--set=run.workers=1", "--signs", "1-3"]
+    assert words[5:] == ["--set=landmarks.decode=full", "--set=run.workers=1", "--signs", "1-3"]
     again = kpsbatch(*words[3:], "--shard", "2/3")  # it can be typed; sign 3 has failed before: nothing to do
     assert "Nothing to do: " in again.stdout
 
@@ -391,7 +391,7 @@ def test_failed_videos_count_in_the_exit_status(config, tmp_path):
 
 def test_outputs_of_other_settings_are_not_offered_to_repair(config, tmp_path):
     """--repair would do nothing for them; what would is said."""
-    done = kpsbatch("verify", tmp_path / "config.yaml", "--set", "landmarks.running_mode=video")
+    done = kpsbatch("verify", tmp_path / "config.yaml", "--set", "landmarks.running_mode=image")
     lines = done.stdout.splitlines()
     assert "--repair leaves 2 units alone: run with its settings, or with --overwrite" in lines
     assert not any(line.startswith("--repair removes") for line in lines)

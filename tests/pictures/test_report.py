@@ -104,7 +104,7 @@ class TestGather:
         put(tmp_path, Unit("01", "train", 2), {"a": video(3, 3)}, digest="ba9876543210")
         data = gather(mine)
         assert {digest: count for digest, (_, count) in data.settings.items()} == {DIGEST: 1, "ba9876543210": 1}
-        assert "landmarks.running_mode is &#39;video&#39; there" in render(view_of(mine, data, samples=0))
+        assert "landmarks.running_mode is &#39;image&#39; there" in render(view_of(mine, data, samples=0))
 
     def test_other_settings(self, config, tmp_path):
         """Outputs that a run with this config would refuse are named, with what differs."""

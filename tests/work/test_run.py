@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
-import pickle
 import random
 import re
 import shutil
@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 import pytest
 from factories import fingerprint, make_config
-from kpsbatch.landmarks.bundles import find_bundles
 from memory_job import LargeVideo
 from numpy.typing import NDArray
 from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, workers_of
@@ -35,6 +34,7 @@ from kpsbatch.dataset.video import Unit, Video, video_of
 from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
+from kpsbatch.landmarks.network_files import find_networks, models_of
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
 from kpsbatch.store.outputs import Outputs
@@ -106,13 +106,6 @@ def load(demo: DemoDataset, out: Path, *overrides: str) -> Config:
 def image(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The undisturbed run in image mode."""
     config = load(demo, tmp_path_factory.mktemp("image") / "out")
-    return Done(config, run(config), read_outputs(config.output.root))
-
-
-@pytest.fixture(scope="module")
-def video(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """The undisturbed run in video mode."""
-    config = load(demo, tmp_path_factory.mktemp("video") / "out", "landmarks.running_mode=video")
     return Done(config, run(config), read_outputs(config.output.root))
 
 
@@ -223,7 +216,7 @@ class TestContract:
         data = (image.config.output.root / "01-train/0001.npz").read_bytes()
         assert record["npz"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         assert record["state"] == "complete"
-        assert record["models"] == {part: bundle.sha256 for part, bundle in find_bundles().items()}
+        assert record["models"] == models_of(find_networks())
         assert record["odd_entries"] == {".DS_Store": "hidden"}
         for entry in demo.videos:
             if (entry.split, entry.sign) == ("train", 1):
@@ -297,14 +290,14 @@ OPENED: list[VideoJob] = []
 
 @pytest.fixture(autouse=True)
 def close_jobs() -> Iterator[None]:
-    """Close the landmarkers of a test; the garbage collector can't."""
+    """Close the networks of a test; the garbage collector can't."""
     yield
     while OPENED:
         OPENED.pop().close()
 
 
 def open_job(config: Config) -> VideoJob:
-    job = VideoJob.of(config, find_bundles())
+    job = VideoJob.of(config, find_networks())
     OPENED.append(job)
     job.open()
     return job
@@ -330,56 +323,44 @@ def videos(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> list[
     return short
 
 
-def test_a_graph_that_fails_costs_one_video(demo, videos, tmp_path):
-    """After an error inside MediaPipe the worker has new landmarkers; closing the broken ones raises nothing."""
-    job = open_job(load(demo, tmp_path, "landmarks.running_mode=video"))
+def test_a_network_that_fails_costs_one_video(demo, videos, tmp_path, monkeypatch):
+    """After an error inside MediaPipe the networks go on; closing those that failed raises nothing."""
+    job = open_job(load(demo, tmp_path))
     expected = do(job, videos[0])
-    job._landmarker._last = -5000  # MediaPipe's clock must rise
-    with pytest.raises((RuntimeError, ValueError), match="timestamp"):
-        do(job, videos[0])
+    network = job._loaded._loaded["pose_landmarks"]
+    with monkeypatch.context() as patch, pytest.raises((RuntimeError, ValueError)):
+        grey = job._loaded._mp.Image(
+            image_format=job._loaded._mp.ImageFormat.GRAY8, data=np.zeros((256, 256), np.uint8)
+        )
+        patch.setattr(job._loaded, "_image", lambda picture: grey)
+        network.run(np.zeros((256, 256, 3), np.uint8))
     np.testing.assert_array_equal(do(job, videos[0]), expected)
 
 
-class TestPreparedNetworks:
-    """In clip mode the networks are edited once for all workers, in the process that starts them."""
-
-    def test_a_worker_edits_none(self, demo, videos, tmp_path):
-        """Another process reads them while the block lasts, and computes the same with them."""
-        job = VideoJob.of(load(demo, tmp_path, "landmarks.running_mode=clip"), find_bundles())
-        program = (
-            "import pickle, sys\n"
-            "from kpsbatch.landmarks.graph_edits import Graph\n"
-            "Graph.pack = None\n"
-            "job, task = pickle.load(sys.stdin.buffer)\n"
-            "job.open()\n"
-            "[made] = job.do(task, lambda steps=1: None)\n"
-            "job.close()\n"
-            "pickle.dump(made.keypoints, sys.stdout.buffer)\n"
+def test_a_run_reads_networks_and_edits_none(tmp_path):
+    """Nothing of the room that builds them is imported by a run, a clip, or what looks at outputs."""
+    write_demo(tmp_path / "demo", signers=1, signs=1)
+    config = str(next((tmp_path / "demo").glob("*.yaml")))
+    some = ["--set", f"output.root={tmp_path / 'out'}", "--set", "landmarks.parts=[pose]", "--set", "run.workers=0"]
+    video = str(next(path.parent for path in (tmp_path / "demo").rglob("frame1.jpg")))
+    program = (
+        "import sys\n"
+        "from kpsbatch.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as ended: status = ended.code or 0\n"
+        "print([name for name in sys.modules if name.startswith('kpsbatch.models') or name == 'flatbuffers'])\n"
+        "sys.exit(status)\n"
+    )
+    for command in (
+        ["run", config, "--quiet", *some],
+        ["status", config, *some],
+        ["extract", video, "-o", str(tmp_path / "clips"), "--no-pictures", "-q", "--set", "landmarks.parts=[pose]"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *command], cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
-        task = VideoTask(Unit("01", "train", 1), (videos[0],))
-        with job.prepared():
-            asked = pickle.dumps((job, task))
-            done = subprocess.run([sys.executable, "-c", program], input=asked, stdout=subprocess.PIPE, check=True)
-        assert job.networks is None
-        expected = do(open_job(load(demo, tmp_path, "landmarks.running_mode=clip")), videos[0])
-        np.testing.assert_array_equal(pickle.loads(done.stdout), expected)
-
-    def test_out_of_reach(self, demo, videos, tmp_path):
-        """Where they can't be read, as in another container, a worker edits them itself."""
-        job = open_job(load(demo, tmp_path, "landmarks.running_mode=clip"))
-        expected = do(job, videos[0])
-        job.networks = tmp_path / "none"
-        job.close()
-        job.open()
-        np.testing.assert_array_equal(do(job, videos[0]), expected)
-
-    def test_no_file_is_left(self, demo, tmp_path):
-        """Each block frees what it made, also after an error."""
-        job = VideoJob.of(load(demo, tmp_path, "landmarks.running_mode=clip"), find_bundles())
-        before = len(os.listdir("/proc/self/fd"))
-        with contextlib.suppress(InterruptedRun), job.prepared():
-            raise InterruptedRun("stopped")
-        assert (len(os.listdir("/proc/self/fd")), job.networks) == (before, None)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "[]"
 
 
 class TestSettings:
@@ -433,7 +414,7 @@ class TestSettings:
         folder.mkdir()
         for index, frame in enumerate(reading_module.read_frames(video_of(clip), frame_rate=30, max_pixels=10**6)):
             assert cv2.imwrite(str(folder / f"{index}.png"), frame.image[..., ::-1])
-        for mode in ("image", "video"):
+        for mode in ("image", "clip"):
             config = load(demo, tmp_path, f"landmarks.running_mode={mode}", "landmarks.frame_rate=10")
             file = do(open_job(config), Video("clip", clip, is_file=True))
             assert file[..., 3].any()
@@ -453,17 +434,17 @@ class TestSettings:
         assert np.median(errors) < 0.01
 
 
-class TestVideoMode:
+class TestOneAfterAnother:
     def test_alone_or_after_another(self, demo, videos, tmp_path):
         """A video's keypoints don't depend on the video before it in the same worker."""
-        config = load(demo, tmp_path, "landmarks.running_mode=video")
+        config = load(demo, tmp_path, "landmarks.running_mode=clip")
         alone = do(open_job(config), videos[1])
         job = open_job(config)
         before = do(job, videos[0])
         after = do(job, videos[1])
         again = do(job, videos[0])
-        np.testing.assert_allclose(after, alone, atol=5e-6)
-        np.testing.assert_allclose(again, before, atol=5e-6)
+        np.testing.assert_array_equal(after, alone)
+        np.testing.assert_array_equal(again, before)
 
     @pytest.mark.skipif(not SIGNER.is_file(), reason=f"{SIGNER} is not there")
     def test_after_another_on_a_real_signer(self, demo, tmp_path):
@@ -479,15 +460,15 @@ class TestVideoMode:
             for index, picture in enumerate(order):
                 cv2.imwrite(str(tmp_path / name / f"{index}.png"), picture[..., ::-1])
             clips.append(Video(name, tmp_path / name))
-        config = load(demo, tmp_path, "landmarks.running_mode=video")
+        config = load(demo, tmp_path, "landmarks.running_mode=clip")
         alone = do(open_job(config), clips[0])
         job = open_job(config)
         do(job, clips[1])
-        np.testing.assert_allclose(do(job, clips[0]), alone, atol=5e-6)
+        np.testing.assert_array_equal(do(job, clips[0]), alone)
 
     def test_after_a_broken_video(self, demo, videos, tmp_path, monkeypatch):
         """A video that breaks off in the middle, far on in time, does no harm to the next."""
-        config = load(demo, tmp_path, "landmarks.running_mode=video")
+        config = load(demo, tmp_path, "landmarks.running_mode=clip")
         alone = do(open_job(config), videos[1])
         job = open_job(config)
         real = reading_module.read_frames
@@ -500,7 +481,7 @@ class TestVideoMode:
         with monkeypatch.context() as patch, pytest.raises(DatasetError, match="must be whole"):
             patch.setattr(reading_module, "read_frames", break_off)
             do(job, videos[0])
-        np.testing.assert_allclose(do(job, videos[1]), alone, atol=1e-6)
+        np.testing.assert_array_equal(do(job, videos[1]), alone)
 
 
 @pytest.fixture
@@ -745,7 +726,7 @@ class TestModels:
 
     def test_mediapipe_is_broken(self, small, tmp_path):
         """A mediapipe that can't be imported is status 2, in one line."""
-        find_bundles()
+        find_networks()
         (tmp_path / "shadow" / "mediapipe").mkdir(parents=True)
         (tmp_path / "shadow" / "mediapipe" / "__init__.py").write_text("raise ImportError('libEGL is not here')\n")
         done = kpsbatch("run", small, "--quiet", PYTHONPATH=str(tmp_path / "shadow"))
@@ -755,7 +736,7 @@ class TestModels:
     @pytest.mark.parametrize("workers", [0, 1])
     def test_opencv_is_broken(self, small, tmp_path, workers):
         """An OpenCV that can't be imported, as on a machine without a desktop, is status 2, with the remedy."""
-        find_bundles()
+        find_networks()
         (tmp_path / "shadow" / "cv2").mkdir(parents=True)
         (tmp_path / "shadow" / "cv2" / "__init__.py").write_text(
             "raise ImportError('libGL.so.1: no such file', name='cv2', path='/nowhere/cv2/cv2.abi3.so')\n"
@@ -771,18 +752,17 @@ class TestModels:
         done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"
 
-    def test_bundles_of_another_kind(self, small, tmp_path):
-        """landmarks.models with what is no bundle is status 2."""
+    def test_bundles_are_no_networks(self, small, tmp_path):
+        """landmarks.models with MediaPipe's bundles is one line that says how to make networks of them."""
         (tmp_path / "models").mkdir()
-        for part in ("pose", "face", "hand"):
-            (tmp_path / "models" / f"{part}_landmarker.task").write_bytes(b"no bundle")
-        with pytest.raises(ModelError, match=r"pose_landmarker\.task is not a MediaPipe pose landmarker bundle"):
+        (tmp_path / "models" / "pose_landmarker.task").write_bytes(b"a bundle")
+        with pytest.raises(ModelError, match=r"holds MediaPipe's bundles, not networks. Run `kpsbatch models --from"):
             run(load_config(small, [f"landmarks.models={tmp_path / 'models'}"]))
 
-    def test_bundle_changes_while_running(self, small, tmp_path, monkeypatch):
-        """A bundle whose bytes are no longer those of the fingerprint is refused by the workers."""
-        wrong = {part: type(b)(b.part, b.path, "0" * 64) for part, b in find_bundles().items()}
-        monkeypatch.setattr(run_module, "find_bundles", lambda models: wrong)
+    def test_network_changes_while_running(self, small, tmp_path, monkeypatch):
+        """A network whose bytes are no longer those of the fingerprint is refused by the workers."""
+        wrong = {name: dataclasses.replace(file, sha256="0" * 64) for name, file in find_networks().items()}
+        monkeypatch.setattr(run_module, "find_networks", lambda models: wrong)
         with pytest.raises(ModelError, match=f"not {'0' * 64}"):
             run(load_config(small))
         assert list((small.parent / "out").rglob("*.npz")) == []

@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from kpsbatch.cli.main import main
 from kpsbatch.cluster.script import interpreter
-from kpsbatch.config import Config, load_config
+from kpsbatch.config import Config, LandmarksConfig, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_each, read_frames, together
 from kpsbatch.dataset.video import Box, Segment, Unit, Video
 from kpsbatch.demo.dataset import write_demo
 from kpsbatch.files import INTERNAL
-from kpsbatch.landmarks import landmarker
+from kpsbatch.landmarks import clip, networks
+from kpsbatch.landmarks.clip import FrameLandmarks
 from kpsbatch.landmarks.crop import crop_to
-from kpsbatch.landmarks.detectors import Detection
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.status import StatusReader
@@ -42,39 +42,33 @@ SHADES = [(4 * number + 12,) * 3 for number in range(60)]
 
 
 class Stub:
-    """A landmarker that finds a pose where the picture is brightest, as large as the picture is bright."""
+    """Stands for the networks."""
 
-    networks = None
-
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, settings: LandmarksConfig, *_: Any) -> None:
+        self.settings = settings
         self.seen: list[RGB] = []
 
-    def start_video(self, height: int, width: int) -> None:
+    def close(self) -> None:
         pass
 
-    def detect(self, image: RGB, timestamp: int) -> Detection:
-        self.seen.append(image)
+
+def follow_clip(images: Iterable[RGB], stub: Stub) -> Iterator[FrameLandmarks]:
+    """A pose where the picture is brightest, as large as the picture is bright."""
+    for image in images:
+        stub.seen.append(image)
         if 107 <= image.mean() <= 112:  # frame 25
             raise RuntimeError("a graph that fails")
         place = np.unravel_index(int(image.sum(axis=2).argmax()), image.shape[:2])
         pose = np.full((33, 4), 0.5, np.float32)
         pose[:, 0], pose[:, 1] = place[1] / image.shape[1], place[0] / image.shape[0]
         pose[:, 2] = image.mean() / 255
-        return Detection(pose)
-
-    def hand_in(self, image: RGB) -> None:
-        return None
-
-    def face_in(self, image: RGB) -> None:
-        return None
-
-    def close(self) -> None:
-        pass
+        yield FrameLandmarks(pose, how={"pose": "d"})
 
 
 @pytest.fixture
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landmarker, "Landmarker", Stub)
+    monkeypatch.setattr(networks, "Networks", Stub)
+    monkeypatch.setattr(clip, "follow_clip", follow_clip)
 
 
 def write_rows(folder: Path, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -296,13 +290,12 @@ class TestSignOfLife:
 class TestBox:
     @pytest.mark.parametrize("mirrored", [False, True])
     @pytest.mark.parametrize("box", [Box(0.5, 0.5, 0.2, 0.3, "shares"), Box(60, 40, 24, 24, "pixels")])
-    def test_whole_frame_coordinates(self, box, mirrored):
+    def test_whole_frame_coordinates(self, box, mirrored, stubbed):
         """Only the box is looked at, with a margin; the coordinates are those of the whole frame."""
         image = np.zeros((80, 120, 3), np.uint8)
         image[50, 72] = 255
-        stub: Any = Stub()
-        settings = make_settings()
-        made = extract([Frame(image, 0, "0")], stub, settings, box=box, mirrored=mirrored)
+        stub: Any = Stub(LandmarksConfig(parts=("pose",)))
+        made = extract([Frame(image, 0, "0")], stub, box=box, mirrored=mirrored)
         assert stub.seen[0].size < image.size
         expected = [(71 if mirrored else 72) / 120, 50 / 80]
         pixel = [1 / 120 if mirrored else 0, 0]  # a pixel has a width when it is mirrored
@@ -333,12 +326,6 @@ class TestBox:
             assert (box.y + box.height) * 1080 <= crop.top + crop.height + 1 <= 1081
 
 
-def make_settings() -> Any:
-    from kpsbatch.config import LandmarksConfig
-
-    return LandmarksConfig(parts=("pose",))
-
-
 def call(*arguments: str) -> int | str | None:
     """Run the command line in this process; returns its exit status."""
     with pytest.raises(SystemExit) as done:
@@ -356,7 +343,7 @@ def zip_tree(root: Path, archive: Path) -> Path:
 class TestArchive:
     @pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
     def test_outputs_are_those_of_the_tree(self, tmp_path):
-        """From the zip, every output has the bytes that it has from the tree, with MediaPipe's landmarkers."""
+        """From the zip, every output has the bytes that it has from the tree, with the real networks."""
         demo = write_demo(tmp_path / "demo", signers=1, signs=1)
         archive = zip_tree(demo.directory / "dataset", tmp_path / "demo.zip")
         files: list[dict[str, bytes]] = []

@@ -6,7 +6,6 @@ A fault says where it strikes: {"role": "parent", "step": 7, "when": "before", "
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import itertools
@@ -158,43 +157,34 @@ def disturb_reads(faults: list[dict[str, Any]], marks: str) -> None:
 
 
 def use_stub() -> None:
-    """Put a landmarker in place that computes something from the picture, at once."""
+    """Put networks and an engine in place that compute something from the picture, at once."""
+    from collections.abc import Iterable, Iterator
+
     import numpy as np
 
-    from kpsbatch.demo.hand import Hand
-    from kpsbatch.landmarks import landmarker
-    from kpsbatch.landmarks.detectors import Detection
-    from kpsbatch.work.video_job import VideoJob
+    from kpsbatch.landmarks import clip, networks
+    from kpsbatch.landmarks.clip import FrameLandmarks
 
     class Stub:
-        networks = None  # frame by frame, in every running mode
+        def __init__(self, settings: Any, *_: Any) -> None:
+            self.settings = settings
 
-        def __init__(self, *arguments: Any) -> None:
+        def close(self) -> None:
             pass
 
-        def start_video(self, height: int, width: int) -> None:
-            pass
-
-        def detect(self, image: Any, timestamp: int) -> Detection:
+    def follow_clip(images: Iterable[Any], stub: Stub) -> Iterator[FrameLandmarks]:
+        for image in images:
             tiles = image[: image.shape[0] // 8 * 8, : image.shape[1] // 8 * 8].reshape(
                 8, -1, 8, image.shape[1] // 8, 3
             )
             means = tiles.mean(axis=(1, 3)).reshape(-1).astype(np.float32) / 255  # 192 numbers
             pose = np.resize(means, (33, 4))
             points = (pose[16, :3] + 0.01 * np.resize(means, (21, 3))).astype(np.float32)
-            return Detection(pose, np.resize(means, (478, 3)), [Hand(points, "right", 0.9)])
+            face = np.resize(means, (478, 3))
+            yield FrameLandmarks(pose, face, {"right": points}, {"pose": "d", "face": "d", "right_hand": "d"})
 
-        def hand_in(self, image: Any) -> None:
-            return None
-
-        def face_in(self, image: Any) -> None:
-            return None
-
-        def close(self) -> None:
-            pass
-
-    landmarker.Landmarker = Stub  # type: ignore[assignment,misc]
-    VideoJob.prepared = contextlib.nullcontext  # type: ignore[assignment]
+    networks.Networks = Stub  # type: ignore[assignment,misc]
+    clip.follow_clip = follow_clip  # type: ignore[assignment]
 
 
 def note_stores(log: str) -> None:

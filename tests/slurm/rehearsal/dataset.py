@@ -73,6 +73,6 @@ def numbers_in(keypoints: NDArray[Any]) -> Iterator[int]:
 
 
 def pose_of(colour: NDArray[Any]) -> NDArray[np.float32]:
-    """The stand-in for a landmarker: a (33, 4) pose that is the colour of the picture's first pixel, all visible."""
+    """The stand-in for the networks: a (33, 4) pose that is the colour of the picture's first pixel, all visible."""
     point = np.append(colour.astype(np.float32) / 255, np.float32(1))
     return np.tile(point, (33, 1)).astype(np.float32)
