@@ -20,10 +20,10 @@ from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.images import decode_image
 from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.video import video_of
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.landmarker import Landmarker
 from kpsbatch.landmarks.second_look import find_hands
+from tests.synthetic.signer import render_video
 
 
 def compare_readers(paths: list[Path], rounds: int = 5) -> None:

@@ -22,10 +22,10 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Write a small dataset of a synthetic signer and its config, to try everything on."""
-    from kpsbatch.demo.dataset import write_demo
+    from kpsbatch.demo import write_demo
     from kpsbatch.progress import count_progress
 
-    with count_progress("videos rendered", quiet=quiet) as show:
+    with count_progress("files written", quiet=quiet) as show:
         write_demo(directory, on_progress=show)
     selection = Selection(directory / "config.yaml")
     print(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")

@@ -19,11 +19,10 @@ from factories import write_config
 from processes import REPOSITORY, kpsbatch
 from typer.main import get_command
 
-from kpsbatch import __version__
+from kpsbatch import __version__, demo
 from kpsbatch.cli import main, program, spread_values
 from kpsbatch.commands.selection import Selection
 from kpsbatch.dataset.units import Unit
-from kpsbatch.demo import dataset
 from kpsbatch.landmarks.bundles import bundle_name, find_bundles
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look import estimate
@@ -410,7 +409,7 @@ class TestErrors:
 class TestDemo:
     def test_whole_way(self, capsys, tmp_path, monkeypatch):
         """`demo --run` writes a dataset, runs the job on it, and says where outputs and picture are."""
-        monkeypatch.setattr(dataset, "write_demo", partial(dataset.write_demo, signers=1, signs=1))
+        monkeypatch.setattr(demo, "write_demo", partial(demo.write_demo, signers=1, signs=1))
         folder = tmp_path / "a demo"
         status, out, _ = call(capsys, "demo", folder, "--run", "--quiet")
         assert status == 0
@@ -424,7 +423,7 @@ class TestDemo:
 
     def test_says_what_is_next(self, capsys, tmp_path, monkeypatch):
         """Without --run it says what to type next."""
-        monkeypatch.setattr(dataset, "write_demo", lambda *arguments, **options: None)
+        monkeypatch.setattr(demo, "write_demo", lambda *arguments, **options: None)
         status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
         assert status == 0
         assert re.search(rf"next: +(python -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)

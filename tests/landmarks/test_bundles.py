@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from synthetic.signer import render_video
 
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks import bundles, graph_edits, networks
 from kpsbatch.landmarks.mediapipe_import import import_mediapipe

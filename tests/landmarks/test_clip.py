@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from rendered import keypoints_of
+from synthetic.signer import Truth, render_video
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.clip import clip as clip_module

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from rendered import keypoints_of
+from synthetic.signer import render_video
 
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.detection import Detection
 from kpsbatch.landmarks.faces import find_face, head_region

@@ -44,7 +44,7 @@ def test_landmarks_without_opengl() -> None:
             return real(name, *arguments, **options)
         ctypes.CDLL = without_opengl
         from kpsbatch.config import LandmarksConfig
-        from kpsbatch.demo.signer import render_video
+        from synthetic.signer import render_video
         from kpsbatch.landmarks.bundles import find_bundles
         from kpsbatch.landmarks.landmarker import Landmarker
         with Landmarker(LandmarksConfig(running_mode="image", parts=("pose",)), find_bundles()) as landmarker:

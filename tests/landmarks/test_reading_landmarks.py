@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from synthetic.signer import render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.bundles import find_bundles
 from kpsbatch.landmarks.clip.squares import cut, upright_square
 from kpsbatch.landmarks.landmarker import Landmarker

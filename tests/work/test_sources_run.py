@@ -16,6 +16,7 @@ import pytest
 from factories import make_config, write_config
 from numpy.typing import NDArray
 from pictures import write_mp4
+from synthetic.demo import write_demo
 
 from kpsbatch.cli import main
 from kpsbatch.cluster.container import interpreter
@@ -25,7 +26,6 @@ from kpsbatch.dataset.reading import read_frames, together
 from kpsbatch.dataset.shared_pass import read_each
 from kpsbatch.dataset.units import Unit
 from kpsbatch.dataset.video import Box, Segment, Video
-from kpsbatch.demo.dataset import write_demo
 from kpsbatch.landmarks import landmarker
 from kpsbatch.landmarks.crop import crop_to
 from kpsbatch.landmarks.detection import Detection
