@@ -10,6 +10,7 @@ SLOW_FOLDERS = frozenset({"container", "faults", "slurm"})
 SLOW = frozenset(
     {
         "test_bundles.py::TestCache::test_eight_processes_at_once",
+        "test_bundles.py::TestEdits",
         "test_clip.py::TestOneSigner",
         "test_extract.py::TestCommand::test_again_and_with_settings",
         "test_extract.py::TestCommand::test_interrupted",
@@ -24,11 +25,13 @@ SLOW = frozenset(
         "test_run.py::TestBadData",
         "test_run.py::TestContract::test_lists_each_video_once",
         "test_run.py::TestContract::test_shards_and_workers",
+        "test_run.py::TestInterruption::test_signal",
         "test_run.py::TestInterruption::test_workers_are_killed",
         "test_run.py::TestOutputs::test_full_disk",
         "test_run.py::TestOutputs::test_other_settings",
         "test_run.py::TestOutputs::test_settings_that_change_no_value",
         "test_run.py::TestVideoMode",
+        "test_signer.py::TestRenderVideo",
         "test_sources_run.py",
         "test_store.py::test_two_processes",
         "test_submit.py::TestBatchShell",
