@@ -27,7 +27,7 @@ test-pythons: ## the fast tests on the oldest and the newest Python of this mach
 	@scripts/test-pythons.sh
 
 test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
-	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
+	@ROUNDS=$(or $(ROUNDS),24) $(PYTEST) tests/faults
 
 test-slurm-new: $(VENV)/ready-dev ## the SLURM tests on Debian unstable's SLURM, beside this machine's (root)
 	@tests/slurm/newer.sh $(or $(SLURM_NEW),$(HOME)/.cache/kpsbatch-slurm-new) $(BIN)/python -m pytest tests/slurm/test_cluster.py
