@@ -1,7 +1,9 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
-.PHONY: help demo test test-pythons bench licences test-faults test-formats test-slurm-new rehearsal test-container lint setup lock clean
+.PHONY: help demo test test-all test-rest test-slow test-pythons bench licences test-faults test-formats test-slurm-new rehearsal test-container lint setup lock clean
 VENV := .venv
 BIN := $(VENV)/bin
+# JOBS=1 runs one test after the other
+PYTEST = $(BIN)/python -m pytest -q -n $(or $(JOBS),auto) --maxprocesses 8 --dist worksteal
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -9,14 +11,23 @@ help: ## list the targets
 demo: $(VENV)/ready ## set up, write the demo dataset, run the main job on it
 	@$(BIN)/python -m kpsbatch demo demo --run
 
-test: $(VENV)/ready-dev ## set up and run the tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/ready-dev ## set up and run the tests that take minutes: does it work here, and still?
+	@$(BIN)/python -m kpsbatch models >/dev/null
+	@$(PYTEST) -m "not slow"
+
+test-all: test test-rest ## all tests but the rehearsal, under half an hour on two cores
+
+test-rest: test-slow test-pythons test-formats test-container # what `make test` leaves out
+
+test-slow: $(VENV)/ready-dev ## the tests that `make test` leaves out: many disturbances, SLURM, every video and browser
+	@$(BIN)/python -m kpsbatch models >/dev/null
+	@ROUNDS=$(or $(ROUNDS),24) $(PYTEST) -m slow
 
 test-pythons: ## the fast tests on the oldest and the newest Python of this machine
 	@scripts/test-pythons.sh
 
 test-faults: $(VENV)/ready-dev ## kill and disturb the real program again and again (ROUNDS=300 for all of it)
-	@ROUNDS=$(or $(ROUNDS),24) $(BIN)/python -m pytest tests/faults
+	@ROUNDS=$(or $(ROUNDS),24) $(PYTEST) tests/faults
 
 test-slurm-new: $(VENV)/ready-dev ## the SLURM tests on Debian unstable's SLURM, beside this machine's (root)
 	@tests/slurm/newer.sh $(or $(SLURM_NEW),$(HOME)/.cache/kpsbatch-slurm-new) $(BIN)/python -m pytest tests/slurm/test_cluster.py

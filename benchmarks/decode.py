@@ -20,10 +20,10 @@ from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.images import decode_image
 from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.video import video_of
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.clip import follow_clip
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
+from tests.synthetic.signer import render_video
 
 
 def compare_readers(paths: list[Path], rounds: int = 5) -> None:

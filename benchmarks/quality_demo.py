@@ -10,7 +10,7 @@ from clips import Clip, read_clips
 from quality_measures import SIDES, there
 from quality_ways import Result
 
-from kpsbatch.demo.dataset import write_demo
+from tests.synthetic.demo import write_demo
 
 LARGE = 40  # pixels, width or height: smaller hands are not counted
 FAST = 0.12  # shoulder widths that a hand moves in a frame

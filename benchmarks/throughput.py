@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import clips
 import cv2
 
-from kpsbatch.demo.dataset import write_demo
-from kpsbatch.demo.signer import render_video
 from kpsbatch.work.cores import available_cores
+from tests.synthetic.demo import render_demo
+from tests.synthetic.signer import render_video
 
 ROOT = Path(__file__).parents[1]
 LENGTH = 40
@@ -147,7 +147,7 @@ def prepare(arguments: argparse.Namespace, data: Path) -> int:
     if arguments.clip:
         lay_out(videos_from(frames_of(arguments.clip), arguments.videos), data)
         return arguments.videos * LENGTH
-    return sum(video.frames for video in write_demo(data, signs=arguments.signs).videos)
+    return sum(video.frames for video in render_demo(data, signs=arguments.signs).videos)
 
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> None:

@@ -21,5 +21,5 @@ for minor in 10 11 12 13 14; do [ -z "$(find_python "$minor")" ] || minors+=("$m
 for minor in $(printf '%s\n' "${minors[0]}" "${minors[-1]}" | sort -nu); do
   PYTHON=$(find_python "$minor") scripts/setup.sh ".venv.3.$minor" requirements-dev.lock
   echo "fast tests on $(".venv.3.$minor/bin/python" --version)"
-  ".venv.3.$minor/bin/python" -m pytest -q "${tests[@]}"
+  ".venv.3.$minor/bin/python" -m pytest -q -n auto --maxprocesses 8 --dist worksteal "${tests[@]}"
 done

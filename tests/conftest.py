@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from slow import SLOW, SLOW_FOLDERS
 
 
 def pytest_configure() -> None:
@@ -12,3 +17,13 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Mark what is slow, and so left out by `make test`."""
+    tests = Path(__file__).parent
+    for item in items:
+        _, *names = item.nodeid.split("[")[0].split("::")
+        prefixes = {"::".join([item.path.name, *names[:count]]) for count in range(len(names) + 1)}
+        if item.path.relative_to(tests).parts[0] in SLOW_FOLDERS or prefixes & SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from synthetic.signer import render_video
 
 import kpsbatch
 from kpsbatch import api
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError
 from kpsbatch.landmarks import kept_networks
 from kpsbatch.landmarks.networks import Networks

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kpsbatch.demo import dataset
-from kpsbatch.demo.dataset import write_demo
+from synthetic.demo import write_demo
+
+from kpsbatch.demo import MARKER
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "first_steps.ipynb"
@@ -19,7 +20,7 @@ CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 def test_first_steps(tmp_path):
     """Its code runs in order, in plain Python and in an empty folder, and shows what its text promises."""
     demo = write_demo(tmp_path / "demo", signers=1, signs=2)
-    marker = demo.directory / dataset._MARKER  # a demo that is whole is left alone: this one is smaller
+    marker = demo.directory / MARKER  # a demo that is whole is left alone: this one is smaller
     marker.write_text(marker.read_text(encoding="utf-8").replace("signers=1 signs=2", "signers=2 signs=4"))
     code = "\n\n".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from factories import call, fingerprint, make_config, unit_record, write_config
+from synthetic.signer import render_video
 
 import kpsbatch
 from kpsbatch.dataset.video import Unit
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.landmarks.topology import SETS, topology_of
 from kpsbatch.look.contents import file_contents, show_contents

@@ -12,7 +12,7 @@ from kpsbatch.cli.options import Quiet, flag
 from kpsbatch.cli.run import run
 from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.video import Unit
-from kpsbatch.demo.dataset import write_demo
+from kpsbatch.demo import write_demo
 from kpsbatch.pictures.clip import clip_of_unit
 from kpsbatch.pictures.preview import write_preview
 from kpsbatch.progress import count_progress
@@ -25,7 +25,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Write a small dataset of a synthetic signer and its config, to try everything on."""
-    with count_progress("videos rendered", quiet=quiet) as show:
+    with count_progress("files written", quiet=quiet) as show:
         write_demo(directory, on_progress=show)
     selection = Selection(directory / "config.yaml")
     print(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")

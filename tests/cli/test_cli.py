@@ -17,11 +17,10 @@ import pytest
 from factories import write_config
 from processes import REPOSITORY, kpsbatch
 
-from kpsbatch import __version__
+from kpsbatch import __version__, demo
 from kpsbatch.cli.main import COMMANDS, load, main, spread_values
 from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.video import Unit
-from kpsbatch.demo.dataset import write_demo
 from kpsbatch.landmarks.network_files import NETWORKS, find_networks
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.estimate import Measured, size
@@ -416,7 +415,7 @@ class TestErrors:
 class TestDemo:
     def test_whole_way(self, capsys, tmp_path, monkeypatch):
         """`demo --run` writes a dataset, runs the job on it, and says where outputs and picture are."""
-        monkeypatch.setattr("kpsbatch.cli.demo.write_demo", partial(write_demo, signers=1, signs=1))
+        monkeypatch.setattr(demo, "write_demo", partial(demo.write_demo, signers=1, signs=1))
         folder = tmp_path / "a demo"
         status, out, _ = call(capsys, "demo", folder, "--run", "--quiet")
         assert status == 0
@@ -430,7 +429,7 @@ class TestDemo:
 
     def test_says_what_is_next(self, capsys, tmp_path, monkeypatch):
         """Without --run it says what to type next."""
-        monkeypatch.setattr("kpsbatch.cli.demo.write_demo", lambda *arguments, **options: None)
+        monkeypatch.setattr(demo, "write_demo", lambda *arguments, **options: None)
         status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
         assert status == 0
         assert re.search(rf"next: +(\S*python[\d.]* -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from processes import kpsbatch, start, wait_until
+from synthetic.signer import render_video
 
 import kpsbatch as package
 from kpsbatch.config import make_config
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
 from kpsbatch.pictures.choose import Candidate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -233,9 +234,12 @@ class TestArchives:
 
     @pytest.mark.parametrize("kind", ["zip", "deflated.zip", "tar"])
     @needs_ffmpeg
-    def test_video_files(self, tmp_path, kind):
+    def test_video_files(self, tmp_path, monkeypatch, kind):
         """Video files in an archive give the frames that they give on disk, and segments of them, too."""
         pytest.importorskip("av")
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
         folder = tmp_path / "tree" / "0007"
         folder.mkdir(parents=True)
         for name in ("a.mp4", "b.mkv", "c.avi"):
@@ -268,7 +272,7 @@ class TestArchives:
                 part = frames_of(Video(**{**vars(one), "segment": segment}))
                 first = round(segment.start * (25 if segment.unit == "s" else 1))
                 assert [frame[0] for frame in part] == [frame[0] for frame in whole[first : first + number]]
-        assert not list(Path("/tmp").glob("kpsbatch-*"))
+        assert not list(scratch.iterdir())
 
     @needs_ffmpeg
     @pytest.mark.parametrize("kind", ["", "zip"])

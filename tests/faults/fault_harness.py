@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from processes import REPOSITORY, alive, wait_until, workers_of
+from synthetic.demo import DemoDataset
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Unit
-from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.files import INTERNAL, temporary_path
 from kpsbatch.look.verify import verify
 from kpsbatch.work.job import KILLED_FOR_MEMORY

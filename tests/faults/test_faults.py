@@ -17,8 +17,7 @@ import pytest
 import yaml
 from fault_harness import KINDS, MOUNTS, SOURCE_KINDS, Bench, Round, can_mount, measure, play
 from made_pictures import write_mp4
-
-from kpsbatch.demo.dataset import write_demo
+from synthetic.demo import write_demo
 
 ROUNDS = int(os.environ.get("ROUNDS", "6"))
 REAL_ROUNDS = ROUNDS // 20

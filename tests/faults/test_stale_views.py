@@ -26,11 +26,11 @@ import pytest
 from factories import call, fingerprint, unit_record, write_config, write_frames
 from fault_harness import Bench, Round, check_said, check_state, measure
 from stale_views import Node
+from synthetic.demo import DemoDataset
 
 from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Unit
-from kpsbatch.demo.dataset import DemoDataset
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, write_bytes
 from kpsbatch.look.verify import verify

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from rendered import keypoints_of, video_of
+from synthetic.signer import Truth, render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.network_files import find_networks

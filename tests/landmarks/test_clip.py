@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from rendered import keypoints_of, video_of
+from synthetic.signer import Truth, render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import Truth, render_video
 from kpsbatch.landmarks import clip as clip_module
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found

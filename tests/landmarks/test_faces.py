@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 from rendered import keypoints_of
+from synthetic.signer import render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks import face as face_module
 from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.detectors import Detection

@@ -44,7 +44,7 @@ def test_landmarks_without_opengl() -> None:
             return real(name, *arguments, **options)
         ctypes.CDLL = without_opengl
         from kpsbatch.config import LandmarksConfig
-        from kpsbatch.demo.signer import render_video
+        from synthetic.signer import render_video
         from kpsbatch.landmarks.clip import follow_clip
         from kpsbatch.landmarks.network_files import find_networks
         from kpsbatch.landmarks.networks import Networks
@@ -54,7 +54,7 @@ def test_landmarks_without_opengl() -> None:
         opengl = [name for name in libraries if "libEGL" in name or "libGLES" in name]
         print(found.shape, len(opengl), all(name.startswith("/memfd:") for name in opengl))
     """
-    assert python(code) == "(33, 4) 2 True\n"
+    assert python(code, Path(__file__).parents[1]) == "(33, 4) 2 True\n"
 
 
 def test_matplotlib_stays_usable(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from plain_landmarkers import close_landmarkers, open_landmarker, picture
 from plain_landmarkers import networks as source_networks
+from synthetic.signer import render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks import networks as networks_module
 from kpsbatch.landmarks.clip import in_frame_sizes

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from synthetic.signer import render_video
 
 import kpsbatch
 from kpsbatch.config import LandmarksConfig, OutputConfig, parts_with_points
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.video import Box
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-
-from kpsbatch.demo.signer import render_video
+from synthetic.signer import render_video
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "processors.py"
 

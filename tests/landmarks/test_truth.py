@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rendered import keypoints_of
+from synthetic.signer import render_video
 
 from kpsbatch.config import Config
-from kpsbatch.demo.signer import render_video
 from kpsbatch.landmarks.found import MEANING, how_found, is_found
 from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
 from kpsbatch.landmarks.topology import Topology

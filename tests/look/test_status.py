@@ -560,7 +560,7 @@ class TestCommand:
             [sys.executable, "-m", "kpsbatch", "status", path, "--watch"],
             stdout=child,
             stderr=child,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24"},
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "250", "LINES": "24"},  # a long path fits
         ) as process:
             os.close(child)
             shown = b""

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from plain_landmarkers import bundle, close_landmarkers, open_landmarker, picture
 from plain_landmarkers import networks as source_networks
+from synthetic.signer import render_video
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.demo.signer import render_video
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.network_files import (
     BUILT_SHA256,

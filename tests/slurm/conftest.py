@@ -202,7 +202,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(f"needs a SLURM to bring up; not installed: {', '.join(missing)} (scripts/ci-packages.sh)")
     folder = tmp_path_factory.mktemp("slurm")
     sizes = {"NODES": str(NODES), "CPUS": str(CPUS), "MAX_ARRAY_SIZE": str(MAX_ARRAY_SIZE)}
-    port = {"PORT_BASE": str(random.randrange(200, 320) * 100)}
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # ports of no other worker
+    port = {"PORT_BASE": str(20_000 + 1500 * (worker % 8) + 100 * random.randrange(15))}
     try:
         subprocess.run([HERE / "up.sh", folder], env={**os.environ, **sizes, **port}, timeout=60, check=True)
         yield Cluster(folder)

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import HERE, REPO, Cluster, Project, wait_until
-
-from kpsbatch.demo.dataset import write_demo
+from synthetic.demo import write_demo
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
 

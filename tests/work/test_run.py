@@ -26,12 +26,12 @@ from factories import fingerprint, make_config
 from memory_job import LargeVideo
 from numpy.typing import NDArray
 from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, workers_of
+from synthetic.demo import DemoDataset, DemoVideo, write_demo
 
 import kpsbatch.dataset.reading as reading_module
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.video import Unit, Video, video_of
-from kpsbatch.demo.dataset import DemoDataset, DemoVideo, write_demo
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks.network_files import find_networks, models_of

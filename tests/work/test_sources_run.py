@@ -16,6 +16,7 @@ import pytest
 from factories import make_config, write_config
 from made_pictures import write_mp4
 from numpy.typing import NDArray
+from synthetic.demo import write_demo
 
 from kpsbatch.cli.main import main
 from kpsbatch.cluster.script import interpreter
@@ -23,7 +24,6 @@ from kpsbatch.config import Config, LandmarksConfig, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_each, read_frames, together
 from kpsbatch.dataset.video import Box, Segment, Unit, Video
-from kpsbatch.demo.dataset import write_demo
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import clip, networks
 from kpsbatch.landmarks.clip import FrameLandmarks

@@ -1,18 +1,12 @@
-"""The synthetic signer and the demo dataset that is made of it."""
+"""The synthetic signer: what it shows, and that MediaPipe sees it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 from plain_landmarkers import close_landmarkers, open_landmarker, picture
 
-from kpsbatch.demo import dataset
-from kpsbatch.demo.dataset import write_demo
-from kpsbatch.demo.signer import Truth, render_video
-from kpsbatch.errors import OutputError
+from synthetic.signer import Truth, render_video
 
 MAX_STEP = 30.0  # pixels of a 256-pixel frame, between frames of an 18-frame video
 
@@ -75,73 +69,6 @@ class TestRenderVideo:
         assert np.isnan(truth.left_hand).all() if sign == 1 else (truth.left_hand[..., 0] > 128).all()
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    return write_demo(tmp_path_factory.mktemp("a demo"))
-
-
-class TestWriteDemo:
-    def test_layout(self, demo):
-        """Every video is a folder of unpadded JPEG frames or an mp4 of the planned length."""
-        assert len(demo.videos) == 2 * 4 * (2 + 1)
-        for video in demo.videos:
-            entry = demo.folder(video) / video.name
-            if video.as_file:
-                capture = cv2.VideoCapture(str(entry.with_name(entry.name + ".mp4")))
-                assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == video.frames
-                capture.release()
-            else:
-                names = {p.name for p in entry.iterdir() if p.suffix == ".jpg"}
-                assert names == {f"frame{n}.jpg" for n in range(1, video.frames + 1)}
-        assert {(v.signer, v.sign) for v in demo.videos if v.as_file} == {("02", 4)}
-
-    def test_lengths_are_uneven(self, demo):
-        """Videos have 14 to 22 frames, not all the same."""
-        lengths = {video.frames for video in demo.videos}
-        assert len(lengths) > 3
-        assert min(lengths) >= 14
-        assert max(lengths) <= 22
-
-    def test_strays(self, demo):
-        """The stray files of real copies are there."""
-        names = {p.name for p in demo.directory.rglob("*")}
-        assert {"Thumbs.db", ".DS_Store", "config.yaml"} <= names
-
-    def test_truth(self, demo):
-        """Each unit's npz holds one (T, 48, 2) float32 array per video, under the video's name."""
-        for video in demo.videos:
-            with np.load(demo.truth(video)) as stored:
-                joints = stored[video.name]
-            assert (joints.shape, joints.dtype) == ((video.frames, 48, 2), np.float32)
-
-    def test_complete_demo_is_left_alone(self, demo, monkeypatch):
-        """A second call writes nothing."""
-        before = {p: p.stat().st_mtime_ns for p in demo.directory.rglob("*")}
-        monkeypatch.setattr(dataset, "render_video", None)
-        assert write_demo(demo.directory) == demo
-        assert {p: p.stat().st_mtime_ns for p in demo.directory.rglob("*")} == before
-
-    def test_folder_that_cannot_be(self, tmp_path):
-        """A demo that can't be written is one line that names its folder, and no setting."""
-        (tmp_path / "file").touch()
-        with pytest.raises(OutputError, match=rf"^{tmp_path}/file/demo can't be written: Not a directory\. Choose"):
-            write_demo(tmp_path / "file" / "demo")
-
-    def test_killed_write_is_redone(self, tmp_path):
-        """Without the marker everything is written again, without leftovers."""
-
-        def kill(done: int, total: int) -> None:
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            write_demo(tmp_path, signers=1, signs=1, on_progress=kill)
-        assert not (tmp_path / ".complete").exists()
-        seen: list[tuple[int, int]] = []
-        written = write_demo(tmp_path, signers=1, signs=1, on_progress=lambda *n: seen.append(n))
-        assert seen == [(1, 3), (2, 3), (3, 3)]
-        assert all(written.truth(v).is_file() for v in written.videos)
-
-
 def test_mediapipe_finds_the_hands():
     """MediaPipe's hand landmarker finds every hand, with a median joint error within 4% of the hand's size."""
     errors = []
@@ -160,8 +87,3 @@ def test_mediapipe_finds_the_hands():
     assert np.isfinite(errors).all()
     assert np.median(errors) <= 0.04
     assert max(errors) <= 0.10
-
-
-def test_demo_directory_may_be_new(tmp_path: Path):
-    """Parents of the demo directory are made."""
-    assert write_demo(tmp_path / "x" / "y", signers=1, signs=1).config.is_file()

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.demo.arms import union_of
-from kpsbatch.demo.hand import Floats
-from kpsbatch.demo.looks import Look
-from kpsbatch.demo.shading import EMPTY, Canvas, Patch, cone, noise
+from .arms import union_of
+from .hand import Floats
+from .looks import Look
+from .shading import EMPTY, Canvas, Patch, cone, noise
 
 _HEAD_DEPTH = 0.092
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsbatch.demo.hand import Floats, shape_angles
+from .hand import Floats, shape_angles
 
 _PATHS = ("wave", "circle", "arc", "tap", "bounce")
 # Pairs that differ in little enough that every shape on the way between them is a hand that a detector knows.

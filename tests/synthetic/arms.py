@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from kpsbatch.demo.hand import WRIST, Floats, Hand
-from kpsbatch.demo.looks import Look
-from kpsbatch.demo.shading import EMPTY, Canvas, Cone, Patch, cone, cone_height, noise, smooth_max, union
+from .hand import WRIST, Floats, Hand
+from .looks import Look
+from .shading import EMPTY, Canvas, Cone, Patch, cone, cone_height, noise, smooth_max, union
 
 _FINGER_RADII = (0.0108, 0.0100, 0.0088, 0.0075)
 _FINGER_GIRTH = (1.0, 1.02, 0.97, 0.87)

@@ -11,12 +11,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.demo.arms import draw_arm, draw_hand, elbow
-from kpsbatch.demo.body import draw_head, draw_torso
-from kpsbatch.demo.hand import Floats, Hand, hand_axes, pose_hand
-from kpsbatch.demo.looks import LOOKS, Look
-from kpsbatch.demo.motion import ArmMotion, arm_motion, hanging_arm, sign_of
-from kpsbatch.demo.shading import SUPERSAMPLING, Canvas, noise
+from .arms import draw_arm, draw_hand, elbow
+from .body import draw_head, draw_torso
+from .hand import Floats, Hand, hand_axes, pose_hand
+from .looks import LOOKS, Look
+from .motion import ArmMotion, arm_motion, hanging_arm, sign_of
+from .shading import SUPERSAMPLING, Canvas, noise
 
 # The picture is 0.9 m wide; the shoulders' middle is at this place of it.
 _PICTURE_METRES = 0.90

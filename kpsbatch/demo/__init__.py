@@ -1,1 +1,0 @@
-"""The demo: a synthetic signer and a small dataset of it."""

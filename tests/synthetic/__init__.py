@@ -1,0 +1,1 @@
+"""A synthetic signer whose joints are known, and the demo dataset that is made of it."""
