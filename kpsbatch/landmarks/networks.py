@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -75,8 +74,10 @@ class Network:
         """Free it; safe to call twice. An earlier error, which MediaPipe repeats here, is not raised."""
         embedder, self._embedder = self._embedder, None
         if embedder is not None:
-            with suppress(RuntimeError, ValueError):
+            try:
                 embedder.close()
+            except (RuntimeError, ValueError):
+                embedder._handle = None  # or it is closed once more when it is collected, and fails or hangs there
 
 
 class Networks:

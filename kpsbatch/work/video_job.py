@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
-from kpsbatch.errors import ModelError, without_opencv
+from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
 from kpsbatch.work.job import Heartbeat
 
 if TYPE_CHECKING:
@@ -108,16 +108,23 @@ class VideoJob:
         from kpsbatch.landmarks.extract import extract
         from kpsbatch.landmarks.topology import topology_of
 
-        return extract(
-            frames,
-            self._loaded,
-            mirrored=self.mirrored,
-            dtype=self.dtype,
-            topology=topology_of(self.points),
-            max_bad_frames=self.max_bad_frames,
-            box=video.box,
-            on_frame=heartbeat,
-        )
+        try:
+            return extract(
+                frames,
+                self._loaded,
+                mirrored=self.mirrored,
+                dtype=self.dtype,
+                topology=topology_of(self.points),
+                max_bad_frames=self.max_bad_frames,
+                box=video.box,
+                on_frame=heartbeat,
+            )
+        except KpsbatchError:  # about the video: the networks are as good as before
+            raise
+        except Exception:  # a graph of MediaPipe answers every call after an error with that error
+            self._loaded.close()
+            self.open()
+            raise
 
     def close(self) -> None:
         """Close the networks: MediaPipe's hang when they are left to the garbage collector."""

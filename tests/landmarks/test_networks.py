@@ -17,6 +17,7 @@ from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks import networks as networks_module
 from kpsbatch.landmarks.clip import in_frame_sizes
+from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 from kpsbatch.landmarks.moments import Moment
 from kpsbatch.landmarks.network_files import NETWORKS, find_networks
 from kpsbatch.landmarks.networks import Networks, fastest_embeddings, public_embeddings
@@ -24,6 +25,12 @@ from kpsbatch.landmarks.people import find_people
 from kpsbatch.landmarks.squares import cut, upright_square
 from kpsbatch.models.edits import EditedNetwork, pose_network
 from kpsbatch.models.graph import Graph, image_metadata
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mediapipe() -> None:
+    """Imported as the program does it, before a test imports a part of it."""
+    import_mediapipe()
 
 
 @pytest.fixture(scope="module")

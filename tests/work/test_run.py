@@ -137,9 +137,6 @@ class TestAccuracy:
             ("image", "right_hand", 1.5, 4.0),
             ("image", "left_hand", 1.5, 4.0),
             ("image", "pose", 5.0, 15.0),
-            ("video", "right_hand", 2.5, 12.0),
-            ("video", "left_hand", 2.5, 12.0),
-            ("video", "pose", 6.0, 18.0),
         ],
     )
     def test_error(self, request, demo, mode, part, median, worst):
@@ -160,7 +157,7 @@ class TestAccuracy:
         assert np.median(errors) <= median
         assert np.percentile(errors, 90) <= worst
 
-    @pytest.mark.parametrize("mode", ["image", "video"])
+    @pytest.mark.parametrize("mode", ["image", "clip"])
     def test_hands_are_in_their_slots(self, request, demo, mode):
         """The signer's right hand is in the right slot; a hand that was not rendered is missing."""
         swapped = wrong = frames = 0
@@ -324,17 +321,20 @@ def videos(demo: DemoDataset, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 def test_a_network_that_fails_costs_one_video(demo, videos, tmp_path, monkeypatch):
-    """After an error inside MediaPipe the networks go on; closing those that failed raises nothing."""
+    """After an error inside MediaPipe the worker has new networks; closing those that failed raises nothing."""
     job = open_job(load(demo, tmp_path))
     expected = do(job, videos[0])
-    network = job._loaded._loaded["pose_landmarks"]
-    with monkeypatch.context() as patch, pytest.raises((RuntimeError, ValueError)):
-        grey = job._loaded._mp.Image(
-            image_format=job._loaded._mp.ImageFormat.GRAY8, data=np.zeros((256, 256), np.uint8)
-        )
-        patch.setattr(job._loaded, "_image", lambda picture: grey)
-        network.run(np.zeros((256, 256, 3), np.uint8))
+    failing, mp = job._loaded, job._loaded._mp
+    grey = mp.Image(image_format=mp.ImageFormat.GRAY8, data=np.zeros((256, 256), np.uint8))
+    monkeypatch.setattr(failing, "_image", lambda picture: grey)  # of one colour instead of three
+    with pytest.raises((RuntimeError, ValueError), match=r"Tensor|Graph has errors"):
+        do(job, videos[0])
+    assert job._loaded is not failing
     np.testing.assert_array_equal(do(job, videos[0]), expected)
+    kept = job._loaded
+    with pytest.raises(DatasetError):
+        do(job, Video("none", tmp_path / "none"))
+    assert job._loaded is kept
 
 
 def test_a_run_reads_networks_and_edits_none(tmp_path):
