@@ -66,7 +66,8 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH", "KPSBATCH_"))}
+        ours = ("SLURM", "SBATCH", "KPSBATCH_")
+        inherited = {k: v for k, v in os.environ.items() if k == "KPSBATCH_CACHE" or not k.startswith(ours)}
         return {**inherited, "SLURM_CONF": str(self.folder / "etc" / "slurm.conf")}
 
     def jobs(self, job: str = "") -> list[tuple[str, str]]:
