@@ -20,6 +20,7 @@ from kpsbatch.work.run import Progress
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 COUNTING = """
 import time
+from kpsbatch.progress import count_progress
 with count_progress("signs listed", quiet=False) as show:
     for done in range(1, {steps} + 1):
         time.sleep({pause})
@@ -28,6 +29,8 @@ print("end")
 """
 RUNNING = """
 import time
+from kpsbatch.progress import run_progress
+from kpsbatch.work.run import Progress
 with run_progress(quiet=False) as show:
     show(Progress(videos=10, videos_done=4, videos_failed=1, frames=100, units=3, units_done=1))
     time.sleep(0.3)

@@ -218,10 +218,18 @@ def is_sure(moment: Moment) -> bool:
 
 
 def is_steady(moment: Moment) -> bool:
-    """Whether a second reading of a pose, in the square that it asks for, has the shoulders at the same place."""
+    """Whether a second reading of a pose, in the square that it asks for, has the shoulders at the same place.
+
+    Where it has not, a third one can, which must be surer and agree better: a detector's square can be off.
+    """
     assert moment.pose is not None
     shoulders = [t.POSE_LEFT_SHOULDER, t.POSE_RIGHT_SHOULDER]
-    again = moment.read_pose(pose_square(moment.pose), TRACKED)
-    off = np.linalg.norm((again.points - moment.pose.points)[shoulders, :2], axis=1).max()
-    unit = body_unit(moment.pose.points)
-    return again.presence >= moment.thresholds.pose_presence and float(off) <= STEADY_CHEST * unit
+    pose = moment.pose
+    for most, presence in ((STEADY_CHEST, moment.thresholds.pose_presence), (STEADY_CHEST / 2, SURE_BODY)):
+        again = moment.read_pose(pose_square(pose), pose.how)
+        off = np.linalg.norm((again.points - pose.points)[shoulders, :2], axis=1).max()
+        if again.presence >= presence and float(off) <= most * body_unit(pose.points):
+            moment.pose = again
+            return True
+        pose = again
+    return False
