@@ -9,8 +9,8 @@ from __future__ import annotations
 SLOW_FOLDERS = frozenset({"container", "faults", "slurm"})
 SLOW = frozenset(
     {
-        "test_bundles.py::TestCache::test_eight_processes_at_once",
-        "test_bundles.py::TestEdits",
+        "test_build.py::TestEdits",
+        "test_build.py::TestTogether",
         "test_clip.py::TestOneSigner",
         "test_extract.py::TestCommand::test_again_and_with_settings",
         "test_extract.py::TestCommand::test_interrupted",
@@ -30,7 +30,6 @@ SLOW = frozenset(
         "test_run.py::TestOutputs::test_full_disk",
         "test_run.py::TestOutputs::test_other_settings",
         "test_run.py::TestOutputs::test_settings_that_change_no_value",
-        "test_run.py::TestVideoMode",
         "test_signer.py::TestRenderVideo",
         "test_sources_run.py",
         "test_store.py::test_two_processes",

@@ -16,6 +16,7 @@ from kpsbatch.errors import ConfigError
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.verify import verify as verify_outputs
+from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
@@ -78,15 +79,24 @@ def verify(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check every output to the last byte, against the output contract, its record and the dataset."""
-    config = selection.load()
-    source = None if config.output.imported else open_dataset(config, quiet=quiet)
-    with count_progress("units verified", quiet=quiet) as show:
-        verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
+    """Check every output to the last byte, against the output contract, its record and the dataset.
+
+    CONFIG may be a folder of outputs, of any version and settings: then without the dataset.
+    """
+    if selection.config.is_dir():
+        if repair or any(selection.choices()):
+            raise ConfigError("--repair, --set, --signers, --splits and --signs go with a config. Name one.")
+        with count_progress("units verified", quiet=quiet) as show:
+            verdict = verify_folder(selection.config, on_unit=show)
+    else:
+        config = selection.load()
+        source = None if config.output.imported else open_dataset(config, quiet=quiet)
+        with count_progress("units verified", quiet=quiet) as show:
+            verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
     if as_json:
         print_json(verdict.as_tree())
     else:
-        print_verdict(verdict, selection.command("run"), repair=repair)
+        print_verdict(verdict, "" if selection.config.is_dir() else selection.command("run"), repair=repair)
     raise typer.Exit(verdict.exit_status)
 
 

@@ -150,8 +150,8 @@ def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:
     return rows
 
 
-def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
-    """Print what is wrong with which output, and what to do; `again` is the command that does what is left."""
+def print_verdict(verdict: Verdict, again: str = "", *, repair: bool = False) -> None:
+    """Print what is wrong with which output, and what to do; `again` does what is left, "" where no config is known."""
     for problem in verdict.problems:
         print(printable(f"{problem.name}: {problem.text}"))
     units = {problem.unit for problem in verdict.problems}
@@ -166,7 +166,8 @@ def print_verdict(verdict: Verdict, again: str, *, repair: bool) -> None:
     if verdict.repaired:
         print(f"{counted(len(verdict.repaired), 'unit')} removed. Next: {again}")
     elif not repair and units - {unit for unit, _ in verdict.kept}:
-        print("To remove what is damaged, so that the next run redoes it, add --repair.")
+        how = "add --repair" if again else "verify with its config and --repair"
+        print(f"To remove what is damaged, so that the next run redoes it, {how}.")
     if verdict.left:
         next_command = "" if verdict.kept else f" Next: {again}"  # a run would refuse outputs of other settings
         print(f"{counted(len(verdict.left), 'unit')} not done yet.{next_command}")

@@ -53,9 +53,10 @@ class ConfigFile:
 
     def command(self, name: str) -> str:
         """The command line of another command, with the same config, settings and selection."""
-        return f"{program()} {shlex.join([name, str(self.config), *self._choices()])}"
+        return f"{program()} {shlex.join([name, str(self.config), *self.choices()])}"
 
-    def _choices(self) -> Iterator[str]:
+    def choices(self) -> Iterator[str]:
+        """What is set and selected, as words of a command line."""
         for change in self.overrides or ():
             yield f"--set={change}"  # one word: a value can end in .yaml, see spread_values
         if self.adjusted:
@@ -91,8 +92,9 @@ class Selection(ConfigFile):
             chosen["signs"] = _select_signs(dataset, self.signs)
         return config.model_copy(update={"dataset": dataset.model_copy(update=chosen)})
 
-    def _choices(self) -> Iterator[str]:
-        yield from super()._choices()
+    def choices(self) -> Iterator[str]:
+        """What is set and selected, as words of a command line."""
+        yield from super().choices()
         for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
             if values:
                 yield from (option, *values)

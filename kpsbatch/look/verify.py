@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import one_line
-from kpsbatch.files import explained, in_threads, write_json
+from kpsbatch.errors import OutputError, one_line
+from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
-from kpsbatch.store.settings import Settings
+from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
 from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import available_cores
@@ -78,6 +78,13 @@ class Verdict:
     problems: list[Problem] = field(default_factory=list)
     repaired: list[Unit] = field(default_factory=list)
     kept: list[tuple[Unit, str]] = field(default_factory=list)
+
+    def add(self, results: Mapping[Unit, _Unit]) -> None:
+        """Count the units, and name those that are left."""
+        self.units += sum(result.there for result in results.values())
+        self.videos += sum(result.videos for result in results.values())
+        self.failed_videos += sum(result.failed for result in results.values())
+        self.left += [unit for unit, result in results.items() if result.left]
 
     @property
     def exit_status(self) -> int:
@@ -139,21 +146,18 @@ def verify(
         return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True).units
 
     def check(unit: Unit) -> _Unit:
-        return _check_unit(config, outputs, list_units([unit])[0])
+        return _check_unit(outputs, list_units([unit])[0])
 
     results: dict[Unit, _Unit] = {}
     surveyed = list_units()
-    checked = in_threads(partial(_check_unit, config, outputs), surveyed, available_cores())  # hashing runs in parallel
+    checked = in_threads(partial(_check_unit, outputs), surveyed, available_cores())  # hashing runs in parallel
     for each, result in zip(surveyed, checked, strict=True):
         results[each.unit] = result
         on_unit(len(results), len(surveyed))
     for unit, result in results.items():
         if result.problems:  # once more: a run may have been storing it
             results[unit] = check(unit)
-    verdict.units = sum(result.there for result in results.values())
-    verdict.videos = sum(result.videos for result in results.values())
-    verdict.failed_videos = sum(result.failed for result in results.values())
-    verdict.left = [unit for unit, result in results.items() if result.left]
+    verdict.add(results)
     if verdict.units:
         verdict.problems += _check_settings(outputs, repair)
     for unit, result in results.items():
@@ -166,6 +170,50 @@ def verify(
             else:
                 verdict.kept.append((unit, "another run has stored it meanwhile"))
     return verdict
+
+
+def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done, total: None) -> Verdict:
+    """Check all outputs of a folder by the settings beside their records; no config, dataset or models are needed.
+
+    Args:
+        root: The folder; whichever versions and settings made its outputs.
+        on_unit: Called with the number of units that are checked, and their total.
+
+    Raises:
+        OutputError: It holds no outputs, or can't be read.
+    """
+    verdict = Verdict()
+    with explained(root):
+        files = {path: _unit_of(path) for path in sorted(root.glob("*-*/[0-9][0-9][0-9][0-9]*.npz"))}
+        recorded: dict[Path, Outputs] = {}
+        for folder in sorted(path for path in (root / INTERNAL / "records").glob("*") if path.is_dir()):
+            settings = read_stored(folder / "settings.json", Settings)
+            if settings is None or fingerprint_of(settings).digest != folder.name:
+                verdict.problems.append(Problem(None, "", f"{folder} holds other settings than it is named after"))
+            outputs = Outputs(root, Fingerprint(settings or Settings(), folder.name))
+            recorded |= dict.fromkeys(sorted(folder.glob("*/*.json")), outputs)
+    checks = {_unit_of(path): outputs for path, outputs in recorded.items()}
+    if not checks and not files:
+        raise OutputError(f"{root} holds no outputs of kpsbatch. Name a folder with {INTERNAL} in it, or a config.")
+    units = [SurveyedUnit(unit, None) for unit in checks]
+    checked = in_threads(lambda each: _check_unit(checks[each.unit], each), units, available_cores())
+    results: dict[Unit, _Unit] = {}
+    for each, result in zip(units, checked, strict=True):
+        results[each.unit] = result
+        on_unit(len(results), len(units))
+    for unit in files.values():
+        if unit not in results:
+            results[unit] = _Unit(there=True, problems=[Problem(unit, "", "its npz has no record")])
+    verdict.add(results)
+    for result in results.values():
+        verdict.problems += result.problems
+    return verdict
+
+
+def _unit_of(path: Path) -> Unit:
+    """The unit of an npz or a record, by its place."""
+    signer, _, split = path.parent.name.rpartition("-")
+    return Unit(signer, split, int(path.name.partition(".")[0]))
 
 
 def open_dataset(config: Config) -> Source:
@@ -197,13 +245,11 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
 
 
-def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
-    """Everything about one unit, of which the videos are listed."""
+def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
+    """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
-    unit, listing = surveyed.unit, surveyed.listing
-    if listing is None:
-        raise ValueError("the survey must list the videos")
-    names = [video.name for video in listing.videos]
+    unit, listing, settings = surveyed.unit, surveyed.listing, outputs.fingerprint.settings
+    names = [video.name for video in listing.videos] if listing else []
     records = [state for state in RECORDED_STATES if outputs.record_path(unit, state).exists()]
     data, unreadable = _read(outputs.npz_path(unit))
     if data is None and not unreadable and not records:
@@ -211,8 +257,9 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
         return result
     result.there = True
     result.left = surveyed.state == "changed"
-    result.keep = "" if names else f"the dataset has no video for it: {listing.folder}"
-    if config.output.imported:
+    if listing is not None and not names:
+        result.keep = f"the dataset has no video for it: {listing.folder}"
+    if settings.imported:
         result.keep = "it was imported, so no run can make it again"
     problems: list[tuple[str, str]] = []
     if unreadable:
@@ -233,8 +280,8 @@ def _check_unit(config: Config, outputs: Outputs, surveyed: SurveyedUnit) -> _Un
             problems += [("", problem) for problem in _check_record(outputs, unit, records[0], record)]
             problems += [("", problem) for problem in _check_file(records[0], record, data)] if not unreadable else []
         if data is not None:
-            problems += _check_npz(config, data, record.good or None if record else None, result)
-        if listing.presence == "unreadable":
+            problems += _check_npz(settings, data, record.good or None if record else None, result)
+        if listing is not None and listing.presence == "unreadable":
             problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
         elif record is not None and names:
             problems += _compare_with_dataset(record, names, result)
@@ -297,7 +344,7 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
 
 
 def _check_npz(
-    config: Config, data: bytes, good: Mapping[str, VideoRecord] | None, result: _Unit
+    settings: Settings, data: bytes, good: Mapping[str, VideoRecord] | None, result: _Unit
 ) -> Iterator[tuple[str, str]]:
     """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown)."""
     try:
@@ -315,7 +362,7 @@ def _check_npz(
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
-                for problem in check_keypoints(config, keypoints, (good or {}).get(name)):
+                for problem in check_keypoints(settings, keypoints, (good or {}).get(name)):
                     yield name, problem
     except Exception as error:  # the same
         yield "", f"its npz can't be opened: {one_line(error)}"
@@ -333,33 +380,33 @@ def _array(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
-def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord | None = None) -> Iterator[str]:
+def check_keypoints(settings: Settings, keypoints: NDArray[Any], noted: VideoRecord | None = None) -> Iterator[str]:
     """Check one video against the contract, and against what its record says.
 
     Args:
-        config: The config that it was made with.
+        settings: The settings that made it.
         noted: The video's part of the record, if that can be trusted.
 
     Yields:
         What is wrong.
     """
-    topology = topology_of(config.output.points)
+    topology = topology_of(settings.points)
     points = (topology.points, len(topology.CHANNELS))
     if keypoints.ndim != 3 or keypoints.shape[1:] != points or not len(keypoints):
         yield f"its shape is {keypoints.shape}, not (T, {points[0]}, {points[1]})"
         return
-    if keypoints.dtype != config.output.dtype and not config.output.imported:
-        yield f"its dtype is {keypoints.dtype}, not {config.output.dtype}"
+    if keypoints.dtype != settings.dtype and not settings.imported:
+        yield f"its dtype is {keypoints.dtype}, not {settings.dtype}"
     if not np.isfinite(keypoints).all():
         yield "some of its values are not finite"
         return
-    limit = MAX_COORDINATE[config.landmarks.coordinates]
+    limit = MAX_COORDINATE[settings.coordinates]
     if (farthest := float(np.abs(keypoints[..., :3]).max())) > limit:
         yield f"a coordinate is {farthest:g}, beyond {limit:g}"
     visibility = keypoints[..., 3]
     for part, points_of_part in topology.parts.items():
         seen, there = visibility[:, points_of_part], is_found(keypoints, points_of_part)
-        if config.output.imported:
+        if settings.imported:
             pass  # other scripts have other values there, such as 0 for all points of a hand
         elif part == "pose":
             if ((seen < 0) | (seen > 1)).any():
@@ -368,7 +415,7 @@ def check_keypoints(config: Config, keypoints: NDArray[Any], noted: VideoRecord 
             yield f"the visibility of its {part} is not 1 or 0 for every point"
         elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
             yield f"where its {part} is missing some values are not 0"
-        elif config.landmarks.coordinates == "image" and _wrongly_visible(keypoints[there, points_of_part]):
+        elif settings.coordinates == "image" and _wrongly_visible(keypoints[there, points_of_part]):
             yield f"the visibility of its {part} is not 1 for points inside the frame and 0 for those outside"
         if noted is not None and noted.found.of(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"

@@ -62,6 +62,16 @@ class Settings(Stored):
         """The set of points, see `topology_of`; outputs that don't say it have the contract's."""
         return str(self.output.get("points", CONTRACT.name))
 
+    @property
+    def coordinates(self) -> str:
+        """image or adjusted."""
+        return str(self.landmarks.get("coordinates", "image"))
+
+    @property
+    def dtype(self) -> str:
+        """Of the values."""
+        return str(self.output.get("dtype", "float32"))
+
     def tree(self) -> dict[str, Any]:
         """The fields that are set, for a JSON file."""
         return self.model_dump(mode="json", exclude_unset=True)

@@ -21,14 +21,15 @@ from processes import kpsbatch
 
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.files import write_json
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look import verify as verify_module
-from kpsbatch.look.verify import Verdict, check_keypoints, verify
+from kpsbatch.look.verify import Verdict, check_keypoints, verify, verify_folder
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord, record_bytes
+from kpsbatch.store.settings import Settings, fingerprint_of, settings_of
 from kpsbatch.work.run import open_outputs
 
 UNITS = [Unit("01", "train", sign) for sign in (1, 2, 3)]
@@ -181,9 +182,9 @@ def shifted(part: str, channel: int, value: float) -> Callable[[NDArray[Any]], N
 def test_values(config, change, says):
     """Values outside of the contract are found."""
     kps = keypoints(1)
-    assert list(check_keypoints(config, kps)) == []
+    assert list(check_keypoints(settings_of(config), kps)) == []
     change(kps)
-    assert says in " ".join(check_keypoints(config, kps))
+    assert says in " ".join(check_keypoints(settings_of(config), kps))
 
 
 @pytest.mark.parametrize(
@@ -395,3 +396,58 @@ def test_outputs_of_other_settings_are_not_offered_to_repair(config, tmp_path):
     lines = done.stdout.splitlines()
     assert "--repair leaves 2 units alone: run with its settings, or with --overwrite" in lines
     assert not any(line.startswith("--repair removes") for line in lines)
+
+
+class TestFolder:
+    """`verify OUT`: outputs of any version and settings, by the settings beside their records."""
+
+    @pytest.fixture
+    def earlier(self, tmp_path: Path) -> Outputs:
+        """Two units as version 0.2 left them, in its video mode."""
+        landmarks = {"running_mode": "video", "coordinates": "image", "assign_hands": "label"}
+        settings = Settings(
+            values_version=3, models={"pose": "0" * 64}, landmarks=landmarks, output={"dtype": "float32"}
+        )
+        outputs = Outputs(tmp_path / "old", fingerprint_of(settings))
+        outputs.prepare()
+        for unit in UNITS[:2]:
+            store(outputs, unit, {name: keypoints(unit.sign) for name in VIDEOS})
+        return outputs
+
+    def test_outputs_of_an_earlier_version(self, earlier: Outputs) -> None:
+        """Neither a config that can still be computed nor the models are needed."""
+        verdict = verify_folder(earlier.root)
+        assert (verdict.units, verdict.videos, verdict.problems, verdict.exit_status) == (2, 4, [], 0)
+
+    def test_what_is_wrong_is_found(self, earlier: Outputs) -> None:
+        """A changed byte, an npz without a record, settings that are not those of their folder."""
+        one, two = (earlier.npz_path(unit) for unit in UNITS[:2])
+        data = bytearray(one.read_bytes())
+        data[len(data) // 2] ^= 1
+        one.write_bytes(data)
+        earlier.npz_path(UNITS[2]).write_bytes(two.read_bytes())
+        write_json(earlier.settings_path, {"values_version": 3})
+        problems = found(verify_folder(earlier.root))
+        assert (UNITS[0].name, "its npz is damaged: its SHA-256 is not that of its record") in problems
+        assert (UNITS[2].name, "its npz has no record") in problems
+        assert problems[0] == ("settings.json", f"{earlier.records} holds other settings than it is named after")
+
+    def test_each_unit_is_checked_by_its_own_settings(self, tmp_path: Path) -> None:
+        """Of two settings in one folder."""
+        for unit, dtype in zip(UNITS, ("float32", "float64"), strict=False):
+            outputs = Outputs(tmp_path / "two", fingerprint_of(Settings(values_version=3, output={"dtype": dtype})))
+            store(outputs, unit, {name: keypoints(unit.sign) for name in VIDEOS})
+        problems = found(verify_folder(tmp_path / "two"))
+        assert problems == [(f"{UNITS[1].name}/{name}", "its dtype is float32, not float64") for name in VIDEOS]
+
+    def test_a_folder_without_outputs(self, tmp_path: Path) -> None:
+        """One line that says what to name."""
+        with pytest.raises(OutputError, match=r"holds no outputs of kpsbatch\. Name a folder with _kpsbatch in it"):
+            verify_folder(tmp_path)
+
+    def test_command(self, earlier: Outputs) -> None:
+        """The folder takes the place of the config, and nothing is repaired without one."""
+        done = kpsbatch("verify", earlier.root)
+        assert done.stdout == "Checked 2 units (4 videos): no damage.\n"
+        refused = kpsbatch("verify", earlier.root, "--repair")
+        assert refused.returncode == 2 and "go with a config" in refused.stderr
