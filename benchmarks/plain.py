@@ -76,7 +76,7 @@ def frames_of(video: Path):
 
 def do_sign(task: tuple[Path, Path]) -> None:
     folder, output = task
-    from kpsbatch.landmarks.topology import Topology
+    from kpsbatch.points import Topology
 
     arrays = {}
     for video in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):

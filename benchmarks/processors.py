@@ -100,7 +100,7 @@ def write(arguments: argparse.Namespace) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    from kpsbatch.landmarks.topology import CONTRACT
+    from kpsbatch.points import CONTRACT
 
     with np.load(arguments.a) as a, np.load(arguments.b) as b:
         clips = [name for name in a.files if f"{name} size" in a.files and name in b.files]

@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 SIDES = {"right": (Topology.RIGHT_HAND, 16, 20, 18), "left": (Topology.LEFT_HAND, 15, 19, 17)}
 IRISES = [[Topology.FACE_MESH.index(i) for i in range(first, first + 4)] for first in (469, 474)]

@@ -11,7 +11,7 @@ from clips import Clip
 from quality_measures import SIDES, same_hand, there
 from quality_ways import Result
 
-from kpsbatch.landmarks.topology import HAND_PATHS
+from kpsbatch.points import HAND_PATHS
 
 CELL = 150
 COLUMNS, ROWS = 5, 6

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from kpsbatch.dataset.video_file import read_segments, segments_in_seconds
     from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError, ModelError, OutputError
     from kpsbatch.landmarks.kept_networks import close_landmarkers
-    from kpsbatch.landmarks.topology import Topology, topology_of
+    from kpsbatch.points import Topology, topology_of
     from kpsbatch.store.reading import load, open_dataset
 
 _MODULES = {
     "kpsbatch.api": ("close_landmarkers", "extract_video"),
     "kpsbatch.dataset.video_file": ("read_segments", "segments_in_seconds"),
     "kpsbatch.errors": ("ConfigError", "DatasetError", "KpsbatchError", "ModelError", "OutputError"),
-    "kpsbatch.landmarks.topology": ("Topology", "topology_of"),
+    "kpsbatch.points": ("Topology", "topology_of"),
     "kpsbatch.store.reading": ("load", "open_dataset"),
 }
 

@@ -16,7 +16,7 @@ from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.kept_networks import borrowed_networks, close_landmarkers
 from kpsbatch.landmarks.network_files import find_networks
-from kpsbatch.landmarks.topology import topology_of
+from kpsbatch.points import topology_of
 
 __all__ = ["close_landmarkers", "extract_video"]
 

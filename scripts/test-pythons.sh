@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=(tests/test_api.py tests/models/test_build.py tests/landmarks/test_network_files.py tests/cli/test_cli.py tests/config/test_config.py tests/dataset/test_images.py tests/dataset/test_frame_folder.py tests/dataset/test_source.py
-  tests/landmarks/test_mediapipe_import.py tests/store/test_reading.py tests/store/test_store.py tests/landmarks/test_topology.py)
+  tests/landmarks/test_mediapipe_import.py tests/store/test_reading.py tests/store/test_store.py tests/test_point_sets.py)
 
 find_python() { # MINOR
   local python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 LENGTH = 5
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.video import Unit
-from kpsbatch.landmarks.topology import CONTRACT
+from kpsbatch.points import CONTRACT
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings

@@ -17,7 +17,7 @@ MAX_INNER_IMPORTS = 27
 ROOMS = (
     "startup",
     "errors",
-    "landmarks.topology",
+    "points",
     "words",
     "terminal",
     "files",
@@ -41,7 +41,7 @@ ROOMS = (
 )
 """The rooms, which are folders or single files of the package: each may import those before it, and none after it.
 
-`landmarks.topology` is pure data, which the config needs too, so it is a room of its own."""
+`points` is pure data, which the config needs too, so it is a room of its own."""
 
 
 def module_name(path: Path) -> str:

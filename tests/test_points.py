@@ -15,8 +15,8 @@ from synthetic.signer import render_video
 import kpsbatch
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.landmarks.topology import SETS, topology_of
 from kpsbatch.look.contents import file_contents, show_contents
+from kpsbatch.points import SETS, topology_of
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.settings import settings_of
 

@@ -19,7 +19,7 @@ from pydantic import (
 from kpsbatch.config.dataset import DatasetConfig
 from kpsbatch.config.types import AnyPath, Points, Section, one_or_more, unique
 from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks.topology import topology_of
+from kpsbatch.points import topology_of
 
 Part = Literal["pose", "face", "hands"]
 PART_NAMES: tuple[Part, ...] = ("pose", "face", "hands")

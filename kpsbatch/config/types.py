@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
 from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks.topology import topology_of
+from kpsbatch.points import topology_of
 
 MAX_SIGN = 99_999
 MAX_NAME_BYTES = 100

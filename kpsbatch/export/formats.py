@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
 from kpsbatch.files import json_bytes, publish, read_json, try_lock, write_atomically, write_json
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo
 from kpsbatch.stored import escaped
 

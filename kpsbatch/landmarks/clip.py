@@ -17,14 +17,19 @@ from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.pose import KnownPeople, drop_bodiless, follow_pose
-from kpsbatch.landmarks.smooth import REACH, smooth
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 STRETCH_BYTES = 96 << 20
 """Of the frames that are kept at once: 512 of 256x256, 109 of 640x480, 36 of 1280x720."""
 
 LONGEST, SHORTEST = 600, 16
 """Frames of a stretch."""
+
+REACH = 4
+"""Frames to each side that count."""
+
+NOISE = 0.02
+"""Units of the body: what a point is off by chance. Places farther away than this count little."""
 
 Points = NDArray[np.float32]
 
@@ -136,6 +141,34 @@ def smooth_poses(poses: list[Reading | None]) -> list[NDArray[np.float64] | None
     units = np.array([1.0 if pose is None else body_unit(pose.points) for pose in poses])
     tracks[..., :3] = smooth(tracks[..., :3], units)
     return [None if pose is None else points for pose, points in zip(poses, tracks, strict=True)]
+
+
+def smooth(tracks: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each point's mean with its neighbours in time that lie near it: a bilateral filter (Tomasi and Manduchi, 1998).
+
+    A point at rest is averaged over 2 `REACH` + 1 frames; one that moves by more than `NOISE` from frame to frame keeps
+    its place, for the frames around it lie too far away to count.
+
+    Args:
+        tracks: (T, N, D), NaN where unknown.
+        unit: (T,) of the body, in the tracks' units.
+    """
+    count = len(tracks)
+    total = np.zeros_like(tracks)
+    weights = np.zeros((*tracks.shape[:2], 1))
+    for shift in range(-REACH, REACH + 1):
+        here = slice(max(0, -shift), min(count, count - shift))
+        there = slice(max(0, shift), min(count, count + shift))
+        if here.start >= here.stop:
+            continue
+        off = np.linalg.norm((tracks[there] - tracks[here])[..., :2], axis=-1, keepdims=True) / (
+            NOISE * unit[here, None, None]
+        )
+        weight = np.exp(-0.5 * off**2 - 0.5 * (2 * shift / REACH) ** 2)
+        known = np.isfinite(weight)
+        total[here] += np.where(known, weight * tracks[there], 0)
+        weights[here] += np.where(known, weight, 0)
+    return np.where(weights > 0, total / np.maximum(weights, 1e-12), tracks)
 
 
 class Rows:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kpsbatch.landmarks import topology as t
+from kpsbatch import points as t
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED
 from kpsbatch.landmarks.moments import Moment, Pixels, Reading, body_unit
 from kpsbatch.landmarks.squares import (

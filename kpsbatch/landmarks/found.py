@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks.topology import CONTRACT, Topology
+from kpsbatch.points import CONTRACT, Topology
 
 Letter = Literal["d", "t", "l", "-"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.landmarks import topology as t
+from kpsbatch import points as t
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.keypoints import in_frame
 from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, are_inside, body_unit, chest, share_inside

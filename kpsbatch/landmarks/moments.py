@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kpsbatch import points as t
 from kpsbatch.config import ConfidenceConfig
-from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.found import Letter
 from kpsbatch.landmarks.networks import RGB, Answer, Networks
 from kpsbatch.landmarks.squares import Square, cut, to_pixels

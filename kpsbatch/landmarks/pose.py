@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kpsbatch.landmarks import topology as t
+from kpsbatch import points as t
 from kpsbatch.landmarks.found import TRACKED
 from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
 from kpsbatch.landmarks.people import find_people, pose_square

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kpsbatch.landmarks import topology as t
+from kpsbatch import points as t
 from kpsbatch.landmarks.moments import Pixels, Reading, body_unit, chest
 
 LINK = 1.0

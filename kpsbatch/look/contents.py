@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import CONTRACT, Topology
+from kpsbatch.points import CONTRACT, Topology
 from kpsbatch.store.reading import load
 from kpsbatch.terminal import Part, print_lines, table_lines
 from kpsbatch.words import counted

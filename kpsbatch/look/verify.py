@@ -20,7 +20,7 @@ from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
+from kpsbatch.points import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record

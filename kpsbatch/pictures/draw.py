@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import CONTRACT, Paths, Topology
 from kpsbatch.pictures.clip import Clip
+from kpsbatch.points import CONTRACT, Paths, Topology
 
 RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]

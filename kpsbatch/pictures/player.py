@@ -23,15 +23,6 @@ from kpsbatch.config import Config
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
-from kpsbatch.landmarks.topology import (
-    CONTRACT,
-    HAND_WRIST,
-    POSE_LEFT_SHOULDER,
-    POSE_NAMES,
-    POSE_RIGHT_SHOULDER,
-    Topology,
-    topology_of,
-)
 from kpsbatch.pictures.choose import Candidate, pair_up
 from kpsbatch.pictures.clip import Clip, load_clip
 from kpsbatch.pictures.draw import (
@@ -51,6 +42,15 @@ from kpsbatch.pictures.draw import (
     place_adjusted,
     plain_frames,
     strokes_of,
+)
+from kpsbatch.points import (
+    CONTRACT,
+    HAND_WRIST,
+    POSE_LEFT_SHOULDER,
+    POSE_NAMES,
+    POSE_RIGHT_SHOULDER,
+    Topology,
+    topology_of,
 )
 from kpsbatch.store.reading import LEFT_OF_REFERENCE, NEAR_ONE
 

@@ -25,7 +25,7 @@ from kpsbatch.errors import ConfigError, OutputError, one_line
 from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import CONTRACT
+from kpsbatch.points import CONTRACT
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.reading import are_adjusted, find_outputs

@@ -25,7 +25,7 @@ from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
+from kpsbatch.points import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
-from kpsbatch.landmarks.topology import CONTRACT
+from kpsbatch.points import CONTRACT
 from kpsbatch.stored import Stored
 
 VALUES_VERSION = 4

@@ -106,7 +106,7 @@ class VideoJob:
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
-        from kpsbatch.landmarks.topology import topology_of
+        from kpsbatch.points import topology_of
 
         try:
             return extract(

@@ -22,8 +22,8 @@ from kpsbatch.cli.main import COMMANDS, load, main, spread_values
 from kpsbatch.cli.selection import Selection
 from kpsbatch.dataset.video import Unit
 from kpsbatch.landmarks.network_files import NETWORKS, find_networks
-from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.estimate import Measured, size
+from kpsbatch.points import Topology
 from kpsbatch.words import program
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")

@@ -20,7 +20,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.export import formats
 from kpsbatch.export.formats import components_of, facts_of, file_name
 from kpsbatch.export.run import export
-from kpsbatch.landmarks.topology import CONTRACT, topology_of
+from kpsbatch.points import CONTRACT, topology_of
 from kpsbatch.store.reading import OutputDataset, Sample
 
 

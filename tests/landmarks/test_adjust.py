@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kpsbatch.landmarks.adjust import adjust, adjust_face, adjust_hand, adjust_pose
-from kpsbatch.landmarks.keypoints import frame_keypoints
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.keypoints import adjust, adjust_face, adjust_hand, adjust_pose, frame_keypoints
+from kpsbatch.points import Topology
 
 RANDOM = np.random.default_rng(7)
 

@@ -15,7 +15,7 @@ from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}
 

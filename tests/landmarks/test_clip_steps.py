@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.landmarks import people, smooth
-from kpsbatch.landmarks.clip import STRETCH_BYTES, in_frame_sizes, stretch
+from kpsbatch.landmarks import people
+from kpsbatch.landmarks.clip import STRETCH_BYTES, in_frame_sizes, smooth, stretch
 from kpsbatch.landmarks.detectors import Detection, decode, intersection_over_union, make_anchors, merge
 from kpsbatch.landmarks.face import head_in_frame, head_square, is_own
 from kpsbatch.landmarks.hands import (
@@ -309,7 +309,7 @@ class TestSmoothing:
     unit = 100.0
 
     def smoothed(self, track: np.ndarray) -> np.ndarray:
-        return smooth.smooth(track[:, None], np.full(len(track), self.unit))[:, 0]
+        return smooth(track[:, None], np.full(len(track), self.unit))[:, 0]
 
     def test_there_is_no_lag(self) -> None:
         """A steady movement comes out as it went in, and time reversed gives the result reversed."""

@@ -11,16 +11,16 @@ import pytest
 from rendered import keypoints_of
 from synthetic.signer import render_video
 
+from kpsbatch import points as t
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.landmarks import face as face_module
-from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.detectors import Detection
 from kpsbatch.landmarks.face import follow_face, searched
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.moments import Moment, Reading
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.squares import RGB, Square, upright_square
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 WIDTH, HEIGHT = 400, 200
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from rendered import keypoints_of, video_of
 
+from kpsbatch import points as t
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.landmarks import clip as clip_module
 from kpsbatch.landmarks import hands as hands_module
-from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.clip import FrameLandmarks, Rows
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, Letter
 from kpsbatch.landmarks.hands import confirmed, find_hands
@@ -23,7 +23,7 @@ from kpsbatch.landmarks.moments import Moment, Reading, Side
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.squares import Square, cut, hand_square, to_pixels, turned_square, upright_square
-from kpsbatch.landmarks.topology import CONTRACT
+from kpsbatch.points import CONTRACT
 
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 200

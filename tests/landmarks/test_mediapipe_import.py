@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kpsbatch.landmarks.empty_library import empty_library, undefined_functions
-from kpsbatch.landmarks.mediapipe_import import mediapipe_directory
+from kpsbatch.landmarks.mediapipe_import import empty_library, mediapipe_directory, undefined_functions
 
 LIBRARY = mediapipe_directory() / "tasks" / "c" / "libmediapipe.so"
 

@@ -17,7 +17,7 @@ from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.topology import CONTRACT, topology_of
+from kpsbatch.points import CONTRACT, topology_of
 
 SETS = ("contract", "youtube-asl", "pose, face.lips, hands", "hands", "left_hand, face.4, pose.nose")
 

@@ -10,7 +10,7 @@ from synthetic.signer import render_video
 from kpsbatch.config import Config
 from kpsbatch.landmarks.found import MEANING, how_found, is_found
 from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 from kpsbatch.store.settings import settings_of
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}

@@ -23,9 +23,9 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.files import write_json
-from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look import verify as verify_module
 from kpsbatch.look.verify import Verdict, check_keypoints, verify, verify_folder
+from kpsbatch.points import Topology
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord, record_bytes

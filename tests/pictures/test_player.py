@@ -25,11 +25,11 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.landmarks.topology import Topology, topology_of
 from kpsbatch.pictures.choose import MAX_CLIPS, Candidate, candidates, counterpart, pair_up
 from kpsbatch.pictures.clip import clip_of_file, load_clip
 from kpsbatch.pictures.draw import CANVAS, COLOURS, place_adjusted
 from kpsbatch.pictures.player import encode_clip, player_assets, player_html, view_page
+from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import record_bytes
 

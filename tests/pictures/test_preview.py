@@ -21,7 +21,6 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError, OutputError
-from kpsbatch.landmarks.topology import Topology
 from kpsbatch.pictures.choose import candidates, choose_one
 from kpsbatch.pictures.clip import clip_of_file, clip_of_unit
 from kpsbatch.pictures.draw import (
@@ -38,6 +37,7 @@ from kpsbatch.pictures.draw import (
     write_text,
 )
 from kpsbatch.pictures.preview import legend, write_preview
+from kpsbatch.points import Topology
 from kpsbatch.store.reading import are_adjusted
 from kpsbatch.store.records import RecordedState, record_bytes
 

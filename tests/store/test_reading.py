@@ -24,7 +24,7 @@ import kpsbatch
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import write_atomically
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 from kpsbatch.store import reading
 from kpsbatch.store.index_file import COLUMNS
 from kpsbatch.store.npz import write_npz

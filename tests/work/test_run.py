@@ -35,8 +35,8 @@ from kpsbatch.dataset.video import Unit, Video, video_of
 from kpsbatch.errors import DatasetError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks.network_files import find_networks, models_of
-from kpsbatch.landmarks.topology import Topology
 from kpsbatch.look.verify import verify
+from kpsbatch.points import Topology
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
 from kpsbatch.work import run as run_module

@@ -27,12 +27,11 @@ from kpsbatch.dataset.video import Box, Segment, Unit, Video
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import clip, networks
 from kpsbatch.landmarks.clip import FrameLandmarks
-from kpsbatch.landmarks.crop import crop_to
-from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.landmarks.extract import crop_to, extract
 from kpsbatch.look.status import StatusReader
 from kpsbatch.look.verify import verify
 from kpsbatch.pictures.report.gather import gather
+from kpsbatch.points import Topology
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import Heartbeat, receive

@@ -13,7 +13,7 @@ from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
-from kpsbatch.landmarks.topology import Topology, topology_of
+from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from kpsbatch import points as t
 from kpsbatch.errors import ConfigError
-from kpsbatch.landmarks import topology as t
 from kpsbatch.landmarks.mediapipe_import import import_mediapipe
-from kpsbatch.landmarks.topology import Topology
+from kpsbatch.points import Topology
 
 VISION = import_mediapipe().tasks.vision
 HAND = import_module("mediapipe.tasks.python.vision.hand_landmarker").HandLandmark
