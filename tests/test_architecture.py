@@ -19,7 +19,6 @@ ROOMS = (
     "errors",
     "landmarks.topology",
     "words",
-    "terminal",
     "files",
     "stored",
     "config",

@@ -69,10 +69,7 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
 
 
 def export(
-    dataset: OutputDataset,
-    form: str,
-    folder: Path,
-    on_video: Callable[[int, int], None] = lambda done, total: None,
+    dataset: OutputDataset, form: str, folder: Path, on_video: Callable[[int, int], None] = lambda done, total: None
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 

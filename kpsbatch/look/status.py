@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
+from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
@@ -194,7 +194,6 @@ class StatusReader:
             from kpsbatch.dataset.labels import load_labels  # here: a config without labels reads no table
 
             self._labels = load_labels(config.dataset.labels)
-        self._source: Source
         self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)
         self._with_video: dict[Unit, Presence] = {}
         self._unchanged: set[Unit] = set()

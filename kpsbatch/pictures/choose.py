@@ -52,20 +52,23 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
     Raises:
         OutputError: There is no output; no video fits, or several do; or it failed, and why.
     """
-    outputs = outputs_of(source, may_be_none=True)
-    failed = list(failed_videos(source))
+    outputs, failed = outputs_of(source), list(failed_videos(source))
     if video is None:
         if outputs:
             path, unit = outputs[0]
             return Candidate(path, video_names(path)[0], unit)
-        raise failed_error(failed) if failed else no_output(source)
-    fitting, failing = find_videos(outputs, video), _fitting(failed, video)
+        raise _failed_error(failed) if failed else _no_output(source)
+    videos = _videos_in(outputs)
+    fitting, failing = _fitting(videos, video), _fitting(failed, video)
     if len(fitting) == 1 and (not failing or fitting[0].video == video):
         return fitting[0]
     if failing and not fitting:
-        raise failed_error(failing)
+        raise _failed_error(failing)
+    if not outputs:
+        raise _no_output(source)
     if not fitting:
-        raise no_video(outputs, video) if outputs else no_output(source)
+        there = _listed([candidate.label for candidate in videos])
+        raise OutputError(f"--video: no video fits {video!r}. Choose among {there}.")
     labels = [*(video.label for video in fitting), *(f"{video.label} (failed)" for video in failing)]
     raise OutputError(
         f"--video: {video!r} fits {len(labels)} videos: {_listed(labels)}. Name one of them so that no other fits, "
@@ -83,13 +86,14 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
     Raises:
         OutputError: There is no output, or no such video.
     """
+    files = outputs_of(source)
     if video is not None:
-        outputs = outputs_of(source, may_be_none=True)
-        fitting = find_videos(outputs, video)
+        fitting = _fitting(_videos_in(files), video)
         if not fitting:
             choose_one(source, video)  # tells why
         return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
-    files = outputs_of(source)
+    if not files:
+        raise _no_output(source)
     chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
     each = -(-MAX_CLIPS // len(chosen))
     names = {path: video_names(path) for path, _ in chosen}
@@ -99,28 +103,17 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
     return chosen_videos[:MAX_CLIPS], rest
 
 
-def find_videos(outputs: Sequence[Output], video: str) -> list[Candidate]:
-    """The videos of some outputs that have this name; else those with a part of it in their label."""
-    return _fitting(_videos_in(outputs), video)
-
-
 def _videos_in(outputs: Sequence[Output]) -> list[Candidate]:
     return [Candidate(path, name, unit) for path, unit in outputs for name in video_names(path)]
 
 
 def _fitting(videos: Sequence[Candidate], video: str) -> list[Candidate]:
+    """Those that have this name; else those with a part of it in their label."""
     exact = [candidate for candidate in videos if video in (candidate.video, candidate.label)]
     return exact or [candidate for candidate in videos if video in candidate.label]
 
 
-def no_video(outputs: Sequence[Output], video: str) -> OutputError:
-    """The error to raise where no video has a name, with those that there are."""
-    labels = [candidate.label for candidate in _videos_in(outputs)]
-    return OutputError(f"--video: no video fits {video!r}. Choose among {_listed(labels)}.")
-
-
-def failed_error(failed: Sequence[Candidate]) -> OutputError:
-    """The error to raise where a video is meant that failed."""
+def _failed_error(failed: Sequence[Candidate]) -> OutputError:
     first = failed[0]
     more = f" So did {len(failed) - 1} more." if len(failed) > 1 else ""
     return OutputError(
@@ -129,17 +122,16 @@ def failed_error(failed: Sequence[Candidate]) -> OutputError:
     )
 
 
-def no_output(source: Path | Config) -> OutputError:
-    """The error to raise where there is no output, with the signs of which there are some."""
+def _no_output(source: Path | Config) -> OutputError:
+    """The error where there is no output, with the signs of which there are some."""
     if not isinstance(source, Config):
         return OutputError(f"{source} holds no output. Name the folder that a run wrote, or one npz.")
     try:
-        signs = {unit.sign for unit, _ in find_outputs(source.output.root)}
+        signs = format_signs({unit.sign for unit, _ in find_outputs(source.output.root)})
     except OutputError:
-        signs = set()
+        signs = ""
     if signs:
-        shown = format_signs(signs)
-        return OutputError(f"{source.output.root} holds no output of what is selected. Signs with an output: {shown}.")
+        return OutputError(f"{source.output.root} holds no output of what is selected. Signs with an output: {signs}.")
     return OutputError(f"{source.output.root} holds no output. Run the config first.")
 
 
@@ -147,24 +139,20 @@ def _listed(labels: Sequence[str]) -> str:
     return some_of([*map(repr, labels)], SHOWN_NAMES)
 
 
-def outputs_of(source: Path | Config, *, may_be_none: bool = False) -> list[Output]:
+def outputs_of(source: Path | Config) -> list[Output]:
     """The npz files of a source, in the order of the config or of their names.
 
     Raises:
-        OutputError: There are none, and there must be.
+        OutputError: The source does not exist.
     """
     if isinstance(source, Config):
-        outputs = _outputs_of_config(source)
-    elif source.is_dir():
-        inside = sorted(path for path in source.rglob("*.npz") if not _is_internal(path.relative_to(source)))
-        outputs = [(path, None) for path in inside]
-    elif source.exists():
+        return _outputs_of_config(source)
+    if source.is_dir():
+        inside = sorted(path.relative_to(source) for path in source.rglob("*.npz"))
+        return [(source / path, None) for path in inside if not any(part[0] in "._" for part in path.parts)]
+    if source.exists():
         return [(source, None)]
-    else:
-        raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
-    if not outputs and not may_be_none:
-        raise no_output(source)
-    return outputs
+    raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
 
 
 def _outputs_of_config(config: Config) -> list[Output]:
@@ -185,10 +173,6 @@ def _order(config: Config, unit: Unit) -> tuple[int, int, Unit]:
     """Signers and splits as the config names them."""
     signers, splits = list(config.dataset.signers), list(config.dataset.splits)
     return (signers.index(unit.signer) if signers else 0, splits.index(unit.split) if splits else 0, unit)
-
-
-def _is_internal(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
 
 
 def failed_videos(source: Path | Config) -> Iterator[Candidate]:
@@ -229,21 +213,17 @@ def counterpart(candidate: Candidate, other: Path) -> Candidate | None:
     Raises:
         OutputError: The npz can't be read.
     """
-    for path in _same_file(candidate, other):
+    paths = [other]
+    if other.is_dir():
+        name = candidate.path.name
+        paths = [path for path in (other / candidate.path.parent.name / name, other / name) if path.is_file()]
+    for path in paths:
         names = video_names(path)
         if candidate.video in names:
             return Candidate(path, candidate.video)
         if len(names) == 1:
             return Candidate(path, names[0])
     return None
-
-
-def _same_file(candidate: Candidate, other: Path) -> Iterator[Path]:
-    if not other.is_dir():
-        yield other
-        return
-    name = candidate.path.name
-    yield from (path for path in (other / candidate.path.parent.name / name, other / name) if path.is_file())
 
 
 def pair_up(shown: Sequence[Candidate], other: Path) -> list[Candidate | None]:

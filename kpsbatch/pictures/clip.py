@@ -102,7 +102,7 @@ def clip_of_unit(
         DatasetError: The video is not in the dataset any more.
     """
     path = config.output.root / f"{unit.name}.npz"
-    name, keypoints, topology = load_video(path, video)
+    name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
     is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
     frames = None
@@ -117,17 +117,9 @@ def clip_of_unit(
     sign = f"sign {unit.sign}"
     if labels and (label := labels.get(unit.sign)) and label.english:
         sign += f" {label.english}"
-    return Clip(
-        f"{unit.signer} {unit.split}, {sign}: {name}",
-        keypoints,
-        frames,
-        is_adjusted,
-        config.landmarks.frame_rate,
-        config.run.max_pixels,
-        config.dataset.frame_rate_out,
-        topology,
-        recorded.facts,
-    )
+    title = f"{unit.signer} {unit.split}, {sign}: {name}"
+    rate, most, rate_out = config.landmarks.frame_rate, config.run.max_pixels, config.dataset.frame_rate_out
+    return Clip(title, keypoints, frames, is_adjusted, rate, most, rate_out, topology, recorded.facts)
 
 
 def clip_of_file(
@@ -145,7 +137,7 @@ def clip_of_file(
         OutputError: The file holds no such video.
         DatasetError: The frames that are named are not there.
     """
-    name, keypoints, topology = load_video(path, video)
+    name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
     is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
     if blank or is_adjusted:
@@ -186,15 +178,8 @@ def load_clip(
         return replace(load(blank=True), note=str(error))
 
 
-def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any], Topology]:
-    """One video's name and (T, points, 4) keypoints, and which points they are.
-
-    Args:
-        video: The name; default the first.
-
-    Raises:
-        OutputError: The file is missing or no output, or holds no such video.
-    """
+def _load_video(path: Path, video: str | None) -> tuple[str, NDArray[Any], Topology]:
+    """One video's name (default: the first), its (T, points, 4) keypoints, and which points they are."""
     with open_npz(path) as npz:
         name = video if video is not None else next(iter(npz.members))
         keypoints = read_keypoints(npz, name)
@@ -209,7 +194,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
     if clip is not None:
         frames = Path(clip.clip)
         return _Recorded(clip.video, frames if frames.exists() else None, clip.landmarks.get("coordinates", "image"))
-    coordinates: str | None = None
+    coordinates = None
     for record_path in records_of(path.parent.parent, f"{path.parent.name}/{path.stem}"):
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
         theirs = settings.landmarks.get("coordinates") if settings else None

@@ -38,7 +38,10 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 KILLED = """
 import os, signal, sys
+from pathlib import Path
 import kpsbatch
+from kpsbatch.export import formats
+from kpsbatch.export.run import export
 formats.VIDEOS_BETWEEN_SYNCS, formats.TAR_BYTES = 4, 40_000
 def kill(done, total):
     if done >= 19:
