@@ -253,14 +253,7 @@ def jpeg_in_base64(image: RGB, quality: int) -> str:
     return base64.b64encode(encode_image(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)).decode()
 
 
-class Drawn(NamedTuple):
-    """One drawn frame: its image, and its number from 0."""
-
-    image: RGB
-    number: int
-
-
-def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[Drawn]:
+def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[RGB]:
     """Draw the frames of a video, one after another, all of one size.
 
     Args:
@@ -286,7 +279,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         placed = place_adjusted(keypoints, clip.aspect, clip.topology) if clip.adjusted else keypoints
         drawn = draw_keypoints(canvas, placed, clip.topology)
         _mark(drawn, clip, number, frame.problem)
-        yield Drawn(drawn, number)
+        yield drawn
 
 
 def _blank_size(clip: Clip, side: int) -> tuple[int, int]:

@@ -31,8 +31,7 @@ from kpsbatch.landmarks.topology import (
     Topology,
     topology_of,
 )
-from kpsbatch.pictures.choose import Candidate, pair_up
-from kpsbatch.pictures.clip import Clip, load_clip
+from kpsbatch.pictures.clip import Candidate, Clip, load_clip, pair_up
 from kpsbatch.pictures.draw import (
     CANVAS,
     COLOURS,

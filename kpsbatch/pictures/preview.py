@@ -18,8 +18,7 @@ from PIL import Image
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.files import write_named
-from kpsbatch.pictures.choose import spread
-from kpsbatch.pictures.clip import Clip
+from kpsbatch.pictures.clip import Clip, spread
 from kpsbatch.pictures.draw import (
     BACKGROUND,
     COLOURS,
@@ -84,7 +83,7 @@ def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
 
 def _write_sheet(clip: Clip, picture: Path) -> int:
     """Up to 12 frames, evenly spread."""
-    cells = [drawn.image for drawn in drawn_frames(clip, CELL, spread(len(clip.keypoints), MAX_CELLS))]
+    cells = list(drawn_frames(clip, CELL, spread(len(clip.keypoints), MAX_CELLS)))
     if not cells:
         raise _no_frames(clip)
     sheet = tile(cells, min(COLUMNS, len(cells)))
@@ -103,8 +102,8 @@ def _write_video(clip: Clip, picture: Path, speed: float) -> int:
         path = Path(folder) / f"preview{picture.suffix.lower()}"
         with av.open(str(path), "w", options={"movflags": "+faststart"} if codec == "libx264" else {}) as container:
             stream: VideoStream | None = None
-            for drawn in drawn_frames(clip, VIDEO_SIDE):
-                page = stack(legend(max(drawn.image.shape[1], VIDEO_SIDE), clip.title), drawn.image)
+            for image in drawn_frames(clip, VIDEO_SIDE):
+                page = stack(legend(max(image.shape[1], VIDEO_SIDE), clip.title), image)
                 height, width = page.shape[0] // 2 * 2, page.shape[1] // 2 * 2  # video wants even sides
                 page = np.ascontiguousarray(page[:height, :width])
                 stream = stream or _stream(container, codec, options, rate, page, picture)
@@ -145,8 +144,8 @@ def _write_gif(clip: Clip, picture: Path, speed: float) -> int:
     """All frames at their own rate, in the hundredths of a second that GIF knows."""
     pages: list[Image.Image] = []
     palette: Image.Image | None = None
-    for drawn in drawn_frames(clip, GIF_SIDE):
-        page = Image.fromarray(stack(legend(max(drawn.image.shape[1], GIF_SIDE), clip.title), drawn.image))
+    for image in drawn_frames(clip, GIF_SIDE):
+        page = Image.fromarray(stack(legend(max(image.shape[1], GIF_SIDE), clip.title), image))
         palette = palette or _palette(page)
         pages.append(page.quantize(palette=palette, dither=Image.Dither.NONE))
     if not pages:

@@ -30,10 +30,8 @@ class VideoRow(NamedTuple):
     """One video that succeeded.
 
     Attributes:
-        unit: Its unit.
-        name: Its name.
-        frames: How many it has.
-        bad: Of these, unreadable.
+        unit, name: Which one.
+        frames, bad: How many it has, and how many of them are unreadable.
         found: Frames with pose, face, right hand, left hand.
         no_hand: Frames without any hand, unreadable ones included.
         wrists: Pose wrists inside the frame.

@@ -15,8 +15,7 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
-from kpsbatch.pictures.choose import Candidate, spread
-from kpsbatch.pictures.clip import Clip, load_clip
+from kpsbatch.pictures.clip import Candidate, Clip, load_clip, spread
 from kpsbatch.pictures.draw import drawn_frames, enlarge, jpeg_in_base64
 from kpsbatch.pictures.player import sample_player
 from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow, percent, pick_samples, show_percent
@@ -118,8 +117,10 @@ def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow
 
 
 def _draw(clip: Clip) -> tuple[tuple[int, str], ...]:
-    frames = drawn_frames(clip, SAMPLE_SIDE, spread(len(clip.keypoints), SAMPLE_FRAMES))
-    return tuple((drawn.number, jpeg_in_base64(drawn.image, SAMPLE_QUALITY)) for drawn in frames)
+    numbers = spread(len(clip.keypoints), SAMPLE_FRAMES)
+    images = drawn_frames(clip, SAMPLE_SIDE, numbers)  # fewer, where frames are gone by now
+    numbered = zip(images, sorted(numbers), strict=False)
+    return tuple((number, jpeg_in_base64(image, SAMPLE_QUALITY)) for image, number in numbered)
 
 
 @dataclass(frozen=True)
