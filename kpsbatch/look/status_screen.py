@@ -123,7 +123,8 @@ def picture(
     """
     yield _headline(status, watched)
     if bar:
-        yield _bar(status, bar)
+        done = len(bar) * status.count("finished") // max(1, status.to_do)
+        yield Line([(bar[:done], "green"), (bar[done:], "dim")], cut=True)
     yield from _groups(status, gap)
     yield Line()
     yield from _speed(status)
@@ -143,11 +144,6 @@ def _headline(status: Status, watched: bool) -> Line:
     share = f" ({100 * done // to_do}%)" if to_do else ""
     clock = time.strftime(", %H:%M:%S, Ctrl-C ends", time.localtime(status.moment)) if watched else ""
     return Line([(f"{done} of {to_do} units are finished{share}", "bold"), (f"  {status.output}{clock}", "dim")])
-
-
-def _bar(status: Status, bar: str) -> Line:
-    done = len(bar) * status.count("finished") // max(1, status.to_do)
-    return Line([(bar[:done], "green"), (bar[done:], "dim")], cut=True)
 
 
 def _groups(status: Status, gap: int) -> Iterator[Line]:

@@ -98,7 +98,7 @@ class TaskBar:
     """One task.
 
     Attributes:
-        name: Its shard, job or beginning.
+        name: What people call it: its shard, its job, or when it began.
         state: One of `STATES`.
         start, width: Where its bar begins and how long it is, in percent of the whole time.
         used: Its CPU and memory, "" where they are not recorded.
@@ -147,7 +147,7 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     for run in shown:
         figures = ((cores_of(run), "cores"), (gigabytes_of(run), "GiB"))
         used = ", ".join(f"{figure:.1f} {unit}" for figure, unit in figures if figure is not None)
-        state, name = run.present_state, name_of(run)
+        state, name = run.present_state, _name_of(run)
         text = f"{name} on {run.host or 'an unknown host'}: {state}, from {clock(run.began)}, "
         text += f"{show_duration(run.seconds)}, {counted(run.units_done, 'unit')}{', ' if used else ''}{used}"
         width = min(max(100 * run.seconds / whole, 0.5), 100.0)
@@ -156,8 +156,7 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     return Timeline(bars, (clock(start), clock(end)), len(bars) <= MAX_NAMED, note)
 
 
-def name_of(run: RunState) -> str:
-    """What people call a run: its shard, its job, or when it began."""
+def _name_of(run: RunState) -> str:
     if run.shard is not None:
         return f"shard {run.shard}"
     return f"job {run.job_name}" if run.job else f"run of {clock(run.began).removesuffix(' UTC')}"
