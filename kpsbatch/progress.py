@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsbatch.config import format_signs
 from kpsbatch.errors import printable
-from kpsbatch.terminal import Part
-from kpsbatch.words import counted, show_duration, time_to_go
+from kpsbatch.words import Part, counted, show_duration, time_to_go
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config

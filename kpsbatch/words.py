@@ -1,20 +1,40 @@
-"""Numbers, times and commands in words, the same everywhere."""
+"""What people read: numbers, times and commands in words, and text on a terminal, in styles and tables.
+
+rich shows what moves, and nothing else: to import it takes as many calls to the file system as kpsbatch's own files.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
+
+from kpsbatch.errors import printable
 
 JSON_VERSION = 1
 """Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
 
+FILE_WIDTH = 160
+NARROW = 80
+"""Below so many columns, those of a wide table have one blank between them."""
 
-def counted(count: int, what: str, plural: str = "") -> str:
+BAR_WIDTH = 60
+
+_EFFECTS = {"bold": "1", "dim": "2"}
+_COLOURS = {"red": "31", "green": "32", "yellow": "33"}
+
+Part = tuple[str, str]
+"""Text, and its style: "", bold, dim, red, green or yellow. rich knows them by the same names."""
+
+
+def counted(count: int, what: str) -> str:
     """A number with what it counts: `1 unit`, `2,000 units`."""
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+    return f"{count:,} {what if count == 1 else what + 's'}"
 
 
 def some_of(texts: Sequence[str], most: int) -> str:
@@ -24,12 +44,7 @@ def some_of(texts: Sequence[str], most: int) -> str:
 
 
 def stopped(reason: str, saved: str) -> str:
-    """What a run that was stopped says: `Stopped. 1 unit saved, 29 left. Rerun to resume.`
-
-    Args:
-        reason: The signal; named unless it is that of Ctrl-C.
-        saved: What is saved, and what is left.
-    """
+    """What a run says that a signal stopped, named unless it is Ctrl-C's: `Stopped. 1 unit saved. Rerun to resume.`"""
     signal = "" if reason == "SIGINT" else f" ({reason})"
     return f"Stopped{signal}. {saved}. Rerun to resume."
 
@@ -58,9 +73,79 @@ def program() -> str:
     """What to type to start this program again, from the same folder and without activating anything."""
     if PurePath(sys.argv[0]).name == "kpsbatch":
         return "kpsbatch"
-    import shutil  # here: it takes longer to import than all of this module
-
     python = shutil.which("python")
     if python and os.path.samefile(python, sys.executable):
         return "python -m kpsbatch"
     return f"{shlex.quote(min(os.path.relpath(sys.executable), sys.executable, key=len))} -m kpsbatch"
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What standard output can show.
+
+    Attributes:
+        is_terminal: Whether a person reads it; FORCE_COLOR says so, too.
+        codes: The codes of the styles that it shows.
+        width: Its columns; a file is wide enough for any table.
+        bar: A full progress bar; "" in a file.
+    """
+
+    is_terminal: bool
+    codes: dict[str, str]
+    width: int
+    bar: str
+
+
+def gap_of(width: int) -> int:
+    """Blanks between the columns of a wide table on a terminal of so many columns."""
+    return 1 if width < NARROW else 2
+
+
+def terminal() -> Terminal:
+    """Standard output as it is; NO_COLOR leaves bold and dim, TERM=dumb no style at all."""
+    is_terminal = bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+    codes: dict[str, str] = {}
+    if is_terminal and os.environ.get("TERM") not in ("dumb", "unknown"):
+        codes = _EFFECTS if os.environ.get("NO_COLOR") else {**_EFFECTS, **_COLOURS}
+    width = shutil.get_terminal_size((FILE_WIDTH, 24)).columns
+    stroke = "━" if (sys.stdout.encoding or "").lower().startswith("utf") else "-"
+    return Terminal(is_terminal, codes, width, stroke * min(BAR_WIDTH, width) if is_terminal else "")
+
+
+def print_lines(lines: Iterable[Sequence[Part]], here: Terminal | None = None) -> None:
+    """Print lines in their styles. A terminal wraps long ones itself, so that a path can be copied from it."""
+    codes = (here or terminal()).codes
+    print("\n".join("".join(_painted(part, codes) for part in line) for line in lines), flush=True)
+
+
+def _painted(part: Part, codes: dict[str, str]) -> str:
+    text, style = part
+    return f"\x1b[{codes[style]}m{printable(text)}\x1b[0m" if text and style in codes else printable(text)
+
+
+def table_lines(
+    rows: Sequence[Sequence[Part]], *, numbers_from: int | None = None, gap: int = 2
+) -> Iterator[list[Part]]:
+    """The lines of a table: text to the left of its column, numbers to the right, no blank at the end of a line.
+
+    Args:
+        rows: Of the same number of cells.
+        numbers_from: The first column with numbers; default none.
+        gap: Blanks between two columns.
+    """
+    widths = [max(map(_columns, (text for text, _ in column))) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line: list[Part] = []
+        for number, (width, (text, style)) in enumerate(zip(widths, row, strict=True)):
+            fill = " " * (width - _columns(text))
+            is_number = numbers_from is not None and number >= numbers_from
+            line += [(fill + text if is_number else text + fill, style), (" " * gap, "")]
+        text, style = line[-2]
+        yield [*line[:-2], (text.rstrip(), style)]
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    marks = ("Mn", "Me", "Cf")
+    shown = (char for char in text if unicodedata.category(char) not in marks)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown)

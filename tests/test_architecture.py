@@ -19,7 +19,6 @@ ROOMS = (
     "errors",
     "points",
     "words",
-    "terminal",
     "files",
     "stored",
     "config",

@@ -12,7 +12,7 @@ from kpsbatch.cli.options import NoPictures, Quiet, flag
 from kpsbatch.cli.selection import ADJUSTED, Overrides
 from kpsbatch.config import make_config
 from kpsbatch.errors import printable
-from kpsbatch.pictures.choose import MAX_CLIPS, Candidate
+from kpsbatch.pictures.clip import MAX_CLIPS, Candidate
 from kpsbatch.pictures.player import view_page, write_page
 from kpsbatch.progress import count_progress
 from kpsbatch.words import counted

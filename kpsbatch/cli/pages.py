@@ -11,8 +11,7 @@ from kpsbatch.cli.options import NoPictures, Quiet
 from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
 from kpsbatch.dataset.labels import labels_of
 from kpsbatch.errors import ConfigError
-from kpsbatch.pictures.choose import candidates, choose_one
-from kpsbatch.pictures.clip import clip_of_file, clip_of_unit
+from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.player import check_page, view_page, write_page
 from kpsbatch.pictures.preview import check_picture, write_preview
 from kpsbatch.pictures.report.gather import gather

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.terminal import Part, print_lines, table_lines, terminal
-from kpsbatch.words import JSON_VERSION, counted, show_duration
+from kpsbatch.words import JSON_VERSION, Part, counted, gap_of, print_lines, show_duration, table_lines, terminal
 
 if TYPE_CHECKING:
     from kpsbatch.check import Finding
@@ -113,7 +112,7 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     """Print what a dataset holds; `frames`: whether they were counted."""
     here = terminal()
     print(f"dataset: {config.dataset.root}")
-    print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=here.gap), here)
+    print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=gap_of(here.width)), here)
     if scan.bad_rows:
         print(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
         for row, problem in scan.bad_rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -187,12 +188,15 @@ def write_index(path: Path, request: Request, parts: Iterable[Part], **more: Cal
     write_table(path, rows)
 
 
-def missing_library(form: str, package: str) -> OutputError:
-    """What to say where the library of a format is not installed."""
-    return OutputError(f"--to {form} needs the package {package}. Run `pip install 'kpsbatch[{form}]'`.")
+def _require(form: str, package: str) -> None:
+    """Raise an OutputError where the library of a format is not installed."""
+    try:
+        importlib.import_module(package.replace("-", "_"))
+    except ImportError:
+        raise OutputError(f"--to {form} needs the package {package}. Run `pip install 'kpsbatch[{form}]'`.") from None
 
 
-class MemoryMap:
+class _MemoryMap:
     """`mmap`: one memory-mapped array for each split, with lengths, classes and a table of the videos.
 
     Arrays without a header, as `numpy.memmap` takes them, in one of two layouts.
@@ -202,11 +206,9 @@ class MemoryMap:
     """
 
     def __init__(self, *, concatenated: bool) -> None:
-        """Choose the layout."""
         self._concatenated = concatenated
 
     def parts(self, request: Request) -> list[Part]:
-        """A file for each split."""
         return [Part(split + _X, numbers) for split, numbers in by_split(request.dataset).items()]
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
@@ -235,7 +237,6 @@ class MemoryMap:
         noted.unlink(missing_ok=True)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
-        """Write lengths, classes, offsets and tables; tell shapes and types."""
         arrays: dict[str, Any] = {}
         for part in parts:
             split = part.file.removesuffix(_X)
@@ -273,32 +274,28 @@ def _save(path: Path, array: NDArray[Any]) -> None:
     write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
 
 
-class Npy:
+class _Npy:
     """`npy`: `01-train/0007/NAME.npy`, each (T, points, 4), and `index.csv`."""
 
     def parts(self, request: Request) -> list[Part]:
-        """A file for each video."""
         return one_by_one(request, ".npy")
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
-        """Write one video."""
         (sample,) = read(part.numbers)
-        write_atomically(path, lambda file: np.save(file, sample.keypoints, allow_pickle=False))
+        _save(path, sample.keypoints)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
-        """Write index.csv."""
         write_index(folder / "index.csv", request, parts)
         return {"shape": ["T", request.dataset.topology.points, 4], "dtype": str(request.dtype)}
 
 
-class TarShards:
+class _TarShards:
     """`webdataset`: `train-000000.tar`, in each `KEY.npy`, (T, points, 4), and `KEY.json`.
 
     The videos of a split are shuffled.
     """
 
     def parts(self, request: Request) -> list[Part]:
-        """The shards of each split."""
         parts = []
         for split, numbers in by_split(request.dataset).items():
             random.Random(0).shuffle(numbers)  # WebDataset reads in order: else a shard would be of one signer and sign
@@ -307,8 +304,6 @@ class TarShards:
         return parts
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
-        """Write a shard."""
-
         def write(file: BinaryIO) -> None:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 for sample in read(part.numbers):
@@ -323,7 +318,6 @@ class TarShards:
         write_atomically(path, write)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
-        """Write index.csv."""
         write_index(folder / "index.csv", request, parts, key=key_of)
         shape = ["T", request.dataset.topology.points, 4]
         return {"shape": shape, "dtype": str(request.dtype), "shards": [part.file for part in parts]}
@@ -334,22 +328,14 @@ def key_of(info: VideoInfo) -> str:
     return f"{info.path.parent.name}-{info.path.stem}-{file_name(info.video, also='.')}".replace(".", "%2E")
 
 
-class Parquet:
-    """`parquet`: a row for each video, with its keypoints as one list of float32.
+class _Parquet:
+    """`parquet`: a row for each video, with all that is known of it and its keypoints as one list of float32.
 
     The files are named like `train-00000-of-00003.parquet`, by which `datasets.load_dataset` knows the splits.
     """
 
     def parts(self, request: Request) -> list[Part]:
-        """The files of each split.
-
-        Raises:
-            OutputError: pyarrow is missing.
-        """
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise missing_library("parquet", "pyarrow") from None
+        _require("parquet", "pyarrow")
         parts: list[Part] = []
         for split, numbers in by_split(request.dataset).items():
             files = list(shards(request, numbers, PARQUET_BYTES))
@@ -358,7 +344,6 @@ class Parquet:
         return parts
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
-        """Write one file, some rows at a time."""
         from pyarrow.parquet import ParquetWriter
 
         topology = request.dataset.topology
@@ -374,7 +359,6 @@ class Parquet:
         write_atomically(path, write)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
-        """Nothing comes besides: all that is known of a video is in its row."""
         return {"keypoints": ["frames", request.dataset.topology.points, 4], "dtype": "float32"}
 
 
@@ -413,7 +397,7 @@ def _parquet_table(schema: Any, samples: Sequence[Sample]) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-class PoseFiles:
+class _PoseFiles:
     """`pose`: `01-train/0007/NAME.pose`, in pixels, and `index.csv` with what a .pose file can't hold.
 
     pose-format (github.com/sign-language-processing/pose) writes them. Components and points have the names and order
@@ -425,15 +409,7 @@ class PoseFiles:
         self._components: list[Any] = []
 
     def parts(self, request: Request) -> list[Part]:
-        """A file for each video.
-
-        Raises:
-            OutputError: pose-format is missing, or a .pose file can't hold the keypoints.
-        """
-        try:
-            import pose_format  # noqa: F401
-        except ImportError:
-            raise missing_library("pose", "pose-format") from None
+        _require("pose", "pose-format")
         if request.coordinates == "adjusted":
             raise OutputError(
                 "--to pose: .pose files are in pixels, and these are adjusted coordinates. Export an output with "
@@ -450,12 +426,10 @@ class PoseFiles:
         return one_by_one(request, ".pose")
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
-        """Write one video."""
         (sample,) = read(part.numbers)
         write_atomically(path, pose_of(sample, self._components).write)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
-        """Write index.csv."""
         write_index(folder / "index.csv", request, parts)
         return {"shape": ["T", 1, request.dataset.topology.points, 3], "dtype": "float32"}
 
@@ -499,10 +473,10 @@ def _holistic_name(part: str, point: str) -> str:
 
 
 FORMATS: Mapping[str, Callable[[], Format]] = {
-    "mmap": partial(MemoryMap, concatenated=False),
-    "mmap-concatenated": partial(MemoryMap, concatenated=True),
-    "pose": PoseFiles,
-    "webdataset": TarShards,
-    "parquet": Parquet,
-    "npy": Npy,
+    "mmap": partial(_MemoryMap, concatenated=False),
+    "mmap-concatenated": partial(_MemoryMap, concatenated=True),
+    "pose": _PoseFiles,
+    "webdataset": _TarShards,
+    "parquet": _Parquet,
+    "npy": _Npy,
 }

@@ -69,15 +69,11 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
 
 
 def export(
-    dataset: OutputDataset,
-    form: str,
-    folder: Path,
-    on_video: Callable[[int, int], None] = lambda done, total: None,
+    dataset: OutputDataset, form: str, folder: Path, on_video: Callable[[int, int], None] = lambda done, total: None
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 
     Args:
-        dataset: The videos, in order.
         form: One of `FORMATS`.
         folder: Where to: a new folder, an empty one, or one in which the same export was begun.
         on_video: Called with (videos written, videos in all).
@@ -96,7 +92,12 @@ def export(
 
     def read(numbers: Iterable[int]) -> Iterator[Sample]:
         for count, sample in enumerate(dataset.samples(numbers), 1):
-            _check(request, sample)
+            shown, dtype = sample.info, sample.keypoints.dtype
+            if len(sample.keypoints) != shown.frames or dtype != request.dtype:  # places in files depend on both
+                raise OutputError(
+                    f"{shown.path}: video {shown.video!r} is {len(sample.keypoints)} frames of {dtype}, not "
+                    f"{shown.frames} of {request.dtype}. Run `{program()} verify`."
+                )
             yield sample
             on_video(done + count, total)
 
@@ -131,15 +132,6 @@ def _request(dataset: OutputDataset) -> Request:
         )
     coordinates = str(settings[0].landmarks.get("coordinates") or "") if settings else ""
     return Request(dataset, dataset[0].keypoints.dtype, coordinates)
-
-
-def _check(request: Request, sample: Sample) -> None:
-    """Whether an array is as long as is known, and of the type of the others: places in files depend on it."""
-    if len(sample.keypoints) != sample.info.frames or sample.keypoints.dtype != request.dtype:
-        raise OutputError(
-            f"{sample.info.path}: video {sample.info.video!r} is {len(sample.keypoints)} frames of "
-            f"{sample.keypoints.dtype}, not {sample.info.frames} of {request.dtype}. Run `{program()} verify`."
-        )
 
 
 def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]:

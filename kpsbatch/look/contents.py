@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology
 from kpsbatch.store.reading import load
-from kpsbatch.terminal import Part, print_lines, table_lines
-from kpsbatch.words import counted
+from kpsbatch.words import Part, counted, print_lines, table_lines
 
 
 @dataclass(frozen=True)
@@ -22,12 +19,6 @@ class Contents:
 
     frames: int
     found: Mapping[str, int]
-
-
-def contents(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> Contents:
-    """Count in (T, points, 4) keypoints; a part is missing where all of its values are 0."""
-    counts = {name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()}
-    return Contents(len(keypoints), counts)
 
 
 @dataclass(frozen=True)
@@ -42,12 +33,7 @@ class FileContents:
     def as_tree(self) -> dict[str, Any]:
         """For JSON: counts of frames, not shares."""
         videos = {name: {"frames": video.frames, "found": dict(video.found)} for name, video in self.videos.items()}
-        return {
-            "file": str(self.file),
-            "dtypes": list(self.dtypes),
-            "points": self.topology.name,
-            "videos": videos,
-        }
+        return {"file": str(self.file), "dtypes": list(self.dtypes), "points": self.topology.name, "videos": videos}
 
 
 def file_contents(path: Path) -> FileContents:
@@ -58,7 +44,10 @@ def file_contents(path: Path) -> FileContents:
     """
     videos = load(path)
     dtypes = tuple(sorted({str(keypoints.dtype) for keypoints in videos.values()}))
-    counts = {name: contents(keypoints, videos.topology) for name, keypoints in videos.items()}
+    counts: dict[str, Contents] = {}
+    for name, keypoints in videos.items():
+        found = {part: int(is_found(keypoints, points).sum()) for part, points in videos.topology.parts.items()}
+        counts[name] = Contents(len(keypoints), found)
     return FileContents(path, dtypes, videos.topology, counts)
 
 

@@ -35,8 +35,7 @@ class Measured:
 
     Attributes:
         unit: The unit that was measured.
-        videos: Its videos.
-        frames: Its frames.
+        videos, frames: How many it has.
         core_seconds: Seconds of a core that a video takes, on average.
         worker_megabytes: Peak memory of a worker.
         dataset_videos: Videos of the whole dataset, by listing.

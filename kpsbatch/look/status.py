@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
+from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
@@ -179,7 +179,6 @@ class StatusReader:
         StatusReader(config).read().count("left")
 
     Args:
-        config: The config.
         on_index: Called with (done, total) while an archive's index is built.
 
     Raises:
@@ -194,7 +193,6 @@ class StatusReader:
             from kpsbatch.dataset.labels import load_labels  # here: a config without labels reads no table
 
             self._labels = load_labels(config.dataset.labels)
-        self._source: Source
         self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)
         self._with_video: dict[Unit, Presence] = {}
         self._unchanged: set[Unit] = set()
@@ -266,12 +264,9 @@ class StatusReader:
         """The slowest units that the runs noted."""
         seconds: dict[str, float] = {unit: value for run in runs for unit, value in run.slowest}
         ranked = sorted(seconds.items(), key=lambda item: (-item[1], item[0]))[:MAX_SLOWEST]
-        return [(unit, value, self._label(_sign_of(unit))) for unit, value in ranked]
-
-
-def _sign_of(unit: str) -> int:
-    sign = unit.rpartition("/")[2]
-    return int(sign) if sign.isdecimal() else 0
+        signs = [unit.rpartition("/")[2] for unit, _ in ranked]
+        labels = [self._label(int(sign)) if sign.isdecimal() else "" for sign in signs]
+        return [(unit, value, label) for (unit, value), label in zip(ranked, labels, strict=True)]
 
 
 def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
@@ -299,15 +294,12 @@ def _estimate(status: Status, runs: Sequence[RunState]) -> None:
         status.videos_left = 0
     elif units:
         in_hand = sum(task.units - task.units_done for task in running)
-        known = sum(_videos_in_hand(task) for task in running)
+        known = sum(  # each, if it went on at its rate since its last sign of life
+            max(0.0, task.videos - task.videos_done - task.silent * task.videos_per_second) for task in running
+        )
         estimate = known + max(0, left - in_hand) * videos / units
         status.videos_left = round(min(estimate, left * videos / units))  # files are newer than what the tasks say
     if not left and not running:
         status.seconds_to_go = 0.0
     elif status.videos_left is not None and status.now.videos:
         status.seconds_to_go = status.videos_left / status.now.videos
-
-
-def _videos_in_hand(task: Task) -> float:
-    """Videos that a running task has still to do, if it went on at its rate since its last sign of life."""
-    return max(0.0, task.videos - task.videos_done - task.silent * task.videos_per_second)

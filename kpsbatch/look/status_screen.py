@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kpsbatch.config import Config
 from kpsbatch.look.logs import Task
 from kpsbatch.look.status import Failing, Status, StatusReader
 from kpsbatch.progress import count_progress
-from kpsbatch.terminal import Part, gap_of, print_lines, table_lines, terminal
-from kpsbatch.words import counted, show_duration
+from kpsbatch.words import Part, counted, gap_of, print_lines, show_duration, table_lines, terminal
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
@@ -52,7 +50,9 @@ def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> N
     if watch and not as_json and terminal().is_terminal:
         fill_screen(until_the_end(reader, status, WATCH_SECONDS), status)
     elif watch:
-        _repeat(show_once, reader, status)
+        with contextlib.suppress(KeyboardInterrupt):
+            for now in until_the_end(reader, status, WATCH_LINE_SECONDS):
+                show_once(now)
     else:
         show_once(status)
 
@@ -61,22 +61,12 @@ def _print_json(status: Status) -> None:
     print(json.dumps(status.as_json(), ensure_ascii=False), flush=True)
 
 
-def _repeat(show_once: Callable[[Status], None], reader: StatusReader, status: Status) -> None:
-    """Print every 30 s, until the job has ended or Ctrl-C."""
-    try:
-        for now in until_the_end(reader, status, WATCH_LINE_SECONDS):
-            show_once(now)
-    except KeyboardInterrupt:
-        sys.stdout.flush()
-
-
 def until_the_end(reader: StatusReader, status: Status, seconds: float) -> Iterator[Status]:
     """The status, again and again, until the job has ended: nothing is left, or what ran has ended and stays so.
 
     Where nothing has run yet, it goes on until something does.
 
     Args:
-        reader: Reads the status.
         status: The first one.
         seconds: Between two of them.
     """
@@ -94,7 +84,7 @@ def until_the_end(reader: StatusReader, status: Status, seconds: float) -> Itera
 def print_status(status: Status) -> None:
     """Print the status once."""
     here = terminal()
-    print_lines((line.parts for line in picture(status, bar=here.bar, gap=here.gap)), here)
+    print_lines((line.parts for line in picture(status, bar=here.bar, gap=gap_of(here.width))), here)
 
 
 def fill_screen(statuses: Iterable[Status], status: Status) -> None:
@@ -112,18 +102,12 @@ def fill_screen(statuses: Iterable[Status], status: Status) -> None:
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
         for now in statuses:
             status = now
-            lines = picture(
-                status, rows=_rows(console.height, status), watched=True, bar=bar, gap=gap_of(console.width)
-            )
+            others = 12 + len(status.groups) + len(status.notes)
+            rows = max(1, min(MAX_ROWS, (console.height - others) // 3))  # of each list: the screen is not overfull
+            lines = picture(status, rows=rows, watched=True, bar=bar, gap=gap_of(console.width))
             texts = (Text.assemble(*line.parts, no_wrap=line.cut, overflow="ellipsis") for line in lines)
             live.update(Group(*texts), refresh=True)
     print_status(status)
-
-
-def _rows(height: int, status: Status) -> int:
-    """Rows for each list, so that a screen is not overfull."""
-    fixed = 12 + len(status.groups) + len(status.notes)
-    return max(1, min(MAX_ROWS, (height - fixed) // 3))
 
 
 def picture(
@@ -132,7 +116,6 @@ def picture(
     """The whole status.
 
     Args:
-        status: What to show.
         rows: How many rows each list has at most.
         watched: Whether it is one of many on a live screen.
         bar: A full progress bar; "" for none.
@@ -140,7 +123,8 @@ def picture(
     """
     yield _headline(status, watched)
     if bar:
-        yield _bar(status, bar)
+        done = len(bar) * status.count("finished") // max(1, status.to_do)
+        yield Line([(bar[:done], "green"), (bar[done:], "dim")], cut=True)
     yield from _groups(status, gap)
     yield Line()
     yield from _speed(status)
@@ -155,20 +139,11 @@ def picture(
         yield Line([(f"note: {note}", "yellow")])
 
 
-def _finished(status: Status) -> int:
-    return sum(group.finished for group in status.groups)
-
-
 def _headline(status: Status, watched: bool) -> Line:
-    done, to_do = _finished(status), status.to_do
+    done, to_do = status.count("finished"), status.to_do
     share = f" ({100 * done // to_do}%)" if to_do else ""
     clock = time.strftime(", %H:%M:%S, Ctrl-C ends", time.localtime(status.moment)) if watched else ""
     return Line([(f"{done} of {to_do} units are finished{share}", "bold"), (f"  {status.output}{clock}", "dim")])
-
-
-def _bar(status: Status, bar: str) -> Line:
-    done = len(bar) * _finished(status) // max(1, status.to_do)
-    return Line([(bar[:done], "green"), (bar[done:], "dim")], cut=True)
 
 
 def _groups(status: Status, gap: int) -> Iterator[Line]:
@@ -216,16 +191,12 @@ def _tasks(status: Status, rows: int) -> Iterator[Line]:
         return
     counts = ", ".join(f"{status.task_states[state]} {state}" for state in TASK_ORDER if status.task_states[state])
     yield Line([(f"tasks: {counts}", "")])
-    shown = [task for state in _SHOWN_TASKS for task in _by_rate(status.tasks) if task.state == state]
+    slowest_first = sorted(status.tasks, key=lambda task: task.videos_per_second)
+    shown = [task for state in _SHOWN_TASKS for task in slowest_first if task.state == state]
     for line in table_lines([_task_row(task) for task in shown[:rows]]):
         yield Line(line, cut=True)
     if len(shown) > rows:
         yield Line([(f"  ... and {len(shown) - rows} more: kpsbatch logs", "dim")])
-
-
-def _by_rate(tasks: list[Task]) -> list[Task]:
-    """The slowest first."""
-    return sorted(tasks, key=lambda task: task.videos_per_second)
 
 
 def _task_row(task: Task) -> list[Part]:

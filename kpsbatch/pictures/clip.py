@@ -1,28 +1,243 @@
-"""A clip: one video of an output, loaded with its frames and with what its record says."""
+"""Clips: which videos of an output are meant, and one of them loaded with its frames and with what its record says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
+import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.config import Config
+from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.pictures.choose import Candidate
 from kpsbatch.points import CONTRACT, Topology
-from kpsbatch.store.npz import open_npz
+from kpsbatch.store.npz import open_npz, video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import are_adjusted, check_points, file_topology, read_keypoints
-from kpsbatch.store.records import ClipRecord, UnitRecord
+from kpsbatch.store.reading import are_adjusted, check_points, file_topology, find_outputs, read_keypoints
+from kpsbatch.store.records import RECORD_SUFFIXES, ClipRecord, UnitRecord
 from kpsbatch.stored import read_stored
+from kpsbatch.words import some_of
+
+SHOWN_NAMES = 6
+MAX_CLIPS = 12
+"""Videos on a player's page."""
+
+
+class Candidate(NamedTuple):
+    """One video that could be shown: its file, its key there, its unit where a config is known, and why it failed."""
+
+    path: Path
+    video: str
+    unit: Unit | None = None
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """Folder, file and video: `01-train/0007: take (2)`; the video alone where the file has its name."""
+        return self.video if self.path.stem == self.video else f"{self.path.parent.name}/{self.path.stem}: {self.video}"
+
+
+Output = tuple[Path, Optional[Unit]]
+"""An npz, and its unit where a config is known."""
+
+
+def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
+    """The one video that is meant.
+
+    Args:
+        source: An npz, a folder with npz files, or a config.
+        video: Its name, or a part of `01-train/0007: name` that no other has; default: the first.
+
+    Raises:
+        OutputError: There is no output; no video fits, or several do; or it failed, and why.
+    """
+    outputs, failed = outputs_of(source), list(failed_videos(source))
+    if video is None:
+        if outputs:
+            path, unit = outputs[0]
+            return Candidate(path, video_names(path)[0], unit)
+        raise _failed_error(failed) if failed else _no_output(source)
+    videos = _videos_in(outputs)
+    fitting, failing = _fitting(videos, video), _fitting(failed, video)
+    if len(fitting) == 1 and (not failing or fitting[0].video == video):
+        return fitting[0]
+    if failing and not fitting:
+        raise _failed_error(failing)
+    if not outputs:
+        raise _no_output(source)
+    if not fitting:
+        there = _listed([candidate.label for candidate in videos])
+        raise OutputError(f"--video: no video fits {video!r}. Choose among {there}.")
+    labels = [*(video.label for video in fitting), *(f"{video.label} (failed)" for video in failing)]
+    raise OutputError(
+        f"--video: {video!r} fits {len(labels)} videos: {_listed(labels)}. Name one of them so that no other fits, "
+        "or narrow it down with --signers, --splits and --signs."
+    )
+
+
+def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Candidate], str]:
+    """The videos to show, at most `MAX_CLIPS`, and in words of how many others, "" where all are shown.
+
+    Args:
+        source: An npz, a folder with npz files, or a config.
+        video: The name of a video or a part of `01-train/0007: name`; default: spread evenly over all files.
+
+    Raises:
+        OutputError: There is no output, or no such video.
+    """
+    files = outputs_of(source)
+    if video is not None:
+        fitting = _fitting(_videos_in(files), video)
+        if not fitting:
+            choose_one(source, video)  # tells why
+        return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
+    if not files:
+        raise _no_output(source)
+    chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
+    each = -(-MAX_CLIPS // len(chosen))
+    names = {path: video_names(path) for path, _ in chosen}
+    chosen_videos = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
+    count = sum(map(len, names.values()))
+    rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > MAX_CLIPS else ""
+    return chosen_videos[:MAX_CLIPS], rest
+
+
+def _videos_in(outputs: Sequence[Output]) -> list[Candidate]:
+    return [Candidate(path, name, unit) for path, unit in outputs for name in video_names(path)]
+
+
+def _fitting(videos: Sequence[Candidate], video: str) -> list[Candidate]:
+    """Those that have this name; else those with a part of it in their label."""
+    exact = [candidate for candidate in videos if video in (candidate.video, candidate.label)]
+    return exact or [candidate for candidate in videos if video in candidate.label]
+
+
+def _failed_error(failed: Sequence[Candidate]) -> OutputError:
+    first = failed[0]
+    more = f" So did {len(failed) - 1} more." if len(failed) > 1 else ""
+    return OutputError(
+        f"{first.label} failed, so that it has no keypoints: {first.error.rstrip('.')}.{more} Fix the data, then run "
+        "again with --retry-failed."
+    )
+
+
+def _no_output(source: Path | Config) -> OutputError:
+    """The error where there is no output, with the signs of which there are some."""
+    if not isinstance(source, Config):
+        return OutputError(f"{source} holds no output. Name the folder that a run wrote, or one npz.")
+    try:
+        signs = format_signs({unit.sign for unit, _ in find_outputs(source.output.root)})
+    except OutputError:
+        signs = ""
+    if signs:
+        return OutputError(f"{source.output.root} holds no output of what is selected. Signs with an output: {signs}.")
+    return OutputError(f"{source.output.root} holds no output. Run the config first.")
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return some_of([*map(repr, labels)], SHOWN_NAMES)
+
+
+def outputs_of(source: Path | Config) -> list[Output]:
+    """The npz files of a source, in the order of the config or of their names.
+
+    Raises:
+        OutputError: The source does not exist.
+    """
+    if isinstance(source, Config):
+        return _outputs_of_config(source)
+    if source.is_dir():
+        inside = sorted(path.relative_to(source) for path in source.rglob("*.npz"))
+        return [(source / path, None) for path in inside if not any(part[0] in "._" for part in path.parts)]
+    if source.exists():
+        return [(source, None)]
+    raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
+
+
+def _outputs_of_config(config: Config) -> list[Output]:
+    try:
+        chosen = [(unit, path) for unit, path in find_outputs(config.output.root) if _is_selected(config, unit)]
+    except OutputError:
+        return []
+    return [(path, unit) for unit, path in sorted(chosen, key=lambda output: _order(config, output[0]))]
+
+
+def _is_selected(config: Config, unit: Unit) -> bool:
+    dataset = config.dataset
+    chosen = ((dataset.signers, unit.signer), (dataset.splits, unit.split), (dataset.signs, unit.sign))
+    return all(not values or value in values for values, value in chosen)
+
+
+def _order(config: Config, unit: Unit) -> tuple[int, int, Unit]:
+    """Signers and splits as the config names them."""
+    signers, splits = list(config.dataset.signers), list(config.dataset.splits)
+    return (signers.index(unit.signer) if signers else 0, splits.index(unit.split) if splits else 0, unit)
+
+
+def failed_videos(source: Path | Config) -> Iterator[Candidate]:
+    """The videos that failed, by their records; none where there are no records."""
+    config, root = (source, source.output.root) if isinstance(source, Config) else (None, source)
+    if config is None and not root.is_dir():
+        npz = root.absolute()
+        paths = list(records_of(npz.parent.parent, f"{npz.parent.name}/{npz.stem}"))
+    else:
+        suffixes = [suffix for suffix, state in RECORD_SUFFIXES.items() if state != "complete"]
+        paths = [path for end in suffixes for path in sorted((root / INTERNAL / "records").glob(f"*/*/*{end}"))]
+    for path in paths:
+        record = read_stored(path, UnitRecord)
+        if record is None or record.unit is None:
+            continue
+        unit = record.unit.unit
+        if config is None or _is_selected(config, unit):
+            npz = path.parents[4] / f"{unit.name}.npz"
+            for name, video in record.failed.items():
+                yield Candidate(npz, name, unit if config is not None else None, video.error)
+
+
+def spread(length: int, count: int) -> set[int]:
+    """At most `count` numbers below `length`, evenly spread, the first and the last among them."""
+    return set(np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist())
+
+
+def counterpart(candidate: Candidate, other: Path) -> Candidate | None:
+    """The same video in another output: by file and name in a folder; by name, or the only one, in an npz.
+
+    Raises:
+        OutputError: The npz can't be read.
+    """
+    paths = [other]
+    if other.is_dir():
+        name = candidate.path.name
+        paths = [path for path in (other / candidate.path.parent.name / name, other / name) if path.is_file()]
+    for path in paths:
+        names = video_names(path)
+        if candidate.video in names:
+            return Candidate(path, candidate.video)
+        if len(names) == 1:
+            return Candidate(path, names[0])
+    return None
+
+
+def pair_up(shown: Sequence[Candidate], other: Path) -> list[Candidate | None]:
+    """The counterpart of each video.
+
+    Raises:
+        OutputError: None of them has one.
+    """
+    if not other.exists():
+        raise OutputError(f"--compare: {other} does not exist. Name an npz or a folder with outputs.")
+    pairs = [counterpart(candidate, other) for candidate in shown]
+    if not any(pairs):
+        raise OutputError(f"--compare: {other} holds none of the videos shown, such as {shown[0].label!r}.")
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -102,7 +317,7 @@ def clip_of_unit(
         DatasetError: The video is not in the dataset any more.
     """
     path = config.output.root / f"{unit.name}.npz"
-    name, keypoints, topology = load_video(path, video)
+    name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
     is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
     frames = None
@@ -117,17 +332,9 @@ def clip_of_unit(
     sign = f"sign {unit.sign}"
     if labels and (label := labels.get(unit.sign)) and label.english:
         sign += f" {label.english}"
-    return Clip(
-        f"{unit.signer} {unit.split}, {sign}: {name}",
-        keypoints,
-        frames,
-        is_adjusted,
-        config.landmarks.frame_rate,
-        config.run.max_pixels,
-        config.dataset.frame_rate_out,
-        topology,
-        recorded.facts,
-    )
+    title = f"{unit.signer} {unit.split}, {sign}: {name}"
+    rate, most, rate_out = config.landmarks.frame_rate, config.run.max_pixels, config.dataset.frame_rate_out
+    return Clip(title, keypoints, frames, is_adjusted, rate, most, rate_out, topology, recorded.facts)
 
 
 def clip_of_file(
@@ -145,7 +352,7 @@ def clip_of_file(
         OutputError: The file holds no such video.
         DatasetError: The frames that are named are not there.
     """
-    name, keypoints, topology = load_video(path, video)
+    name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
     is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
     if blank or is_adjusted:
@@ -186,15 +393,8 @@ def load_clip(
         return replace(load(blank=True), note=str(error))
 
 
-def load_video(path: Path, video: str | None = None) -> tuple[str, NDArray[Any], Topology]:
-    """One video's name and (T, points, 4) keypoints, and which points they are.
-
-    Args:
-        video: The name; default the first.
-
-    Raises:
-        OutputError: The file is missing or no output, or holds no such video.
-    """
+def _load_video(path: Path, video: str | None) -> tuple[str, NDArray[Any], Topology]:
+    """One video's name (default: the first), its (T, points, 4) keypoints, and which points they are."""
     with open_npz(path) as npz:
         name = video if video is not None else next(iter(npz.members))
         keypoints = read_keypoints(npz, name)
@@ -209,7 +409,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
     if clip is not None:
         frames = Path(clip.clip)
         return _Recorded(clip.video, frames if frames.exists() else None, clip.landmarks.get("coordinates", "image"))
-    coordinates: str | None = None
+    coordinates = None
     for record_path in records_of(path.parent.parent, f"{path.parent.name}/{path.stem}"):
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
         theirs = settings.landmarks.get("coordinates") if settings else None

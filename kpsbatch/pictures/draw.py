@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.pictures.clip import Clip
@@ -105,7 +106,6 @@ def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CON
     Args:
         image: (H, W, 3) uint8 RGB, at the size the drawing shall have.
         keypoints: (points, 4) in image coordinates: x and y in widths and heights.
-        topology: Which points they are.
 
     Returns:
         A new (H, W, 3) image.
@@ -142,7 +142,6 @@ def place_adjusted(keypoints: NDArray[Any], aspect: float = 1.0, topology: Topol
     Args:
         keypoints: (points, 4), adjusted.
         aspect: Width by height of the frames: x counts in widths, y in heights.
-        topology: Which points they are.
 
     Returns:
         (points, 4) in image coordinates of the canvas, visibility unchanged.
@@ -197,8 +196,7 @@ def write_text(canvas: RGB, text: str, x: int, y: int, colour: Colour = WHITE, *
     shown = fit_text(text, canvas.shape[1] - x - size // 2 * 2, size)
     if not shown or y >= canvas.shape[0]:
         return 0
-    label = _rendered(shown, colour, size)
-    label = label[: canvas.shape[0] - y, : canvas.shape[1] - x]
+    label = _rendered(shown, colour, size)[: canvas.shape[0] - y, : canvas.shape[1] - x]
     canvas[y : y + label.shape[0], x : x + label.shape[1]] = label
     return int(label.shape[1])
 
@@ -215,28 +213,17 @@ def fit_text(text: str, width: int, size: int = 13) -> str:
     return ""
 
 
-def mark_frame(
-    image: RGB, keypoints: NDArray[Any], number: int, notes: Sequence[str] = (), topology: Topology = CONTRACT
-) -> None:
-    """Write a frame's number, its missing parts and further notes into its upper left, in place."""
+def _mark(image: RGB, clip: Clip, number: int, problem: str) -> None:
+    """Write onto a frame, in place: upper left its number and what is missing; lower left the letters of found.py."""
     write_text(image, f"{number}", 0, 0)
-    missing = [name.replace("_", " ") for name in missing_parts(keypoints, topology)]
-    warnings = [*notes, "no " + ", ".join(missing)] if missing else [*notes]
+    missing = [name.replace("_", " ") for name in missing_parts(clip.keypoints[number], clip.topology)]
+    warnings = [f"unreadable: {problem}"] if problem else []
+    warnings += ["no " + ", ".join(missing)] if missing else []
     for line, text in enumerate(warnings, 1):
         write_text(image, text, 0, 20 * line, WARNING)
-
-
-def mark_letters(image: RGB, how: Mapping[str, str], number: int) -> None:
-    """Write the letters of one frame into its lower left, each in its part's colour, in place.
-
-    Args:
-        image: (H, W, 3) RGB.
-        how: The record's letters of the video, see found.py; parts without any are passed over.
-        number: Of the frame, from 0.
-    """
     x = 0
     for part in Topology.PARTS:
-        letter = how.get(part, "")[number : number + 1]
+        letter = clip.how.get(part, "")[number : number + 1]
         if letter:
             write_text(image, letter, x, image.shape[0] - round(LETTER_SIZE * 1.55), COLOURS[part], size=LETTER_SIZE)
             x += text_width("m", LETTER_SIZE) + LETTER_SIZE
@@ -266,22 +253,7 @@ def jpeg_in_base64(image: RGB, quality: int) -> str:
     return base64.b64encode(encode_image(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)).decode()
 
 
-class Drawn(NamedTuple):
-    """One drawn frame: its image, and its number from 0."""
-
-    image: RGB
-    number: int
-
-
-class Plain(NamedTuple):
-    """One frame without any drawing: its image, or None and why; its time in milliseconds."""
-
-    image: RGB | None
-    timestamp: int
-    problem: str = ""
-
-
-def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[Drawn]:
+def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Iterator[RGB]:
     """Draw the frames of a video, one after another, all of one size.
 
     Args:
@@ -292,23 +264,22 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         DatasetError: The frames can't be read.
     """
     shape: tuple[int, ...] = ()
-    for number, (image, _, problem) in enumerate(plain_frames(clip)):
+    for number, frame in enumerate(plain_frames(clip)):
         if chosen is not None and number not in chosen:
             continue
         keypoints = clip.keypoints[number]
-        if image is None:
+        if frame.image is None:
             height, width = shape[:2] if shape else _blank_size(clip, side)
             canvas = empty_canvas(height, width)
         else:
-            canvas = enlarge(image, side)
+            canvas = enlarge(frame.image, side)
         if shape and canvas.shape != shape:
             canvas = np.asarray(cv2.resize(canvas, (shape[1], shape[0])), dtype=np.uint8)
         shape = canvas.shape
         placed = place_adjusted(keypoints, clip.aspect, clip.topology) if clip.adjusted else keypoints
         drawn = draw_keypoints(canvas, placed, clip.topology)
-        mark_frame(drawn, keypoints, number, [f"unreadable: {problem}"] if problem else [], clip.topology)
-        mark_letters(drawn, clip.how, number)
-        yield Drawn(drawn, number)
+        _mark(drawn, clip, number, frame.problem)
+        yield drawn
 
 
 def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
@@ -319,7 +290,7 @@ def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
     return (side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)
 
 
-def plain_frames(clip: Clip) -> Iterator[Plain]:
+def plain_frames(clip: Clip) -> Iterator[Frame]:
     """The frames of a clip as they are, as many as it has keypoints; without any image where it has no frames.
 
     Raises:
@@ -327,10 +298,9 @@ def plain_frames(clip: Clip) -> Iterator[Plain]:
     """
     if clip.frames is None:
         for number in range(len(clip.keypoints)):
-            yield Plain(None, round(number * 1000 / clip.frame_rate))
+            yield Frame(None, round(number * 1000 / clip.frame_rate), f"{number}")
         return
     frames = read_frames(
         clip.frames, frame_rate=clip.frame_rate, max_pixels=clip.max_pixels, frame_rate_out=clip.frame_rate_out
     )
-    for frame in islice(frames, len(clip.keypoints)):
-        yield Plain(frame.image, frame.timestamp, frame.problem)
+    yield from islice(frames, len(clip.keypoints))

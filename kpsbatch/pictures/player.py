@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +23,7 @@ from kpsbatch.config import Config
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
-from kpsbatch.pictures.choose import Candidate, pair_up
-from kpsbatch.pictures.clip import Clip, load_clip
+from kpsbatch.pictures.clip import Candidate, Clip, load_clip, pair_up
 from kpsbatch.pictures.draw import (
     CANVAS,
     COLOURS,
@@ -44,7 +43,6 @@ from kpsbatch.pictures.draw import (
     strokes_of,
 )
 from kpsbatch.points import (
-    CONTRACT,
     HAND_WRIST,
     POSE_LEFT_SHOULDER,
     POSE_NAMES,
@@ -88,7 +86,7 @@ def view_page(
     adjusted: bool = False,
     on_clip: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """The page that `kpsbatch view` writes.
+    """The page that `kpsbatch view` writes, in one file that loads nothing.
 
     Args:
         shown: The videos, at least one.
@@ -116,7 +114,10 @@ def view_page(
             entries[-1]["name"] += f" ({compare.absolute().name if compare else ''})"
             on_clip(len(entries), wanted)
     title = entries[0]["name"] if len(shown) == 1 else f"{len(shown)} videos"
-    return render_page(f"Keypoints: {title}", entries)
+    style, script = player_assets()
+    page: dict[str, Any] = {"style": style, "script": script, "player": player_html(entries)}
+    page |= {"title": f"Keypoints: {title}", "version": kpsbatch.__version__}
+    return templates().get_template("player/page.html").render(**page)
 
 
 def pack(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) -> Entry:
@@ -152,13 +153,6 @@ def player_assets() -> tuple[Markup, Markup]:
     return _asset("player/player.css"), Markup(spec) + Markup().join(_asset(f"player/{name}") for name in SCRIPTS)
 
 
-def render_page(title: str, entries: Sequence[Entry]) -> str:
-    """A page with one player, in one file that loads nothing."""
-    style, script = player_assets()
-    page: dict[str, Any] = {"title": title, "style": style, "script": script, "player": player_html(entries)}
-    return templates().get_template("player/page.html").render(**page, version=kpsbatch.__version__)
-
-
 def check_page(path: Path | None) -> None:
     """Refuse a name of a page that no browser would open.
 
@@ -170,10 +164,7 @@ def check_page(path: Path | None) -> None:
 
 
 def write_page(path: Path, page: str) -> int:
-    """Write a page to a file.
-
-    Returns:
-        Its size in bytes.
+    """Write a page to a file; returns its size in bytes.
 
     Raises:
         OutputError: It can't be written.
@@ -186,12 +177,9 @@ def write_page(path: Path, page: str) -> int:
 @lru_cache(1)
 def templates() -> Environment:
     """The templates of all pages, in which every text is escaped: names in a dataset can hold anything."""
+    loader = FileSystemLoader(TEMPLATES)
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
     templates.globals["file"] = _asset
@@ -235,14 +223,8 @@ def set_spec(topology: Topology) -> dict[str, Any]:
         "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
         "sources": topology.sources,
         "strokes": [
-            {
-                "name": stroke.name,
-                "part": stroke.part,
-                "paths": stroke.paths,
-                "dots": stroke.dots,
-                "fine": stroke.is_fine,
-            }
-            for stroke in strokes_of(topology)
+            {"name": name, "part": part, "paths": paths, "dots": dots, "fine": is_fine}
+            for name, part, paths, dots, is_fine in strokes_of(topology)
         ],
     }
 
@@ -278,7 +260,7 @@ def encode_clip(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: in
         "height": known.height if known else 0,
         "aspect": 1.0 if clip.adjusted else clip.aspect,
         "adjusted": clip.adjusted,
-        "letters": letters_of(clip.keypoints, clip.how, clip.topology),
+        "letters": _letters(clip),
         "points": pack_points(keypoints),
         "every": 1,
         "pictures": [],
@@ -288,19 +270,13 @@ def encode_clip(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: in
     return entry
 
 
-def letters_of(keypoints: NDArray[Any], how: Mapping[str, str], topology: Topology = CONTRACT) -> dict[str, str]:
-    """How each part of each frame was found: the record's letters, or `f` and `-` by the values.
-
-    Args:
-        keypoints: (T, points, 4).
-        how: The record's letters; parts of another length than T are passed over.
-        topology: Which points they are.
-    """
+def _letters(clip: Clip) -> dict[str, str]:
+    """How each part of each frame was found: the record's letters, if there are as many, or `f` and `-` by value."""
     letters: dict[str, str] = {}
-    for name, part in topology.parts.items():
-        recorded = how.get(name, "")
-        by_value = "".join(FOUND if there else MISSING for there in is_found(keypoints, part))
-        letters[name] = recorded if len(recorded) == len(keypoints) else by_value
+    for name, part in clip.topology.parts.items():
+        letters[name] = clip.how.get(name, "")
+        if len(letters[name]) != len(clip.keypoints):
+            letters[name] = "".join(FOUND if there else MISSING for there in is_found(clip.keypoints, part))
     return letters
 
 
@@ -326,8 +302,9 @@ def _add_pictures(entry: Entry, clip: Clip, side: int, quality: int, budget: int
     pictures: list[str] = []
     times: list[int] = []
     every = 1
-    for number, (image, timestamp, _) in enumerate(plain_frames(clip)):
-        times.append(timestamp)
+    for number, frame in enumerate(plain_frames(clip)):
+        image = frame.image
+        times.append(frame.timestamp)
         if image is not None and not (entry["width"] and pictures):
             entry["width"], entry["height"] = entry["width"] or image.shape[1], entry["height"] or image.shape[0]
             entry["aspect"] = image.shape[1] / image.shape[0]

@@ -18,8 +18,7 @@ from PIL import Image
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.files import write_named
-from kpsbatch.pictures.choose import spread
-from kpsbatch.pictures.clip import Clip
+from kpsbatch.pictures.clip import Clip, spread
 from kpsbatch.pictures.draw import (
     BACKGROUND,
     COLOURS,
@@ -84,7 +83,7 @@ def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
 
 def _write_sheet(clip: Clip, picture: Path) -> int:
     """Up to 12 frames, evenly spread."""
-    cells = [drawn.image for drawn in drawn_frames(clip, CELL, spread(len(clip.keypoints), MAX_CELLS))]
+    cells = list(drawn_frames(clip, CELL, spread(len(clip.keypoints), MAX_CELLS)))
     if not cells:
         raise _no_frames(clip)
     sheet = tile(cells, min(COLUMNS, len(cells)))
@@ -103,8 +102,10 @@ def _write_video(clip: Clip, picture: Path, speed: float) -> int:
         path = Path(folder) / f"preview{picture.suffix.lower()}"
         with av.open(str(path), "w", options={"movflags": "+faststart"} if codec == "libx264" else {}) as container:
             stream: VideoStream | None = None
-            for drawn in drawn_frames(clip, VIDEO_SIDE):
-                page = _even(stack(legend(max(drawn.image.shape[1], VIDEO_SIDE), clip.title), drawn.image))
+            for image in drawn_frames(clip, VIDEO_SIDE):
+                page = stack(legend(max(image.shape[1], VIDEO_SIDE), clip.title), image)
+                height, width = page.shape[0] // 2 * 2, page.shape[1] // 2 * 2  # video wants even sides
+                page = np.ascontiguousarray(page[:height, :width])
                 stream = stream or _stream(container, codec, options, rate, page, picture)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(page, format="rgb24")))
                 written += 1
@@ -139,26 +140,19 @@ def _frame_rate(clip: Clip) -> float:
     return info.average_rate or clip.frame_rate
 
 
-def _even(image: RGB) -> RGB:
-    """Cut the last row and column where video wants even sides."""
-    return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
-
-
 def _write_gif(clip: Clip, picture: Path, speed: float) -> int:
     """All frames at their own rate, in the hundredths of a second that GIF knows."""
     pages: list[Image.Image] = []
     palette: Image.Image | None = None
-    for drawn in drawn_frames(clip, GIF_SIDE):
-        page = stack(legend(max(drawn.image.shape[1], GIF_SIDE), clip.title), drawn.image)
-        picture_of_page = Image.fromarray(page)
-        palette = palette or _palette(picture_of_page)
-        pages.append(picture_of_page.quantize(palette=palette, dither=Image.Dither.NONE))
+    for image in drawn_frames(clip, GIF_SIDE):
+        page = Image.fromarray(stack(legend(max(image.shape[1], GIF_SIDE), clip.title), image))
+        palette = palette or _palette(page)
+        pages.append(page.quantize(palette=palette, dither=Image.Dither.NONE))
     if not pages:
         raise _no_frames(clip)
     rate = _frame_rate(clip) * speed
     times = [round(number * 100 / rate) * 10 for number in range(len(pages) + 1)]
     durations = [max(20, after - before) for before, after in pairwise(times)]
-
     options = {"save_all": True, "append_images": pages[1:], "duration": durations, "loop": 0, "optimize": False}
     write_named(picture, lambda file: pages[0].save(file, "GIF", **options))
     return len(pages)
@@ -167,8 +161,7 @@ def _write_gif(clip: Clip, picture: Path, speed: float) -> int:
 def _palette(page: Image.Image) -> Image.Image:
     """256 colours for a whole GIF: those of the first frame, and exactly those that the parts are drawn in."""
     ours = [*COLOURS.values(), OUTLINE, WHITE, WARNING, BACKGROUND]
-    theirs = page.quantize(256 - len(ours)).getpalette() or []
-    theirs = theirs[: 3 * (256 - len(ours))]
+    theirs = (page.quantize(256 - len(ours)).getpalette() or [])[: 3 * (256 - len(ours))]
     palette = Image.new("P", (1, 1))
     palette.putpalette([*(value for colour in ours for value in colour), *theirs])
     return palette

@@ -17,8 +17,7 @@ import kpsbatch as package
 from kpsbatch.config import make_config
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
-from kpsbatch.pictures.choose import Candidate
-from kpsbatch.pictures.clip import load_clip
+from kpsbatch.pictures.clip import Candidate, load_clip
 from kpsbatch.work.clips import find_clips
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")

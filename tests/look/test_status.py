@@ -36,7 +36,7 @@ from kpsbatch.store.run_state import ALONE, Progress
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 from kpsbatch.store.tracking import tracked
-from kpsbatch.terminal import terminal
+from kpsbatch.words import terminal
 
 HERE = Path(__file__).parents[1]
 ARRAY = {"clip": np.zeros((1, 184, 4), np.float32)}

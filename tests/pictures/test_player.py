@@ -25,8 +25,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.pictures.choose import MAX_CLIPS, Candidate, candidates, counterpart, pair_up
-from kpsbatch.pictures.clip import clip_of_file, load_clip
+from kpsbatch.pictures.clip import MAX_CLIPS, Candidate, candidates, clip_of_file, counterpart, load_clip, pair_up
 from kpsbatch.pictures.draw import CANVAS, COLOURS, place_adjusted
 from kpsbatch.pictures.player import encode_clip, player_assets, player_html, view_page
 from kpsbatch.points import Topology, topology_of

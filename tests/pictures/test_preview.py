@@ -21,8 +21,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError, OutputError
-from kpsbatch.pictures.choose import candidates, choose_one
-from kpsbatch.pictures.clip import clip_of_file, clip_of_unit
+from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.draw import (
     BACKGROUND,
     COLOURS,

@@ -21,35 +21,27 @@ STATES = ("finished", "running", "interrupted", "failed", "lost")
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A bar: its text, which shows under the pointer, and its value."""
-
-    text: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Chart:
     """Bars from left to right.
 
     Attributes:
         heading: What is counted.
-        bars: The bars.
+        bars: Of each its text, which shows under the pointer, and its value.
         axis: Texts below it, from the left end to the right.
         note: A line below, "" for none.
         anchor: What links name it, "" for nothing.
     """
 
     heading: str
-    bars: Sequence[Bar]
+    bars: Sequence[tuple[str, int]]
     axis: tuple[str, ...]
     note: str = ""
     anchor: str = ""
 
-    def height(self, bar: Bar) -> float:
+    def height(self, value: int) -> float:
         """A bar's height in percent of the highest, so that anything but zero can be seen."""
-        most = max(bar.value for bar in self.bars) or 1
-        return max(100 * bar.value / most, 1.5 if bar.value else 0)
+        most = max(value for _, value in self.bars) or 1
+        return max(100 * value / most, 1.5 if value else 0)
 
 
 def throughput(data: ReportData) -> Chart | None:
@@ -65,7 +57,7 @@ def throughput(data: ReportData) -> Chart | None:
     for row in rows:
         sums[min(TIME_BARS - 1, int((row.finished - start) / width))] += row.frames
     bars = [
-        Bar(f"{clock(start + index * width)}: {counted(frames, 'frame')}, {frames / width:,.1f} a second", frames)
+        (f"{clock(start + index * width)}: {counted(frames, 'frame')}, {frames / width:,.1f} a second", frames)
         for index, frames in enumerate(sums)
     ]
     return Chart("Frames over time, by when their units were stored", bars, (clock(start), clock(end)))
@@ -79,7 +71,7 @@ def clock(moment: float) -> str:
 def video_lengths(lengths: Sequence[int]) -> Chart:
     """How many videos have how many frames."""
     bars = [
-        Bar(f"{f'{low:g}' if high - low == 1 else f'{low:g} to {high - 1:g}'} frames: {counted(count, 'video')}", count)
+        (f"{f'{low:g}' if high - low == 1 else f'{low:g} to {high - 1:g}'} frames: {counted(count, 'video')}", count)
         for low, high, count in histogram(lengths, LENGTH_BARS)
     ]
     low, high = min(lengths), max(lengths)
@@ -95,7 +87,7 @@ def frames_without_hand(data: ReportData) -> Chart:
         counts[0 if share == 0 else min(SHARE_BARS, int(share * SHARE_BARS) + 1)] += 1
     step = 100 // SHARE_BARS
     texts = ["0%", *(f"{index * step}% to {(index + 1) * step}%" for index in range(SHARE_BARS))]
-    bars = [Bar(f"{text}: {counted(count, 'video')}", count) for text, count in zip(texts, counts, strict=True)]
+    bars = [(f"{text}: {counted(count, 'video')}", count) for text, count in zip(texts, counts, strict=True)]
     frames, without = sum(video.frames for video in data.videos), sum(video.no_hand for video in data.videos)
     note = f"{without:,} of {counted(frames, 'frame')} ({show_percent(percent(without, frames))}) show no hand."
     return Chart("Frames without a hand, by video", bars, ("0%", "of a video's frames", "100%"), note)
@@ -106,7 +98,7 @@ class TaskBar:
     """One task.
 
     Attributes:
-        name: Its shard, job or beginning.
+        name: What people call it: its shard, its job, or when it began.
         state: One of `STATES`.
         start, width: Where its bar begins and how long it is, in percent of the whole time.
         used: Its CPU and memory, "" where they are not recorded.
@@ -155,7 +147,7 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     for run in shown:
         figures = ((cores_of(run), "cores"), (gigabytes_of(run), "GiB"))
         used = ", ".join(f"{figure:.1f} {unit}" for figure, unit in figures if figure is not None)
-        state, name = run.present_state, name_of(run)
+        state, name = run.present_state, _name_of(run)
         text = f"{name} on {run.host or 'an unknown host'}: {state}, from {clock(run.began)}, "
         text += f"{show_duration(run.seconds)}, {counted(run.units_done, 'unit')}{', ' if used else ''}{used}"
         width = min(max(100 * run.seconds / whole, 0.5), 100.0)
@@ -164,8 +156,7 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     return Timeline(bars, (clock(start), clock(end)), len(bars) <= MAX_NAMED, note)
 
 
-def name_of(run: RunState) -> str:
-    """What people call a run: its shard, its job, or when it began."""
+def _name_of(run: RunState) -> str:
     if run.shard is not None:
         return f"shard {run.shard}"
     return f"job {run.job_name}" if run.job else f"run of {clock(run.began).removesuffix(' UTC')}"

@@ -90,16 +90,14 @@ def headline_of(data: ReportData) -> str:
 
 
 def _failures(data: ReportData) -> Iterator[Finding]:
-    if data.failures:
-        yield Finding("bad", f"{counted(len(data.failures), 'video')} failed", _why(data), "failures")
-
-
-def _why(data: ReportData) -> str:
-    """`: 5 have too many unreadable frames (limit 20%), 2 failed for other reasons`."""
+    """`7 videos failed: 5 have too many unreadable frames (limit 20%), 2 failed for other reasons`."""
+    if not data.failures:
+        return
     reasons = reasons_of(data.failures)
-    if len(reasons) == 1 and len(data.failures) == 1 and reasons[0].is_known:
-        return f": it has {reasons[0].words}"
-    return ": " + ", ".join(sentences(reasons, SHOWN_REASONS))
+    why = ", ".join(sentences(reasons, SHOWN_REASONS))
+    if len(data.failures) == 1 and reasons[0].is_known:
+        why = f"it has {reasons[0].words}"
+    yield Finding("bad", f"{counted(len(data.failures), 'video')} failed", f": {why}", "failures")
 
 
 def _outputs(data: ReportData) -> Iterator[Finding]:
@@ -131,10 +129,8 @@ def _of_state(data: ReportData, state: str) -> list[Unit]:
 
 def _other_settings(data: ReportData) -> Iterator[Finding]:
     for digest, differences_there in data.other_settings.items():
-        units = counted(data.settings[digest][1], "unit")
-        yield Finding(
-            "bad", f"{units} made with other settings than the config's", f": {differences_there}", "settings"
-        )
+        text = f"{counted(data.settings[digest][1], 'unit')} made with other settings than the config's"
+        yield Finding("bad", text, f": {differences_there}", "settings")
     if len(data.settings) > 1 + len(data.other_settings):
         (first, _), (second, _) = list(data.settings.values())[:2]
         text = "; ".join(differences(second, first)[:3])
@@ -148,13 +144,9 @@ def _low_rates(data: ReportData) -> Iterator[Finding]:
         rates = [(rate, row.unit) for row in data.units if (rate := metric.rate(row)) is not None and rate < least]
         if rates:
             rates.sort(key=lambda item: item[0])
-            yield Finding(
-                "warn",
-                f"{counted(len(rates), 'unit')} with {metric.label.lower()} in less than {least}% of frames",
-                f", the least ({rates[0][0]:.0f}%) in ",
-                "map",
-                data.names(unit for _, unit in rates),
-            )
+            text = f"{counted(len(rates), 'unit')} with {metric.label.lower()} in less than {least}% of frames"
+            units = data.names(unit for _, unit in rates)
+            yield Finding("warn", text, f", the least ({rates[0][0]:.0f}%) in ", "map", units)
 
 
 def _odd_videos(data: ReportData) -> Iterator[Finding]:
@@ -167,15 +159,12 @@ def _odd_videos(data: ReportData) -> Iterator[Finding]:
     if bad := [video.bad for video in data.videos if video.bad]:
         text = counted(sum(bad), "unreadable frame")
         yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
-    yield from _odd_lengths(data, median(video.frames for video in data.videos))
-
-
-def _odd_lengths(data: ReportData, middle: float) -> Iterator[Finding]:
-    lengths: Sequence[tuple[str, list[Unit]]] = (
-        ("shorter than a quarter of", [video.unit for video in data.videos if video.frames < middle / 4]),
-        ("longer than four times", [video.unit for video in data.videos if video.frames > middle * 4]),
-    )
-    for how, units in lengths:
+    middle = median(video.frames for video in data.videos)
+    lengths = {
+        "shorter than a quarter of": [video.unit for video in data.videos if video.frames < middle / 4],
+        "longer than four times": [video.unit for video in data.videos if video.frames > middle * 4],
+    }
+    for how, units in lengths.items():
         if units:
             text = f"{counted(len(units), 'video')} {how} the median length"
             yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", data.names(units))

@@ -15,7 +15,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.reading import find_records
-from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
+from kpsbatch.store.records import SlurmTask, UnitRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
@@ -30,10 +30,8 @@ class VideoRow(NamedTuple):
     """One video that succeeded.
 
     Attributes:
-        unit: Its unit.
-        name: Its name.
-        frames: How many it has.
-        bad: Of these, unreadable.
+        unit, name: Which one.
+        frames, bad: How many it has, and how many of them are unreadable.
         found: Frames with pose, face, right hand, left hand.
         no_hand: Frames without any hand, unreadable ones included.
         wrists: Pose wrists inside the frame.
@@ -236,59 +234,40 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     """Count a record in; False, and nothing counted, where it holds no video."""
     if not record.videos:
         return False
-    videos = [_row(row.unit, name, video) for name, video in record.good.items()]
-    failures = [
-        Failure(row.unit, name, video.error, video.output, _task_of(record)) for name, video in record.failed.items()
-    ]
-    for video in videos:
-        row.add(video)
-    row.videos, row.failed = len(record.videos), len(failures)
+    row.videos, row.failed = len(record.videos), len(record.failed)
     row.host, row.finished = record.host, seconds_of(record.finished) if record.finished else 0.0
-    data.videos += videos
-    data.failures += failures
-    data.bad_examples += [
-        (row.unit, name, bad.frame, bad.problem) for name, video in record.good.items() for bad in video.bad_examples
-    ]
+    for name, video in record.good.items():
+        hands, found = video.hands, tuple(video.found.of(part) for part in PARTS)
+        counts = (video.frames, video.bad_frames, found, video.frames - hands.both - hands.one)
+        shown = VideoRow(row.unit, name, *counts, hands.wrists, hands.wrists_without_hand, video.seconds.total)
+        row.add(shown)
+        data.videos.append(shown)
+        data.bad_examples += [(row.unit, name, bad.frame, bad.problem) for bad in video.bad_examples]
+    task = None
+    if record.finished:
+        job = record.slurm or SlurmTask()
+        job_name = f"{job.array_job}_{job.array_task}" if job.array_task else job.job or ""
+        task = TaskOfUnit(record.host, job_name, row.finished)
+    data.failures += [Failure(row.unit, name, bad.error, bad.output, task) for name, bad in record.failed.items()]
     data.hosts[record.host] += 1
     data.versions.update(record.versions.items())
     data.odd.update(record.odd_entries.values())
     return True
 
 
-def _task_of(record: UnitRecord) -> TaskOfUnit | None:
-    if not record.finished:
-        return None
-    job = record.slurm
-    name = "" if job is None else f"{job.array_job}_{job.array_task}" if job.array_task else job.job or ""
-    return TaskOfUnit(record.host, name, seconds_of(record.finished))
-
-
-def _row(unit: Unit, name: str, video: VideoRecord) -> VideoRow:
-    return VideoRow(
-        unit,
-        name,
-        video.frames,
-        video.bad_frames,
-        tuple(video.found.of(part) for part in PARTS),
-        video.frames - video.hands.both - video.hands.one,
-        video.hands.wrists,
-        video.hands.wrists_without_hand,
-        video.seconds.total,
-    )
-
-
-def score(video: VideoRow, parts: Sequence[str] = PARTS) -> tuple[float, float]:
-    """How well a video was read: the rate of what was found least of pose, face and any hand; then their sum."""
-    rates = [video.rate(part) for part in parts if not part.endswith("hand")]
-    if any(part.endswith("hand") for part in parts):
-        rates.append(video.hand_rate)
-    return (min(rates), sum(rates)) if rates else (0.0, 0.0)
-
-
 def ranked(data: ReportData) -> list[VideoRow]:
-    """The videos, the worst first; among equals the longest."""
-    parts = data.parts
-    return sorted(data.videos, key=lambda video: (score(video, parts), -video.frames, video.unit, video.name))
+    """The videos, the worst first; among equals the longest.
+
+    What counts is the rate of what was found least of pose, face and any hand; then the sum of these rates.
+    """
+    alone = [part for part in data.parts if not part.endswith("hand")]
+    hands = has_hands(data)
+
+    def order(video: VideoRow) -> tuple[float, float, int, Unit, str]:
+        rates = [*map(video.rate, alone), *([video.hand_rate] if hands else [])]
+        return min(rates), sum(rates), -video.frames, video.unit, video.name
+
+    return sorted(data.videos, key=order)
 
 
 def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[VideoRow]]:
@@ -381,15 +360,11 @@ def metrics_of(data: ReportData) -> list[Metric]:
                 "Percent of the wrists whose hand can be seen for which a hand was found.",
             )
         )
-    hands_first = sorted(data.parts, key=lambda part: not part.endswith("hand"))
-    return metrics + [
-        Metric(_KEYS.get(part, part), PART_LABELS[part], _rate_of(part), _help_of(part)) for part in hands_first
-    ]
-
-
-def _help_of(part: str) -> str:
-    meaning = f"Percent of all frames in which the {part.replace('_', ' ')} was found"
-    return f"{meaning}; low is normal, since many signs take one hand." if part.endswith("hand") else f"{meaning}."
+    for part in sorted(data.parts, key=lambda part: not part.endswith("hand")):
+        help = f"Percent of all frames in which the {part.replace('_', ' ')} was found"
+        help += "; low is normal, since many signs take one hand." if part.endswith("hand") else "."
+        metrics.append(Metric(_KEYS.get(part, part), PART_LABELS[part], _rate_of(part), help))
+    return metrics
 
 
 def _rate_of(part: str) -> Rate:

@@ -105,8 +105,7 @@ RUN = [
 ]
 
 
-def rate_columns(metrics: Iterable[Metric]) -> list[Column]:
-    """The columns of detection rates, in percent."""
+def _rate_columns(metrics: Iterable[Metric]) -> list[Column]:
     return [
         Column(metric.key, "Hand" if metric.key == "hand" else metric.label.split()[0], metric.kind, metric.help)
         for metric in metrics
@@ -127,7 +126,7 @@ def script_data(data: ReportData, worst_first: Sequence[VideoRow], failed: Seque
     metrics = metrics_of(data)
     tables = {
         "groups": _groups(data),
-        "units": _units(data.units, metrics),
+        "units": _units(data, metrics),
         "slowest": _slowest(data),
         "videos": _videos(worst_first, metrics),
         "failures": _failures(failed, len(data.failures)),
@@ -151,27 +150,14 @@ def _where(unit: Unit) -> list[Any]:
     return [unit.sign, unit.signer, unit.split]
 
 
-def _units(units: Sequence[UnitRow], metrics: Sequence[Metric]) -> Table:
-    shown = [
-        *WHERE,
-        STATE,
-        *(READ, FAILED, FRAMES, BAD, SECONDS),
-        *rate_columns(metrics),
-    ]
+def _units(data: ReportData, metrics: Sequence[Metric]) -> Table:
     rows = [
-        [
-            *_where(row.unit),
-            STATE_LABELS.get(row.state, row.state),
-            row.videos - row.failed,
-            row.failed,
-            row.frames,
-            row.bad,
-        ]
-        + [round(row.seconds, 1) if row.frames else None]
+        [*_where(row.unit), STATE_LABELS.get(row.state, row.state), row.videos - row.failed, row.failed, row.frames]
+        + [row.bad, round(row.seconds, 1) if row.frames else None]
         + [metric.rate(row) for metric in metrics]
-        for row in units
+        for row in data.units
     ]
-    return Table(shown, rows)
+    return Table([*WHERE, STATE, READ, FAILED, FRAMES, BAD, SECONDS, *_rate_columns(metrics)], rows)
 
 
 def _rate(frames: int, seconds: float) -> float | None:
@@ -180,8 +166,7 @@ def _rate(frames: int, seconds: float) -> float | None:
 
 def _slowest(data: ReportData) -> Table:
     slowest = sorted((row for row in data.units if row.seconds), key=lambda row: -row.seconds)[:MAX_SLOWEST]
-    figures = (SECONDS, RATE, READ, FRAMES)
-    shown = [*WHERE, *(replace(column, total=False) for column in figures)]
+    shown = [*WHERE, *(replace(column, total=False) for column in (SECONDS, RATE, READ, FRAMES))]
     rows = [
         [*_where(row.unit), round(row.seconds, 1), _rate(row.frames, row.seconds), row.videos - row.failed, row.frames]
         for row in slowest
@@ -190,7 +175,7 @@ def _slowest(data: ReportData) -> Table:
 
 
 def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table:
-    shown = [*WHERE, VIDEO, FRAMES, BAD, *rate_columns(metrics)]
+    shown = [*WHERE, VIDEO, FRAMES, BAD, *_rate_columns(metrics)]
     rows = [
         [*_where(video.unit), video.name, video.frames, video.bad] + [metric.rate(video) for metric in metrics]
         for video in worst_first[:MAX_VIDEOS]
@@ -199,8 +184,7 @@ def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table
 
 
 def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
-    shown = [PICTURE, *WHERE, VIDEO, REASON]
-    shown += [LAST_WORDS, LOG_LINES, LOG]
+    shown = [PICTURE, *WHERE, VIDEO, REASON, LAST_WORDS, LOG_LINES, LOG]
     rows = [
         [
             [video.picture, video.caption],
@@ -220,11 +204,9 @@ def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
 
 
 def _bad_frames(data: ReportData) -> Table:
-    rows = [
-        [*_where(unit), video, frame, problem[:300]]
-        for unit, video, frame, problem in data.bad_examples[:MAX_BAD_FRAMES]
-    ]
-    note = f"the first of {len(data.bad_examples):,}" if len(data.bad_examples) > MAX_BAD_FRAMES else ""
+    bad = data.bad_examples
+    rows = [[*_where(unit), video, frame, problem[:300]] for unit, video, frame, problem in bad[:MAX_BAD_FRAMES]]
+    note = f"the first of {len(bad):,}" if len(bad) > MAX_BAD_FRAMES else ""
     return Table([*WHERE, VIDEO, FRAME, PROBLEM], rows, note)
 
 

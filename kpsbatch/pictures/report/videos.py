@@ -15,19 +15,10 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.source import Source
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
-from kpsbatch.pictures.choose import Candidate, spread
-from kpsbatch.pictures.clip import Clip, load_clip
+from kpsbatch.pictures.clip import Candidate, Clip, load_clip, spread
 from kpsbatch.pictures.draw import drawn_frames, enlarge, jpeg_in_base64
 from kpsbatch.pictures.player import sample_player
-from kpsbatch.pictures.report.gather import (
-    Failure,
-    ReportData,
-    UnitName,
-    VideoRow,
-    percent,
-    pick_samples,
-    show_percent,
-)
+from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow, percent, pick_samples, show_percent
 from kpsbatch.store.run_state import RunState
 from kpsbatch.words import counted
 
@@ -51,21 +42,13 @@ CLOCK_SLACK = 5.0
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A drawn frame: its number, and its JPEG in base64."""
-
-    frame: int
-    jpeg: str
-
-
-@dataclass(frozen=True)
 class Sample:
     """One video.
 
     Attributes:
         unit, video: Which one.
         rates: Its length and what was found how often.
-        pictures: Some of its frames, drawn.
+        pictures: Some of its frames, drawn: the number of each, and its JPEG in base64.
         command: What to type for all of them.
         player: The video, to be played.
         warning: Why it is drawn without its frames, "" where it is not.
@@ -77,17 +60,9 @@ class Sample:
     rates: str
     command: str
     player: Markup = NO_PLAYER
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[tuple[int, str], ...] = ()
     warning: str = ""
     error: str = ""
-
-
-@dataclass(frozen=True)
-class SampleGroup:
-    """Samples of one kind."""
-
-    title: str
-    samples: list[Sample]
 
 
 def draw_samples(
@@ -99,18 +74,21 @@ def draw_samples(
     config_path: Path,
     pictures: bool,
     on_sample: Callable[[int, int], None],
-) -> list[SampleGroup]:
-    """Draw so many of the worst, the median and the best videos; the arguments are those of `view_of`."""
+) -> dict[str, list[Sample]]:
+    """Draw so many of the worst, the median and the best videos; the arguments are those of `view_of`.
+
+    Returns:
+        The samples below their headings, none of which is empty.
+    """
     chosen = pick_samples(worst_first, count)
     total, done = sum(map(len, chosen.values())), 0
-    groups: list[SampleGroup] = []
+    groups: dict[str, list[Sample]] = {}
     for kind in ("worst", "median", "best"):
-        group = SampleGroup(kind.capitalize(), [])
         for video in chosen[kind]:
-            group.samples.append(_sample(config, data, config_path, video, with_frames=pictures))
+            sample = _sample(config, data, config_path, video, with_frames=pictures)
+            groups.setdefault(kind.capitalize(), []).append(sample)
             done += 1
             on_sample(done, total)
-        groups += [group] if group.samples else []
     return groups
 
 
@@ -118,13 +96,13 @@ def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow
     """A few frames of one video; on an empty canvas where its frames are not there."""
     unit = video.unit
     shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
-    rates = ", ".join(f"{show_percent(percent(share, 1))} {part}" for part, share in shares.items())
+    shown = ", ".join(f"{show_percent(percent(share, 1))} {part}" for part, share in shares.items())
+    rates = f"{counted(video.frames, 'frame')}: {shown}"
     where = {"signers": unit.signer, "splits": unit.split, "signs": unit.sign, "video": video.name}
     words = [word for option, value in where.items() for word in (f"--{option}", str(value))]
     command = shlex.join(["python", "-m", "kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
-    pictures: tuple[Picture, ...] = ()
-    warning = error = ""
-    player = NO_PLAYER
+    pictures: tuple[tuple[int, str], ...] = ()
+    player, warning, error = NO_PLAYER, "", ""
     try:
         candidate = Candidate(config.output.root / f"{unit.name}.npz", video.name, unit)
         clip = load_clip(candidate, config, source=data.source, pictures=with_frames)
@@ -135,13 +113,14 @@ def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow
             pictures, warning = _draw(replace(clip, frames=None)), str(problem)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
-    rates = f"{counted(video.frames, 'frame')}: {rates}"
     return Sample(data.name(unit), video.name, rates, command, player, pictures, warning, error)
 
 
-def _draw(clip: Clip) -> tuple[Picture, ...]:
-    frames = drawn_frames(clip, SAMPLE_SIDE, spread(len(clip.keypoints), SAMPLE_FRAMES))
-    return tuple(Picture(drawn.number, jpeg_in_base64(drawn.image, SAMPLE_QUALITY)) for drawn in frames)
+def _draw(clip: Clip) -> tuple[tuple[int, str], ...]:
+    numbers = spread(len(clip.keypoints), SAMPLE_FRAMES)
+    images = drawn_frames(clip, SAMPLE_SIDE, numbers)  # fewer, where frames are gone by now
+    numbered = zip(images, sorted(numbers), strict=False)
+    return tuple((number, jpeg_in_base64(image, SAMPLE_QUALITY)) for image, number in numbered)
 
 
 @dataclass(frozen=True)
@@ -164,12 +143,7 @@ class FailedVideo:
 
 
 def failed_videos(config: Config, data: ReportData, *, pictures: bool) -> list[FailedVideo]:
-    """The first `MAX_FAILURES` failed videos; a readable frame of each of the first `MAX_PICTURES`.
-
-    Args:
-        data: What `gather` found.
-        pictures: Whether frames of the videos are shown.
-    """
+    """The first `MAX_FAILURES` failed videos; with `pictures` a readable frame of each of the first `MAX_PICTURES`."""
     logs = _Logs(data.runs)
     shown: list[FailedVideo] = []
     for number, failure in enumerate(data.failures[:MAX_FAILURES]):
@@ -217,9 +191,8 @@ class _Logs:
             return ""
         if named := [run for run in self._runs if task.job and run.job_name == task.job]:
             return named[-1].log or ""
-        away = sorted(
-            (_seconds_between(run, task.finished), run.log or "") for run in self._runs if run.host == task.host
-        )
+        there = [run for run in self._runs if run.host == task.host]
+        away = sorted((_seconds_between(run, task.finished), run.log or "") for run in there)
         if not away or away[0][0] > CLOCK_SLACK or (len(away) > 1 and away[0][0] == away[1][0]):
             return ""
         return away[0][1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from kpsbatch.pictures.report.charts import Chart, Timeline, frames_without_hand
 from kpsbatch.pictures.report.findings import Finding, findings_of, headline_of, reasons_of, sentences
 from kpsbatch.pictures.report.gather import ReportData, UnitRow, has_hands, metrics_of, ranked, show_percent
 from kpsbatch.pictures.report.tables import MAX_VIDEOS, script_data
-from kpsbatch.pictures.report.videos import SampleGroup, draw_samples, failed_videos
+from kpsbatch.pictures.report.videos import Sample, draw_samples, failed_videos
 from kpsbatch.store.run_state import union_seconds
 from kpsbatch.store.settings import flatten
 from kpsbatch.store.survey import FINISHED
@@ -57,22 +57,6 @@ class Videos:
 
 
 @dataclass(frozen=True)
-class Failures:
-    """The section about failures: a sentence for each reason, the most frequent first; and what else there is."""
-
-    reasons: list[str]
-    odd: list[tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class SettingsGroup:
-    """Terms and their texts below a heading."""
-
-    heading: str
-    entries: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
 class Page:
     """Everything that the template writes.
 
@@ -84,11 +68,12 @@ class Page:
         progress, throughput: Figures and a chart of the run.
         detection: A card for each rate; empty where no video was read.
         videos: None where no video was read.
-        samples: Drawn videos.
-        failures: What failed, and why.
+        samples: Drawn videos, below their headings.
+        reasons: Why videos failed, a sentence for each reason, the most frequent first.
+        odd: What else is in the dataset, and how often.
         timeline: When the tasks ran; None where there are no state files.
         has_slowest: Whether it is known how long units took.
-        settings: Versions and settings.
+        settings: Versions and settings: terms and their texts, below their headings.
         script: What the page's script gets.
     """
 
@@ -101,19 +86,19 @@ class Page:
     throughput: Chart | None
     detection: list[Card]
     videos: Videos | None
-    samples: list[SampleGroup]
-    failures: Failures
+    samples: dict[str, list[Sample]]
+    reasons: list[str]
+    odd: list[tuple[int, str]]
     timeline: Timeline | None
     has_slowest: bool
-    settings: list[SettingsGroup]
+    settings: dict[str, list[tuple[str, str]]]
     script: Mapping[str, Any]
 
     @property
     def sections(self) -> dict[str, str]:
         """The headings of the sections that have something to show."""
-        empty = {"videos"} if self.videos is None else set()
-        empty |= set() if self.samples else {"samples"}
-        return {key: heading for key, heading in SECTIONS.items() if key not in empty}
+        shown = {"videos": self.videos is not None, "samples": bool(self.samples)}
+        return {key: heading for key, heading in SECTIONS.items() if shown.get(key, True)}
 
 
 def view_of(
@@ -148,13 +133,11 @@ def view_of(
         samples=draw_samples(
             config, data, worst_first, samples, config_path=config_path, pictures=pictures, on_sample=on_sample
         ),
-        failures=Failures(
-            sentences(reasons_of(data.failures), MAX_REASONS),
-            [(count, problem) for problem, count in data.odd.most_common(MAX_ODD)],
-        ),
+        reasons=sentences(reasons_of(data.failures), MAX_REASONS),
+        odd=[(count, problem) for problem, count in data.odd.most_common(MAX_ODD)],
         timeline=timeline(data.runs),
         has_slowest=any(row.seconds for row in data.units),
-        settings=[_versions(config, data), *_settings(data)],
+        settings=_settings(config, data),
         script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures)),
     )
 
@@ -196,10 +179,8 @@ def _detection(data: ReportData) -> list[Card]:
         total.add(video)
     cards = []
     for metric in metrics_of(data):
-        label = (
-            "of wrists in the frame have a hand" if metric.key == "wrists" else f"of frames with {metric.label.lower()}"
-        )
-        share = metric.rate(total)
+        is_of_wrists, share = metric.key == "wrists", metric.rate(total)
+        label = "of wrists in the frame have a hand" if is_of_wrists else f"of frames with {metric.label.lower()}"
         cards.append(Card(show_percent(share), label, share))
     return cards
 
@@ -215,14 +196,11 @@ def _videos(data: ReportData) -> Videos | None:
     return Videos(charts, len(data.videos) <= MAX_VIDEOS, bad_frames)
 
 
-def _versions(config: Config, data: ReportData) -> SettingsGroup:
-    """Where the outputs come from."""
+def _settings(config: Config, data: ReportData) -> dict[str, list[tuple[str, str]]]:
+    """Where the outputs come from, without a heading, and the settings that they were made with."""
     manifest = config.dataset.manifest
     told_by = config.dataset.layout if manifest is None else ", ".join(str(table) for _, table in manifest.tables)
-    entries = [
-        ("Dataset", f"{config.dataset.root} ({told_by})"),
-        ("Outputs", str(config.output.root)),
-    ]
+    entries = [("Dataset", f"{config.dataset.root} ({told_by})"), ("Outputs", str(config.output.root))]
     versions: dict[str, list[str]] = {}
     for (package, version), count in sorted(data.versions.items()):
         versions.setdefault(package, []).append(f"{version} ({counted(count, 'unit')})")
@@ -230,16 +208,10 @@ def _versions(config: Config, data: ReportData) -> SettingsGroup:
     if data.hosts:
         hosts = [f"{host} ({count:,})" for host, count in data.hosts.most_common()]
         entries.append(("Hosts (units)", some_of(hosts, MAX_HOSTS)))
-    return SettingsGroup("", entries)
-
-
-def _settings(data: ReportData) -> Iterator[SettingsGroup]:
+    groups = {"": entries}
     for digest, (settings, count) in data.settings.items():
-        yield SettingsGroup(
-            f"Settings {digest} ({counted(count, 'unit')})",
-            [(key, _shown(value)) for key, value in flatten(settings.tree()).items()],
-        )
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        groups[f"Settings {digest} ({counted(count, 'unit')})"] = [
+            (key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+            for key, value in flatten(settings.tree()).items()
+        ]
+    return groups
