@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dataset_trees import PAGE, TREES, held, opened, shown
 
-from kpsbatch.cli import main
+from kpsbatch.cli.main import main
 from kpsbatch.config import dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.init_config import RECIPES, recipe_like, recipe_names
 from kpsbatch.dataset.manifest import ManifestSource
