@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+OnProgress = Callable[[int, int], None]
+"""Called with (done, total) while the index of an archive is built."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """An `OnProgress` that shows nothing."""
 
 
 class Entry(NamedTuple):

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.folders import Folders, sorted_entries
+from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
 from kpsbatch.dataset.source import open_folders
@@ -45,13 +45,12 @@ class Guess:
     table: str = ""
 
 
-def guess(path: Path, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Guess:
+def guess(path: Path, index_folder: Path, on_progress: OnProgress = no_progress) -> Guess:
     """Look at a folder, an archive or a table, and guess the `dataset` section of a config.
 
     Args:
         path: The folder or archive of videos, or a table beside them.
         index_folder: Where the index of an archive is kept.
-        on_progress: Called with (done, total) while the index of an archive is built.
 
     Raises:
         DatasetError: There is no video.

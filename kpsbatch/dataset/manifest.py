@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.archive.opening import open_archive
+from kpsbatch.dataset.archive import open_archive
 from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.tables import (
     BadRow,

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.dataset.archive.opening import Archive, open_archive
+from kpsbatch.dataset.archive import Archive, open_archive
 from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Segment, Video, VideoInfo, natural_key

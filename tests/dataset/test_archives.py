@@ -17,8 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpsbatch.dataset.archive.members import is_tar_header
-from kpsbatch.dataset.archive.opening import Archive, open_archive_folders
+from kpsbatch.dataset.archive import Archive, is_tar_header, open_archive_folders
 from kpsbatch.errors import DatasetError
 
 FILES = {
