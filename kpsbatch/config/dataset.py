@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -11,7 +14,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidationInfo,
     WithJsonSchema,
     field_serializer,
     field_validator,
@@ -30,12 +32,11 @@ Unit = Literal["s", "ms", "frames"]
 BoxOrder = Literal["xywh", "xyxy", "yxyx"]
 
 
-def _all_or(value: object, read: Any, info: ValidationInfo) -> Any:
-    """Read `all` as the empty tuple, which stands for all that are found."""
-    return () if value in (ALL, ()) else read(value)
-
-
-AllOrNames = Annotated[Names, WrapValidator(_all_or), WithJsonSchema(one_or_more({"type": "string"}))]
+AllOrNames = Annotated[
+    Names,
+    WrapValidator(lambda value, read: () if value in (ALL, ()) else read(value)),
+    WithJsonSchema(one_or_more({"type": "string"})),
+]
 AllOrSigns = Annotated[
     tuple[int, ...],
     BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
@@ -210,9 +211,7 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _one_place_for_each_unit(self) -> DatasetConfig:
-        folders = [f"{signer}-{split}" for signer in self.signers for split in self.splits]
-        if len(set(folders)) < len(folders):
-            twice = next(folder for folder in folders if folders.count(folder) > 1)
+        if twice := _repeated(f"{signer}-{split}" for signer in self.signers for split in self.splits):
             raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}. Rename one.")
         if self.manifest is None:
             self._check_fields()
@@ -238,16 +237,16 @@ class DatasetConfig(Section):
                 )
             raise ValueError(f"layout: {self.layout!r} has no {{{field}}}, but there are several. Add it.")
         if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):
-            self._compare_folders()  # two fields in one name can run into each other: 1, "11" and 11, "1"
-
-    def _compare_folders(self) -> None:
-        units = ((signer, split, sign) for sign in self.signs for signer in self.signers for split in self.splits)
-        seen: set[str] = set()
-        for signer, split, sign in units:
-            folder = self.layout.format(signer=signer, split=split, sign=sign)
-            if folder in seen:
+            # two fields in one name can run into each other: 1, "11" and 11, "1"
+            units = product(self.signs, self.signers, self.splits)
+            folders = (self.layout.format(signer=signer, split=split, sign=sign) for sign, signer, split in units)
+            if folder := _repeated(folders):
                 raise ValueError(
                     f"layout: by {self.layout!r} the folder {folder!r} belongs to two units. Put something between "
                     "its fields."
                 )
-            seen.add(folder)
+
+
+def _repeated(texts: Iterable[str]) -> str | None:
+    """A text that is there twice."""
+    return next((text for text, count in Counter(texts).items() if count > 1), None)

@@ -20,14 +20,8 @@ TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start
 """Settings below `dataset` that can start with a brace."""
 
 PATH_SETTINGS = (
-    ("dataset", "root"),
-    ("dataset", "labels"),
-    ("dataset", "manifest", "path"),
-    ("dataset", "manifest", "boxes"),
-    ("output", "root"),
-    ("landmarks", "models"),
-    ("slurm", "container"),
-    ("slurm", "dataset_image"),
+    *("dataset.root", "dataset.labels", "dataset.manifest.path", "dataset.manifest.boxes"),
+    *("output.root", "landmarks.models", "slurm.container", "slurm.dataset_image"),
 )
 
 
@@ -122,7 +116,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         value = text.strip() if braces else read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {one_line(error)}. Put it in quotes.") from None
-    if tuple(names) in PATH_SETTINGS and isinstance(value, str):
+    if ".".join(names) in PATH_SETTINGS and isinstance(value, str):
         value = value if value.startswith(("~", "$")) else os.path.abspath(value)
     for name in names[:-1]:
         child = tree.get(name)

@@ -27,14 +27,13 @@ def parse_signs(value: object) -> tuple[int, ...]:
     Raises:
         ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 0 to 99999.
     """
-    if isinstance(value, bool) or value is None or isinstance(value, float):
-        raise ValueError(f"{value!r} is not a list of signs. Write 1-502 or [1, 5, 7-9].")
-    if isinstance(value, int):
-        items: list[object] = [value]
-    elif isinstance(value, str):
+    items: list[object]
+    if isinstance(value, str):
         items = [item for item in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", value.strip())) if item]
     elif isinstance(value, (list, tuple)):
         items = list(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        items = [value]
     else:
         raise ValueError(f"{value!r} is not a list of signs. Write 1-502 or [1, 5, 7-9].")
     signs: set[int] = set()

@@ -220,10 +220,8 @@ class Archive:
             yield Path(file.name)
 
 
-@lru_cache(maxsize=2)
-def open_archive(index: Path) -> Archive:
-    """An archive by its index; opened once in a process (workers are no forks: each has its own descriptor)."""
-    return Archive(index)
+open_archive = lru_cache(maxsize=2)(Archive)
+"""An archive by its index; opened once in a process (workers are no forks: each has its own descriptor)."""
 
 
 def _damaged_member(member: Member, problem: str) -> OSError:
@@ -265,7 +263,10 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
     data, at, position = b"", 0, start
     number = 0
     while position - (len(data) - at) < start + length:
-        if len(data) - at < _CENTRAL.size or len(data) - at < _record_size(data, at):
+        left = len(data) - at
+        if left < _CENTRAL.size or left < _CENTRAL.size + sum(
+            struct.unpack_from("<3H", data, at + 28)
+        ):  # name and more
             more = os.pread(fd, min(_READ_SIZE, start + length - position), position)
             if not more:
                 raise _damaged(name, "its directory ends too early", "zip -T")
@@ -279,11 +280,6 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
         raise _damaged(name, f"its directory holds {number} of {total} members", "zip -T")
     on_progress(number, total)
     return ignored
-
-
-def _record_size(data: bytes, at: int) -> int:
-    name, extra, comment = struct.unpack_from("<3H", data, at + 28)
-    return int(_CENTRAL.size + name + extra + comment)
 
 
 def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: Counter[str]) -> int:

@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 from kpsbatch.dataset.tables import (
     BadRow,
-    Row,
     columns_of,
-    decode_table,
-    guess_format,
     plain_name,
     read_bytes,
     read_rows,
@@ -41,36 +38,36 @@ class Label(NamedTuple):
         return " · ".join(name for name in (self.english, self.arabic) if name)
 
 
-def labels_of(path: Path | None) -> dict[int, Label]:
-    """The names of the signs where the config names a file of them (`dataset.labels`), else none."""
-    return {} if path is None else load_labels(path)
-
-
-def load_labels(path: Path | str) -> dict[int, Label]:
-    """Read the names of signs.
+def load_labels(path: Path | str | None) -> dict[int, Label]:
+    """Read the names of signs (`dataset.labels`).
 
     Args:
         path: A table with named columns, see `HEADINGS`, as `read_rows` takes it; IDs may be `0001` or `1.0`.
 
     Returns:
-        A label for each sign in the file, by ID in the order of the file.
+        A label for each sign in the file, by ID in the order of the file; none without a file.
 
     Raises:
         ConfigError: One line that names the file, the row and what is wrong with it.
     """
+    if path is None:
+        return {}
     path = Path(path)
-    text = decode_table(read_bytes(path, SETTING), SETTING, path)
-    rows = list(read_rows(text, guess_format(path, text), path, SETTING))
+    rows = list(read_rows(read_bytes(path, SETTING), path, SETTING))
     if bad := next((f"{path}, line {line} {row}" for line, row in rows if isinstance(row, str)), None):
         raise ConfigError(f"{SETTING}: {bad}. Give every row the same columns.")
-    columns = _columns(columns_of(rows), path)
+    columns = _columns(columns_of(row for _, row in rows), path)
     labels: dict[int, Label] = {}
     lines: dict[int, int] = {}
     for line, row in rows:
         where = f"{path}, line {line}"
         if isinstance(row, str) or not any(str(value).strip() for value in row.values()):
             continue
-        label = _label(row, columns, where)
+        cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
+        try:
+            label = Label(read_sign(cells["id"]), cells.get("arabic", ""), cells.get("english", ""))
+        except BadRow as error:
+            raise ConfigError(f"{SETTING}: {where}: {error}") from None
         if re.fullmatch(r"[?\s]*\?[?\s]*", label.arabic):
             raise ConfigError(
                 f'{SETTING}: {where}: the Arabic was lost when it was saved. Save it as "CSV UTF-8 (comma delimited)".'
@@ -99,12 +96,3 @@ def _columns(names: list[str], path: Path) -> dict[str, str]:
             "arabic, english or both in its first line."
         )
     return columns
-
-
-def _label(row: Row, columns: dict[str, str], where: str) -> Label:
-    cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
-    try:
-        sign = read_sign(cells["id"])
-    except BadRow as error:
-        raise ConfigError(f"{SETTING}: {where}: {error}") from None
-    return Label(sign, cells.get("arabic", ""), cells.get("english", ""))

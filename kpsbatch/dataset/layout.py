@@ -36,7 +36,7 @@ class LayoutSource:
         self._folders = folders
         self._names_videos = "{video}" in dataset.layout
         self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
-        self._strays: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._strays: dict[str, list[tuple[str, str]]] = {}
         self._lock = threading.Lock()  # units are listed by several threads, a folder that they share once
 
     @property
@@ -134,14 +134,15 @@ class LayoutSource:
 
     def _grouped(self, folder: str) -> dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing:
         """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
-        if folder not in self._listed:
-            entries = _entries_of(self._folders, folder)
-            self._listed[folder] = entries if isinstance(entries, Listing) else self._group(folder, entries)
-        return self._listed[folder]
-
-    def _group(self, folder: str, entries: Sequence[Entry]) -> dict[tuple[str, ...], list[tuple[str, Entry]]]:
+        if folder in self._listed:
+            return self._listed[folder]
+        entries = _entries_of(self._folders, folder)
+        if isinstance(entries, Listing):
+            self._listed[folder] = entries
+            return entries
         groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
-        strays: list[tuple[str, str]] = []
+        self._listed[folder] = groups
+        strays = self._strays[folder] = []
         for entry in entries:
             problem = problem_of(entry)
             values = None if problem else self._match(entry)
@@ -150,7 +151,6 @@ class LayoutSource:
             else:
                 key = tuple(values[name] for name in self._key_fields)
                 groups.setdefault(key, []).append((values["video"], entry))
-        self._strays[folder] = tuple(strays)
         return groups
 
     def _match(self, entry: Entry) -> dict[str, str] | None:
@@ -160,41 +160,39 @@ class LayoutSource:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        stated = {"signer": self._dataset.signers, "split": self._dataset.splits}
-        return _pattern(self._file_part, {}, stated)
+        return _pattern(self._file_part, {}, self._stated)
+
+    @cached_property
+    def _stated(self) -> dict[str, Sequence[str]]:
+        """The names of signers, splits and signs that the config states; none where they are to be found."""
+        signs = [str(sign) for sign in self._dataset.signs]
+        return {"signer": self._dataset.signers, "split": self._dataset.splits, "sign": signs}
 
     @cached_property
     def _found(self) -> dict[str, set[str]]:
         """Names of signers, splits and signs, found by listing the folders that the layout goes through."""
-        stated: dict[str, Sequence[str]] = {
-            "signer": self._dataset.signers,
-            "split": self._dataset.splits,
-            "sign": [str(sign) for sign in self._dataset.signs],
-        }
-        open_fields = {name for name, values in stated.items() if not values}
+        open_fields = {name for name, values in self._stated.items() if not values}
         parts = self._dataset.layout.split("/")
         last = max((i for i, part in enumerate(parts) if open_fields & _fields(part)), default=-1)
-        seen: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
-        for values in self._walk("", parts[: last + 1], {}, stated):
+        seen: dict[str, set[str]] = {name: set(values) for name, values in self._stated.items()}
+        for values in self._walk("", parts[: last + 1], {}):
             for name in open_fields:
                 seen[name].add(values[name])
         return seen
 
-    def _walk(
-        self, folder: str, parts: Sequence[str], values: Values, stated: Mapping[str, Sequence[str]]
-    ) -> Iterator[Values]:
+    def _walk(self, folder: str, parts: Sequence[str], values: Values) -> Iterator[Values]:
         """All combinations of field values along the parts of the layout that exist below a folder."""
         if not parts:
             yield values
             return
         part, rest = parts[0], parts[1:]
         new = _fields(part) - values.keys()
-        if "video" not in new and all(stated.get(name) for name in new):
-            for chosen in product(*(stated[name] for name in sorted(new))):
+        if "video" not in new and all(self._stated.get(name) for name in new):
+            for chosen in product(*(self._stated[name] for name in sorted(new))):
                 known = {**values, **dict(zip(sorted(new), chosen, strict=True))}
-                yield from self._walk(_join(folder, _fill(part, known)), rest, known, stated)
+                yield from self._walk(_join(folder, _fill(part, known)), rest, known)
             return
-        pattern = _pattern(part, values, stated)
+        pattern = _pattern(part, values, self._stated)
         try:
             entries = sorted_entries(self._folders, folder)
         except OSError:
@@ -204,7 +202,7 @@ class LayoutSource:
                 continue
             matched = self._match(entry) if "video" in new else _match(pattern, entry.name)
             if matched is not None and all(matched.get(name, value) == value for name, value in values.items()):
-                yield from self._walk(_join(folder, entry.name), rest, {**values, **matched}, stated)
+                yield from self._walk(_join(folder, entry.name), rest, {**values, **matched})
 
 
 def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
@@ -313,9 +311,13 @@ def _match(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
         if int(values["sign"]) > MAX_SIGN:
             return None
         values["sign"] = str(int(values["sign"]))
-    for name in ("signer", "split"):
-        try:
-            check_name(values.get(name, "x"))
-        except ValueError:
-            return None
-    return values
+    return values if all(is_name(values.get(name, "x")) for name in ("signer", "split")) else None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a signer or a split."""
+    try:
+        check_name(text)
+    except ValueError:
+        return False
+    return True

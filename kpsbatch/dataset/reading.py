@@ -275,9 +275,8 @@ def read_together(
 
     with opened(videos[0]) as stored:
         path = videos[0].path
-        segments = [video.segment for video in videos if video.segment is not None]
-        pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
-        if segments[0].unit == "frames":
+        pairs = [_start_and_end(video) for video in videos]
+        if videos[0].segment is not None and videos[0].segment.unit == "frames":
             numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
             pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=stored.opened_again())
         in_file = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
@@ -304,9 +303,7 @@ def read_each(
 
     Args:
         videos: Segments of the same file, in the same unit (`together`).
-        max_pixels: A file with larger frames is refused.
-        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
-        on_skipped: Called for every frame that is decoded and belongs to no segment.
+        frame_rate_out: As for `read_frames`; `max_pixels` and `on_skipped` as for `read_together`.
 
     Returns:
         The number of a segment in `videos`, and its frames, which are to be taken before the next segment is taken

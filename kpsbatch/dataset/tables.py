@@ -1,4 +1,7 @@
-"""Tables: CSV and its like, JSON and JSON lines, as rows with named columns; signs, times and boxes in a row."""
+"""Tables: CSV and its like, JSON and JSON lines, as rows with named columns; signs, times and boxes in a row.
+
+Errors name the `setting` that holds the table, and its `path` or its name (`table`): functions take them for that only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -40,10 +43,6 @@ _PICKLE = (
 
 def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     """Text of a table: UTF-8 or UTF-16, with or without a byte order mark.
-
-    Args:
-        setting: The setting that names it, for errors.
-        path: Its path, for errors.
 
     Raises:
         ConfigError: It is none of them, or no text at all; says what to do.
@@ -79,7 +78,7 @@ def guess_format(path: Path, text: str) -> str:
 
 
 def read_rows(
-    text: str, form: str, path: Path, setting: str, header: Sequence[str] | None = None
+    data: bytes, path: Path, setting: str, form: str | None = None, header: Sequence[str] | None = None
 ) -> Iterator[tuple[int, Row | str]]:
     """Rows of a table, each with its line (CSV, JSON lines) or number from 1 (JSON); for a bad one, what is wrong.
 
@@ -88,14 +87,14 @@ def read_rows(
     other values of its parent, whose number from 0 is the column "group".
 
     Args:
-        form: csv, tsv, psv, ssv, json or jsonl.
-        path: The table's path, for errors.
-        setting: The setting that names it, for errors.
+        form: csv, tsv, psv, ssv, json or jsonl; None to guess it.
         header: Names of the columns where the table has no line of them.
 
     Raises:
         ConfigError: It is no such table at all.
     """
+    text = decode_table(data, setting, path)
+    form = form or guess_format(path, text)
     if form in SEPARATORS:
         yield from _read_separated(text, form, path, setting, header)
     elif form == "jsonl":
@@ -110,13 +109,9 @@ def read_rows(
         yield from enumerate(_flatten(tree, path, setting), 1)
 
 
-def columns_of(rows: Sequence[tuple[int, Row | str]]) -> list[str]:
+def columns_of(rows: Iterable[Row | str]) -> list[str]:
     """The columns of some rows."""
-    names: dict[str, None] = {}
-    for _, row in rows:
-        if isinstance(row, dict):
-            names.update(dict.fromkeys(row))
-    return list(names)
+    return list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
 
 
 def plain_name(column: str) -> str:
@@ -241,8 +236,6 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
     Args:
         template: A column's name, or a text with columns in braces, each with an optional regular expression whose
             one group is taken: `{name}`, `{url:v=([\\w-]+)}`.
-        setting: The setting that holds the template, for errors.
-        table: The table's name, for errors.
 
     Raises:
         ConfigError: The table has no such column.
@@ -255,11 +248,7 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
         if getter is not None and pattern:
             getter = _search(re.compile(pattern), getter, str(name))
         parts.append((literal, getter))
-
-    def fill(row: Row) -> str:
-        return "".join(literal + (getter(row) if getter else "") for literal, getter in parts)
-
-    return fill
+    return lambda row: "".join(literal + (getter(row) if getter else "") for literal, getter in parts)
 
 
 def _column(name: str, columns: Sequence[str], setting: str, table: str) -> Getter:
