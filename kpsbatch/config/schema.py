@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from kpsbatch.config.sections import Config
-from kpsbatch.config.types import Section
+from kpsbatch.config.sections import Config, Section
 from kpsbatch.files import write_bytes
 
 SCHEMA_FILE = "kpsbatch.schema.json"

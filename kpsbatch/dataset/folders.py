@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
 
 OnProgress = Callable[[int, int], None]
@@ -28,12 +28,7 @@ class Entry(NamedTuple):
 
 
 class Folders(Protocol):
-    """A tree of folders.
-
-    Attributes:
-        root: The folder on disk, or the archive.
-        index: The archive's index, if it is one.
-    """
+    """A tree of folders: on disk below `root`, or in the archive `root`, which has an `index`."""
 
     @property
     def root(self) -> Path: ...  # noqa: D102
@@ -117,11 +112,6 @@ def problem_of(entry: Entry) -> str:
     if entry.name.lower().endswith(IMAGE_SUFFIXES):
         return "a frame outside of a video's directory"
     return "no video"
-
-
-def video_at(folders: Folders, folder: str, entry: Entry, name: str) -> Video:
-    """The video that an entry is."""
-    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index)
 
 
 def check_folder(root: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
-from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries, video_at
+from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
 
@@ -77,7 +77,7 @@ class LayoutSource:
         videos: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
             name = name + os.path.splitext(entry.name)[1] if name in videos else name
-            videos[name] = video_at(self._folders, folder, entry, name)
+            videos[name] = _video_at(self._folders, folder, entry, name)
         videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
         return _named_listing(self._folders.root / folder, videos, [], exists=bool(entries))
 
@@ -221,7 +221,7 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
     entries = _entries_of(folders, folder)
     if isinstance(entries, Listing):
         return entries
-    videos = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
+    videos = {entry.name: _video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
     odd: list[tuple[str, str]] = []
     in_order = len(videos)
     for entry in entries:
@@ -230,10 +230,14 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
         elif entry.kind == "file":
             stem = os.path.splitext(entry.name)[0]
             name = entry.name if stem in videos else stem
-            videos[name] = video_at(folders, folder, entry, name)
+            videos[name] = _video_at(folders, folder, entry, name)
     if len(videos) > in_order:
         videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
     return _named_listing(folders.root / folder, videos, odd, exists=True)
+
+
+def _video_at(folders: Folders, folder: str, entry: Entry, name: str) -> Video:
+    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index)
 
 
 def _named_listing(path: Path, videos: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from kpsbatch.dataset.archive import Archive, open_archive
 from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Segment, Video, VideoInfo, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Video, VideoInfo, natural_key
 from kpsbatch.errors import DatasetError
 
 NOMINAL_RATE = 25.0
@@ -179,7 +179,8 @@ def _frames_of_folder(
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
     from kpsbatch.dataset.video_file import read_video_file  # PyAV
 
-    if video.segment is None:
+    segment = video.segment
+    if segment is None:
         with opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
         return
@@ -188,14 +189,11 @@ def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None
         frames += 1
         yield frame
     if not frames:
+        end = "its end" if segment.end is None else f"{segment.end:g}"
         raise DatasetError(
-            f"{video.path}: has no frame {_describe(video.segment)}. Correct {video.source or 'its segment'}."
+            f"{video.path}: has no frame from {segment.start:g} to {end} {segment.unit}. Correct "
+            f"{video.source or 'its segment'}."
         )
-
-
-def _describe(segment: Segment) -> str:
-    end = "its end" if segment.end is None else f"{segment.end:g}"
-    return f"from {segment.start:g} to {end} {segment.unit}"
 
 
 @contextmanager

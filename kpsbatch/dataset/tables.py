@@ -33,10 +33,10 @@ _BINARY = {
     b"\xd0\xcf\x11\xe0": f"a workbook; open it and {_SAVE_AGAIN}",
     b"PAR1": 'Parquet; write it as CSV (python -c "import pandas as p; p.read_parquet(IN).to_csv(OUT, index=False)")',
     b"\x1f\x8b": "gzip; gunzip it",
-    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle"),
 }
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PICKLE = (
-    "which can run any code when it is opened; if you trust it, write it as JSON first "
+    "a pickle, which can run any code when it is opened; if you trust it, write it as JSON first "
     "(python -c \"import json, pickle; json.dump(pickle.load(open(IN, 'rb')), open(OUT, 'w'))\")"
 )
 
@@ -47,12 +47,11 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     Raises:
         ConfigError: It is none of them, or no text at all; says what to do.
     """
-    for magic, kind in _BINARY.items():
-        if data.startswith(magic):
-            pickled = f", {_PICKLE}" if kind == "a pickle" else ""
-            raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}{pickled}.")
-    if str(path).lower().endswith((".pkl", ".pickle")):
-        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but a pickle, {_PICKLE}.")
+    kind = next((kind for start, kind in _BINARY.items() if data.startswith(start)), "")
+    if not kind and (data.startswith(_PICKLE_STARTS) or str(path).lower().endswith((".pkl", ".pickle"))):
+        kind = _PICKLE
+    if kind:
+        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     elif data[1:2] == b"\0" or data[:1] == b"\0":
@@ -191,7 +190,9 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
         raise ConfigError(
             f"{setting}: {path} is neither a list of objects nor an object of objects. Write one of them."
         )
-    nested = _nested(tree)
+    first = next((row for row in tree if isinstance(row, dict)), {})
+    names = [key for key, value in first.items() if _is_table(value)]
+    nested = names[0] if len(names) == 1 else None
     for number, row in enumerate(tree):
         if not isinstance(row, dict):
             yield "is no JSON object"
@@ -206,13 +207,6 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _nested(tree: Sequence[Any]) -> str | None:
-    """The one member of all objects that is a list of objects."""
-    first = next((row for row in tree if isinstance(row, dict)), {})
-    names = [key for key, value in first.items() if _is_table(value)]
-    return names[0] if len(names) == 1 else None
 
 
 def table_name(path: Path) -> str:
@@ -241,42 +235,36 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
         ConfigError: The table has no such column.
     """
     if "{" not in template:
-        return _column(template, columns, setting, table)
-    parts: list[tuple[str, Getter | None]] = []
-    for literal, name, pattern, _ in Formatter().parse(template):
-        getter = None if name is None else _column(name, columns, setting, table)
-        if getter is not None and pattern:
-            getter = _search(re.compile(pattern), getter, str(name))
-        parts.append((literal, getter))
+        return _column(template, None, columns, setting, table)
+    parts = [
+        (literal, None if name is None else _column(name, pattern, columns, setting, table))
+        for literal, name, pattern, _ in Formatter().parse(template)
+    ]
     return lambda row: "".join(literal + (getter(row) if getter else "") for literal, getter in parts)
 
 
-def _column(name: str, columns: Sequence[str], setting: str, table: str) -> Getter:
+def _column(name: str, pattern: str | None, columns: Sequence[str], setting: str, table: str) -> Getter:
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(map(repr, columns[:30]))}."
         raise ConfigError(f"{setting}: {table} has no column {name!r}. {hint}")
-    return lambda row: _text(row.get(name))
+    if not pattern:
+        return lambda row: _text(row.get(name))
+    search = re.compile(pattern).search
 
-
-def _search(pattern: re.Pattern[str], getter: Getter, name: str) -> Getter:
-    def search(row: Row) -> str:
-        text = getter(row)
-        if (match := pattern.search(text)) is None:
-            raise BadRow(f"{pattern.pattern!r} does not fit {name} ({text[:60]!r})")
+    def taken(row: Row) -> str:
+        text = _text(row.get(name))
+        if (match := search(text)) is None:
+            raise BadRow(f"{pattern!r} does not fit {name} ({text[:60]!r})")
         return match[1] or ""
 
-    return search
+    return taken
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def read_sign(text: str) -> int:
