@@ -9,7 +9,7 @@ import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet
 from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
-from kpsbatch.dataset.labels import load_labels
+from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
 from kpsbatch.pictures.choose import candidates, choose_one
 from kpsbatch.pictures.clip import clip_of_file, clip_of_unit

@@ -71,7 +71,11 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     try:
         tree = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. {_advice(path)}") from None
+        there = [file.name for file in path.parent.glob("*.y*ml")]
+        advice = "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
+        if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
+            advice = f"Did you mean {path.with_name(near[0])}?"
+        raise ConfigError(f"{path} does not exist. {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {one_line(error)}. Name a YAML file in UTF-8.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -170,14 +174,6 @@ def _explain_value(key: str, finding: ErrorDetails) -> str:
         return f"{key} holds {_kind(got)} and no settings. Write its settings below it, indented."
     message = finding["msg"][0].lower() + finding["msg"][1:]
     return f"{key}: {str(got)[:80]!r} is not valid: {one_line(message)}."
-
-
-def _advice(path: Path) -> str:
-    """What to do about a config that does not exist."""
-    there = [file.name for file in path.parent.glob("*.y*ml")]
-    if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
-        return f"Did you mean {path.with_name(near[0])}?"
-    return "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
 
 
 def _valid_keys(where: Sequence[str]) -> list[str]:

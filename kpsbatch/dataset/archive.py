@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from kpsbatch.dataset.archive_index import (
     DEFLATED,
@@ -91,42 +91,32 @@ def open_archive_folders(archive: Path, index_folder: Path, on_progress: OnProgr
             f"dataset.root: {archive} can't be read: {error.strerror}. Correct the path or its permissions."
         ) from None
     try:
-        state = _state(fd, archive)
+        stat = os.fstat(fd)
+        tail = os.pread(fd, _TAIL, max(0, stat.st_size - _TAIL))  # where a zip has its directory
+        state = {
+            "archive": str(archive),
+            "size": stat.st_size,
+            "mtime": stat.st_mtime_ns,
+            "tail": hashlib.sha256(tail).hexdigest(),
+        }
         path = index_folder / f"{archive.name[:60]}-{hashlib.sha256(os.fsencode(archive)).hexdigest()[:12]}.index"
         with contextlib.suppress(OSError, ValueError, KeyError):
             index = ArchiveIndex(path)
             if all(index.header.get(key) == value for key, value in state.items()):
                 return ArchiveFolders(archive, index)
-        _build(fd, archive, path, state, on_progress)
+        kind = archive_kind(fd, archive)
+        index_folder.mkdir(parents=True, exist_ok=True)
+
+        def write(file: BinaryIO) -> None:
+            writer = IndexWriter(file)
+            scan = _scan_zip if kind == "zip" else _scan_tar
+            ignored = scan(fd, str(archive), stat.st_size, writer, on_progress)
+            writer.finish({**state, "kind": kind, "members": len(writer), "ignored": ignored})
+
+        write_atomically(path, write)  # so that an index that is there is whole
     finally:
         os.close(fd)
     return ArchiveFolders(archive, ArchiveIndex(path))
-
-
-def _state(fd: int, archive: Path) -> dict[str, Any]:
-    """What identifies an archive and changes when it changes; `tail` hashes its end, where a zip has its directory."""
-    stat = os.fstat(fd)
-    tail = os.pread(fd, _TAIL, max(0, stat.st_size - _TAIL))
-    return {
-        "archive": str(archive),
-        "size": stat.st_size,
-        "mtime": stat.st_mtime_ns,
-        "tail": hashlib.sha256(tail).hexdigest(),
-    }
-
-
-def _build(fd: int, archive: Path, path: Path, state: dict[str, Any], on_progress: OnProgress) -> None:
-    """Write an index: under another name first, so that an index that is there is whole."""
-    kind = archive_kind(fd, archive)
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(file: BinaryIO) -> None:
-        writer = IndexWriter(file)
-        scan = _scan_zip if kind == "zip" else _scan_tar
-        ignored = scan(fd, str(archive), state["size"], writer, on_progress)
-        writer.finish({**state, "kind": kind, "members": len(writer), "ignored": ignored})
-
-    write_atomically(path, write)
 
 
 class Archive:
@@ -263,10 +253,8 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
     data, at, position = b"", 0, start
     number = 0
     while position - (len(data) - at) < start + length:
-        left = len(data) - at
-        if left < _CENTRAL.size or left < _CENTRAL.size + sum(
-            struct.unpack_from("<3H", data, at + 28)
-        ):  # name and more
+        left = len(data) - at  # the sizes of a member's name, extra fields and comment are at 28
+        if left < _CENTRAL.size or left < _CENTRAL.size + sum(struct.unpack_from("<3H", data, at + 28)):
             more = os.pread(fd, min(_READ_SIZE, start + length - position), position)
             if not more:
                 raise _damaged(name, "its directory ends too early", "zip -T")

@@ -9,6 +9,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -571,10 +572,8 @@ def _numbers(rows: Sequence[Row], column: str) -> bool:
 def _floats(rows: Sequence[Row], column: str) -> list[float]:
     values = []
     for row in rows:
-        try:
+        with suppress(TypeError, ValueError):
             values.append(float(row.get(column)))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            pass
     return values
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,7 +32,6 @@ from kpsbatch.dataset.tables import (
     read_rows,
     read_segment,
     read_sign,
-    table_name,
 )
 from kpsbatch.dataset.video import (
     IMAGE_SUFFIXES,
@@ -185,7 +185,7 @@ class ManifestSource:
         columns = columns_of(row for _, row in first)
         if split is not None and "split" not in columns:
             columns.append("split")
-        table = table_name(path)
+        table = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")  # on one line
         parse = _RowParser(self._dataset, columns, table, boxes, split)
         for line, row in chain(first, rows):
             self.rows += 1

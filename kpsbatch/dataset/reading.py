@@ -277,17 +277,9 @@ def read_together(
         if videos[0].segment is not None and videos[0].segment.unit == "frames":
             numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
             pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=stored.opened_again())
-        in_file = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
-        frames = read_segments(
-            path,
-            [pairs[number] for number in in_file],
-            max_pixels=max_pixels,
-            stored=stored,
-            on_end=lambda index: on_end(in_file[index]),
-            on_skipped=on_skipped,
+        yield from read_segments(
+            path, pairs, max_pixels=max_pixels, stored=stored, on_end=on_end, on_skipped=on_skipped
         )
-        for number, frame in frames:
-            yield in_file[number], frame
 
 
 def read_each(
@@ -359,23 +351,17 @@ class _SharedPass:
             if pair is None:
                 return
             owner, frame = pair
-            if owner == number:
-                yield frame
-            else:
-                self._keep(owner, frame)
+            if owner not in self._kept:
+                continue
+            self._kept[owner].append(frame)
+            self._kept_bytes += _bytes_of(frame)
+            if owner != number and self._kept_bytes > MAX_KEPT_BYTES:
+                self.too_many.add(owner)
+                self.forget(owner)
 
     def forget(self, number: int) -> None:
         """Keep no more frames of a segment."""
         self._kept_bytes -= sum(map(_bytes_of, self._kept.pop(number, ())))
-
-    def _keep(self, number: int, frame: Frame) -> None:
-        if number not in self._kept:
-            return
-        self._kept[number].append(frame)
-        self._kept_bytes += _bytes_of(frame)
-        if self._kept_bytes > MAX_KEPT_BYTES:
-            self.too_many.add(number)
-            self.forget(number)
 
 
 def _bytes_of(frame: Frame) -> int:

@@ -1,4 +1,4 @@
-"""Tables: CSV and its like, JSON and JSON lines, as rows with named columns; signs, times and boxes in a row.
+"""Tables (CSV and its like, JSON, JSON lines) as rows with named columns; signs, times, boxes, names of signs in rows.
 
 Errors name the `setting` that holds the table, and its `path` or its name (`table`): functions take them for that only.
 """
@@ -9,12 +9,11 @@ import csv
 import difflib
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
 from kpsbatch.dataset.video import Box, Segment
@@ -98,8 +97,14 @@ def read_rows(
         yield from _read_separated(text, form, path, setting, header)
     elif form == "jsonl":
         for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                yield number, _json_row(line)
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, f"is no JSON: {error}"
+            else:
+                yield number, row if isinstance(row, dict) else "is no JSON object"
     else:
         try:
             tree = json.loads(text)
@@ -173,14 +178,6 @@ def _read_separated(
             yield line, row
 
 
-def _json_row(line: str) -> Row | str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"is no JSON: {error}"
-    return row if isinstance(row, dict) else "is no JSON object"
-
-
 def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
     if isinstance(tree, dict) and tree and all(isinstance(value, dict) for value in tree.values()):
         tree = [{"key": key, **value} for key, value in tree.items()]
@@ -207,11 +204,6 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def table_name(path: Path) -> str:
-    """How a table is called in messages, on one line."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")
 
 
 Getter = Callable[[Row], str]
@@ -364,3 +356,85 @@ def box_reader(
     if "{" in column:
         return lambda row: read_box(getter(row), order, unit)
     return lambda row: read_box(row.get(column), order, unit)
+
+
+LABELS = "dataset.labels"
+LABEL_COLUMNS = {
+    "id": ("id", "sign", "signid", "class", "classid"),
+    "arabic": ("arabic", "signarabic"),
+    "english": ("english", "signenglish", "label", "gloss", "name"),
+}
+"""How a column may be called, capitals and punctuation aside."""
+
+
+class Label(NamedTuple):
+    """The names of a sign; "" where the file has none."""
+
+    id: int
+    arabic: str
+    english: str
+
+    @property
+    def text(self) -> str:
+        """Both names on one line, the Arabic last, where a terminal's text direction does least harm."""
+        return " · ".join(name for name in (self.english, self.arabic) if name)
+
+
+def load_labels(path: Path | str | None) -> dict[int, Label]:
+    """Read the names of signs (`dataset.labels`).
+
+    Args:
+        path: A table with named columns, see `LABEL_COLUMNS`, as `read_rows` takes it; IDs may be `0001` or `1.0`.
+
+    Returns:
+        A label for each sign in the file, by ID in the order of the file; none without a file.
+
+    Raises:
+        ConfigError: One line that names the file, the row and what is wrong with it.
+    """
+    if path is None:
+        return {}
+    path = Path(path)
+    rows = list(read_rows(read_bytes(path, LABELS), path, LABELS))
+    if bad := next((f"{path}, line {line} {row}" for line, row in rows if isinstance(row, str)), None):
+        raise ConfigError(f"{LABELS}: {bad}. Give every row the same columns.")
+    columns = _columns(columns_of(row for _, row in rows), path)
+    labels: dict[int, Label] = {}
+    lines: dict[int, int] = {}
+    for line, row in rows:
+        where = f"{path}, line {line}"
+        if isinstance(row, str) or not any(str(value).strip() for value in row.values()):
+            continue
+        cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
+        try:
+            label = Label(read_sign(cells["id"]), cells.get("arabic", ""), cells.get("english", ""))
+        except BadRow as error:
+            raise ConfigError(f"{LABELS}: {where}: {error}") from None
+        if re.fullmatch(r"[?\s]*\?[?\s]*", label.arabic):
+            raise ConfigError(
+                f'{LABELS}: {where}: the Arabic was lost when it was saved. Save it as "CSV UTF-8 (comma delimited)".'
+            )
+        if labels.setdefault(label.id, label) != label:
+            raise ConfigError(
+                f"{LABELS}: {path}, lines {lines[label.id]} and {line} both name sign {label.id}: "
+                f"{labels[label.id].text!r} and {label.text!r}. Remove one."
+            )
+        lines.setdefault(label.id, line)
+    return labels
+
+
+def _columns(names: list[str], path: Path) -> dict[str, str]:
+    """The table's columns by what they hold."""
+    columns: dict[str, str] = {}
+    for name in names:
+        field = next((field for field, headings in LABEL_COLUMNS.items() if plain_name(name) in headings), None)
+        if field is not None:
+            columns.setdefault(field, name)
+    if not names:
+        raise ConfigError(f"{LABELS}: {path} has no rows. Add rows such as 7,سلام,peace.")
+    if "id" not in columns or len(columns) < 2:
+        raise ConfigError(
+            f"{LABELS}: {path} has the columns {', '.join(map(repr, names))}. Name the columns id and "
+            "arabic, english or both in its first line."
+        )
+    return columns

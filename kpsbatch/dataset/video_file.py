@@ -432,7 +432,8 @@ def read_segments(
     Raises:
         DatasetError: As `read_video_file`; a segment without frames is none of its errors.
     """
-    waiting = sorted(range(len(segments)), key=lambda number: segments[number], reverse=True)
+    in_file = (number for number, (start, _) in enumerate(segments) if start < math.inf)
+    waiting = sorted(in_file, key=lambda number: segments[number], reverse=True)
     makers: dict[int, _FrameMaker] = {}
     now = sought = -math.inf
     video = VideoFile(path, max_pixels=max_pixels, stored=stored)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.tables import Label
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import VideoFacts

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label, load_labels
 from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState

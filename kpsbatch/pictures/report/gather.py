@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label, load_labels
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
