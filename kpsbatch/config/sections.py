@@ -173,8 +173,6 @@ class Section(BaseModel):
 
 
 ALL = "all"
-LAYOUT_FIELDS = ("signer", "split", "sign", "video")
-DEFAULT_SPLITS = ("train", "test")
 
 Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl"]
 Unit = Literal["s", "ms", "frames"]
@@ -305,7 +303,7 @@ class DatasetConfig(Section):
     layout: str = "{signer}/{signer}/{split}/{sign:04d}"
     manifest: ManifestConfig | None = None
     signers: AllOrNames = ()
-    splits: AllOrNames = DEFAULT_SPLITS
+    splits: AllOrNames = ("train", "test")
     signs: AllOrSigns = ()
     videos_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 100
     labels: AnyPath | None = None
@@ -331,10 +329,9 @@ class DatasetConfig(Section):
     @classmethod
     def _check_layout(cls, layout: str) -> str:
         try:
-            parts = list(Formatter().parse(layout))
-            fields = [(name, spec) for _, name, spec, _ in parts if name is not None]
+            fields = [(name, spec) for _, name, spec, _ in Formatter().parse(layout) if name is not None]
             for name, spec in fields:
-                if name not in LAYOUT_FIELDS:
+                if name not in ("signer", "split", "sign", "video"):
                     raise ValueError(f"{{{name}}} is not a field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
                 if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
                     raise ValueError(
@@ -587,18 +584,16 @@ def _check_sbatch_value(value: object) -> str:
     return str(value).strip()
 
 
-_OWN = "kpsbatch sets it itself"
-_ONE_PROCESS = "a task is one process on one node; use slurm.cpus_per_task"
-_LOGS = "the logs lie below output.root"
-_ANSWER = "kpsbatch reads sbatch's answer at once"
 MANAGED_PARAMETERS = {
     **{key: f"use slurm.{key}" for key in ("time", "mem", "partition", "account", "qos", "constraint")},
     "cpus-per-task": "use slurm.cpus_per_task",
     "array": "use run.chunk_size and slurm.array_parallelism",
-    **dict.fromkeys(("output", "error"), _LOGS),
-    **dict.fromkeys(("nodes", "ntasks", "ntasks-per-node"), _ONE_PROCESS),
-    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), _OWN),
-    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), _ANSWER),
+    **dict.fromkeys(("output", "error"), "the logs lie below output.root"),
+    **dict.fromkeys(
+        ("nodes", "ntasks", "ntasks-per-node"), "a task is one process on one node; use slurm.cpus_per_task"
+    ),
+    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), "kpsbatch sets it itself"),
+    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), "kpsbatch reads sbatch's answer at once"),
 }
 """sbatch parameters that `slurm.extra` can't hold, and what to do instead."""
 

@@ -177,21 +177,11 @@ class Archive:
         """
         if member.problem:
             raise OSError(95, member.problem, member.name)
-        if member.method == DEFLATED:
-            with self._unpacked(member) as file:
-                yield file, 0, member.full_size
-        else:
+        if member.method != DEFLATED:
             yield self.path, self._start(member) if self._zip else member.offset, member.size
-
-    def _start(self, member: Member) -> int:
-        """Where a zip's member's bytes start."""
-        return _data_start(os.pread(self._fd, _LOCAL.size, member.offset), member.offset, member.name)
-
-    @contextlib.contextmanager
-    def _unpacked(self, member: Member) -> Iterator[Path]:
-        """A member, unpacked into a file that is there for as long as the context is open."""
-        start = self._start(member)
-        unpack, crc, left = zlib.decompressobj(-zlib.MAX_WBITS), 0, member.size
+            return
+        start, left = self._start(member), member.size
+        unpack, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0
         with tempfile.NamedTemporaryFile(prefix="kpsbatch-") as file:
             while left:
                 block = os.pread(self._fd, min(left, 1 << 20), start + member.size - left)
@@ -207,7 +197,11 @@ class Archive:
             if crc != member.crc:
                 raise _damaged_member(member, "its checksum differs")
             file.flush()
-            yield Path(file.name)
+            yield Path(file.name), 0, member.full_size
+
+    def _start(self, member: Member) -> int:
+        """Where a zip's member's bytes start."""
+        return _data_start(os.pread(self._fd, _LOCAL.size, member.offset), member.offset, member.name)
 
 
 open_archive = lru_cache(maxsize=2)(Archive)
@@ -237,10 +231,10 @@ _BUFFER = 2 * _TAR_BLOCK
 def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: OnProgress) -> Mapping[str, int]:
     """Add all members of a zip archive to an index.
 
+    Progress counts members.
+
     Args:
         name: Its path, for errors.
-        size: Its size in bytes.
-        on_progress: Called with (members read, members in all).
 
     Returns:
         How many members were passed over, by reason.

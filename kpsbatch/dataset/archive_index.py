@@ -32,6 +32,14 @@ STORED, DEFLATED = 0, 8
 LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
 """Numbers that no zip method has, for members that are not plain files."""
 
+_PROBLEMS = {
+    STORED: "",
+    DEFLATED: "",
+    LINK: "a link, which is not followed in an archive",
+    HARD_LINK: "a link, which is not followed in an archive",
+    SPECIAL: "neither a directory nor a file",
+    SPARSE: "a sparse file, which is not read from an archive",
+}
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 Code = Literal["Q", "I", "H"]
 MEMBER_COLUMNS: dict[str, Code] = {
@@ -76,14 +84,8 @@ class Member(NamedTuple):
     @property
     def problem(self) -> str:
         """Why it can't be read, or ""."""
-        if self.method in (STORED, DEFLATED):
-            return ""
-        if self.method in (LINK, HARD_LINK):
-            return "a link, which is not followed in an archive"
-        if self.method == SPECIAL:
-            return "neither a directory nor a file"
-        if self.method == SPARSE:
-            return "a sparse file, which is not read from an archive"
+        if self.method in _PROBLEMS:
+            return _PROBLEMS[self.method]
         how = _METHODS.get(self.method, f"method {self.method}")
         return f"compressed by {how}, which is not read; pack it with zip -0"
 

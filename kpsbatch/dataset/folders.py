@@ -131,12 +131,11 @@ def check_folder(root: Path) -> None:
         ) from None
 
 
-MOST_PLACES = 16
 MOST_HOPS = 40
 """As many links as Linux follows in one path."""
 
 
-def places_outside(root: Path, videos: Iterable[Path], most: int = MOST_PLACES) -> list[Path]:
+def places_outside(root: Path, videos: Iterable[Path], most: int = 16) -> list[Path]:
     """The places outside of a dataset's root that links on the way to its videos lead to.
 
     Folders are listed, once each; no link is followed that is on the way to no video. Of the frames only those of the

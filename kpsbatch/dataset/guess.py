@@ -26,8 +26,6 @@ from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, 
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
 
-UNREAD = (".pkl", ".pickle", ".xlsx", ".parquet")
-
 
 @dataclass(frozen=True)
 class Guess:
@@ -130,7 +128,8 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     manifest = {"path": path, "format": form, "header": header, "columns": {"video": template, **fields}, **settings}
     manifest = {key: value for key, value in manifest.items() if value is not None}
     manifest.update(_boxes_beside(folders, sample, rows, columns, manifest["columns"], notes))
-    notes += [f"{other} can't be read; see docs/datasets.md" for other in sample.tables if other.endswith(UNREAD)]
+    unread = [other for other in sample.tables if other.endswith((".pkl", ".pickle", ".xlsx", ".parquet"))]
+    notes += [f"{other} can't be read; see docs/datasets.md" for other in unread]
     return _described(folders, manifest, notes)
 
 

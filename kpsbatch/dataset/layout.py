@@ -34,7 +34,9 @@ class LayoutSource:
         self.root = folders.root
         self._dataset = dataset
         self._folders = folders
-        self._names_videos = "{video}" in dataset.layout
+        layout = dataset.layout
+        self._folder_part, _, self._file_part = layout.rpartition("/") if "{video}" in layout else (layout, "", "")
+        self._key_fields = [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
         self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
         self._strays: dict[str, list[tuple[str, str]]] = {}
         self._lock = threading.Lock()  # units are listed by several threads, a folder that they share once
@@ -66,7 +68,7 @@ class LayoutSource:
         a directory and a file share a name, the file keeps its suffix).
         """
         folder = self._folder(unit)
-        if not self._names_videos:
+        if not self._file_part:
             return _list_folder(self._folders, folder)
         with self._lock:
             groups = self._grouped(folder)
@@ -83,7 +85,7 @@ class LayoutSource:
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
-        if self._names_videos:
+        if self._file_part:
             return self.listing(unit).presence
         try:
             return "empty" if all(map(problem_of, self._folders.entries(self._folder(unit)))) else "videos"
@@ -113,24 +115,15 @@ class LayoutSource:
         layout = self._dataset.layout
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
-            name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._names_videos else ""
+            name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._file_part else ""
             there = what_is_there(self._folders, self._folder(unit), name)
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
             there = f"no {missing} found; {what_is_there(self._folders, '')}"
         return DatasetError(f"dataset.layout: no video fits {layout}: {there}. Correct the layout, or dataset.root.")
 
-    @property
-    def _file_part(self) -> str:
-        return self._dataset.layout.rpartition("/")[2] if self._names_videos else ""
-
-    @property
-    def _key_fields(self) -> list[str]:
-        return [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
-
     def _folder(self, unit: Unit) -> str:
-        layout = self._dataset.layout
-        return _fill(layout.rpartition("/")[0] if self._names_videos else layout, unit._asdict())
+        return _fill(self._folder_part, unit._asdict())
 
     def _grouped(self, folder: str) -> dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing:
         """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
@@ -138,11 +131,9 @@ class LayoutSource:
             return self._listed[folder]
         entries = _entries_of(self._folders, folder)
         if isinstance(entries, Listing):
-            self._listed[folder] = entries
-            return entries
+            return self._listed.setdefault(folder, entries)
         groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
-        self._listed[folder] = groups
-        strays = self._strays[folder] = []
+        strays: list[tuple[str, str]] = []
         for entry in entries:
             problem = problem_of(entry)
             values = None if problem else self._match(entry)
@@ -151,6 +142,7 @@ class LayoutSource:
             else:
                 key = tuple(values[name] for name in self._key_fields)
                 groups.setdefault(key, []).append((values["video"], entry))
+        self._listed[folder], self._strays[folder] = groups, strays
         return groups
 
     def _match(self, entry: Entry) -> dict[str, str] | None:
@@ -187,7 +179,7 @@ class LayoutSource:
             return
         part, rest = parts[0], parts[1:]
         new = _fields(part) - values.keys()
-        if "video" not in new and all(self._stated.get(name) for name in new):
+        if "video" not in new and all(self._stated[name] for name in new):
             for chosen in product(*(self._stated[name] for name in sorted(new))):
                 known = {**values, **dict(zip(sorted(new), chosen, strict=True))}
                 yield from self._walk(_join(folder, _fill(part, known)), rest, known)

@@ -190,25 +190,21 @@ class ManifestSource:
         for line, row in chain(first, rows):
             self.rows += 1
             source = f"{table}:{line}"
-            if isinstance(row, str):
-                self.problems.append(Problem(source, row))
-                continue
-            if split is not None:
-                row.setdefault("split", split)
+            unit_rows = None
             try:
+                if isinstance(row, str):
+                    raise BadRow(row)
+                if split is not None:
+                    row.setdefault("split", split)
                 unit, scope = self._place(parse, row)
-            except BadRow as error:
-                self.problems.append(Problem(source, str(error)))
-                continue
-            if unit is None:
-                continue
-            unit_rows = self._units.setdefault(unit, _UnitRows())
-            try:
-                unit_rows.videos.append(self._video(parse, row, scope, source))
+                if unit is not None:
+                    unit_rows = self._units.setdefault(unit, _UnitRows())
+                    unit_rows.videos.append(self._video(parse, row, scope, source))
             except BadRow as error:
                 problem = Problem(source, str(error))
-                unit_rows.problems.append(problem)
                 self.problems.append(problem)
+                if unit_rows is not None:
+                    unit_rows.problems.append(problem)
 
     def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
         """The unit of a row, None if the config leaves it out; and where its key must be unique."""

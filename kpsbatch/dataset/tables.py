@@ -398,7 +398,7 @@ def load_labels(path: Path | str | None) -> dict[int, Label]:
     rows = list(read_rows(read_bytes(path, LABELS), path, LABELS))
     if bad := next((f"{path}, line {line} {row}" for line, row in rows if isinstance(row, str)), None):
         raise ConfigError(f"{LABELS}: {bad}. Give every row the same columns.")
-    columns = _columns(columns_of(row for _, row in rows), path)
+    columns = _label_columns(columns_of(row for _, row in rows), path)
     labels: dict[int, Label] = {}
     lines: dict[int, int] = {}
     for line, row in rows:
@@ -423,7 +423,7 @@ def load_labels(path: Path | str | None) -> dict[int, Label]:
     return labels
 
 
-def _columns(names: list[str], path: Path) -> dict[str, str]:
+def _label_columns(names: list[str], path: Path) -> dict[str, str]:
     """The table's columns by what they hold."""
     columns: dict[str, str] = {}
     for name in names:
