@@ -136,7 +136,6 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
     """Turn pydantic's findings into one line, each with the key, what is wrong and the remedy.
 
     Args:
-        error: What pydantic found.
         section: The section that was validated; "" for a whole config.
         changed: The keys that `--set` has changed.
     """

@@ -395,11 +395,10 @@ def _split(name: str) -> DatasetError:
 
 def is_tar_header(block: bytes) -> bool:
     """Whether a block of 512 bytes is a tar header with the right checksum."""
-    try:
+    with contextlib.suppress(tarfile.TarError):
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _scan_tar(fd: int, name: str, size: int, index: IndexWriter, on_progress: OnProgress) -> Mapping[str, int]:
@@ -445,7 +444,7 @@ def _tar_members(fd: int, name: str) -> Iterator[tarfile.TarInfo]:
 
 def _add_from_tar(member: tarfile.TarInfo, index: IndexWriter) -> bool:
     """Add one member; False where its path leads out of the archive."""
-    path = clean(_bytes(member.name))
+    path = clean(member.name.encode("utf-8", "surrogateescape"))
     if path is None:
         return False
     if member.isdir() or member.type == _DUMPED_FOLDER or member.name.endswith("/"):
@@ -457,16 +456,12 @@ def _add_from_tar(member: tarfile.TarInfo, index: IndexWriter) -> bool:
     elif member.isfile():
         method = STORED
     elif member.islnk():
-        method, target = HARD_LINK, clean(_bytes(member.linkname)) or b""
+        method, target = HARD_LINK, clean(member.linkname.encode("utf-8", "surrogateescape")) or b""
     else:
         method = LINK if member.issym() else SPECIAL
     length = member.size if member.isfile() else 0
     index.add(path, member.offset_data, length, length, 0, method, target)
     return True
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _damaged(name: str, problem: str, test: str) -> DatasetError:

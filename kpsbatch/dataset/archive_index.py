@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from kpsbatch.dataset.folders import Entry, problem_of_name
+from kpsbatch.dataset.folders import Entry, Folders, problem_of_name
 
 MAGIC = b"KPSIDX1\n"
 START = 16
@@ -336,10 +336,9 @@ class ArchiveIndex:
 
 
 @dataclass(frozen=True)
-class ArchiveFolders:
-    """The folders in an archive, as `Folders`."""
+class ArchiveFolders(Folders):
+    """The folders in an archive."""
 
-    root: Path
     opened: ArchiveIndex
 
     @property
@@ -359,7 +358,3 @@ class ArchiveFolders:
             if name not in folders:
                 problem = problem_of_name(name) or of_member
                 yield Entry(name, "odd" if problem else "file", problem)
-
-    def file_size(self, path: str) -> int:
-        """See `Folders.file_size`."""
-        return self.opened.member(path).full_size

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
@@ -27,14 +27,16 @@ class Entry(NamedTuple):
     problem: str = ""
 
 
-class Folders(Protocol):
-    """A tree of folders: on disk below `root`, or in the archive `root`, which has an `index`."""
+@dataclass(frozen=True)
+class Folders:
+    """A tree of folders on disk; `ArchiveFolders` is one in an archive, which is its root then."""
+
+    root: Path
 
     @property
-    def root(self) -> Path: ...  # noqa: D102
-
-    @property
-    def index(self) -> Path | None: ...  # noqa: D102
+    def index(self) -> Path | None:
+        """The archive's index, if it is one."""
+        return None
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """The entries of a folder, in no order.
@@ -46,36 +48,14 @@ class Folders(Protocol):
             FileNotFoundError: It is not there.
             OSError: It can't be listed.
         """
-
-    def file_size(self, path: str) -> int:
-        """Bytes of a file.
-
-        Raises:
-            OSError: It is not there, or can't be read.
-        """
+        with os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                yield _entry_on_disk(entry)
 
 
 def sorted_entries(folders: Folders, folder: str) -> list[Entry]:
     """The entries of a folder in natural order of their names; errors as `Folders.entries`."""
     return sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
-
-
-@dataclass(frozen=True)
-class DiskFolders:
-    """Folders on disk."""
-
-    root: Path
-    index: None = None
-
-    def entries(self, folder: str) -> Iterator[Entry]:
-        """See `Folders.entries`."""
-        with os.scandir(self.root / folder) as entries:
-            for entry in entries:
-                yield _entry_on_disk(entry)
-
-    def file_size(self, path: str) -> int:
-        """See `Folders.file_size`."""
-        return (self.root / path).stat().st_size
 
 
 def _entry_on_disk(entry: os.DirEntry[str]) -> Entry:

@@ -97,9 +97,7 @@ def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -
     """Write the config of a known dataset for the place where it lies.
 
     Args:
-        recipe: The name of a recipe.
         dataset: Its folder or archive; its path in the config is relative where that is possible.
-        path: The config.
         first_line: A comment for editors, if any.
 
     Raises:

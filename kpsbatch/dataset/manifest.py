@@ -33,15 +33,7 @@ from kpsbatch.dataset.tables import (
     read_segment,
     read_sign,
 )
-from kpsbatch.dataset.video import (
-    IMAGE_SUFFIXES,
-    Listing,
-    Presence,
-    Unit,
-    Video,
-    natural_key,
-    without_suffix,
-)
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Presence, Unit, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 
 ALL_SIGNERS = "all"

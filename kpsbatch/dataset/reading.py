@@ -221,7 +221,6 @@ def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]
     """Put segments of a file that follow each other closely, or overlap, into one task: each frame is decoded once.
 
     Args:
-        videos: The videos of a unit.
         seconds: How much of a file is in one task at most, so that many workers share a long file.
 
     Returns:

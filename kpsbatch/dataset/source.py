@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.folders import DiskFolders, Folders, OnProgress, check_folder, no_progress
+from kpsbatch.dataset.folders import Folders, OnProgress, check_folder, no_progress
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL
@@ -60,7 +60,7 @@ def open_if_there(
     """
     stated = dataset.manifest is None and dataset.signers and dataset.splits and dataset.signs
     if stated and not dataset.root.exists():
-        return LayoutSource(dataset, DiskFolders(dataset.root)), False
+        return LayoutSource(dataset, Folders(dataset.root)), False
     return open_source(dataset, index_folder, on_progress), True
 
 
@@ -73,7 +73,7 @@ def open_folders(root: Path, index_folder: Path, on_progress: OnProgress = no_pr
     """
     if not root.is_file():
         check_folder(root)
-        return DiskFolders(root)
+        return Folders(root)
     from kpsbatch.dataset.archive import open_archive_folders
 
     try:

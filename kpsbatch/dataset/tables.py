@@ -425,11 +425,8 @@ def load_labels(path: Path | str | None) -> dict[int, Label]:
 
 def _label_columns(names: list[str], path: Path) -> dict[str, str]:
     """The table's columns by what they hold."""
-    columns: dict[str, str] = {}
-    for name in names:
-        field = next((field for field, headings in LABEL_COLUMNS.items() if plain_name(name) in headings), None)
-        if field is not None:
-            columns.setdefault(field, name)
+    fields = {heading: field for field, headings in LABEL_COLUMNS.items() for heading in headings}
+    columns = {fields[plain]: name for name in reversed(names) if (plain := plain_name(name)) in fields}
     if not names:
         raise ConfigError(f"{LABELS}: {path} has no rows. Add rows such as 7,سلام,peace.")
     if "id" not in columns or len(columns) < 2:
