@@ -62,7 +62,7 @@ def report(what: str, **more: object) -> None:
 
 def child(step: str, archive: Path, folder: Path) -> None:
     """One step in a process of its own."""
-    from kpsbatch.dataset.archive.opening import open_archive, open_archive_folders
+    from kpsbatch.dataset.archive import open_archive, open_archive_folders
 
     report(f"{step}: imports only")
     started = time.monotonic()

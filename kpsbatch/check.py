@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from kpsbatch.cluster.slurm import limit_warnings, max_array_size, partitions
 from kpsbatch.config import Config
-from kpsbatch.dataset.archive.opening import archive_kind
+from kpsbatch.dataset.archive import archive_kind
 from kpsbatch.dataset.folders import check_folder
 from kpsbatch.errors import KpsbatchError, one_line
 from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe

@@ -13,7 +13,7 @@ import pytest
 
 from kpsbatch.cli.main import main
 from kpsbatch.config import Config, DatasetConfig, load_config
-from kpsbatch.dataset.folders import DiskFolders
+from kpsbatch.dataset.folders import Folders
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
@@ -58,7 +58,7 @@ def main_ends(status: int, *arguments: object) -> None:
 
 def tree_of(dataset: DatasetConfig) -> LayoutSource:
     """A dataset on disk, which need not be there yet."""
-    return LayoutSource(dataset, DiskFolders(dataset.root))
+    return LayoutSource(dataset, Folders(dataset.root))
 
 
 def write_frames(video: Path, count: int, *, width: int = 120, height: int = 80, shade: int = 128) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from factories import make_config
 
 from kpsbatch.config import Config, LandmarksConfig
-from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.tables import Label
 from kpsbatch.dataset.video import Unit
 from kpsbatch.store.settings import VALUES_VERSION
 

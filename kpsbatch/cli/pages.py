@@ -9,7 +9,7 @@ import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet
 from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
-from kpsbatch.dataset.labels import labels_of
+from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
 from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.player import check_page, view_page, write_page
@@ -114,7 +114,7 @@ def preview(
         clip = clip_of_file(chosen.path, chosen.video, frames, adjusted=source.adjusted, blank=no_pictures)
     else:
         assert chosen.unit is not None
-        labels = labels_of(opened.dataset.labels)
+        labels = load_labels(opened.dataset.labels)
         clip = clip_of_unit(
             opened, chosen.unit, chosen.video, adjusted=source.adjusted, blank=no_pictures, labels=labels
         )

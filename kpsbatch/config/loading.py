@@ -20,14 +20,8 @@ TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start
 """Settings below `dataset` that can start with a brace."""
 
 PATH_SETTINGS = (
-    ("dataset", "root"),
-    ("dataset", "labels"),
-    ("dataset", "manifest", "path"),
-    ("dataset", "manifest", "boxes"),
-    ("output", "root"),
-    ("landmarks", "models"),
-    ("slurm", "container"),
-    ("slurm", "dataset_image"),
+    *("dataset.root", "dataset.labels", "dataset.manifest.path", "dataset.manifest.boxes"),
+    *("output.root", "landmarks.models", "slurm.container", "slurm.dataset_image"),
 )
 
 
@@ -77,7 +71,11 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     try:
         tree = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. {_advice(path)}") from None
+        there = [file.name for file in path.parent.glob("*.y*ml")]
+        advice = "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
+        if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
+            advice = f"Did you mean {path.with_name(near[0])}?"
+        raise ConfigError(f"{path} does not exist. {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {one_line(error)}. Name a YAML file in UTF-8.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -122,7 +120,7 @@ def _apply_override(tree: dict[Any, Any], override: str) -> None:
         value = text.strip() if braces else read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {key}: {text!r} is not valid YAML: {one_line(error)}. Put it in quotes.") from None
-    if tuple(names) in PATH_SETTINGS and isinstance(value, str):
+    if ".".join(names) in PATH_SETTINGS and isinstance(value, str):
         value = value if value.startswith(("~", "$")) else os.path.abspath(value)
     for name in names[:-1]:
         child = tree.get(name)
@@ -138,7 +136,6 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
     """Turn pydantic's findings into one line, each with the key, what is wrong and the remedy.
 
     Args:
-        error: What pydantic found.
         section: The section that was validated; "" for a whole config.
         changed: The keys that `--set` has changed.
     """
@@ -176,14 +173,6 @@ def _explain_value(key: str, finding: ErrorDetails) -> str:
         return f"{key} holds {_kind(got)} and no settings. Write its settings below it, indented."
     message = finding["msg"][0].lower() + finding["msg"][1:]
     return f"{key}: {str(got)[:80]!r} is not valid: {one_line(message)}."
-
-
-def _advice(path: Path) -> str:
-    """What to do about a config that does not exist."""
-    there = [file.name for file in path.parent.glob("*.y*ml")]
-    if near := difflib.get_close_matches(path.name, there, n=1, cutoff=0.5):
-        return f"Did you mean {path.with_name(near[0])}?"
-    return "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
 
 
 def _valid_keys(where: Sequence[str]) -> list[str]:

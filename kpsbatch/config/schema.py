@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from kpsbatch.config.sections import Config
-from kpsbatch.config.types import Section
+from kpsbatch.config.sections import Config, Section
 from kpsbatch.files import write_bytes
 
 SCHEMA_FILE = "kpsbatch.schema.json"
 SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 """The first line of a config beside which the schema lies."""
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_text() -> str:
@@ -54,7 +51,8 @@ def config_schema() -> dict[str, Any]:
             if "$ref" in property:
                 property.pop("default", None)  # the section's own settings have theirs
             property["description"] = attributes[setting]
-    return {"$schema": DIALECT, "title": "A config of kpsbatch", **schema, "$defs": sections}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": "A config of kpsbatch", **schema, "$defs": sections}
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

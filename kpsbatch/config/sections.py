@@ -1,25 +1,402 @@
-"""The sections of the config but the dataset's: what to compute, where it goes, how and where a run works."""
+"""The sections of the config: which videos, what to compute, where it goes, how and where a run works."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import product
+from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    ValidationInfo,
     WithJsonSchema,
+    field_serializer,
+    field_validator,
     model_validator,
 )
+from pydantic.functional_validators import WrapValidator
 
-from kpsbatch.config.dataset import DatasetConfig
-from kpsbatch.config.types import AnyPath, Points, Section, one_or_more, unique
 from kpsbatch.errors import ConfigError
 from kpsbatch.points import topology_of
+
+MAX_SIGN = 99_999
+MAX_NAME_BYTES = 100
+
+
+def parse_signs(value: object) -> tuple[int, ...]:
+    """Read sign IDs such as `7`, `"1-502"`, `"1, 5, 7-9"` or `[1, 5, "7-9"]`.
+
+    Returns:
+        The IDs, sorted, each once.
+
+    Raises:
+        ValueError: Not a sign ID or range, a range that runs backwards, or an ID outside 0 to 99999.
+    """
+    items: list[object]
+    if isinstance(value, str):
+        items = [item for item in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", value.strip())) if item]
+    elif isinstance(value, (list, tuple)):
+        items = list(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        items = [value]
+    else:
+        raise ValueError(f"{value!r} is not a list of signs. Write 1-502 or [1, 5, 7-9].")
+    signs: set[int] = set()
+    for item in items:
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", str(item).strip())
+        if match is None or isinstance(item, (bool, float)):
+            raise ValueError(f"{item!r} is not a sign. Write 1-502 or [1, 5, 7-9].")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(f"the range of signs {item!r} runs downwards. Did you mean {last}-{first}?")
+        if last > MAX_SIGN:
+            raise ValueError(f"{item!r} is not from 0 to {MAX_SIGN}. Correct the sign.")
+        signs.update(range(first, last + 1))
+    if not signs:
+        raise ValueError("it names no sign. Write at least one, such as 1-502.")
+    return tuple(sorted(signs))
+
+
+def format_signs(signs: Iterable[int]) -> str:
+    """Write sign IDs the way `parse_signs` reads them: `1-3,7`."""
+    ranges: list[list[int]] = []
+    for sign in sorted(set(signs)):
+        if ranges and sign == ranges[-1][1] + 1:
+            ranges[-1][1] = sign
+        else:
+            ranges.append([sign, sign])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def expand_path(value: object, info: ValidationInfo) -> Path:
+    """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise ValueError(f"{value!r} is not a path. Put it in quotes.")
+    if not (info.context or {}).get("expand", True):
+        return Path(value)
+    for name in re.findall(r"\$\{?(\w+)", str(value)):
+        if os.environ.get(name) == "":
+            raise ValueError(f"the environment variable ${name} in {str(value)!r} is empty. Set it.")
+    text = os.path.expandvars(str(value))
+    if missing := re.search(r"\$(\w+|\{[^}]*\})", text):
+        raise ValueError(f"the environment variable {missing[0]} in {str(value)!r} is not set. Set it.")
+    if "\0" in text:
+        raise ValueError("it contains a zero byte. Remove it.")
+    base = (info.context or {}).get("base", Path.cwd())
+    try:
+        return Path(os.path.normpath(base / Path(text).expanduser()))
+    except RuntimeError:
+        raise ValueError(f"the home directory in {str(value)!r} is not known here. Write the whole path.") from None
+
+
+def check_name(name: str) -> str:
+    """Signer and split become parts of paths, so they must be plain names."""
+    if name in ("", ".", "..") or name.startswith((".", "_")) or name != name.strip():
+        raise ValueError(f"{name!r} is not a folder name. Choose another name.")
+    if any(char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise ValueError(f"{name!r} contains a slash or a control character. Remove it.")
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise ValueError(
+            f"{name[:20]!r}... has {len(os.fsencode(name))} bytes, more than {MAX_NAME_BYTES}. Shorten it."
+        )
+    return name
+
+
+def _as_names(value: object) -> object:
+    """Accept one name for a list of one; refuse numbers, since YAML reads 01 as 1."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(
+                f'{item!r} is not text (YAML reads 01 as the number 1). Put names in quotes, such as ["01", "02"].'
+            )
+    return tuple(items)
+
+
+def unique(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list that is empty, or names something twice, case aside."""
+    if not names:
+        raise ValueError("it is empty. Name at least one.")
+    seen: dict[str, object] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", str(name)).casefold()
+        if key in seen:
+            raise ValueError(f"{seen[key]!r} and {name!r} are the same, case aside. Remove or rename one.")
+        seen[key] = name
+    return names
+
+
+def _parse_points(value: object) -> str:
+    """The name of a set of points, see `topology_of`."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    names = [item for item in items if isinstance(item, str)]
+    if len(names) < len(items):
+        raise ValueError(f"{value!r} is no set of points. Write contract, all, or a list such as [pose, hands].")
+    try:
+        return topology_of(", ".join(names)).name
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def one_or_more(item: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of one item, or a list of them."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+AnyPath = Annotated[Path, BeforeValidator(expand_path), WithJsonSchema({"type": "string"})]
+Points = Annotated[str, BeforeValidator(_parse_points), WithJsonSchema(one_or_more({"type": "string"}))]
+Name = Annotated[str, AfterValidator(check_name)]
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_as_names),
+    AfterValidator(unique),
+    WithJsonSchema(one_or_more({"type": "string"})),
+]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, and unknown keys are errors; docstrings describe every setting (`schema.py`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+ALL = "all"
+
+Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl"]
+Unit = Literal["s", "ms", "frames"]
+BoxOrder = Literal["xywh", "xyxy", "yxyx"]
+
+
+AllOrNames = Annotated[
+    Names,
+    WrapValidator(lambda value, read: () if value in (ALL, ()) else read(value)),
+    WithJsonSchema(one_or_more({"type": "string"})),
+]
+AllOrSigns = Annotated[
+    tuple[int, ...],
+    BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
+    WithJsonSchema(one_or_more({"type": ["integer", "string"]})),
+]
+
+
+def _check_template(text: str) -> str:
+    """A column's name, or a text with columns in braces: `raw/{NAME}.mp4`, `{path:^(P\\d+)-}`."""
+    if not text.strip():
+        raise ValueError("it is empty. Name a column.")
+    if "{" not in text:
+        return text
+    try:
+        fields = [(name, spec or "") for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is not a template: {error}. Name a column, or write it like raw/{{NAME}}.mp4."
+        ) from None
+    for name, pattern in fields:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"{pattern!r} in {{{name}:...}} is not a regular expression: {error}. Correct it."
+            ) from None
+        if pattern and groups != 1:
+            raise ValueError(f"{pattern!r} in {{{name}:...}} has not one group. Put what to take in parentheses.")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_check_template)]
+
+
+class Columns(Section):
+    """Which column holds what; `{a}_{b}` joins columns, `{a:regex}` takes the regular expression's one group of it.
+
+    Attributes:
+        video: The file, or directory of frames, below `dataset.root`; its suffix may be left out.
+        id: The key in the npz; default the file's name without suffix, made unique.
+        signer, split: As in the output's path.
+        sign: A number from 0 on. Without it, rows are put together in order, see `videos_per_unit`.
+        label: Any text; copied to index.csv.
+        start, end: When a segment starts and ends in the file, in `unit`.
+        box: Where the person is: one column with four numbers, or four columns.
+        view: The camera; copied to index.csv.
+    """
+
+    video: Template
+    id: Template | None = None
+    signer: Template | None = None
+    split: Template | None = None
+    sign: Template | None = None
+    label: Template | None = None
+    start: Template | None = None
+    end: Template | None = None
+    box: Template | Annotated[tuple[Template, ...], Field(min_length=4, max_length=4)] | None = None
+    view: Template | None = None
+
+
+class ManifestConfig(Section):
+    """A table with a row for each output video.
+
+    Attributes:
+        path: The table; or a table for each split, as {train: a.csv, test: b.csv}.
+        format: csv, tsv, psv (columns separated by |), ssv (by ;), json (a list of objects) or jsonl; default by its
+            name and first line.
+        header: Names of the columns of a table that has no line of them.
+        columns: Which column holds what.
+        unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
+            (where frames count from 1, the last one inside).
+        first_frame: The number of a file's first frame, 0 or 1, where `unit` is frames.
+        margin: How much earlier and later than start and end, in the same unit.
+        box_order: What the four numbers of a box are.
+        box_unit: Pixels, or shares of the frame's width and height; default shares if no number is above 1.
+        boxes: A JSON file of boxes by key; `columns.box` then names the column of the key.
+    """
+
+    path: AnyPath | Annotated[dict[Name, AnyPath], Field(min_length=1)]
+    format: Format | None = None
+    header: tuple[str, ...] | None = None
+    columns: Columns
+    unit: Unit = "s"
+    first_frame: Literal[0, 1] = 0
+    margin: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.0, 0.0)
+    box_order: BoxOrder = "xywh"
+    box_unit: Literal["pixels", "shares"] | None = None
+    boxes: AnyPath | None = None
+
+    @property
+    def tables(self) -> list[tuple[str | None, Path]]:
+        """Its tables, each with its split where the config names one."""
+        return list(self.path.items()) if isinstance(self.path, dict) else [(None, self.path)]
+
+    @model_validator(mode="after")
+    def _complete(self) -> ManifestConfig:
+        if self.boxes is not None and not isinstance(self.columns.box, str):
+            raise ValueError("columns.box is not set, but boxes is. Name the column of the key in columns.box.")
+        return self
+
+
+class DatasetConfig(Section):
+    """Which videos to read.
+
+    Attributes:
+        root: The folder of the dataset, or a zip or tar archive of it.
+        layout: The path of a unit's folder, or, where it holds {video}, of every video. Not used with a manifest.
+        manifest: A table of the videos, instead of a layout.
+        signers, splits, signs: Which ones; `all` (kept as an empty tuple) takes those that are found.
+        videos_per_unit: Rows in a unit of a manifest without numbered signs.
+        labels: A table with the names of the signs: columns id, arabic, english.
+        mirrored: The pictures are mirror images: right is the signer's own right all the same.
+        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+    """
+
+    root: AnyPath
+    layout: str = "{signer}/{signer}/{split}/{sign:04d}"
+    manifest: ManifestConfig | None = None
+    signers: AllOrNames = ()
+    splits: AllOrNames = ("train", "test")
+    signs: AllOrSigns = ()
+    videos_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    labels: AnyPath | None = None
+    mirrored: bool = False
+    frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _splits_of_a_table(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and tree.get("manifest") is not None and "splits" not in tree:
+            return {**tree, "splits": ALL}
+        return tree
+
+    @field_serializer("signers", "splits", when_used="json")
+    def _write_names(self, names: tuple[str, ...]) -> list[str] | str:
+        return list(names) or ALL
+
+    @field_serializer("signs", when_used="json")
+    def _write_signs(self, signs: tuple[int, ...]) -> str:
+        return format_signs(signs) or ALL
+
+    @field_validator("layout")
+    @classmethod
+    def _check_layout(cls, layout: str) -> str:
+        try:
+            fields = [(name, spec) for _, name, spec, _ in Formatter().parse(layout) if name is not None]
+            for name, spec in fields:
+                if name not in ("signer", "split", "sign", "video"):
+                    raise ValueError(f"{{{name}}} is not a field. Use {{signer}}, {{split}}, {{sign}} and {{video}}.")
+                if name == "sign" and not re.fullmatch(r"|0?[1-9][0-9]?d?", spec or ""):
+                    raise ValueError(
+                        f"{{sign:{spec}}} has no valid width. Write {{sign}}, or a width such as {{sign:04d}}."
+                    )
+                if name != "sign" and spec:
+                    raise ValueError(f"{{{name}:{spec}}} has a format. Write {{{name}}}.")
+            sample = layout.format(signer="s", split="t", sign=1, video="v")
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ValueError(
+                f"it is not a template: {error}. Write it like {{signer}}/{{split}}/{{sign:04d}}."
+            ) from None
+        names = [name for name, _ in fields]
+        if "sign" not in names:
+            raise ValueError(f"{layout!r} has no {{sign}}. Add it; where a table has the signs, set manifest.")
+        if names.count("video") > 1 or "{video}" in layout.rpartition("/")[0]:
+            raise ValueError(f"{{video}} in {layout!r} is not once in the last part of the path. Move it there.")
+        if sample.startswith("/") or ".." in sample.split("/") or "\0" in sample:
+            raise ValueError(
+                f"{layout!r} is not a path below dataset.root. Write it without '..' and without a slash at its start."
+            )
+        return layout
+
+    @model_validator(mode="after")
+    def _one_place_for_each_unit(self) -> DatasetConfig:
+        if twice := _repeated(f"{signer}-{split}" for signer in self.signers for split in self.splits):
+            raise ValueError(f"two pairs of signer and split would share the output folder {twice!r}. Rename one.")
+        if self.manifest is None:
+            self._check_fields()
+        elif self.manifest.columns.sign is None and self.signers not in ((), (ALL,)):
+            raise ValueError(
+                "signers can't be chosen where the manifest has no column of numbered signs. Remove signers."
+            )
+        return self
+
+    def _check_fields(self) -> None:
+        """Every signer, split and sign must have a place of its own by the layout."""
+        looked_for = not (self.signers and self.splits and self.signs)
+        touching = r"\}\{" if looked_for or "{video}" in self.layout else None
+        if touching and re.search(touching, self.layout):
+            raise ValueError(f"layout: {self.layout!r} has fields without anything between them. Put - or _ there.")
+        for field, names in (("signer", self.signers), ("split", self.splits)):
+            if len(names) == 1 or f"{{{field}}}" in self.layout:
+                continue
+            if not names:
+                raise ValueError(
+                    f"layout: {self.layout!r} has no {{{field}}}, so that {field}s can't be found. Add it, or write "
+                    f"one name, such as {field}s: [unknown]."
+                )
+            raise ValueError(f"layout: {self.layout!r} has no {{{field}}}, but there are several. Add it.")
+        if not looked_for and "{video}" not in self.layout and re.search(r"\}[^/]*\{", self.layout):
+            # two fields in one name can run into each other: 1, "11" and 11, "1"
+            units = product(self.signs, self.signers, self.splits)
+            folders = (self.layout.format(signer=signer, split=split, sign=sign) for sign, signer, split in units)
+            if folder := _repeated(folders):
+                raise ValueError(
+                    f"layout: by {self.layout!r} the folder {folder!r} belongs to two units. Put something between "
+                    "its fields."
+                )
+
+
+def _repeated(texts: Iterable[str]) -> str | None:
+    """A text that is there twice."""
+    return next((text for text, count in Counter(texts).items() if count > 1), None)
+
 
 Part = Literal["pose", "face", "hands"]
 PART_NAMES: tuple[Part, ...] = ("pose", "face", "hands")
@@ -207,18 +584,16 @@ def _check_sbatch_value(value: object) -> str:
     return str(value).strip()
 
 
-_OWN = "kpsbatch sets it itself"
-_ONE_PROCESS = "a task is one process on one node; use slurm.cpus_per_task"
-_LOGS = "the logs lie below output.root"
-_ANSWER = "kpsbatch reads sbatch's answer at once"
 MANAGED_PARAMETERS = {
     **{key: f"use slurm.{key}" for key in ("time", "mem", "partition", "account", "qos", "constraint")},
     "cpus-per-task": "use slurm.cpus_per_task",
     "array": "use run.chunk_size and slurm.array_parallelism",
-    **dict.fromkeys(("output", "error"), _LOGS),
-    **dict.fromkeys(("nodes", "ntasks", "ntasks-per-node"), _ONE_PROCESS),
-    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), _OWN),
-    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), _ANSWER),
+    **dict.fromkeys(("output", "error"), "the logs lie below output.root"),
+    **dict.fromkeys(
+        ("nodes", "ntasks", "ntasks-per-node"), "a task is one process on one node; use slurm.cpus_per_task"
+    ),
+    **dict.fromkeys(("job-name", "signal", "requeue", "no-requeue", "open-mode"), "kpsbatch sets it itself"),
+    **dict.fromkeys(("parsable", "wait", "wrap", "test-only", "quiet"), "kpsbatch reads sbatch's answer at once"),
 }
 """sbatch parameters that `slurm.extra` can't hold, and what to do instead."""
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from kpsbatch.errors import DatasetError
+
+OnProgress = Callable[[int, int], None]
+"""Called with (done, total) while the index of an archive is built."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """An `OnProgress` that shows nothing."""
 
 
 class Entry(NamedTuple):
@@ -20,19 +27,16 @@ class Entry(NamedTuple):
     problem: str = ""
 
 
-class Folders(Protocol):
-    """A tree of folders.
+@dataclass(frozen=True)
+class Folders:
+    """A tree of folders on disk; `ArchiveFolders` is one in an archive, which is its root then."""
 
-    Attributes:
-        root: The folder on disk, or the archive.
-        index: The archive's index, if it is one.
-    """
+    root: Path
 
     @property
-    def root(self) -> Path: ...  # noqa: D102
-
-    @property
-    def index(self) -> Path | None: ...  # noqa: D102
+    def index(self) -> Path | None:
+        """The archive's index, if it is one."""
+        return None
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """The entries of a folder, in no order.
@@ -44,36 +48,14 @@ class Folders(Protocol):
             FileNotFoundError: It is not there.
             OSError: It can't be listed.
         """
-
-    def file_size(self, path: str) -> int:
-        """Bytes of a file.
-
-        Raises:
-            OSError: It is not there, or can't be read.
-        """
+        with os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                yield _entry_on_disk(entry)
 
 
 def sorted_entries(folders: Folders, folder: str) -> list[Entry]:
     """The entries of a folder in natural order of their names; errors as `Folders.entries`."""
     return sorted(folders.entries(folder), key=lambda entry: natural_key(entry.name))
-
-
-@dataclass(frozen=True)
-class DiskFolders:
-    """Folders on disk."""
-
-    root: Path
-    index: None = None
-
-    def entries(self, folder: str) -> Iterator[Entry]:
-        """See `Folders.entries`."""
-        with os.scandir(self.root / folder) as entries:
-            for entry in entries:
-                yield _entry_on_disk(entry)
-
-    def file_size(self, path: str) -> int:
-        """See `Folders.file_size`."""
-        return (self.root / path).stat().st_size
 
 
 def _entry_on_disk(entry: os.DirEntry[str]) -> Entry:
@@ -112,11 +94,6 @@ def problem_of(entry: Entry) -> str:
     return "no video"
 
 
-def video_at(folders: Folders, folder: str, entry: Entry, name: str) -> Video:
-    """The video that an entry is."""
-    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index)
-
-
 def check_folder(root: Path) -> None:
     """Refuse a dataset root that is missing or can't be listed.
 
@@ -134,12 +111,11 @@ def check_folder(root: Path) -> None:
         ) from None
 
 
-MOST_PLACES = 16
 MOST_HOPS = 40
 """As many links as Linux follows in one path."""
 
 
-def places_outside(root: Path, videos: Iterable[Path], most: int = MOST_PLACES) -> list[Path]:
+def places_outside(root: Path, videos: Iterable[Path], most: int = 16) -> list[Path]:
     """The places outside of a dataset's root that links on the way to its videos lead to.
 
     Folders are listed, once each; no link is followed that is on the way to no video. Of the frames only those of the

@@ -68,7 +68,7 @@ class FrameLog:
     def __init__(self) -> None:
         self._times: list[float] = []
         self._source_times: list[float] = []
-        self._size: tuple[int, int] | None = None
+        self._size = 0, 0
         self._rate = 0.0
 
     def add(self, frame: Frame) -> None:
@@ -76,19 +76,18 @@ class FrameLog:
         self._times.append(frame.time)
         if frame.source_time is not None:
             self._source_times.append(frame.source_time)
-        if self._size is None and frame.image is not None:
+        if self._size == (0, 0) and frame.image is not None:
             self._size = frame.image.shape[1], frame.image.shape[0]
         self._rate = frame.rate
 
     def timing(self) -> Timing:
         """Rate, size and times of all frames that were noted."""
-        width, height = self._size or (0, 0)
         rate, constant = frame_rate(self._times, self._rate)
         return Timing(
             frame_rate=round(rate, 6),
             nominal_rate=round(self._rate, 6),
-            width=width,
-            height=height,
+            width=self._size[0],
+            height=self._size[1],
             times=None if constant else [round(time, 3) for time in self._times],
             source_times=[round(time, 3) for time in self._source_times] or None,
         )

@@ -8,24 +8,23 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Any, NamedTuple
 
-from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.folders import Folders, sorted_entries
-from kpsbatch.dataset.layout import LayoutSource
+from kpsbatch.config import DatasetConfig
+from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
+from kpsbatch.dataset.layout import LayoutSource, is_name
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
 from kpsbatch.dataset.source import open_folders
 from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
-
-UNREAD = (".pkl", ".pickle", ".xlsx", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,12 @@ class Guess:
     table: str = ""
 
 
-def guess(path: Path, index_folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Guess:
+def guess(path: Path, index_folder: Path, on_progress: OnProgress = no_progress) -> Guess:
     """Look at a folder, an archive or a table, and guess the `dataset` section of a config.
 
     Args:
         path: The folder or archive of videos, or a table beside them.
         index_folder: Where the index of an archive is kept.
-        on_progress: Called with (done, total) while the index of an archive is built.
 
     Raises:
         DatasetError: There is no video.
@@ -60,44 +58,35 @@ def guess(path: Path, index_folder: Path, on_progress: Callable[[int, int], None
     path = Path(os.path.abspath(path))
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         folders = open_folders(path.parent, index_folder)
-        sample = _explored(folders, path.parent)
-        by_given_table = _from_table(folders, sample, path.name)
-        if by_given_table is None:
+        sample = explore(folders)
+        by_table = _from_table(folders, sample, path.name)
+        if by_table is None:
             raise ConfigError(
                 f"no column of {path} names the videos that lie below {path.parent}, such as {sample.videos[0]!r}. "
                 "Put the table above the videos, or write dataset.manifest by hand."
             )
-        return by_given_table
+        return by_table
     folders = open_folders(path, index_folder, on_progress)
-    sample = _explored(folders, path)
+    sample = explore(folders)
     by_layout = _from_layout(folders, sample)
     if by_layout is not None and not by_layout.notes:
         return by_layout
-    for name in sample.tables:
-        by_table = _from_table(folders, sample, name)
-        if by_table is not None:
-            return by_table
-    return by_layout or _from_names(folders, sample)
-
-
-def _explored(folders: Folders, path: Path) -> Sample:
-    try:
-        sample = explore(folders)
-    except OSError as error:
-        raise DatasetError(f"{path} can't be listed: {error.strerror}. Correct its permissions.") from None
-    if not sample.videos:
-        raise DatasetError(f"there is no video below {path}: no video file, and no folder of images. Correct the path.")
-    return sample
+    by_tables = (_from_table(folders, sample, name) for name in sample.tables)
+    return next(filter(None, by_tables), None) or by_layout or _from_names(folders, sample)
 
 
 def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
-    made = guess_layout(sample)
+    made = _guess_layout(sample)
     if made is None:
         return None
-    tree: dict[str, Any] = {"root": str(folders.root), "layout": made.layout}
-    tree["signers"] = "all" if made.signers else ["unknown"]
-    tree["splits"] = "all" if made.splits else ["all"]
-    tree["signs"] = "all"
+    layout, notes = made
+    tree: dict[str, Any] = {
+        "root": str(folders.root),
+        "layout": layout,
+        "signers": "all" if "{signer}" in layout else ["unknown"],
+        "splits": "all" if "{split}" in layout else ["all"],
+        "signs": "all",
+    }
     try:
         source = LayoutSource(DatasetConfig.model_validate(tree), folders)
         units = source.units()
@@ -110,9 +99,8 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
         f"{len(source.signs)} signs ({source.signs[0]} to {source.signs[-1]}), "
         f"{_count_names(source.signers, 'signer')}, {_count_names(source.splits, 'split')}"
     )
-    notes = made.notes
     if strays := source.strays():
-        notes = [*notes, f"{len(strays)} files are not named like the layout, such as {strays[0][0]!r}"]
+        notes.append(f"{len(strays)} files are not named like the layout, such as {strays[0][0]!r}")
     return Guess(tree, summary, notes)
 
 
@@ -123,16 +111,16 @@ def _count_names(names: Sequence[str], noun: str) -> str:
 def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     """The guess from a table below the root; None where it fits no video."""
     rows, form, header = _first_rows(folders, name)
-    columns = columns_of([(0, row) for row in rows])
-    video = guess_video(rows, columns, sample) if rows else None
+    columns = columns_of(rows)
+    video = _guess_video(rows, columns, sample) if rows else None
     if video is None:
         return None
     template, share = video
-    fields, settings, notes = guess_columns(rows, columns, template)
+    fields, settings, notes = _guess_columns(rows, columns, template)
     notes.insert(0, f"it takes {template} as the video, which fits {share:.0%} of the rows that were looked at")
     root = folders.root
     path: Any = str(root / name)
-    if siblings := sibling_tables(name, sample.tables):
+    if siblings := _sibling_tables(name, sample.tables):
         path = {split: str(root / other) for split, other in siblings.items()}
         mine = next(split for split, other in siblings.items() if other == name)
         template = re.sub(rf"(?<![^/]){mine}/", "{split}/", template) if "{" in template else template
@@ -140,7 +128,8 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     manifest = {"path": path, "format": form, "header": header, "columns": {"video": template, **fields}, **settings}
     manifest = {key: value for key, value in manifest.items() if value is not None}
     manifest.update(_boxes_beside(folders, sample, rows, columns, manifest["columns"], notes))
-    notes += [f"{other} can't be read; see docs/datasets.md" for other in sample.tables if other.endswith(UNREAD)]
+    unread = [other for other in sample.tables if other.endswith((".pkl", ".pickle", ".xlsx", ".parquet"))]
+    notes += [f"{other} can't be read; see docs/datasets.md" for other in unread]
     return _described(folders, manifest, notes)
 
 
@@ -172,14 +161,16 @@ def _boxes_beside(
     folders: Folders, sample: Sample, rows: list[Row], columns: list[str], fields: dict[str, Any], notes: list[str]
 ) -> dict[str, Any]:
     """A JSON file of boxes by key that lies beside a table."""
-    for name in sample.tables:
-        if "box" in fields or not name.endswith(".json"):
-            continue
+    for name in () if "box" in fields else [name for name in sample.tables if name.endswith(".json")]:
         try:
             boxes = json.loads(read_table(folders, folders.root / name))
         except (ConfigError, ValueError):
             continue
-        if column := guess_boxes(rows, columns, boxes):
+        if not isinstance(boxes, dict):
+            continue
+        of_four = all(isinstance(box, list) and len(box) == 4 for box in islice(boxes.values(), 10))
+        keys = (column for column in columns if any(str(row.get(column)) in boxes for row in rows))
+        if of_four and (column := next(keys, None)):
             fields["box"] = column
             notes.append(f"it takes the boxes in {name} as left, top, right, bottom (box_order: xyxy)")
             return {"boxes": str(folders.root / name), "box_order": "xyxy"}
@@ -190,14 +181,14 @@ def _first_rows(folders: Folders, name: str) -> tuple[list[Row], str, list[str] 
     """Rows of a file that may be a table, its format, and names for its columns where it has none."""
     path = folders.root / name
     try:
-        text = decode_table(read_table(folders, path), SETTING, path)
-        form = guess_format(path, text)
-        rows = _dicts(read_rows(text, form, path, SETTING))
-        names = columns_of([(0, row) for row in rows])
+        data = read_table(folders, path)
+        form = guess_format(path, decode_table(data, SETTING, path))
+        rows = _dicts(read_rows(data, path, SETTING, form))
+        names = columns_of(rows)
         if form not in SEPARATORS or not any(re.fullmatch(r"\d+(\.\d+)?", cell) for cell in names):
             return rows, form, None
         header = [f"column{number}" for number in range(1, len(names) + 1)]
-        return _dicts(read_rows(text, form, path, SETTING, header)), form, header
+        return _dicts(read_rows(data, path, SETTING, form, header)), form, header
     except ConfigError:
         return [], "", None
 
@@ -214,7 +205,7 @@ def _from_names(folders: Folders, sample: Sample) -> Guess:
     writer.writerow(["video", "split", "label"])
     for path in sorted(videos, key=natural_key):
         parts = path.split("/")[:-1]
-        split = next((part for part in parts if part.casefold() in SPLITS and _is_name(part)), "all")
+        split = next((part for part in parts if part.casefold() in SPLITS and is_name(part)), "all")
         label = next((part for part in reversed(parts) if part != split), "")
         writer.writerow([path, split, label])
     manifest = {"path": "", "columns": {"video": "video", "split": "split", "label": "label"}}
@@ -223,14 +214,6 @@ def _from_names(folders: Folders, sample: Sample) -> Guess:
         "label; correct it as you like (a column of numbered signs makes a unit of each sign)"
     ]
     return Guess({"root": str(folders.root), "manifest": manifest}, f"{len(videos)} videos", notes, text.getvalue())
-
-
-def _is_name(text: str) -> bool:
-    try:
-        check_name(text)
-    except ValueError:
-        return False
-    return True
 
 
 MAX_FOLDERS = 2000
@@ -262,11 +245,10 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
     """Look into folders, level by level; folders with images and nothing below are videos.
 
     Args:
-        folders: The dataset's.
         everywhere: Look into all of them, however many there are.
 
     Raises:
-        OSError: The root can't be listed.
+        DatasetError: The root can't be listed, or there is no video.
     """
     sample = Sample()
     todo = deque([""])
@@ -279,10 +261,10 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
         looked += 1
         try:
             entries = sorted_entries(folders, folder)
-        except OSError:
-            if not folder:
-                raise
-            continue
+        except OSError as error:
+            if folder:
+                continue
+            raise DatasetError(f"{folders.root} can't be listed: {error.strerror}. Correct its permissions.") from None
         children = [entry.name for entry in entries if entry.kind == "folder"]
         files = [entry for entry in entries if entry.kind == "file"]
         if folder and not children and any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in files):
@@ -300,6 +282,10 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
             chosen = children if everywhere else spread(children, CHILDREN)
             sample.whole = sample.whole and len(chosen) == len(children)
             todo.extend(f"{folder}/{name}".lstrip("/") for name in chosen)
+    if not sample.videos:
+        raise DatasetError(
+            f"there is no video below {folders.root}: no video file, and no folder of images. Correct the path."
+        )
     return sample
 
 
@@ -310,25 +296,14 @@ def spread(names: list[str], number: int) -> list[str]:
     return [names[round(i * (len(names) - 1) / (number - 1))] for i in range(number)]
 
 
-SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+SPLITS = ("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing")
 _SIGNER = re.compile(r"(?i)(?:signer|user|person|subject|participant|speaker|sgn|p|s)[-_ ]?(?=\d)")
 _NAMED_SIGNER = re.compile(r"(?i)([a-z_-]*(?:signer|user|person|subject|participant|speaker)[-_ ]?)\d+([-_ ]).+(\.\w+)")
 _WORDS = re.compile(r"\d+|[^\d_\-. ]+|[_\-. ]+")
 
 
-class LayoutGuess(NamedTuple):
-    """A layout, whether it names signers and splits, and what is unsure about it."""
-
-    layout: str
-    signers: bool
-    splits: bool
-    notes: list[str]
-
-
-def guess_layout(sample: Sample) -> LayoutGuess | None:
-    """The layout of a tree whose paths contain the number of the sign; None where they do not."""
-    if not sample.videos:
-        return None
+def _guess_layout(sample: Sample) -> tuple[str, list[str]] | None:
+    """The layout of a tree whose paths contain the number of the sign, and what is unsure; None where they do not."""
     depths = [path.count("/") for path in sample.videos]
     depth = max(set(depths), key=depths.count)
     paths = [path.split("/") for path in sample.videos if path.count("/") == depth]
@@ -339,20 +314,23 @@ def guess_layout(sample: Sample) -> LayoutGuess | None:
         )
     levels = [_Level.of([path[i] for path in paths], sample.names.get(i, set())) for i in range(depth)]
     by_depth = _fields_of_levels(levels, paths)
-    if "sign" in by_depth.values():
-        parts = [_part(level, by_depth.get(i)) for i, level in enumerate(levels)]
-        fields = set(by_depth.values())
-        if "signer" not in fields and (name := _name_with_signer([path[-1] for path in paths])):
-            parts.append(name)
-            fields.add("signer")
-        return LayoutGuess("/".join(parts), "signer" in fields, "split" in fields, notes + _unsure(levels, by_depth))
-    names = _guess_names(paths, by_depth)
-    if names is None:
-        return None
-    part, fields, more = names
     parts = [_part(level, by_depth.get(i)) for i, level in enumerate(levels)]
-    fields |= set(by_depth.values())
-    return LayoutGuess("/".join([*parts, part]), "signer" in fields, "split" in fields, notes + more)
+    has_signer = "signer" in by_depth.values()
+    if "sign" in by_depth.values():
+        if not has_signer and (name := _name_with_signer([path[-1] for path in paths])):
+            parts.append(name)
+        notes += [
+            f"folders at depth {i + 1} differ ({', '.join(sorted(level.names)[:4])}), and the layout takes one of them "
+            "only"
+            for i, level in enumerate(levels)
+            if i not in by_depth and len(level.names) > 1
+        ]
+    elif last := _guess_names([path[-1] for path in paths], has_signer):
+        parts.append(last[0])
+        notes += last[1]
+    else:
+        return None
+    return "/".join(parts), notes
 
 
 class _Level(NamedTuple):
@@ -378,10 +356,7 @@ class _Level(NamedTuple):
 
 def _fields_of_levels(levels: Sequence[_Level], paths: Sequence[Sequence[str]]) -> dict[int, str]:
     """Which field a folder's name is, by depth."""
-    by_depth: dict[int, str] = {}
-    for i, level in enumerate(levels):
-        if {name.casefold() for name in level.names} <= SPLITS:
-            by_depth[i] = "split"
+    by_depth = {i: "split" for i, level in enumerate(levels) if {*map(str.casefold, level.names)} <= {*SPLITS}}
     free = [i for i in range(len(levels)) if i not in by_depth and len(levels[i].names) > 1]
     same = {i: next((j for j in range(i) if all(path[i] == path[j] for path in paths)), i) for i in range(len(levels))}
     numbered = [i for i in free if levels[i].numbers and same[i] == i]
@@ -406,29 +381,21 @@ def _part(level: _Level, field: str | None) -> str:
         return f"{{sign:0{level.width}d}}" if level.width else "{sign}"
     if field:
         return f"{{{field}}}"
-    name = min(level.names)
-    return name.replace("{", "{{").replace("}", "}}")
+    return min(level.names).replace("{", "{{").replace("}", "}}")
 
 
-def _unsure(levels: Sequence[_Level], by_depth: dict[int, str]) -> list[str]:
-    notes = []
-    for i, level in enumerate(levels):
-        if i not in by_depth and len(level.names) > 1:
-            notes.append(
-                f"folders at depth {i + 1} differ ({', '.join(sorted(level.names)[:4])}), and the layout takes one of "
-                "them only"
-            )
-    return notes
+def _guess_names(names: Sequence[str], has_signer: bool) -> tuple[str, list[str]] | None:
+    """A layout's last part, from names that hold numbers at the same places: 001_002_003.mp4; and what is unsure.
 
-
-def _guess_names(paths: Sequence[Sequence[str]], by_depth: dict[int, str]) -> tuple[str, set[str], list[str]] | None:
-    """A layout's last part, from names that hold numbers at the same places: 001_002_003.mp4."""
-    names = [path[-1] for path in paths]
+    Args:
+        has_signer: Whether the folders tell the signer.
+    """
     suffixes = {os.path.splitext(name)[1] for name in names}
     suffix = suffixes.pop() if len(suffixes) == 1 else ""
     stems = [os.path.splitext(name)[0] for name in names]
     words = [_WORDS.findall(stem) for stem in stems]
-    shape = max({_shape(stem_words) for stem_words in words}, key=[_shape(stem_words) for stem_words in words].count)
+    shapes = [_shape(stem_words) for stem_words in words]
+    shape = max(set(shapes), key=shapes.count)
     fitting = [stem_words for stem_words in words if _shape(stem_words) == shape]
     numbered = [i for i, kind in enumerate(shape) if kind == "0"]
     values = {i: {stem_words[i] for stem_words in fitting} for i in numbered}
@@ -437,14 +404,13 @@ def _guess_names(paths: Sequence[Sequence[str]], by_depth: dict[int, str]) -> tu
         return None
     fields: dict[int, str] = {}
     for i in varied:
-        before = "".join(fitting[0][:i])
-        if "signer" not in by_depth.values() and "signer" not in fields.values() and _SIGNER.search(before + "0"):
-            fields[i] = "signer"
+        if not has_signer and _SIGNER.search("".join(fitting[0][:i]) + "0"):
+            fields[i], has_signer = "signer", True
     rest = sorted((i for i in varied if i not in fields), key=lambda i: (-len(values[i]), i))
     if len(rest) < 2:
         return None
     fields[rest[0]] = "sign"
-    if len(rest) > 2 and "signer" not in {*fields.values(), *by_depth.values()}:
+    if len(rest) > 2 and not has_signer:
         fields[rest[1]] = "signer"
     video = [i for i in varied if i not in fields]
     part, done = "", False
@@ -466,12 +432,12 @@ def _guess_names(paths: Sequence[Sequence[str]], by_depth: dict[int, str]) -> tu
         notes.append(
             f"{len(names) - len(fitting)} of {len(names)} names that were looked at have another form and are left out"
         )
-    return part + suffix, set(fields.values()) | {"video"}, notes
+    return part + suffix, notes
 
 
 def _name_with_signer(names: Sequence[str]) -> str | None:
     """A layout's last part from names such as User_2_001.mp4, where all of them name a signer in the same way."""
-    forms = {(match[1], match[2], match[3]) if (match := _NAMED_SIGNER.fullmatch(name)) else None for name in names}
+    forms = {match.groups() if (match := _NAMED_SIGNER.fullmatch(name)) else None for name in names}
     if len(forms) != 1 or (form := forms.pop()) is None:
         return None
     return f"{form[0]}{{signer}}{form[1]}{{video}}{form[2]}"
@@ -504,11 +470,11 @@ LEAST = 0.02
 """Share of the rows whose videos must be there; of what was on YouTube much is gone."""
 
 
-def guess_video(rows: Sequence[Row], columns: Sequence[str], sample: Sample) -> tuple[str, float] | None:
+def _guess_video(rows: Sequence[Row], columns: Sequence[str], sample: Sample) -> tuple[str, float] | None:
     """The template that finds the videos of most rows, with the share of rows; None where none does."""
     stems: dict[str, set[str]] = {}
     for path in sample.videos:
-        folder, name = split_path(without_suffix(path))
+        folder, _, name = without_suffix(path).rpartition("/")
         stems.setdefault(folder, set()).add(name)
     candidates = [
         candidate
@@ -527,7 +493,8 @@ def _templates(column: str, values: Sequence[str], stems: dict[str, set[str]]) -
     plain_values = [without_suffix(PurePosixPath(value.replace("\\", "/")).as_posix()) for value in filled]
 
     def share_of(paths: Iterable[str]) -> float:
-        return sum(stem in stems.get(folder, ()) for folder, stem in map(split_path, paths)) / len(values)
+        split_paths = (path.rpartition("/") for path in paths)
+        return sum(stem in stems.get(folder, ()) for folder, _, stem in split_paths) / len(values)
 
     templates = [(column, share_of(plain_values), "")]
     ids = {value: match[1] for value in filled if (match := re.search(YOUTUBE, value))}
@@ -546,13 +513,7 @@ def _templates(column: str, values: Sequence[str], stems: dict[str, set[str]]) -
     return templates
 
 
-def split_path(path: str) -> tuple[str, str]:
-    """A path's folder and last part."""
-    folder, _, name = path.rpartition("/")
-    return folder, name
-
-
-def guess_columns(
+def _guess_columns(
     rows: Sequence[Row], columns: Sequence[str], video: str
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """What the columns are besides the video's, by their names and what they hold.
@@ -577,12 +538,14 @@ def guess_columns(
             del fields["label"]
         notes.append(f"it takes the column {sign!r} as the number of the sign")
     used = {name for _, name, _, _ in Formatter().parse(video) if name} if "{" in video else {video}
-    if fields.get("id") is not None and (fields["id"] in used or not _unique(rows, fields["id"])):
+    if fields.get("id") is not None and (fields["id"] in used or len(_values(rows, fields["id"])) < len(rows)):
         del fields["id"]
     if fields.get("label") in used:
         del fields["label"]
     if "signer" not in fields:
-        fields.update(_signer_in(rows, sorted(used - {"split"})))
+        for column in sorted(used - {"split"}):
+            if all(re.search(SIGNER, str(row.get(column))) for row in rows):
+                fields.setdefault("signer", f"{{{column}:{SIGNER}}}")  # a part of a file's name: signer0_sample1
     if ("start" in fields) != ("end" in fields):
         fields.pop("start", None)
         fields.pop("end", None)
@@ -597,21 +560,6 @@ def guess_columns(
     return fields, settings, notes
 
 
-def _signer_in(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, str]:
-    """The signer as a part of a file's name: signer0_sample1."""
-    for column in columns:
-        if rows and all(re.search(SIGNER, str(row.get(column))) for row in rows):
-            return {"signer": f"{{{column}:{SIGNER}}}"}
-    return {}
-
-
-def guess_boxes(rows: Sequence[Row], columns: Sequence[str], boxes: Any) -> str | None:
-    """The column whose values are the keys of a JSON object of boxes."""
-    if not isinstance(boxes, dict) or not all(isinstance(b, list) and len(b) == 4 for b in list(boxes.values())[:10]):
-        return None
-    return next((name for name in columns if any(str(row.get(name)) in boxes for row in rows)), None)
-
-
 def _values(rows: Sequence[Row], column: str) -> set[str]:
     return {str(row.get(column)) for row in rows}
 
@@ -620,17 +568,11 @@ def _numbers(rows: Sequence[Row], column: str) -> bool:
     return all(re.fullmatch(r"\d+(\.0*)?", str(row.get(column, "")).strip()) for row in rows)
 
 
-def _unique(rows: Sequence[Row], column: str) -> bool:
-    return len(_values(rows, column)) == len(rows)
-
-
 def _floats(rows: Sequence[Row], column: str) -> list[float]:
     values = []
     for row in rows:
-        try:
+        with suppress(TypeError, ValueError):
             values.append(float(row.get(column)))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            pass
     return values
 
 
@@ -673,7 +615,7 @@ def _boxes(rows: Sequence[Row], fields: dict[str, Any], notes: list[str]) -> dic
     return {"box_order": order}
 
 
-def sibling_tables(name: str, names: Sequence[str]) -> dict[str, str]:
+def _sibling_tables(name: str, names: Sequence[str]) -> dict[str, str]:
     """Tables whose names differ in the split only: {train: a_train.csv, val: a_val.csv}; empty where there is one."""
     siblings: dict[str, str] = {}
     for split in SPLITS:
@@ -683,5 +625,4 @@ def sibling_tables(name: str, names: Sequence[str]) -> dict[str, str]:
                 fit = re.fullmatch(pattern, other)
                 if fit and fit[1].casefold() in SPLITS:
                     siblings[fit[1].casefold()] = other
-    order = ["train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"]
-    return dict(sorted(siblings.items(), key=lambda item: order.index(item[0]))) if len(siblings) > 1 else {}
+    return {split: siblings[split] for split in SPLITS if split in siblings} if len(siblings) > 1 else {}

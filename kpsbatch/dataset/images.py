@@ -61,7 +61,7 @@ def decode_image(data: bytes, max_pixels: int, *, reduced: bool = False) -> tupl
     try:
         image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB | (_reduction(data, size) if reduced else 0))
     except (cv2.error, MemoryError):
-        return None, "is not a readable image"
+        image = None
     if image is None:
         return None, "is not a readable image"
     if image.shape[0] * image.shape[1] > max_pixels:

@@ -44,11 +44,8 @@ def config_text(guess: Guess, first_line: str = "") -> str:
     """The YAML of a guessed config: what was found, what is unsure, the dataset, and where the outputs go."""
     lines = [first_line, "#"] if first_line else []
     lines += [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
-    lines += (
-        ["#", "# Look at this before you run it:", *(f"#   - {_line(note)}" for note in guess.notes)]
-        if guess.notes
-        else []
-    )
+    if guess.notes:
+        lines += ["#", "# Look at this before you run it:", *(f"#   - {_line(note)}" for note in guess.notes)]
     lines += ["#", "# `kpsbatch scan` with this file shows what is there.", "", "dataset:"]
     lines += _yaml(guess.dataset, "  ")
     lines += ["", "output:", f"  root: {OUTPUT_ROOT}{' ' * 4}# keypoints, and records below _kpsbatch/", ""]
@@ -59,7 +56,6 @@ def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
     """Write a guessed config, and the table that it needs, if any; relative paths where that is possible.
 
     Args:
-        guess: What was found.
         first_line: A comment for editors, if any.
 
     Returns:
@@ -101,9 +97,7 @@ def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -
     """Write the config of a known dataset for the place where it lies.
 
     Args:
-        recipe: The name of a recipe.
         dataset: Its folder or archive; its path in the config is relative where that is possible.
-        path: The config.
         first_line: A comment for editors, if any.
 
     Raises:

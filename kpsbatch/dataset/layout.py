@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
-from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries, video_at
+from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
 
@@ -34,9 +34,11 @@ class LayoutSource:
         self.root = folders.root
         self._dataset = dataset
         self._folders = folders
-        self._names_videos = "{video}" in dataset.layout
+        layout = dataset.layout
+        self._folder_part, _, self._file_part = layout.rpartition("/") if "{video}" in layout else (layout, "", "")
+        self._key_fields = [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
         self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
-        self._strays: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._strays: dict[str, list[tuple[str, str]]] = {}
         self._lock = threading.Lock()  # units are listed by several threads, a folder that they share once
 
     @property
@@ -66,7 +68,7 @@ class LayoutSource:
         a directory and a file share a name, the file keeps its suffix).
         """
         folder = self._folder(unit)
-        if not self._names_videos:
+        if not self._file_part:
             return _list_folder(self._folders, folder)
         with self._lock:
             groups = self._grouped(folder)
@@ -77,13 +79,13 @@ class LayoutSource:
         videos: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
             name = name + os.path.splitext(entry.name)[1] if name in videos else name
-            videos[name] = video_at(self._folders, folder, entry, name)
+            videos[name] = _video_at(self._folders, folder, entry, name)
         videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
         return _named_listing(self._folders.root / folder, videos, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
-        if self._names_videos:
+        if self._file_part:
             return self.listing(unit).presence
         try:
             return "empty" if all(map(problem_of, self._folders.entries(self._folder(unit)))) else "videos"
@@ -113,33 +115,23 @@ class LayoutSource:
         layout = self._dataset.layout
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
-            name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._names_videos else ""
+            name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._file_part else ""
             there = what_is_there(self._folders, self._folder(unit), name)
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
             there = f"no {missing} found; {what_is_there(self._folders, '')}"
         return DatasetError(f"dataset.layout: no video fits {layout}: {there}. Correct the layout, or dataset.root.")
 
-    @property
-    def _file_part(self) -> str:
-        return self._dataset.layout.rpartition("/")[2] if self._names_videos else ""
-
-    @property
-    def _key_fields(self) -> list[str]:
-        return [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
-
     def _folder(self, unit: Unit) -> str:
-        layout = self._dataset.layout
-        return _fill(layout.rpartition("/")[0] if self._names_videos else layout, unit._asdict())
+        return _fill(self._folder_part, unit._asdict())
 
     def _grouped(self, folder: str) -> dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing:
         """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
-        if folder not in self._listed:
-            entries = _entries_of(self._folders, folder)
-            self._listed[folder] = entries if isinstance(entries, Listing) else self._group(folder, entries)
-        return self._listed[folder]
-
-    def _group(self, folder: str, entries: Sequence[Entry]) -> dict[tuple[str, ...], list[tuple[str, Entry]]]:
+        if folder in self._listed:
+            return self._listed[folder]
+        entries = _entries_of(self._folders, folder)
+        if isinstance(entries, Listing):
+            return self._listed.setdefault(folder, entries)
         groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
         strays: list[tuple[str, str]] = []
         for entry in entries:
@@ -150,7 +142,7 @@ class LayoutSource:
             else:
                 key = tuple(values[name] for name in self._key_fields)
                 groups.setdefault(key, []).append((values["video"], entry))
-        self._strays[folder] = tuple(strays)
+        self._listed[folder], self._strays[folder] = groups, strays
         return groups
 
     def _match(self, entry: Entry) -> dict[str, str] | None:
@@ -160,41 +152,39 @@ class LayoutSource:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        stated = {"signer": self._dataset.signers, "split": self._dataset.splits}
-        return _pattern(self._file_part, {}, stated)
+        return _pattern(self._file_part, {}, self._stated)
+
+    @cached_property
+    def _stated(self) -> dict[str, Sequence[str]]:
+        """The names of signers, splits and signs that the config states; none where they are to be found."""
+        signs = [str(sign) for sign in self._dataset.signs]
+        return {"signer": self._dataset.signers, "split": self._dataset.splits, "sign": signs}
 
     @cached_property
     def _found(self) -> dict[str, set[str]]:
         """Names of signers, splits and signs, found by listing the folders that the layout goes through."""
-        stated: dict[str, Sequence[str]] = {
-            "signer": self._dataset.signers,
-            "split": self._dataset.splits,
-            "sign": [str(sign) for sign in self._dataset.signs],
-        }
-        open_fields = {name for name, values in stated.items() if not values}
+        open_fields = {name for name, values in self._stated.items() if not values}
         parts = self._dataset.layout.split("/")
         last = max((i for i, part in enumerate(parts) if open_fields & _fields(part)), default=-1)
-        seen: dict[str, set[str]] = {name: set(values) for name, values in stated.items()}
-        for values in self._walk("", parts[: last + 1], {}, stated):
+        seen: dict[str, set[str]] = {name: set(values) for name, values in self._stated.items()}
+        for values in self._walk("", parts[: last + 1], {}):
             for name in open_fields:
                 seen[name].add(values[name])
         return seen
 
-    def _walk(
-        self, folder: str, parts: Sequence[str], values: Values, stated: Mapping[str, Sequence[str]]
-    ) -> Iterator[Values]:
+    def _walk(self, folder: str, parts: Sequence[str], values: Values) -> Iterator[Values]:
         """All combinations of field values along the parts of the layout that exist below a folder."""
         if not parts:
             yield values
             return
         part, rest = parts[0], parts[1:]
         new = _fields(part) - values.keys()
-        if "video" not in new and all(stated.get(name) for name in new):
-            for chosen in product(*(stated[name] for name in sorted(new))):
+        if "video" not in new and all(self._stated[name] for name in new):
+            for chosen in product(*(self._stated[name] for name in sorted(new))):
                 known = {**values, **dict(zip(sorted(new), chosen, strict=True))}
-                yield from self._walk(_join(folder, _fill(part, known)), rest, known, stated)
+                yield from self._walk(_join(folder, _fill(part, known)), rest, known)
             return
-        pattern = _pattern(part, values, stated)
+        pattern = _pattern(part, values, self._stated)
         try:
             entries = sorted_entries(self._folders, folder)
         except OSError:
@@ -204,7 +194,7 @@ class LayoutSource:
                 continue
             matched = self._match(entry) if "video" in new else _match(pattern, entry.name)
             if matched is not None and all(matched.get(name, value) == value for name, value in values.items()):
-                yield from self._walk(_join(folder, entry.name), rest, {**values, **matched}, stated)
+                yield from self._walk(_join(folder, entry.name), rest, {**values, **matched})
 
 
 def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
@@ -223,7 +213,7 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
     entries = _entries_of(folders, folder)
     if isinstance(entries, Listing):
         return entries
-    videos = {entry.name: video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
+    videos = {entry.name: _video_at(folders, folder, entry, entry.name) for entry in entries if entry.kind == "folder"}
     odd: list[tuple[str, str]] = []
     in_order = len(videos)
     for entry in entries:
@@ -232,10 +222,14 @@ def _list_folder(folders: Folders, folder: str) -> Listing:
         elif entry.kind == "file":
             stem = os.path.splitext(entry.name)[0]
             name = entry.name if stem in videos else stem
-            videos[name] = video_at(folders, folder, entry, name)
+            videos[name] = _video_at(folders, folder, entry, name)
     if len(videos) > in_order:
         videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
     return _named_listing(folders.root / folder, videos, odd, exists=True)
+
+
+def _video_at(folders: Folders, folder: str, entry: Entry, name: str) -> Video:
+    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index)
 
 
 def _named_listing(path: Path, videos: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:
@@ -313,9 +307,13 @@ def _match(pattern: re.Pattern[str], text: str) -> dict[str, str] | None:
         if int(values["sign"]) > MAX_SIGN:
             return None
         values["sign"] = str(int(values["sign"]))
-    for name in ("signer", "split"):
-        try:
-            check_name(values.get(name, "x"))
-        except ValueError:
-            return None
-    return values
+    return values if all(is_name(values.get(name, "x")) for name in ("signer", "split")) else None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a signer or a split."""
+    try:
+        check_name(text)
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kpsbatch.config import DatasetConfig, check_name
-from kpsbatch.dataset.archive.opening import open_archive
+from kpsbatch.dataset.archive import open_archive
 from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.tables import (
     BadRow,
@@ -27,24 +28,12 @@ from kpsbatch.dataset.tables import (
     columns_of,
     compile_template,
     decode_table,
-    guess_format,
     read_bytes,
     read_rows,
     read_segment,
     read_sign,
-    table_name,
 )
-from kpsbatch.dataset.video import (
-    IMAGE_SUFFIXES,
-    Box,
-    Listing,
-    Presence,
-    Segment,
-    Unit,
-    Video,
-    natural_key,
-    without_suffix,
-)
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Presence, Unit, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 
 ALL_SIGNERS = "all"
@@ -88,10 +77,6 @@ class ManifestSource:
 
     def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
         """Read the table and look for its files.
-
-        Args:
-            dataset: The `dataset` section, with a manifest.
-            folders: Where its videos are.
 
         Raises:
             ConfigError: The table can't be read, or lacks a column.
@@ -137,8 +122,7 @@ class ManifestSource:
         rows = self._units.get(unit)
         if rows is None:
             return Listing(self._folders.root, exists=False)
-        odd = tuple((problem.source, problem.text) for problem in rows.problems)
-        return Listing(self._folders.root, exists=True, videos=tuple(rows.videos), odd=odd)
+        return Listing(self._folders.root, exists=True, videos=tuple(rows.videos), odd=tuple(rows.problems))
 
     def presence(self, unit: Unit) -> Presence:
         """What the table holds of a unit."""
@@ -159,7 +143,7 @@ class ManifestSource:
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
         placed = {problem for rows in self._units.values() for problem in rows.problems}
-        return [(problem.source, problem.text) for problem in self.problems if problem not in placed]
+        return [problem for problem in self.problems if problem not in placed]
 
     def folder(self, unit: Unit) -> Path:
         """Where a unit's videos lie: below the dataset's root."""
@@ -188,64 +172,62 @@ class ManifestSource:
 
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
         manifest = self._manifest
-        text = decode_table(read_table(self._folders, path), SETTING, path)
-        form = manifest.format or guess_format(path, text)
-        rows = read_rows(text, form, path, SETTING, manifest.header)
+        rows = read_rows(read_table(self._folders, path), path, SETTING, manifest.format, manifest.header)
         first = list(islice(rows, LOOKED_AT))
-        columns = columns_of(first)
+        columns = columns_of(row for _, row in first)
         if split is not None and "split" not in columns:
             columns.append("split")
-        table = table_name(path)
+        table = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")  # on one line
         parse = _RowParser(self._dataset, columns, table, boxes, split)
         for line, row in chain(first, rows):
             self.rows += 1
             source = f"{table}:{line}"
-            if isinstance(row, str):
-                self.problems.append(Problem(source, row))
-                continue
-            if split is not None:
-                row.setdefault("split", split)
+            unit_rows = None
             try:
+                if isinstance(row, str):
+                    raise BadRow(row)
+                if split is not None:
+                    row.setdefault("split", split)
                 unit, scope = self._place(parse, row)
-            except BadRow as error:
-                self.problems.append(Problem(source, str(error)))
-                continue
-            if unit is None:
-                continue
-            unit_rows = self._units.setdefault(unit, _UnitRows())
-            try:
-                unit_rows.videos.append(self._video(parse, row, scope, source))
+                if unit is not None:
+                    unit_rows = self._units.setdefault(unit, _UnitRows())
+                    unit_rows.videos.append(self._video(parse, row, scope, source))
             except BadRow as error:
                 problem = Problem(source, str(error))
-                unit_rows.problems.append(problem)
                 self.problems.append(problem)
+                if unit_rows is not None:
+                    unit_rows.problems.append(problem)
 
     def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
         """The unit of a row, None if the config leaves it out; and where its key must be unique."""
-        dataset, split = self._dataset, parse.split(row)
+        dataset, split = self._dataset, _name(parse.split(row).strip() or NO_SPLIT, "split")
         if dataset.splits and split not in dataset.splits:
             return None, ("", split, 0)
         if parse.sign is None:
             count = self._counts[split] = self._counts.get(split, 0) + 1
-            number = (count - 1) // dataset.videos_per_unit + 1
-            wanted = not dataset.signs or number in dataset.signs
-            return Unit(ALL_SIGNERS, split, number) if wanted else None, (ALL_SIGNERS, split, 0)
-        unit = Unit(parse.signer_in_path(row), split, read_sign(parse.sign(row)))
-        wanted = (not dataset.signers or unit.signer in dataset.signers) and (
-            not dataset.signs or unit.sign in dataset.signs
+            unit = Unit(ALL_SIGNERS, split, (count - 1) // dataset.videos_per_unit + 1)
+            scope = Unit(ALL_SIGNERS, split, 0)
+        else:
+            signer = _name(parse.signer(row).strip() or UNKNOWN, "signer")
+            unit = scope = Unit(signer, split, read_sign(parse.sign(row)))
+        is_left_out = (dataset.signers and unit.signer not in dataset.signers) or (
+            dataset.signs and unit.sign not in dataset.signs
         )
-        return unit if wanted else None, unit
+        return None if is_left_out else unit, scope
 
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self._folders.root)
         names = self._names.setdefault(scope, _Names())
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
-        segment = parse.segment(row)
+        segment = read_segment(parse.start(row), parse.end(row), self._manifest)
         box = parse.box(row)
-        folder, entry = self._find(path)
+        folder, _, file = path.rpartition("/")
+        if folder not in self._listed:
+            self._listed[folder] = _Folder(self._folders, folder)
+        entry = self._listed[folder].find(file, path)
         return Video(
             name,
-            folder / entry.name,
+            self._listed[folder].path / entry.name,
             entry.kind == "file",
             self._folders.index,
             segment,
@@ -256,13 +238,6 @@ class ManifestSource:
             source,
         )
 
-    def _find(self, path: str) -> tuple[Path, Entry]:
-        """The folder in which a row's file or folder lies, and its entry, its suffix added if it was left out."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._listed:
-            self._listed[folder] = _Folder.list(self._folders, folder)
-        return self._listed[folder].path, self._listed[folder].find(name, path)
-
 
 class _RowParser:
     """Reads the values of a row, by the columns that the manifest names."""
@@ -272,7 +247,6 @@ class _RowParser:
     ) -> None:
         manifest = dataset.manifest
         assert manifest is not None
-        self._manifest = manifest
 
         def getter(name: str, default: str = "") -> Getter:
             template = getattr(manifest.columns, name)
@@ -280,25 +254,12 @@ class _RowParser:
                 return lambda row: default
             return compile_template(template, columns, f"dataset.manifest.columns.{name}", table)
 
-        wanted = manifest.columns
-        stated = split or (dataset.splits[0] if len(dataset.splits) == 1 else NO_SPLIT)
-        self.video = getter("video")
-        self.id = getter("id") if wanted.id is not None else None
-        self.sign = getter("sign") if wanted.sign is not None else None
-        self.label, self.view, self.signer = getter("label"), getter("view"), getter("signer")
-        self.box: Callable[[Row], Box | None] = box_reader(manifest, columns, table, boxes)
-        self._split = getter("split", stated)
-        self._start, self._end = getter("start"), getter("end")
-        self._whole = wanted.start is None and wanted.end is None
-
-    def split(self, row: Row) -> str:
-        return _name(self._split(row).strip() or NO_SPLIT, "split")
-
-    def signer_in_path(self, row: Row) -> str:
-        return _name(self.signer(row).strip() or UNKNOWN, "signer")
-
-    def segment(self, row: Row) -> Segment | None:
-        return None if self._whole else read_segment(self._start(row), self._end(row), self._manifest)
+        self.video, self.label, self.view, self.signer = map(getter, ("video", "label", "view", "signer"))
+        self.id = getter("id") if manifest.columns.id is not None else None
+        self.sign = getter("sign") if manifest.columns.sign is not None else None
+        self.split = getter("split", split or (dataset.splits[0] if len(dataset.splits) == 1 else NO_SPLIT))
+        self.start, self.end = getter("start"), getter("end")
+        self.box = box_reader(manifest, columns, table, boxes)
 
 
 class _Names:
@@ -338,29 +299,23 @@ class _Names:
         return name
 
 
-@dataclass
 class _Folder:
     """A listed folder: its entries by name, and names of its videos by what they are without suffix."""
 
-    path: Path
-    entries: dict[str, Entry]
-    stems: dict[str, list[str]]
-    problem: str = ""
-
-    @classmethod
-    def list(cls, folders: Folders, folder: str) -> _Folder:
-        path = folders.root / folder
+    def __init__(self, folders: Folders, folder: str) -> None:
+        self.path = folders.root / folder
+        self._entries: dict[str, Entry] = {}
+        self._stems: dict[str, list[str]] = {}
+        self._problem = ""
         try:
-            entries = {entry.name: entry for entry in folders.entries(folder)}
+            self._entries = {entry.name: entry for entry in folders.entries(folder)}
         except FileNotFoundError:
-            return cls(path, {}, {}, f"there is no folder {folder!r}")
+            self._problem = f"there is no folder {folder!r}"
         except OSError as error:
-            return cls(path, {}, {}, f"the folder {folder!r} can't be listed: {error.strerror}")
-        stems: dict[str, list[str]] = {}
-        for name, entry in entries.items():
+            self._problem = f"the folder {folder!r} can't be listed: {error.strerror}"
+        for name, entry in self._entries.items():
             if entry.kind == "file" and (stem := without_suffix(name)) != name:
-                stems.setdefault(stem, []).append(name)
-        return cls(path, entries, stems)
+                self._stems.setdefault(stem, []).append(name)
 
     def find(self, name: str, path: str) -> Entry:
         """An entry by its name, with or without suffix.
@@ -368,16 +323,16 @@ class _Folder:
         Raises:
             BadRow: It is not there, or no video.
         """
-        if self.problem:
-            raise BadRow(self.problem)
-        entry = self.entries.get(name)
+        if self._problem:
+            raise BadRow(self._problem)
+        entry = self._entries.get(name)
         if entry is None:
-            names = self.stems.get(name, [])
+            names = self._stems.get(name, [])
             if len(names) > 1:
                 raise BadRow(f"{path!r} can be any of {', '.join(sorted(names))}")
             if not names:
                 raise BadRow(f"there is no {path!r}")
-            entry = self.entries[names[0]]
+            entry = self._entries[names[0]]
         if entry.kind == "odd":
             raise BadRow(f"{path!r} is not a video: {entry.problem}")
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):

@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.dataset.archive.opening import Archive, open_archive
+from kpsbatch.dataset.archive import Archive, open_archive
 from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Segment, Video, VideoInfo, natural_key
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Video, VideoInfo, natural_key
 from kpsbatch.errors import DatasetError
 
 NOMINAL_RATE = 25.0
@@ -179,7 +179,8 @@ def _frames_of_folder(
 def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None]) -> Iterator[Frame]:
     from kpsbatch.dataset.video_file import read_video_file  # PyAV
 
-    if video.segment is None:
+    segment = video.segment
+    if segment is None:
         with opened(video) as stored:
             yield from read_video_file(video.path, max_pixels=max_pixels, stored=stored)
         return
@@ -188,14 +189,11 @@ def _frames_of_file(video: Video, max_pixels: int, on_skipped: Callable[[], None
         frames += 1
         yield frame
     if not frames:
+        end = "its end" if segment.end is None else f"{segment.end:g}"
         raise DatasetError(
-            f"{video.path}: has no frame {_describe(video.segment)}. Correct {video.source or 'its segment'}."
+            f"{video.path}: has no frame from {segment.start:g} to {end} {segment.unit}. Correct "
+            f"{video.source or 'its segment'}."
         )
-
-
-def _describe(segment: Segment) -> str:
-    end = "its end" if segment.end is None else f"{segment.end:g}"
-    return f"from {segment.start:g} to {end} {segment.unit}"
 
 
 @contextmanager
@@ -223,7 +221,6 @@ def together(videos: Sequence[Video], seconds: float = 60.0) -> list[list[Video]
     """Put segments of a file that follow each other closely, or overlap, into one task: each frame is decoded once.
 
     Args:
-        videos: The videos of a unit.
         seconds: How much of a file is in one task at most, so that many workers share a long file.
 
     Returns:
@@ -275,22 +272,13 @@ def read_together(
 
     with opened(videos[0]) as stored:
         path = videos[0].path
-        segments = [video.segment for video in videos if video.segment is not None]
-        pairs = [(segment.start, math.inf if segment.end is None else segment.end) for segment in segments]
-        if segments[0].unit == "frames":
+        pairs = [_start_and_end(video) for video in videos]
+        if videos[0].segment is not None and videos[0].segment.unit == "frames":
             numbers = [(int(start), int(min(end, _NEVER))) for start, end in pairs]
             pairs = segments_in_seconds(path, numbers, max_pixels=max_pixels, stored=stored.opened_again())
-        in_file = [number for number, (start, _) in enumerate(pairs) if start < math.inf]
-        frames = read_segments(
-            path,
-            [pairs[number] for number in in_file],
-            max_pixels=max_pixels,
-            stored=stored,
-            on_end=lambda index: on_end(in_file[index]),
-            on_skipped=on_skipped,
+        yield from read_segments(
+            path, pairs, max_pixels=max_pixels, stored=stored, on_end=on_end, on_skipped=on_skipped
         )
-        for number, frame in frames:
-            yield in_file[number], frame
 
 
 def read_each(
@@ -304,9 +292,7 @@ def read_each(
 
     Args:
         videos: Segments of the same file, in the same unit (`together`).
-        max_pixels: A file with larger frames is refused.
-        frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
-        on_skipped: Called for every frame that is decoded and belongs to no segment.
+        frame_rate_out: As for `read_frames`; `max_pixels` and `on_skipped` as for `read_together`.
 
     Returns:
         The number of a segment in `videos`, and its frames, which are to be taken before the next segment is taken
@@ -364,23 +350,17 @@ class _SharedPass:
             if pair is None:
                 return
             owner, frame = pair
-            if owner == number:
-                yield frame
-            else:
-                self._keep(owner, frame)
+            if owner not in self._kept:
+                continue
+            self._kept[owner].append(frame)
+            self._kept_bytes += _bytes_of(frame)
+            if owner != number and self._kept_bytes > MAX_KEPT_BYTES:
+                self.too_many.add(owner)
+                self.forget(owner)
 
     def forget(self, number: int) -> None:
         """Keep no more frames of a segment."""
         self._kept_bytes -= sum(map(_bytes_of, self._kept.pop(number, ())))
-
-    def _keep(self, number: int, frame: Frame) -> None:
-        if number not in self._kept:
-            return
-        self._kept[number].append(frame)
-        self._kept_bytes += _bytes_of(frame)
-        if self._kept_bytes > MAX_KEPT_BYTES:
-            self.too_many.add(number)
-            self.forget(number)
 
 
 def _bytes_of(frame: Frame) -> int:

@@ -1,4 +1,7 @@
-"""Tables: CSV and its like, JSON and JSON lines, as rows with named columns; signs, times and boxes in a row."""
+"""Tables (CSV and its like, JSON, JSON lines) as rows with named columns; signs, times, boxes, names of signs in rows.
+
+Errors name the `setting` that holds the table, and its `path` or its name (`table`): functions take them for that only.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,11 @@ import csv
 import difflib
 import io
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
 from kpsbatch.dataset.video import Box, Segment
@@ -30,10 +32,10 @@ _BINARY = {
     b"\xd0\xcf\x11\xe0": f"a workbook; open it and {_SAVE_AGAIN}",
     b"PAR1": 'Parquet; write it as CSV (python -c "import pandas as p; p.read_parquet(IN).to_csv(OUT, index=False)")',
     b"\x1f\x8b": "gzip; gunzip it",
-    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle"),
 }
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PICKLE = (
-    "which can run any code when it is opened; if you trust it, write it as JSON first "
+    "a pickle, which can run any code when it is opened; if you trust it, write it as JSON first "
     "(python -c \"import json, pickle; json.dump(pickle.load(open(IN, 'rb')), open(OUT, 'w'))\")"
 )
 
@@ -41,19 +43,14 @@ _PICKLE = (
 def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     """Text of a table: UTF-8 or UTF-16, with or without a byte order mark.
 
-    Args:
-        setting: The setting that names it, for errors.
-        path: Its path, for errors.
-
     Raises:
         ConfigError: It is none of them, or no text at all; says what to do.
     """
-    for magic, kind in _BINARY.items():
-        if data.startswith(magic):
-            pickled = f", {_PICKLE}" if kind == "a pickle" else ""
-            raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}{pickled}.")
-    if str(path).lower().endswith((".pkl", ".pickle")):
-        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but a pickle, {_PICKLE}.")
+    kind = next((kind for start, kind in _BINARY.items() if data.startswith(start)), "")
+    if not kind and (data.startswith(_PICKLE_STARTS) or str(path).lower().endswith((".pkl", ".pickle"))):
+        kind = _PICKLE
+    if kind:
+        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     elif data[1:2] == b"\0" or data[:1] == b"\0":
@@ -79,7 +76,7 @@ def guess_format(path: Path, text: str) -> str:
 
 
 def read_rows(
-    text: str, form: str, path: Path, setting: str, header: Sequence[str] | None = None
+    data: bytes, path: Path, setting: str, form: str | None = None, header: Sequence[str] | None = None
 ) -> Iterator[tuple[int, Row | str]]:
     """Rows of a table, each with its line (CSV, JSON lines) or number from 1 (JSON); for a bad one, what is wrong.
 
@@ -88,20 +85,26 @@ def read_rows(
     other values of its parent, whose number from 0 is the column "group".
 
     Args:
-        form: csv, tsv, psv, ssv, json or jsonl.
-        path: The table's path, for errors.
-        setting: The setting that names it, for errors.
+        form: csv, tsv, psv, ssv, json or jsonl; None to guess it.
         header: Names of the columns where the table has no line of them.
 
     Raises:
         ConfigError: It is no such table at all.
     """
+    text = decode_table(data, setting, path)
+    form = form or guess_format(path, text)
     if form in SEPARATORS:
         yield from _read_separated(text, form, path, setting, header)
     elif form == "jsonl":
         for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                yield number, _json_row(line)
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, f"is no JSON: {error}"
+            else:
+                yield number, row if isinstance(row, dict) else "is no JSON object"
     else:
         try:
             tree = json.loads(text)
@@ -110,13 +113,9 @@ def read_rows(
         yield from enumerate(_flatten(tree, path, setting), 1)
 
 
-def columns_of(rows: Sequence[tuple[int, Row | str]]) -> list[str]:
+def columns_of(rows: Iterable[Row | str]) -> list[str]:
     """The columns of some rows."""
-    names: dict[str, None] = {}
-    for _, row in rows:
-        if isinstance(row, dict):
-            names.update(dict.fromkeys(row))
-    return list(names)
+    return list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
 
 
 def plain_name(column: str) -> str:
@@ -179,14 +178,6 @@ def _read_separated(
             yield line, row
 
 
-def _json_row(line: str) -> Row | str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"is no JSON: {error}"
-    return row if isinstance(row, dict) else "is no JSON object"
-
-
 def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
     if isinstance(tree, dict) and tree and all(isinstance(value, dict) for value in tree.values()):
         tree = [{"key": key, **value} for key, value in tree.items()]
@@ -196,7 +187,9 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
         raise ConfigError(
             f"{setting}: {path} is neither a list of objects nor an object of objects. Write one of them."
         )
-    nested = _nested(tree)
+    first = next((row for row in tree if isinstance(row, dict)), {})
+    names = [key for key, value in first.items() if _is_table(value)]
+    nested = names[0] if len(names) == 1 else None
     for number, row in enumerate(tree):
         if not isinstance(row, dict):
             yield "is no JSON object"
@@ -211,18 +204,6 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _nested(tree: Sequence[Any]) -> str | None:
-    """The one member of all objects that is a list of objects."""
-    first = next((row for row in tree if isinstance(row, dict)), {})
-    names = [key for key, value in first.items() if _is_table(value)]
-    return names[0] if len(names) == 1 else None
-
-
-def table_name(path: Path) -> str:
-    """How a table is called in messages, on one line."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")
 
 
 Getter = Callable[[Row], str]
@@ -241,53 +222,41 @@ def compile_template(template: str, columns: Sequence[str], setting: str, table:
     Args:
         template: A column's name, or a text with columns in braces, each with an optional regular expression whose
             one group is taken: `{name}`, `{url:v=([\\w-]+)}`.
-        setting: The setting that holds the template, for errors.
-        table: The table's name, for errors.
 
     Raises:
         ConfigError: The table has no such column.
     """
     if "{" not in template:
-        return _column(template, columns, setting, table)
-    parts: list[tuple[str, Getter | None]] = []
-    for literal, name, pattern, _ in Formatter().parse(template):
-        getter = None if name is None else _column(name, columns, setting, table)
-        if getter is not None and pattern:
-            getter = _search(re.compile(pattern), getter, str(name))
-        parts.append((literal, getter))
-
-    def fill(row: Row) -> str:
-        return "".join(literal + (getter(row) if getter else "") for literal, getter in parts)
-
-    return fill
+        return _column(template, None, columns, setting, table)
+    parts = [
+        (literal, None if name is None else _column(name, pattern, columns, setting, table))
+        for literal, name, pattern, _ in Formatter().parse(template)
+    ]
+    return lambda row: "".join(literal + (getter(row) if getter else "") for literal, getter in parts)
 
 
-def _column(name: str, columns: Sequence[str], setting: str, table: str) -> Getter:
+def _column(name: str, pattern: str | None, columns: Sequence[str], setting: str, table: str) -> Getter:
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(map(repr, columns[:30]))}."
         raise ConfigError(f"{setting}: {table} has no column {name!r}. {hint}")
-    return lambda row: _text(row.get(name))
+    if not pattern:
+        return lambda row: _text(row.get(name))
+    search = re.compile(pattern).search
 
-
-def _search(pattern: re.Pattern[str], getter: Getter, name: str) -> Getter:
-    def search(row: Row) -> str:
-        text = getter(row)
-        if (match := pattern.search(text)) is None:
-            raise BadRow(f"{pattern.pattern!r} does not fit {name} ({text[:60]!r})")
+    def taken(row: Row) -> str:
+        text = _text(row.get(name))
+        if (match := search(text)) is None:
+            raise BadRow(f"{pattern!r} does not fit {name} ({text[:60]!r})")
         return match[1] or ""
 
-    return search
+    return taken
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def read_sign(text: str) -> int:
@@ -387,3 +356,82 @@ def box_reader(
     if "{" in column:
         return lambda row: read_box(getter(row), order, unit)
     return lambda row: read_box(row.get(column), order, unit)
+
+
+LABELS = "dataset.labels"
+LABEL_COLUMNS = {
+    "id": ("id", "sign", "signid", "class", "classid"),
+    "arabic": ("arabic", "signarabic"),
+    "english": ("english", "signenglish", "label", "gloss", "name"),
+}
+"""How a column may be called, capitals and punctuation aside."""
+
+
+class Label(NamedTuple):
+    """The names of a sign; "" where the file has none."""
+
+    id: int
+    arabic: str
+    english: str
+
+    @property
+    def text(self) -> str:
+        """Both names on one line, the Arabic last, where a terminal's text direction does least harm."""
+        return " · ".join(name for name in (self.english, self.arabic) if name)
+
+
+def load_labels(path: Path | str | None) -> dict[int, Label]:
+    """Read the names of signs (`dataset.labels`).
+
+    Args:
+        path: A table with named columns, see `LABEL_COLUMNS`, as `read_rows` takes it; IDs may be `0001` or `1.0`.
+
+    Returns:
+        A label for each sign in the file, by ID in the order of the file; none without a file.
+
+    Raises:
+        ConfigError: One line that names the file, the row and what is wrong with it.
+    """
+    if path is None:
+        return {}
+    path = Path(path)
+    rows = list(read_rows(read_bytes(path, LABELS), path, LABELS))
+    if bad := next((f"{path}, line {line} {row}" for line, row in rows if isinstance(row, str)), None):
+        raise ConfigError(f"{LABELS}: {bad}. Give every row the same columns.")
+    columns = _label_columns(columns_of(row for _, row in rows), path)
+    labels: dict[int, Label] = {}
+    lines: dict[int, int] = {}
+    for line, row in rows:
+        where = f"{path}, line {line}"
+        if isinstance(row, str) or not any(str(value).strip() for value in row.values()):
+            continue
+        cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
+        try:
+            label = Label(read_sign(cells["id"]), cells.get("arabic", ""), cells.get("english", ""))
+        except BadRow as error:
+            raise ConfigError(f"{LABELS}: {where}: {error}") from None
+        if re.fullmatch(r"[?\s]*\?[?\s]*", label.arabic):
+            raise ConfigError(
+                f'{LABELS}: {where}: the Arabic was lost when it was saved. Save it as "CSV UTF-8 (comma delimited)".'
+            )
+        if labels.setdefault(label.id, label) != label:
+            raise ConfigError(
+                f"{LABELS}: {path}, lines {lines[label.id]} and {line} both name sign {label.id}: "
+                f"{labels[label.id].text!r} and {label.text!r}. Remove one."
+            )
+        lines.setdefault(label.id, line)
+    return labels
+
+
+def _label_columns(names: list[str], path: Path) -> dict[str, str]:
+    """The table's columns by what they hold."""
+    fields = {heading: field for field, headings in LABEL_COLUMNS.items() for heading in headings}
+    columns = {fields[plain]: name for name in reversed(names) if (plain := plain_name(name)) in fields}
+    if not names:
+        raise ConfigError(f"{LABELS}: {path} has no rows. Add rows such as 7,سلام,peace.")
+    if "id" not in columns or len(columns) < 2:
+        raise ConfigError(
+            f"{LABELS}: {path} has the columns {', '.join(map(repr, names))}. Name the columns id and "
+            "arabic, english or both in its first line."
+        )
+    return columns

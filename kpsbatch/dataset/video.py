@@ -99,8 +99,7 @@ class VideoInfo:
     """What a video says about itself.
 
     Attributes:
-        width: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
-        height: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
+        width, height: Of the upright frame, in pixels; 0 where the first frame can't be decoded.
         average_rate: Frames a second on average; 0 where it is not known.
         nominal_rate: The rate that FFmpeg takes the times to be multiples of; 0 where it is not known.
         frames: How many frames its index lists, those that an edit list leaves out not counted; None without an index.

@@ -33,28 +33,7 @@ from kpsbatch.dataset.video import JUMP, VideoInfo
 from kpsbatch.errors import DatasetError
 
 
-class RgbConverter:
-    """Converts decoded pictures; keeps its filter from one picture to the next of the same kind."""
-
-    def __init__(self) -> None:
-        self._kind: tuple[object, ...] = ()
-        self._filter = Graph()
-
-    def __call__(self, picture: av.VideoFrame) -> RGB:
-        """(H, W, 3) uint8 RGB of a picture, upright: the display matrix applied.
-
-        Colours are converted with the matrix and the range that the picture names, or BT.601 in the limited range
-        where it names none. The picture keeps its size in pixels: they may be other than square.
-        """
-        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
-        if kind != self._kind:
-            self._filter, self._kind = _filter_for(picture), kind
-        self._filter.vpush(picture)
-        image = self._filter.vpull().to_ndarray()
-        return upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
-
-
-def upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
+def _upright(image: RGB, matrix: tuple[int, int, int, int]) -> RGB:
     """Turn and mirror an image as its display matrix says.
 
     Args:
@@ -128,7 +107,6 @@ class VideoFile:
         stored: Where its bytes are, if not in the file at `path`.
 
     Attributes:
-        to_rgb: Converts the pictures of this file.
         rate: Frames a second on average, as the header says; 0 where it does not.
         nominal_rate: The rate that FFmpeg takes the times to be multiples of, or `rate`.
 
@@ -143,7 +121,8 @@ class VideoFile:
         self._max_pixels = max_pixels
         self._limit = {"max_pixels": str(2 * max_pixels + (1 << 16)), "threads": "1"}  # of coded sides, rounded up
         self._stored = stored or StoredFile(path)
-        self.to_rgb = RgbConverter()
+        self._kind: tuple[object, ...] = ()
+        self._filter = Graph()
         try:
             self._begin()
         except BaseException:
@@ -174,6 +153,19 @@ class VideoFile:
         first = next((shown.picture for shown in self.shown() if shown.picture is not None), None)
         height, width = self.to_rgb(first).shape[:2] if first is not None else (0, 0)
         return VideoInfo(width, height, self.rate, self.nominal_rate, listed, seconds)
+
+    def to_rgb(self, picture: av.VideoFrame) -> RGB:
+        """(H, W, 3) uint8 RGB of a picture, upright: the display matrix applied.
+
+        Colours are converted with the matrix and the range that the picture names, or BT.601 in the limited range
+        where it names none. The picture keeps its size in pixels: they may be other than square.
+        """
+        kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
+        if kind != self._kind:
+            self._filter, self._kind = _filter_for(picture), kind
+        self._filter.vpush(picture)
+        image = self._filter.vpull().to_ndarray()
+        return _upright(image.astype(np.uint8, copy=False), _display_matrix(picture))
 
     def shown(self) -> Iterator[Shown]:
         """The frames in the order of their times, damaged and missing ones in their places.
@@ -260,8 +252,9 @@ class VideoFile:
             container = av.open(self._stored, "r", options=options, buffer_size=_READ_SIZE, metadata_errors="replace")
         except (av.FFmpegError, DatasetError, OSError, ValueError) as error:
             self._raise_storage_error()
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise DatasetError(
-                f"{self.path}: can't be opened by FFmpeg: {_reason(error)}. It is damaged, cut off or no video: "
+                f"{self.path}: can't be opened by FFmpeg: {reason}. It is damaged, cut off or no video: "
                 "copy it again from its source, or remove it."
             ) from None
         container.flags &= ~_MAKE_UP_TIMES
@@ -387,21 +380,12 @@ def _tagged_seconds(text: str) -> float:
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
 
 
-def _reason(error: Exception) -> str:
-    """The error text of FFmpeg."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
-
-
 _SAME = 0.0005
 """Seconds that a frame may lie before a segment's start: tables round to milliseconds."""
 
 
 def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = None) -> Iterator[Frame]:
-    """Read all frames of a video file, decoding as it goes.
-
-    Args:
-        max_pixels: A file with larger frames is refused.
-        stored: Where its bytes are, if not in the file at `path`.
+    """Read all frames of a video file (`VideoFile`), decoding as it goes.
 
     Raises:
         DatasetError: FFmpeg can't open it, it holds no readable frame, more than half of its frames are missing, or
@@ -437,8 +421,7 @@ def read_segments(
     Args:
         segments: Start and end of each, in seconds since the start of the file as a player counts them; the end is
             the first moment that does not belong to it. They may overlap, and come in any order.
-        max_pixels: A file with larger frames is refused.
-        stored: Where its bytes are, if not in the file at `path`.
+        max_pixels, stored: As for `VideoFile`.
         on_end: Called with the number of a segment before the first frame that comes after it.
         on_skipped: Called for every frame that is decoded and belongs to no segment.
 
@@ -449,7 +432,8 @@ def read_segments(
     Raises:
         DatasetError: As `read_video_file`; a segment without frames is none of its errors.
     """
-    waiting = sorted(range(len(segments)), key=lambda number: segments[number], reverse=True)
+    in_file = (number for number, (start, _) in enumerate(segments) if start < math.inf)
+    waiting = sorted(in_file, key=lambda number: segments[number], reverse=True)
     makers: dict[int, _FrameMaker] = {}
     now = sought = -math.inf
     video = VideoFile(path, max_pixels=max_pixels, stored=stored)
@@ -487,8 +471,7 @@ def segments_in_seconds(
 
     Args:
         segments: The first frame of each, and the first that does not belong to it.
-        max_pixels: A file with larger frames is refused.
-        stored: Where its bytes are, if not in the file at `path`.
+        max_pixels, stored: As for `VideoFile`.
 
     Returns:
         Start and end of each; infinity for frames beyond the end of the file.

@@ -26,7 +26,7 @@ from kpsbatch.stored import read_stored
 from kpsbatch.words import JSON_VERSION
 
 if TYPE_CHECKING:
-    from kpsbatch.dataset.labels import Label
+    from kpsbatch.dataset.tables import Label
 
 MAX_RECORDS = 200
 MAX_REASONS = 5
@@ -190,7 +190,7 @@ class StatusReader:
         self._config = config
         self._labels: Mapping[int, Label] = {}
         if config.dataset.labels is not None:
-            from kpsbatch.dataset.labels import load_labels  # here: a config without labels reads no table
+            from kpsbatch.dataset.tables import load_labels  # here: a config without labels reads no table
 
             self._labels = load_labels(config.dataset.labels)
         self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)

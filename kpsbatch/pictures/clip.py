@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.tables import Label
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.files import INTERNAL

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -107,7 +107,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
         OutputError: The output folder can't be written.
         ConfigError: The labels can't be used.
     """
-    labels = labels_of(config.dataset.labels)
+    labels = load_labels(config.dataset.labels)
     path = outputs.root / INDEX_FILE
     with explained(outputs.root), outputs.lock("index.lock"):  # units are stored meanwhile
         look_anew(outputs.root)

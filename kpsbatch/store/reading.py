@@ -625,7 +625,7 @@ def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) 
 def _names(table: Mapping[int, str] | Path | str | None) -> Mapping[int, str]:
     if table is None or isinstance(table, Mapping):
         return table or {}
-    from kpsbatch.dataset.labels import load_labels
+    from kpsbatch.dataset.tables import load_labels
 
     return {sign: label.text for sign, label in load_labels(table).items()}
 

@@ -17,8 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpsbatch.dataset.archive.members import is_tar_header
-from kpsbatch.dataset.archive.opening import Archive, open_archive_folders
+from kpsbatch.dataset.archive import Archive, is_tar_header, open_archive_folders
 from kpsbatch.errors import DatasetError
 
 FILES = {
@@ -55,7 +54,7 @@ def contents(path: Path, index: Path) -> dict[str, bytes]:
                 with opened.place(member) as (place, start, size), place.open("rb") as file:
                     file.seek(start)
                     assert file.read(size) == found[name]
-                assert folders.file_size(name) == len(found[name])
+                assert member.full_size == len(found[name])
     return found
 
 
@@ -340,7 +339,7 @@ class TestTar:
             file.seek(512 + -(-size // 512) * 512)
             file.write(last.tobuf(tarfile.GNU_FORMAT) + b"last".ljust(512, b"\0") + bytes(1024))
         folders = open_archive_folders(path, tmp_path / "index")
-        assert folders.file_size("big") == size
+        assert folders.opened.member("big").full_size == size
         assert Archive(folders.index).read(folders.opened.member("last")) == b"last"
 
 
@@ -506,4 +505,4 @@ class TestIndex:
         with pytest.raises(NotADirectoryError):
             list(folders.entries("a/f"))
         with pytest.raises(FileNotFoundError):
-            folders.file_size("a/g")
+            folders.opened.member("a/g")

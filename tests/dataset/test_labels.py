@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kpsbatch.config import dump_config, load_config
-from kpsbatch.dataset.labels import Label, load_labels
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.errors import ConfigError
 
 PEACE, HELLO = Label(7, "سلام", "peace"), Label(12, "مرحبا", "hello, you")

@@ -14,7 +14,7 @@ from kpsbatch.config import load_config
 from kpsbatch.dataset.frame import Frame, FrameLog, Timing, frame_rate, resample
 from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.video import video_of
-from kpsbatch.store.settings import fingerprint
+from kpsbatch.store.settings import fingerprint_of, settings_of
 
 BLACK = np.zeros((4, 6, 3), np.uint8)
 
@@ -127,9 +127,9 @@ class TestSetting:
 
     def test_fingerprint(self, tmp_path):
         """Another frame rate is another set of outputs."""
-        plain = fingerprint(self.config(tmp_path), {}, "0.10.21")
-        at_25 = fingerprint(self.config(tmp_path, "dataset.frame_rate_out=25"), {}, "0.10.21")
-        at_50 = fingerprint(self.config(tmp_path, "dataset.frame_rate_out=50"), {}, "0.10.21")
+        plain = fingerprint_of(settings_of(self.config(tmp_path)))
+        at_25 = fingerprint_of(settings_of(self.config(tmp_path, "dataset.frame_rate_out=25")))
+        at_50 = fingerprint_of(settings_of(self.config(tmp_path, "dataset.frame_rate_out=50")))
         assert len({plain.digest, at_25.digest, at_50.digest}) == 3
         assert plain.settings.dataset["frame_rate_out"] is None
         assert at_25.settings.dataset["frame_rate_out"] == 25.0

@@ -18,7 +18,7 @@ from PIL import Image
 
 from kpsbatch.cli.main import main
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.tables import Label
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit

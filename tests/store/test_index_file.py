@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataset_trees import TREES, opened
 
-from kpsbatch.dataset.labels import Label
+from kpsbatch.dataset.tables import Label
 from kpsbatch.store.index_file import COLUMNS, Measured, write_index
 
 

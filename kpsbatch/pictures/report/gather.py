@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kpsbatch.config import Config
-from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
@@ -207,7 +207,7 @@ def gather(
     surveyed = survey(source, known.outputs, depth=depth)
     record_paths = find_records(root, failed=True)
     runs = sorted(read_runs(root), key=lambda run: run.began)
-    data = ReportData([], source, labels_of(config.dataset.labels), runs=runs)
+    data = ReportData([], source, load_labels(config.dataset.labels), runs=runs)
     fingerprints: Counter[str] = Counter()
     merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
     paths = [record_paths.get(unit.unit.name) for unit in surveyed]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from kpsbatch.dataset.folders import Entry, problem_of_name
+from kpsbatch.dataset.folders import Entry, Folders, problem_of_name
 
 MAGIC = b"KPSIDX1\n"
 START = 16
@@ -32,6 +32,14 @@ STORED, DEFLATED = 0, 8
 LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
 """Numbers that no zip method has, for members that are not plain files."""
 
+_PROBLEMS = {
+    STORED: "",
+    DEFLATED: "",
+    LINK: "a link, which is not followed in an archive",
+    HARD_LINK: "a link, which is not followed in an archive",
+    SPECIAL: "neither a directory nor a file",
+    SPARSE: "a sparse file, which is not read from an archive",
+}
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 Code = Literal["Q", "I", "H"]
 MEMBER_COLUMNS: dict[str, Code] = {
@@ -76,14 +84,8 @@ class Member(NamedTuple):
     @property
     def problem(self) -> str:
         """Why it can't be read, or ""."""
-        if self.method in (STORED, DEFLATED):
-            return ""
-        if self.method in (LINK, HARD_LINK):
-            return "a link, which is not followed in an archive"
-        if self.method == SPECIAL:
-            return "neither a directory nor a file"
-        if self.method == SPARSE:
-            return "a sparse file, which is not read from an archive"
+        if self.method in _PROBLEMS:
+            return _PROBLEMS[self.method]
         how = _METHODS.get(self.method, f"method {self.method}")
         return f"compressed by {how}, which is not read; pack it with zip -0"
 
@@ -334,10 +336,9 @@ class ArchiveIndex:
 
 
 @dataclass(frozen=True)
-class ArchiveFolders:
-    """The folders in an archive, as `Folders`."""
+class ArchiveFolders(Folders):
+    """The folders in an archive."""
 
-    root: Path
     opened: ArchiveIndex
 
     @property
@@ -357,7 +358,3 @@ class ArchiveFolders:
             if name not in folders:
                 problem = problem_of_name(name) or of_member
                 yield Entry(name, "odd" if problem else "file", problem)
-
-    def file_size(self, path: str) -> int:
-        """See `Folders.file_size`."""
-        return self.opened.member(path).full_size

@@ -1,49 +1,240 @@
-"""Finding the members of an archive, in little memory.
+"""Archives: finding their members in little memory, building and opening their index, and reading members.
 
-Of a zip its central directory is read (PKWARE APPNOTE 6.3.10), zip64 too: Python's zipfile holds an object for each
+Of a zip the central directory is read (PKWARE APPNOTE 6.3.10), zip64 too: Python's zipfile holds an object for each
 member, 3.4 GB for the 4.5 million frames of KArSL. Of a tar the headers are read: v7, ustar, GNU (long names, large
 sizes) and pax, as `tarfile` reads them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import struct
 import tarfile
+import tempfile
+import weakref
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
 
-from kpsbatch.dataset.archive.index import HARD_LINK, LINK, OUTSIDE, SPARSE, SPECIAL, STORED, IndexWriter, clean
+from kpsbatch.dataset.archive_index import (
+    DEFLATED,
+    HARD_LINK,
+    LINK,
+    OUTSIDE,
+    SPARSE,
+    SPECIAL,
+    STORED,
+    ArchiveFolders,
+    ArchiveIndex,
+    IndexWriter,
+    Member,
+    clean,
+)
+from kpsbatch.dataset.folders import OnProgress, no_progress
 from kpsbatch.errors import DatasetError
+from kpsbatch.files import write_atomically
+
+_TAIL = 1 << 16
+_SLACK = 512
+"""Bytes read besides a member's own, for its local header: its name and extra fields are rarely longer."""
+
+_REPACK = "unpack it, or pack it again as a zip (zip -0 -r data.zip data) or as a tar without compression"
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip; gunzip it, or unpack it",
+    b"BZh": "bzip2; bunzip2 it, or unpack it",
+    b"\xfd7zXZ": "xz; unxz it, or unpack it",
+    b"\x28\xb5\x2f\xfd": "Zstandard; unzstd it, or unpack it",
+    b"7z\xbc\xaf": f"7-Zip; {_REPACK}",
+    b"Rar!": f"RAR; {_REPACK}",
+    b"hsqs": "SquashFS; mount it, or let slurm.container bind it, and set dataset.root to where it is mounted",
+    b"PK\7\x08": "a split zip; join its parts first (zip -s 0 split.zip --out whole.zip)",
+}
+"""First bytes of what can't be read member by member."""
+
+
+def archive_kind(fd: int, path: Path) -> str:
+    """`zip` or `tar`.
+
+    Raises:
+        DatasetError: It is something else; says what to do.
+    """
+    start = os.pread(fd, _TAR_BLOCK, 0)
+    for magic, problem in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise DatasetError(f"dataset.root: {path} can't be read: it is {problem}.")
+    if is_tar_header(start):
+        return "tar"
+    if start.startswith((b"PK\3\4", b"PK\5\6")) or path.suffix.lower() == ".zip":
+        return "zip"
+    raise DatasetError(f"dataset.root: {path} is neither a folder nor a zip or tar archive. Correct dataset.root.")
+
+
+def open_archive_folders(archive: Path, index_folder: Path, on_progress: OnProgress = no_progress) -> ArchiveFolders:
+    """The folders in an archive; builds its index where there is none that fits.
+
+    Args:
+        index_folder: Where its index is kept; made if need be.
+
+    Raises:
+        DatasetError: The archive can't be read, or is of a kind that can't.
+        OSError: The index can't be written.
+    """
+    try:
+        fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DatasetError(
+            f"dataset.root: {archive} can't be read: {error.strerror}. Correct the path or its permissions."
+        ) from None
+    try:
+        stat = os.fstat(fd)
+        tail = os.pread(fd, _TAIL, max(0, stat.st_size - _TAIL))  # where a zip has its directory
+        state = {
+            "archive": str(archive),
+            "size": stat.st_size,
+            "mtime": stat.st_mtime_ns,
+            "tail": hashlib.sha256(tail).hexdigest(),
+        }
+        path = index_folder / f"{archive.name[:60]}-{hashlib.sha256(os.fsencode(archive)).hexdigest()[:12]}.index"
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            index = ArchiveIndex(path)
+            if all(index.header.get(key) == value for key, value in state.items()):
+                return ArchiveFolders(archive, index)
+        kind = archive_kind(fd, archive)
+        index_folder.mkdir(parents=True, exist_ok=True)
+
+        def write(file: BinaryIO) -> None:
+            writer = IndexWriter(file)
+            scan = _scan_zip if kind == "zip" else _scan_tar
+            ignored = scan(fd, str(archive), stat.st_size, writer, on_progress)
+            writer.finish({**state, "kind": kind, "members": len(writer), "ignored": ignored})
+
+        write_atomically(path, write)  # so that an index that is there is whole
+    finally:
+        os.close(fd)
+    return ArchiveFolders(archive, ArchiveIndex(path))
+
+
+class Archive:
+    """An open archive: reads members by their place, from one descriptor, without a position to share."""
+
+    def __init__(self, index: Path) -> None:
+        """Open an archive by its index.
+
+        Raises:
+            DatasetError: The archive has changed since the index was built.
+        """
+        self.index = ArchiveIndex(index)
+        self.path = Path(self.index.header["archive"])
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._fd)
+        stat = os.fstat(self._fd)
+        if (stat.st_size, stat.st_mtime_ns) != (self.index.header["size"], self.index.header["mtime"]):
+            raise DatasetError(f"dataset.root: {self.path} has changed during the run. Run the same command again.")
+        self._zip = self.index.header["kind"] == "zip"
+
+    def read(self, member: Member) -> bytes:
+        """A member's bytes, unpacked and compared with their checksum (a tar has none).
+
+        Raises:
+            OSError: It can't be read, or is damaged.
+        """
+        if member.problem:
+            raise OSError(95, member.problem, member.name)
+        if not self._zip:
+            data = os.pread(self._fd, member.size, member.offset)
+            if len(data) < member.size:
+                raise _damaged_member(member, "it ends too early")
+            return data
+        block = os.pread(self._fd, _LOCAL.size + _SLACK + member.size, member.offset)
+        start = _data_start(block, 0, member.name)
+        data = block[start : start + member.size]
+        if len(data) < member.size:
+            data = os.pread(self._fd, member.size, member.offset + start)
+        if member.method == DEFLATED:
+            try:  # never more than the directory says: a zip bomb is not unpacked
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.full_size + 1)
+            except zlib.error as error:
+                raise _damaged_member(member, str(error)) from None
+        if len(data) != member.full_size:
+            raise _damaged_member(member, "it ends too early")
+        if zlib.crc32(data) != member.crc:
+            raise _damaged_member(member, "its checksum differs")
+        return data
+
+    @contextlib.contextmanager
+    def place(self, member: Member) -> Iterator[tuple[Path, int, int]]:
+        """Where a member's bytes lie, for as long as the context is open: a file, where they start, and how many.
+
+        That is in the archive itself; what is compressed is unpacked into a temporary file first.
+
+        Raises:
+            OSError: It can't be read, or is damaged.
+        """
+        if member.problem:
+            raise OSError(95, member.problem, member.name)
+        if member.method != DEFLATED:
+            yield self.path, self._start(member) if self._zip else member.offset, member.size
+            return
+        start, left = self._start(member), member.size
+        unpack, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        with tempfile.NamedTemporaryFile(prefix="kpsbatch-") as file:
+            while left:
+                block = os.pread(self._fd, min(left, 1 << 20), start + member.size - left)
+                if not block:
+                    raise _damaged_member(member, "it ends too early")
+                try:
+                    data = unpack.decompress(block)
+                except zlib.error as error:
+                    raise _damaged_member(member, str(error)) from None
+                crc = zlib.crc32(data, crc)
+                file.write(data)
+                left -= len(block)
+            if crc != member.crc:
+                raise _damaged_member(member, "its checksum differs")
+            file.flush()
+            yield Path(file.name), 0, member.full_size
+
+    def _start(self, member: Member) -> int:
+        """Where a zip's member's bytes start."""
+        return _data_start(os.pread(self._fd, _LOCAL.size, member.offset), member.offset, member.name)
+
+
+open_archive = lru_cache(maxsize=2)(Archive)
+"""An archive by its index; opened once in a process (workers are no forks: each has its own descriptor)."""
+
+
+def _damaged_member(member: Member, problem: str) -> OSError:
+    return OSError(74, f"damaged in the archive: {problem}", member.name)
+
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-LOCAL_SIZE = _LOCAL.size
 _READ_SIZE = 1 << 22
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 
-TAR_BLOCK = tarfile.BLOCKSIZE
+_TAR_BLOCK = tarfile.BLOCKSIZE
 _DUMPED_FOLDER, _SPLIT, _NO_MEMBERS = b"D", b"M", (b"V", b"N")
 """GNU's types for a folder, the rest of a file from another volume, labels of volumes and old long names."""
 
-_BUFFER = 2 * TAR_BLOCK
+_BUFFER = 2 * _TAR_BLOCK
 """`tarfile` reads the byte before a header, then the header: one read for both."""
 
 
-def scan_zip(
-    fd: int, name: str, size: int, index: IndexWriter, on_progress: Callable[[int, int], None]
-) -> dict[str, int]:
+def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: OnProgress) -> Mapping[str, int]:
     """Add all members of a zip archive to an index.
+
+    Progress counts members.
 
     Args:
         name: Its path, for errors.
-        size: Its size in bytes.
-        index: Where the members go.
-        on_progress: Called with (members read, members in all).
 
     Returns:
         How many members were passed over, by reason.
@@ -52,11 +243,12 @@ def scan_zip(
         DatasetError: It is split, encrypted, cut off or damaged.
     """
     start, length, total, shift = _find_directory(fd, name, size)
-    ignored: dict[str, int] = {}
+    ignored: Counter[str] = Counter()
     data, at, position = b"", 0, start
     number = 0
     while position - (len(data) - at) < start + length:
-        if len(data) - at < _CENTRAL.size or len(data) - at < _record_size(data, at):
+        left = len(data) - at  # the sizes of a member's name, extra fields and comment are at 28
+        if left < _CENTRAL.size or left < _CENTRAL.size + sum(struct.unpack_from("<3H", data, at + 28)):
             more = os.pread(fd, min(_READ_SIZE, start + length - position), position)
             if not more:
                 raise _damaged(name, "its directory ends too early", "zip -T")
@@ -72,12 +264,7 @@ def scan_zip(
     return ignored
 
 
-def _record_size(data: bytes, at: int) -> int:
-    name, extra, comment = struct.unpack_from("<3H", data, at + 28)
-    return int(_CENTRAL.size + name + extra + comment)
-
-
-def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: dict[str, int]) -> int:
+def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: Counter[str]) -> int:
     """Add one member; returns where the next one starts."""
     signature, made_by, _, flags, method, _, _, crc, size, full, *rest = _CENTRAL.unpack_from(data, at)
     name_size, extra_size, comment_size, disk, _, attributes, offset = rest
@@ -93,7 +280,7 @@ def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWrite
         raise _split(name)
     path = clean(raw if raw.isascii() else _utf8(raw, flags, extra), backslashes=made_by >> 8 != 3)
     if path is None:
-        ignored[OUTSIDE] = ignored.get(OUTSIDE, 0) + 1
+        ignored[OUTSIDE] += 1
         return at
     kind = attributes >> 28 if made_by >> 8 == 3 else 0  # the type bits of a Unix mode
     if raw.endswith((b"/", b"\\")) or kind == 4:
@@ -187,16 +374,16 @@ def _end64(fd: int, name: str, end: int, position: int) -> tuple[int, tuple[int,
     raise _damaged(name, "its zip64 record is missing", "zip -T")
 
 
-def data_start(local: bytes, offset: int, name: str) -> int:
+def _data_start(local: bytes, offset: int, name: str) -> int:
     """Where a member's bytes start, by its local header.
 
     Raises:
         OSError: There is no local header.
     """
-    if len(local) < LOCAL_SIZE or not local.startswith(b"PK\3\4"):
+    if len(local) < _LOCAL.size or not local.startswith(b"PK\3\4"):
         raise OSError(74, "damaged in the archive (no header)", name)
     fields = _LOCAL.unpack_from(local)
-    return int(offset + LOCAL_SIZE + fields[9] + fields[10])
+    return int(offset + _LOCAL.size + fields[9] + fields[10])
 
 
 def _split(name: str) -> DatasetError:
@@ -208,17 +395,14 @@ def _split(name: str) -> DatasetError:
 
 def is_tar_header(block: bytes) -> bool:
     """Whether a block of 512 bytes is a tar header with the right checksum."""
-    try:
+    with contextlib.suppress(tarfile.TarError):
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
+        return True
+    return False
 
 
-def scan_tar(
-    fd: int, name: str, size: int, index: IndexWriter, on_progress: Callable[[int, int], None]
-) -> dict[str, int]:
-    """Add all members of a tar archive to an index; see `scan_zip`. Progress counts bytes.
+def _scan_tar(fd: int, name: str, size: int, index: IndexWriter, on_progress: OnProgress) -> Mapping[str, int]:
+    """Add all members of a tar archive to an index; see `_scan_zip`. Progress counts bytes.
 
     Raises:
         DatasetError: It is split, cut off or damaged.
@@ -247,12 +431,12 @@ def _tar_members(fd: int, name: str) -> Iterator[tarfile.TarInfo]:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]
                 if member.islnk() and "size" in member.pax_headers:  # pax -o linkdata: it has the file's bytes too
-                    tar.offset = member.offset_data + -(-member.size // TAR_BLOCK) * TAR_BLOCK
+                    tar.offset = member.offset_data + -(-member.size // _TAR_BLOCK) * _TAR_BLOCK
                 yield member
-            end = os.pread(fd, TAR_BLOCK, tar.offset)
+            end = os.pread(fd, _TAR_BLOCK, tar.offset)
     except (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
         raise _damaged(name, str(error), "tar -tf") from None
-    if len(end) < TAR_BLOCK:
+    if len(end) < _TAR_BLOCK:
         raise _damaged(name, "it ends without an end mark", "tar -tf")
     if end.strip(b"\0"):
         raise _damaged(name, f"there is no header at byte {tar.offset}", "tar -tf")
@@ -260,7 +444,7 @@ def _tar_members(fd: int, name: str) -> Iterator[tarfile.TarInfo]:
 
 def _add_from_tar(member: tarfile.TarInfo, index: IndexWriter) -> bool:
     """Add one member; False where its path leads out of the archive."""
-    path = clean(_bytes(member.name))
+    path = clean(member.name.encode("utf-8", "surrogateescape"))
     if path is None:
         return False
     if member.isdir() or member.type == _DUMPED_FOLDER or member.name.endswith("/"):
@@ -272,16 +456,12 @@ def _add_from_tar(member: tarfile.TarInfo, index: IndexWriter) -> bool:
     elif member.isfile():
         method = STORED
     elif member.islnk():
-        method, target = HARD_LINK, clean(_bytes(member.linkname)) or b""
+        method, target = HARD_LINK, clean(member.linkname.encode("utf-8", "surrogateescape")) or b""
     else:
         method = LINK if member.issym() else SPECIAL
     length = member.size if member.isfile() else 0
     index.add(path, member.offset_data, length, length, 0, method, target)
     return True
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _damaged(name: str, problem: str, test: str) -> DatasetError:
