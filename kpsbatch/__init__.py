@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "kpsbatch.api": ("close_landmarkers", "extract_video"),
-    "kpsbatch.dataset.segments": ("read_segments", "segments_in_seconds"),
+    "kpsbatch.dataset.video_file": ("read_segments", "segments_in_seconds"),
     "kpsbatch.errors": ("ConfigError", "DatasetError", "KpsbatchError", "ModelError", "OutputError"),
     "kpsbatch.landmarks.topology": ("Topology", "topology_of"),
     "kpsbatch.store.reading": ("load", "open_dataset"),

@@ -19,8 +19,8 @@ from processes import alive, wait_until, wait_until_dead
 
 from kpsbatch.errors import ModelError
 from kpsbatch.work import pool as pool_module
-from kpsbatch.work.job import Job, Limits, Outcome
 from kpsbatch.work.pool import InProcess, WorkerPool, executor_for
+from kpsbatch.work.worker import Job, Limits, Outcome
 
 HERE = Path(__file__).parents[1]
 LONG = 60.0
