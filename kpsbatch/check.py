@@ -42,6 +42,10 @@ OPENCV_PACKAGES = (
     "opencv-python",
     "opencv-contrib-python-headless",
 )
+OTHER_OPENCV = (
+    "On a machine without a desktop: pip uninstall -y opencv-contrib-python && "
+    f"pip install opencv-python-headless=={OPENCV_VERSION}"
+)
 
 LOW_BYTES, NO_BYTES = 2 << 30, 100 << 20
 """Free space below which there is a warning, and a problem; a unit of KArSL has 1 to 3 MB."""
@@ -79,7 +83,6 @@ def check(
     """Look at this machine and, where there is a config, at what the config needs.
 
     Args:
-        config: The config; None looks at the machine alone.
         on_check: Called with (checks done, checks in all).
     """
     workers = "auto" if config is None else config.run.workers
@@ -125,15 +128,21 @@ def check_python(
 
 def check_packages(version_of: Callable[[str], str] = installed_version) -> Iterator[Finding]:
     """Whether the packages that compute can be imported, and are those that are tested."""
-    findings = list(_check_versions(version_of, MEDIAPIPE_VERSION))
-    loads = (("opencv", partial(import_module, "cv2")), ("av", partial(import_module, "av")))
-    for package, load in (*loads, ("mediapipe", import_mediapipe)):
+    findings = list(_check_versions(version_of))
+    loads: dict[str, Callable[[], object]] = {
+        "opencv": partial(import_module, "cv2"),
+        "av": partial(import_module, "av"),
+        "mediapipe": import_mediapipe,
+    }
+    for package, load in loads.items():
         try:
             load()
         except (ImportError, OSError, KpsbatchError) as error:
             text = one_line(error).partition(". ")[0]
             text = text if "can't be imported" in text else f"{package} can't be imported: {text}"
-            findings.append(Finding("packages", "problem", text, _remedy_of(package)))
+            findings.append(
+                Finding("packages", "problem", text, OTHER_OPENCV if package == "opencv" else "Run: make setup")
+            )
     yield from findings
     if not findings:
         opencv = next((name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN), "opencv")
@@ -141,14 +150,14 @@ def check_packages(version_of: Callable[[str], str] = installed_version) -> Iter
         yield Finding("packages", "ok", ", ".join(f"{name} {version_of(name)}" for name in names))
 
 
-def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterator[Finding]:
+def _check_versions(version_of: Callable[[str], str]) -> Iterator[Finding]:
     installed = version_of("mediapipe")
-    if installed not in (mediapipe, UNKNOWN):
+    if installed not in (MEDIAPIPE_VERSION, UNKNOWN):
         yield Finding(
             "packages",
             "warning",
-            f"mediapipe {installed} is installed, {mediapipe} is tested: other releases give other values",
-            f"Run: pip install mediapipe=={mediapipe}",
+            f"mediapipe {installed} is installed, {MEDIAPIPE_VERSION} is tested: other releases give other values",
+            f"Run: pip install mediapipe=={MEDIAPIPE_VERSION}",
         )
     opencvs = [name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN]
     if len(opencvs) > 1:
@@ -166,15 +175,6 @@ def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterato
             "colours",
             f"Run: pip install {opencvs[0]}=={OPENCV_VERSION}",
         )
-
-
-def _remedy_of(package: str) -> str:
-    if package == "opencv":
-        return (
-            "On a machine without a desktop: pip uninstall -y opencv-contrib-python && "
-            f"pip install opencv-python-headless=={OPENCV_VERSION}"
-        )
-    return "Run: make setup"
 
 
 def check_models(folder: Path | None) -> Iterator[Finding]:

@@ -113,7 +113,14 @@ def run(
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
     config = selection.load()
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
-        _mention_waiting_jobs(config, overwrite=overwrite)
+        waiting = waiting_jobs(config.output.root)
+        if waiting and overwrite:
+            raise OutputError(
+                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
+                "(scancel), or wait."
+            )
+        if waiting:
+            print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
@@ -137,21 +144,6 @@ def run(
         )
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
-
-
-def _mention_waiting_jobs(config: Config, *, overwrite: bool) -> None:
-    """Tell that jobs wait to work on the same outputs; refuse to overwrite them meanwhile.
-
-    Raises:
-        OutputError: They were to be overwritten.
-    """
-    if waiting := waiting_jobs(config.output.root):
-        if overwrite:
-            raise OutputError(
-                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
-                "(scancel), or wait."
-            )
-        print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
 
 
 def open_dataset(config: Config, *, quiet: bool) -> Source:

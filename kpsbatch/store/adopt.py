@@ -154,10 +154,6 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
 def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
     """Read every file of a folder such as `01-train/0007.npz`, and check it.
 
-    Args:
-        folder: Their folder.
-        on_file: Called with (files read, files in all).
-
     Raises:
         OutputError: There is none, a run of kpsbatch made them, or one can't be imported: names it and what is wrong.
     """
@@ -216,29 +212,24 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
         for file in files:
             final, recorded = outputs.npz_path(file.unit), outputs.record_path(file.unit, "complete")
             refuse_recorded(outputs.root, file.unit)
-            data = record_bytes(_record(file, source, outputs.fingerprint.digest))
+            record = UnitRecord(
+                format=RECORD_FORMAT,
+                unit=UnitName(**file.unit._asdict()),
+                state="complete",
+                videos=dict(file.videos),
+                imported=str(source.absolute()),
+                points=CONTRACT.name,
+                fingerprint=outputs.fingerprint.digest,
+                npz=file.npz,
+            )
             recorded.parent.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.exists() and sha256_of(final) != file.npz.sha256:
                 raise OutputError(f"{final} exists already and is not {file.path}. Choose another --to.")
             with outputs.lock():
-                write_bytes(recorded, data)
+                write_bytes(recorded, record_bytes(record))
                 if not final.exists():
                     write_bytes(final, file.path.read_bytes())
-
-
-def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:
-    unit = file.unit
-    return UnitRecord(
-        format=RECORD_FORMAT,
-        unit=UnitName(signer=unit.signer, split=unit.split, sign=unit.sign),
-        state="complete",
-        videos=dict(file.videos),
-        imported=str(source.absolute()),
-        points=CONTRACT.name,
-        fingerprint=digest,
-        npz=file.npz,
-    )
 
 
 def _check_file(unit: Unit, path: Path) -> OldFile:

@@ -42,9 +42,7 @@ def worker_count(
 
     Args:
         wanted: The setting `run.workers`.
-        videos: Videos to do.
-        cores: Default `available_cores()`.
-        memory: Bytes; default `available_memory()`.
+        cores, memory: Default what this process may use; memory in bytes.
     """
     if wanted == "auto":
         cores = available_cores() if cores is None else cores
@@ -58,8 +56,7 @@ def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | 
 
     Args:
         wanted: The setting `run.worker_memory`, in MB.
-        workers: Workers that share the memory.
-        memory: Bytes; default `available_memory()`.
+        memory: Bytes that the workers share; default `available_memory()`.
     """
     if wanted != "auto":
         return wanted << 20

@@ -186,7 +186,7 @@ def run(
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
             replaced = {unit.unit for unit in surveyed if unit.listing and unit.output}
-            _Work(config, source, outputs, job, summary, replaced).do(todo, tell, stop_reason)
+            _Work(config, source, outputs, job, summary, replaced, tell, stop_reason).do(todo)
         if config.dataset.manifest is not None:
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
@@ -239,10 +239,7 @@ def survey_to_do(
     Units of which the kernel killed a worker for memory are done again anyway: with more memory the video may be good.
 
     Args:
-        source: The dataset.
-        outputs: The output folder.
-        signs: The signs; default all.
-        depth: How closely the dataset is looked at.
+        signs: Default all.
         overwrite: Whether outputs of other settings are done again.
         retry_failed: Whether units of which videos failed are done again.
         retried_since: Units that were recorded after this moment are not done again.
@@ -344,11 +341,19 @@ class _Work:
     """Feeds the pool task by task, and stores every unit when its last video is in."""
 
     def __init__(
-        self, config: Config, source: Source, outputs: Outputs, job: VideoJob, summary: Summary, replaced: set[Unit]
+        self,
+        config: Config,
+        source: Source,
+        outputs: Outputs,
+        job: VideoJob,
+        summary: Summary,
+        replaced: set[Unit],
+        on_progress: Callable[[Progress], None],
+        stop_reason: Callable[[], str],
     ) -> None:
         self._config, self._source, self._outputs, self._job = config, source, outputs, job
         self._summary, self._progress = summary, summary.progress
-        self._replaced = replaced
+        self._replaced, self._on_progress, self._stop_reason = replaced, on_progress, stop_reason
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
@@ -357,30 +362,19 @@ class _Work:
         self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
-    def do(
-        self,
-        todo: Sequence[tuple[Unit, Listing]],
-        on_progress: Callable[[Progress], None],
-        stop_reason: Callable[[], str],
-    ) -> None:
+    def do(self, todo: Sequence[tuple[Unit, Listing]]) -> None:
         """Do all of it; what the kernel killed for memory is done again by one worker alone.
 
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
         with self._stage:
-            self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)), on_progress, stop_reason)
+            self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)))
             if again := list(self._killed_for_memory):
                 self._retries_alone = False
-                self._feed(1, iter(again), on_progress, stop_reason)
+                self._feed(1, iter(again))
 
-    def _feed(
-        self,
-        workers: int,
-        tasks: Iterator[VideoTask],
-        on_progress: Callable[[Progress], None],
-        stop_reason: Callable[[], str],
-    ) -> None:
+    def _feed(self, workers: int, tasks: Iterator[VideoTask]) -> None:
         run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
         limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
@@ -409,8 +403,8 @@ class _Work:
                     return
                 self._note_stored([future for future in self._storing if future.done()])
                 self._progress.frames = frames_before + pool.steps
-                on_progress(self._progress)
-                reason = stop_reason()
+                self._on_progress(self._progress)
+                reason = self._stop_reason()
             pool.close()
         self._note_stored(self._storing)
         left = self._progress.units - len(self._summary.stored)

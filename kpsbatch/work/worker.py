@@ -184,14 +184,6 @@ class SentHeartbeat:
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
 
-def end_with_parent(parent: int) -> None:
-    """Let the kernel (Linux) send SIGKILL when the thread that started this process ends; end now if it has ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
 def serve(channel: socket.socket) -> None:
     """Open the job, then do task after task; ends with OSError or EOFError when the parent closes the channel."""
     job: Job[Any, Any] = receive(channel)
@@ -212,7 +204,10 @@ def serve(channel: socket.socket) -> None:
 def main() -> None:
     """Entry point of the worker process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    end_with_parent(parent)
+    if sys.platform == "linux":  # the kernel sends SIGKILL when the thread that started this process ends
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:  # it has ended already
+        sys.exit(0)
     with socket.socket(fileno=descriptor) as channel, contextlib.suppress(EOFError, ConnectionError):
         serve(channel)
     sys.stdout.flush()
