@@ -151,26 +151,21 @@ def check_packages(version_of: Callable[[str], str] = installed_version) -> Iter
 
 
 def _check_versions(version_of: Callable[[str], str]) -> Iterator[Finding]:
+    warning = partial(Finding, "packages", "warning")
     installed = version_of("mediapipe")
     if installed not in (MEDIAPIPE_VERSION, UNKNOWN):
-        yield Finding(
-            "packages",
-            "warning",
+        yield warning(
             f"mediapipe {installed} is installed, {MEDIAPIPE_VERSION} is tested: other releases give other values",
             f"Run: pip install mediapipe=={MEDIAPIPE_VERSION}",
         )
     opencvs = [name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN]
     if len(opencvs) > 1:
-        yield Finding(
-            "packages",
-            "warning",
+        yield warning(
             f"{' and '.join(opencvs)} are installed, into the same folder",
             f"Run: pip uninstall -y {' '.join(opencvs)} && pip install opencv-python-headless=={OPENCV_VERSION}",
         )
     elif opencvs and version_of(opencvs[0]) != OPENCV_VERSION:
-        yield Finding(
-            "packages",
-            "warning",
+        yield warning(
             f"{opencvs[0]} {version_of(opencvs[0])} is installed, {OPENCV_VERSION} is tested: newer ones decode other "
             "colours",
             f"Run: pip install {opencvs[0]}=={OPENCV_VERSION}",
@@ -229,9 +224,8 @@ def check_memory(
         text = f"enough for {count} of {counted(wanted, 'worker')} ({_gib(memory)} may be used)"
         yield Finding("memory", "warning", text, f"Get {_gib(PARENT_BYTES + wanted * WORKER_BYTES)}, or fewer cores.")
     elif free is not None and free < need:
-        yield Finding(
-            "memory", "warning", f"{text}, of which {_gib(free)} is free", "End other programs, or lower run.workers."
-        )
+        text = f"{text}, of which {_gib(free)} is free"
+        yield Finding("memory", "warning", text, "End other programs, or lower run.workers.")
     else:
         yield Finding("memory", "ok", text)
 
@@ -311,9 +305,8 @@ def check_slurm(config: Config | None) -> Iterator[Finding]:
         yield Finding("slurm", "warning", text, "Log in to the cluster; `submit --cluster local` works without it.")
         return
     if partition and not rows:
-        yield Finding(
-            "slurm", "problem", f"there is no partition {partition}", "Correct slurm.partition; sinfo lists them."
-        )
+        text = f"there is no partition {partition}"
+        yield Finding("slurm", "problem", text, "Correct slurm.partition; sinfo lists them.")
         return
     shown = "; ".join(f"{row.name}: at most {row.limit}, {row.cores} cores" for row in rows)
     yield Finding("slurm", "ok", f"{shown or 'no default partition'}; arrays of at most {most:,} tasks")
@@ -329,16 +322,11 @@ def check_container(config: Config | None) -> Iterator[Finding]:
     if image is None:
         yield Finding("container", "ok", f"{engine or 'no Apptainer on this machine'}; slurm.container is not set")
     elif not image.exists():
-        yield Finding(
-            "container", "problem", f"slurm.container: {image} does not exist", "Build it (docs/container.md)."
-        )
+        text = f"slurm.container: {image} does not exist"
+        yield Finding("container", "problem", text, "Build it (docs/container.md).")
     elif engine is None:
-        yield Finding(
-            "container",
-            "warning",
-            "Apptainer is not on the PATH here",
-            "Load it in slurm.setup: [module load apptainer]",
-        )
+        remedy = "Load it in slurm.setup: [module load apptainer]"
+        yield Finding("container", "warning", "Apptainer is not on the PATH here", remedy)
     else:
         yield Finding("container", "ok", f"{image}, run by {engine}")
 

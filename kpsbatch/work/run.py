@@ -173,7 +173,11 @@ def run(
 
         started = time.monotonic()
         outputs, job = open_outputs(config)
-        _claim(outputs, origin, progress, note, overwrite)
+        refuse_other_settings(origin, outputs.fingerprint)
+        outputs.prepare()
+        progress.fingerprint = outputs.fingerprint.digest
+        note(at_once=True)  # the run's state file names its settings before it claims the folder for them
+        claim(outputs, progress.run, overwrite=overwrite)
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         outputs.prepare_for(source.units(signs))
         surveyed = survey_to_do(
@@ -193,15 +197,6 @@ def run(
         return summary
 
 
-def _claim(outputs: Outputs, origin: Origin, progress: Progress, note: Callable[..., None], overwrite: bool) -> None:
-    """Make the output folder and claim it for these settings; the run's state file names them before."""
-    refuse_other_settings(origin, outputs.fingerprint)
-    outputs.prepare()
-    progress.fingerprint = outputs.fingerprint.digest
-    note(at_once=True)
-    claim(outputs, progress.run, overwrite=overwrite)
-
-
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
     """The units that are to be done, counted in the summary; those that can't be are noted there."""
     todo: list[tuple[Unit, Listing]] = []
@@ -217,7 +212,12 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
             todo.append((unit, listing))
         elif unit.name not in summary.lacking:
             (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
-    summary.progress.error = describe_lacking(summary.lacking)
+    if summary.lacking:
+        shown = some_of([f"{name} ({how_many})" for name, how_many in summary.lacking.items()], MOST_SHOWN)
+        summary.progress.error = (
+            f"on {socket.gethostname()} the dataset holds less than where this was submitted: {shown}; not done. "
+            "Let the node see all of dataset.root and what links in it point to, then submit again."
+        )
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
     return todo
@@ -324,17 +324,6 @@ def lacking_units(surveyed: Survey, expected: Mapping[str, int]) -> dict[str, st
         if videos < count and not finished and not (listing is not None and listing.problem):
             lacking[name] = f"{videos} of {count} videos"
     return lacking
-
-
-def describe_lacking(lacking: Mapping[str, str]) -> str:
-    """One line about units that lack videos, with the remedy; "" for none."""
-    if not lacking:
-        return ""
-    shown = some_of([f"{name} ({how_many})" for name, how_many in lacking.items()], MOST_SHOWN)
-    return (
-        f"on {socket.gethostname()} the dataset holds less than where this was submitted: {shown}; not done. "
-        "Let the node see all of dataset.root and what links in it point to, then submit again."
-    )
 
 
 class _Work:
