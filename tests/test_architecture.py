@@ -21,6 +21,7 @@ ROOMS = (
     "words",
     "terminal",
     "files",
+    "stored",
     "config",
     "dataset",
     "landmarks",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from kpsbatch.files import Stored
+from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:  # records need this module, and status reads records without NumPy
     import numpy as np

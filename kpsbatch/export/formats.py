@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
-from kpsbatch.files import escaped, json_bytes, publish, read_json, try_lock, write_atomically, write_json
+from kpsbatch.files import json_bytes, publish, read_json, try_lock, write_atomically, write_json
 from kpsbatch.landmarks.topology import Topology
 from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo
+from kpsbatch.stored import escaped
 
 NAME_BYTES = 200
 """Longer names of videos are cut, so that with a suffix and a temporary mark they fit into a file's name (255)."""

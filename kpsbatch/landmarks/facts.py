@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from kpsbatch.dataset.frame import Timing
-from kpsbatch.files import Stored, Text
+from kpsbatch.stored import Stored, Text
 
 
 class BadFrame(Stored):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from kpsbatch.errors import ModelError
-from kpsbatch.files import Stored, read_stored
+from kpsbatch.stored import Stored, read_stored
 
 NETWORKS: Final = (
     "pose_detector",

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
-from kpsbatch.files import read_stored
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
+from kpsbatch.stored import read_stored
 from kpsbatch.words import JSON_VERSION
 
 if TYPE_CHECKING:

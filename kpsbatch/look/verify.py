@@ -18,7 +18,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import one_line
-from kpsbatch.files import explained, in_threads, read_stored, write_json
+from kpsbatch.files import explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.topology import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import npy_header
@@ -26,6 +26,7 @@ from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Settings
 from kpsbatch.store.survey import SurveyedUnit, survey
+from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 

@@ -11,11 +11,12 @@ import numpy as np
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, read_stored
+from kpsbatch.files import INTERNAL
 from kpsbatch.store.npz import video_names
 from kpsbatch.store.outputs import records_of
 from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import RECORD_SUFFIXES, UnitRecord
+from kpsbatch.stored import read_stored
 from kpsbatch.words import some_of
 
 SHOWN_NAMES = 6

@@ -15,7 +15,6 @@ from kpsbatch.dataset.labels import Label
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
 from kpsbatch.errors import DatasetError
-from kpsbatch.files import read_stored
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.topology import CONTRACT, Topology
 from kpsbatch.pictures.choose import Candidate
@@ -23,6 +22,7 @@ from kpsbatch.store.npz import open_npz
 from kpsbatch.store.outputs import records_of, settings_of_record
 from kpsbatch.store.reading import are_adjusted, check_points, file_topology, read_keypoints
 from kpsbatch.store.records import ClipRecord, UnitRecord
+from kpsbatch.stored import read_stored
 
 
 @dataclass(frozen=True)

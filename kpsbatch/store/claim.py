@@ -12,20 +12,11 @@ import os
 from pathlib import Path
 
 from kpsbatch.errors import OutputError
-from kpsbatch.files import (
-    INTERNAL,
-    FileClock,
-    Stored,
-    discard,
-    explained,
-    json_bytes,
-    read_stored,
-    write_json,
-    write_temporary,
-)
+from kpsbatch.files import INTERNAL, FileClock, discard, explained, json_bytes, write_json, write_temporary
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
 from kpsbatch.store.settings import Settings, differences
+from kpsbatch.stored import Stored, read_stored
 
 CLAIM_FORMAT = 1
 

@@ -16,10 +16,11 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Unit, Video
-from kpsbatch.files import explained, look_anew, read_stored, write_bytes
+from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import UnitRecord
+from kpsbatch.stored import read_stored
 
 COLUMNS = (
     *("file", "key", "signer", "split", "sign", "label", "view", "video", "source"),

@@ -31,7 +31,6 @@ from kpsbatch.files import (
     look_anew,
     names_in,
     publish,
-    read_stored,
     refuse_outside,
     sha256_of,
     sync_directory,
@@ -50,6 +49,7 @@ from kpsbatch.store.records import (
     record_bytes,
 )
 from kpsbatch.store.settings import Fingerprint, Settings, differences
+from kpsbatch.stored import read_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,10 @@ from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 import kpsbatch
 from kpsbatch.dataset.video import Unit
-from kpsbatch.files import Stored, Text, json_bytes
+from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.settings import UNKNOWN, installed_version
+from kpsbatch.stored import Stored, Text
 
 RECORD_FORMAT = 2
 """1 was written until 0.1.0, under the name `record_version`; everything in it is read."""

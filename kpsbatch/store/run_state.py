@@ -20,9 +20,10 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from kpsbatch.files import INTERNAL, Amount, Count, FileClock, Stored, Text, or_else, read_stored
+from kpsbatch.files import INTERNAL, FileClock
 from kpsbatch.store.records import Moment, seconds_of
 from kpsbatch.store.settings import Settings
+from kpsbatch.stored import Amount, Count, Stored, Text, or_else, read_stored
 
 LOST_SECONDS = 120.0
 RUN_FORMAT = 2

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
-from kpsbatch.files import Stored
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.landmarks.topology import CONTRACT
+from kpsbatch.stored import Stored
 
 VALUES_VERSION = 4
 """Raised when a release computes other values from the same settings."""

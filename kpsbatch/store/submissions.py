@@ -21,10 +21,11 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, Vali
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
-from kpsbatch.files import INTERNAL, Stored, Text, explained, read_stored, write_bytes, write_json
+from kpsbatch.files import INTERNAL, explained, write_bytes, write_json
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.settings import Settings
+from kpsbatch.stored import Stored, Text, read_stored
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""

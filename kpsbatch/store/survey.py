@@ -16,7 +16,7 @@ from typing import Literal
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
-from kpsbatch.files import INTERNAL, in_threads, read_stored
+from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -27,6 +27,7 @@ from kpsbatch.store.settings import (
     is_installed,
     settings_of,
 )
+from kpsbatch.stored import read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.

@@ -11,12 +11,13 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
-from kpsbatch.files import read_stored, write_atomically, write_json
+from kpsbatch.files import write_atomically, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.network_files import NetworkFiles, find_networks, models_of
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import ClipRecord, host_facts
+from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import executor_for

@@ -15,7 +15,6 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
-from kpsbatch.files import read_stored
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
@@ -33,6 +32,7 @@ from kpsbatch.store.settings import (
 )
 from kpsbatch.store.survey import Depth, Survey, survey
 from kpsbatch.store.tracking import tracked
+from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory

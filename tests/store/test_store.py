@@ -398,6 +398,7 @@ class TestRoot:
 
 STORE_MANY = """
 import sys
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_store import IMAGE, UNIT, Outputs, arrays, unit_record
 outputs = Outputs(Path(sys.argv[2]), IMAGE)

@@ -12,13 +12,14 @@ from kpsbatch.dataset.labels import Label, labels_of
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, in_threads, read_stored
+from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.landmarks.topology import Topology, topology_of
 from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import UnitRecord, VideoRecord, seconds_of
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
+from kpsbatch.stored import read_stored
 
 PARTS = tuple(Topology.PARTS)
 PART_LABELS = {"pose": "Pose", "face": "Face", "right_hand": "Right hand", "left_hand": "Left hand"}
