@@ -336,6 +336,8 @@ PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "t
 PARENT = """
 import sys
 import pool_jobs
+from kpsbatch.work.pool import WorkerPool
+from kpsbatch.work.worker import Limits
 with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) as pool:
     for future in [pool.submit(("slow", (1, 0.5))) for _ in range(2)]:
         future.result()
@@ -346,6 +348,8 @@ with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) a
 STOPPED_PARENT = """
 import sys, time
 import pool_jobs
+from kpsbatch.work.pool import WorkerPool
+from kpsbatch.work.worker import Limits
 with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
     pool.submit(("echo", 1)).result()
     before = pool.steps
