@@ -345,7 +345,7 @@ def test_a_run_reads_networks_and_edits_none(tmp_path):
     video = str(next(path.parent for path in (tmp_path / "demo").rglob("frame1.jpg")))
     program = (
         "import sys\n"
-        "from kpsbatch.cli import main\n"
+        "from kpsbatch.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as ended: status = ended.code or 0\n"
         "print([name for name in sys.modules if name.startswith('kpsbatch.models') or name == 'flatbuffers'])\n"
