@@ -28,8 +28,8 @@ from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.run_state import Progress
 from kpsbatch.store.settings import Fingerprint, Settings
 from kpsbatch.work import run as run_module
-from kpsbatch.work.job import Heartbeat
 from kpsbatch.work.video_job import VideoTask
+from kpsbatch.work.worker import Heartbeat
 
 
 class StubJob:

@@ -26,9 +26,9 @@ from kpsbatch.config import load_config
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.work.job import Heartbeat
 from kpsbatch.work.run import run
 from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.worker import Heartbeat
 
 FRAMES, SIZE = 60, 256
 

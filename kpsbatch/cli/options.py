@@ -57,7 +57,10 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     Args:
         function: Its parameters are annotated as Typer wants them, or with a dataclass of such fields.
     """
-    hints = {name: _annotated(kind) for name, kind in get_type_hints(function, include_extras=True).items()}
+    hints = {  # Python 3.10 hides an option in an Optional where the default is None
+        name: next((inner for inner in get_args(kind) if get_origin(inner) is Annotated), kind)
+        for name, kind in get_type_hints(function, include_extras=True).items()
+    }
     groups: dict[str, type] = {}
     parameters: list[Parameter] = []
     for parameter in signature(function).parameters.values():
@@ -78,11 +81,6 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return command
-
-
-def _annotated(kind: Any) -> Any:
-    """A type hint with its option: Python 3.10 hides it in an Optional where the default is None."""
-    return next((inner for inner in get_args(kind) if get_origin(inner) is Annotated), kind)
 
 
 def _parameters_of(group: type) -> list[Parameter]:

@@ -1,4 +1,4 @@
-"""What comes before a run: `init`, `check`, `scan`, `schema`."""
+"""What comes before a run: `demo`, `init`, `check`, `scan`, `models`, `schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from kpsbatch.check import Finding, as_tree
 from kpsbatch.check import check as check_all
-from kpsbatch.cli.options import AsJson, Quiet
+from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_findings, print_json, print_scan
 from kpsbatch.cli.selection import ConfigFile, Overrides, Selection
 from kpsbatch.config import load_config
@@ -26,10 +26,48 @@ from kpsbatch.dataset.init_config import (
     write_recipe,
 )
 from kpsbatch.dataset.source import INDEX_FOLDER, open_source
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError, printable
+from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.look.scan import scan as scan_dataset
 from kpsbatch.progress import count_progress
 from kpsbatch.words import program
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the demo.")] = Path("demo"),
+    run_it: Annotated[bool, flag("--run", help="Run it too, and draw a preview.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a small dataset of a synthetic signer and its config, to try everything on."""
+    from kpsbatch.cli.run import run  # here: NumPy and OpenCV, which `check` may find missing
+    from kpsbatch.demo import write_demo
+    from kpsbatch.pictures.clip import clip_of_unit
+    from kpsbatch.pictures.preview import write_preview
+
+    with count_progress("files written", quiet=quiet) as show:
+        write_demo(directory, on_progress=show)
+    selection = Selection(directory / "config.yaml")
+    print(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")
+    if not run_it:
+        print(f"next:    {selection.command('run')}")
+        return
+    try:
+        run(selection, quiet=quiet)
+    except typer.Exit as done:
+        if done.exit_code != 0:
+            raise
+    picture = directory / "preview.png"
+    config = selection.load()
+    unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands
+    write_preview(clip_of_unit(config, unit), picture)
+    print(f"preview: {picture}\n\nnext, for example:")
+    for arguments, purpose in (
+        (("view", str(selection.config)), "a page in which the keypoints move"),
+        (("extract", "YOUR_CLIP.mp4"), "the keypoints of a video of your own"),
+        (("report", str(selection.config)), "a page about the whole run"),
+    ):
+        print(f"  {program()} {shlex.join(arguments)}  # {purpose}")
 
 
 def init(
@@ -115,6 +153,35 @@ def scan(
         print_json({"root": str(config.dataset.root), **scanned.as_tree(frames)})
     else:
         print_scan(config, scanned, frames=frames)
+
+
+def models(
+    wheel: Annotated[
+        Optional[Path], typer.Option("--wheel", metavar="FILE", help="Take the networks from this mediapipe wheel.")
+    ] = None,
+    origin: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--from", metavar="DIR", help="Take them from a folder: what --export wrote, or Google's bundles (*.task)."
+        ),
+    ] = None,
+    rebuild: Annotated[bool, flag("--rebuild", help="Build them again, whatever is in the cache.")] = False,
+    export: Annotated[
+        Optional[Path], typer.Option("--export", metavar="DIR", help="Put the networks into this folder.")
+    ] = None,
+    directory: Annotated[
+        Optional[Path], typer.Option("--models", metavar="DIR", help="Only list the networks of this folder.")
+    ] = None,
+) -> None:
+    """Get the networks, once, from the package index into the cache; list them, export them."""
+    if directory is not None:
+        networks = find_networks(directory)
+    else:
+        from kpsbatch.models.build import obtain_networks  # NumPy and flatbuffers
+
+        networks = obtain_networks(wheel=wheel, origin=origin, rebuild=rebuild, export=export)
+    for file in networks.values():
+        print(f"{file.sha256}  {file.path.stat().st_size:>9}  {file.origin:<17}  {file.path}")
 
 
 def schema(

@@ -51,6 +51,8 @@ def print_estimate(config: Config, estimate: Estimate) -> None:
     """Print what was measured, the cost of the whole dataset, and the settings that follow from it."""
     hours, minutes = divmod(estimate.time_minutes, 60)
     at_once = min(estimate.tasks, config.slurm.array_parallelism)
+    hours_of_core = estimate.core_hours
+    cost = f"{hours_of_core:.1f} core-hours" if hours_of_core >= 0.1 else f"{60 * hours_of_core:.1f} core-minutes"
     if estimate.tasks == 1:
         advice = f"one task is enough: {show_duration(estimate.task_seconds)}"
     else:
@@ -64,17 +66,12 @@ def print_estimate(config: Config, estimate: Estimate) -> None:
         f"{estimate.frames_per_core_second:.1f} frames a second and core, {estimate.core_seconds:.2f} s of a core for "
         f"a video, {estimate.worker_megabytes} MB a worker\n"
         f"dataset:  {counted(estimate.dataset_videos, 'video')} of {counted(estimate.signs, 'sign')}: "
-        f"{core_time(estimate.core_hours)} on cores like these\n"
+        f"{cost} on cores like these\n"
         f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
         f"run:\n  chunk_size: {estimate.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
         f"  mem: {estimate.memory_gigabytes}G"
     )
-
-
-def core_time(hours: float) -> str:
-    """Hours of a core in words: `37.6 core-hours`, `1.2 core-minutes`."""
-    return f"{hours:.1f} core-hours" if hours >= 0.1 else f"{60 * hours:.1f} core-minutes"
 
 
 def print_plan(config: Config, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The work: `run`, `submit`, `plan`."""
+"""The work: `extract`, `run`, `submit`, `plan`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 import shutil
 import sys
 import time
-from typing import Annotated, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from kpsbatch.cli.options import AsJson, Overwrite, Quiet, RetryFailed, flag
+from kpsbatch.cli.options import AsJson, NoPictures, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_shard_end
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
-from kpsbatch.config import Config
+from kpsbatch.config import Config, make_config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
@@ -30,7 +31,71 @@ from kpsbatch.work.run import refuse_uncomputable
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 
+if TYPE_CHECKING:
+    from kpsbatch.work.clips import DoneClip
+
 SHOWN_ROWS = 5
+PAGE = "view.html"
+
+
+def extract(
+    clips: Annotated[
+        list[Path], typer.Argument(metavar="CLIP", help="Video files, folders of frames, or folders of video files.")
+    ],
+    folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the outputs.")] = Path(
+        "keypoints"
+    ),
+    no_pictures: NoPictures = False,
+    adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.")] = False,
+    quiet: Quiet = False,
+    overrides: Overrides = None,
+) -> None:
+    """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
+    from kpsbatch.work.clips import extract_clips, find_clips  # OpenCV, which `submit` does without
+
+    named = find_clips(clips)
+    dataset = {"root": "/dev/null", "signers": ["-"], "splits": ["-"], "signs": "1"}  # which is not read
+    tree = {"dataset": dataset, "output": {"root": str(folder)}}
+    config = make_config(tree, [*(overrides or ()), *([ADJUSTED] if adjusted else ())], base=Path.cwd())
+    done: list[DoneClip] = []
+
+    def tell(clip: DoneClip) -> None:
+        done.append(clip)
+        if clip.problem:
+            print(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", file=sys.stderr)
+
+    with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
+        extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
+    good = [clip for clip in done if clip.facts is not None]
+    for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
+        print(printable(_line(clip, folder)))
+    if good:
+        print(_write_page([clip.npz for clip in good], folder / PAGE, pictures=not no_pictures))
+    if len(good) < len(done):
+        print(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
+        raise typer.Exit(1)
+
+
+def _line(clip: DoneClip, folder: Path) -> str:
+    """What came out of a clip."""
+    facts = clip.facts
+    assert facts is not None
+    shares: dict[str, int] = {part: facts.found.of(part) for part in ("pose", "face") if part in facts.how}
+    if any(part.endswith("_hand") for part in facts.how):
+        shares["any hand"] = facts.hands.both + facts.hands.one
+    found = ", ".join(f"{name} {100 * count // facts.frames}%" for name, count in shares.items())
+    return f"{folder / clip.npz.name}: {counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
+
+
+def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
+    """Write the page that plays them; tells where it is."""
+    from kpsbatch.pictures.clip import MAX_CLIPS, Candidate  # Jinja and OpenCV, which `submit` does without
+    from kpsbatch.pictures.player import view_page, write_page
+
+    shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
+    size = write_page(page, view_page(shown, pictures=pictures))
+    some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
+    return f"view: {page} ({size / 1e6:.1f} MB, {some})"
 
 
 def run(
@@ -48,7 +113,14 @@ def run(
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
     config = selection.load()
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
-        _mention_waiting_jobs(config, overwrite=overwrite)
+        waiting = waiting_jobs(config.output.root)
+        if waiting and overwrite:
+            raise OutputError(
+                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
+                "(scancel), or wait."
+            )
+        if waiting:
+            print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
@@ -72,21 +144,6 @@ def run(
         )
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
-
-
-def _mention_waiting_jobs(config: Config, *, overwrite: bool) -> None:
-    """Tell that jobs wait to work on the same outputs; refuse to overwrite them meanwhile.
-
-    Raises:
-        OutputError: They were to be overwritten.
-    """
-    if waiting := waiting_jobs(config.output.root):
-        if overwrite:
-            raise OutputError(
-                f"jobs wait to work on {config.output.root} ({waiting}), so --overwrite is refused. Cancel them "
-                "(scancel), or wait."
-            )
-        print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
 
 
 def open_dataset(config: Config, *, quiet: bool) -> Source:

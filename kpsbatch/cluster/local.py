@@ -38,7 +38,6 @@ def submit(
     """Run a plan here, one shard after another, each in processes of its own.
 
     Args:
-        plan: What to do.
         on_start: Called with the folder of the plan.
         on_wait: Called a few times a second with the number of the running shard.
         on_end: Called with the number of a shard and its exit status.
@@ -66,7 +65,10 @@ def submit(
         jobs.append(job.job_id)
         write_jobs(folder, "local", jobs)
         _wait(job, functools.partial(on_wait, number), stop)
-        status = _exit_status(config, plan, number, job)
+        status = 0
+        if not job.paths.result_pickle.exists():  # submitit does not report the exit status: the run's own file does
+            run = read_run(config.output.root, Origin(plan.id, number))
+            status = {"finished": 1, "interrupted": 3}.get(run.state if run else "", 2)
         on_end(number, status)
         worst = max(worst, status)
         if status >= 2:
@@ -101,11 +103,3 @@ def _wait(job: submitit.Job[None], on_wait: Callable[[], None], stop: StopReques
 def _request_stop(job: submitit.Job[None]) -> None:
     """Send SIGTERM to the process that submitit starts for a local job, whose ID is the job's; it passes it on."""
     os.kill(int(job.job_id), signal.SIGTERM)
-
-
-def _exit_status(config: Config, plan: Plan, number: int, job: submitit.Job[None]) -> int:
-    """The exit status of a local shard, read from its files: submitit does not report it."""
-    if job.paths.result_pickle.exists():
-        return 0
-    run = read_run(config.output.root, Origin(plan.id, number))
-    return {"finished": 1, "interrupted": 3}.get(run.state if run else "", 2)

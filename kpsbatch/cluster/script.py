@@ -50,7 +50,6 @@ def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> di
 
     Args:
         logs: The folder of the logs, which a container sees too.
-        job_name: The name of the jobs.
         after: The job that must have ended before, or "".
     """
     slurm = config.slurm

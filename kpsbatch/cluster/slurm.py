@@ -140,10 +140,9 @@ def limit_warnings(config: Config) -> list[str]:
     Calls sinfo once, where it is installed; there are no warnings where it fails.
     """
     slurm = config.slurm
-    try:
+    rows: list[Partition] = []
+    with contextlib.suppress(SubmitError):
         rows = partitions(slurm.partition)
-    except SubmitError:
-        return []
     if not rows:
         return []
     where = ", ".join(sorted({row.name for row in rows}))

@@ -23,8 +23,7 @@ from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.submissions import Plan, Shard, list_submissions, read_jobs
 from kpsbatch.store.survey import Survey
-from kpsbatch.work.run import open_outputs, refuse_uncomputable
-from kpsbatch.work.todo import survey_to_do
+from kpsbatch.work.run import open_outputs, refuse_uncomputable, survey_to_do
 
 
 def plan_submission(

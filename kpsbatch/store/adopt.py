@@ -97,7 +97,15 @@ def import_files(
     """
     root = Path(os.path.abspath(to or old))
     path = path or Path(f"{root.name}.yaml")
-    _check_free(path, root)
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
+    if path.exists():
+        try:
+            earlier = load_config(path).output
+        except ConfigError:
+            earlier = None
+        if earlier is None or not earlier.imported or earlier.root != root:  # not of an import of the same files
+            raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
     files = read_old_files(old, on_file)
     config, text = _config(files, root, path, dataset)
     adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
@@ -106,24 +114,6 @@ def import_files(
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another -o.") from None
     return Imported(files, config, path)
-
-
-def _check_free(path: Path, root: Path) -> None:
-    """Refuse to replace a config that is not of an earlier import of the same files.
-
-    Raises:
-        ConfigError: There is one.
-    """
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
-    if not path.exists():
-        return
-    try:
-        earlier = load_config(path).output
-    except ConfigError:
-        earlier = None
-    if earlier is None or not earlier.imported or earlier.root != root:
-        raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
 
 
 def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None) -> tuple[Config, str]:
@@ -153,10 +143,6 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
 
 def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda done, total: None) -> list[OldFile]:
     """Read every file of a folder such as `01-train/0007.npz`, and check it.
-
-    Args:
-        folder: Their folder.
-        on_file: Called with (files read, files in all).
 
     Raises:
         OutputError: There is none, a run of kpsbatch made them, or one can't be imported: names it and what is wrong.
@@ -216,29 +202,24 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
         for file in files:
             final, recorded = outputs.npz_path(file.unit), outputs.record_path(file.unit, "complete")
             refuse_recorded(outputs.root, file.unit)
-            data = record_bytes(_record(file, source, outputs.fingerprint.digest))
+            record = UnitRecord(
+                format=RECORD_FORMAT,
+                unit=UnitName(**file.unit._asdict()),
+                state="complete",
+                videos=dict(file.videos),
+                imported=str(source.absolute()),
+                points=CONTRACT.name,
+                fingerprint=outputs.fingerprint.digest,
+                npz=file.npz,
+            )
             recorded.parent.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.exists() and sha256_of(final) != file.npz.sha256:
                 raise OutputError(f"{final} exists already and is not {file.path}. Choose another --to.")
             with outputs.lock():
-                write_bytes(recorded, data)
+                write_bytes(recorded, record_bytes(record))
                 if not final.exists():
                     write_bytes(final, file.path.read_bytes())
-
-
-def _record(file: OldFile, source: Path, digest: str) -> UnitRecord:
-    unit = file.unit
-    return UnitRecord(
-        format=RECORD_FORMAT,
-        unit=UnitName(signer=unit.signer, split=unit.split, sign=unit.sign),
-        state="complete",
-        videos=dict(file.videos),
-        imported=str(source.absolute()),
-        points=CONTRACT.name,
-        fingerprint=digest,
-        npz=file.npz,
-    )
 
 
 def _check_file(unit: Unit, path: Path) -> OldFile:

@@ -135,7 +135,6 @@ class Outputs:
         """The state of every unit that has one, by listing folders.
 
         Args:
-            units: The units.
             sweep: Whether stale temporary files are removed on the way.
 
         Raises:

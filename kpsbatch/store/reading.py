@@ -143,7 +143,6 @@ def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool
 
     Args:
         keypoints: (T, points, 4).
-        topology: Which points they are.
 
     Returns:
         None where nothing that tells was found.
@@ -351,10 +350,7 @@ class VideoInfo(NamedTuple):
         signer, split, sign, video: Which one it is; `video` is its key in the npz.
         label: The name of its sign, or the text of its row in a manifest; "" where there is none.
         target: Its place in `OutputDataset.classes`; -1 where its class is not known.
-        frames: T, the length of its array.
-        frame_rate: Frames a second, on average where it is not constant; None where that is not known.
-        width, height: Of its frames, in pixels; None where that is not known.
-        times: Milliseconds since the first frame, for each frame; None where the rate is constant or not known.
+        frames, frame_rate, width, height, times: As in `KnownVideo`.
         path: Its npz.
     """
 
@@ -441,9 +437,8 @@ class _Choice:
 
     def label(self, unit: OutputFile, row: IndexRow | None) -> str:
         """The label of a video."""
-        if row is None:
-            return self.names.get(unit.sign, "")
-        return row.label or (self.names.get(unit.sign, "") if row.has_sign else "")
+        name = self.names.get(unit.sign, "") if row is None or row.has_sign else ""
+        return (row and row.label) or name
 
 
 @dataclass(frozen=True)

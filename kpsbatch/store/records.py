@@ -244,19 +244,13 @@ class HostFacts(NamedTuple):
 @cache
 def host_facts() -> HostFacts:
     """The facts of this process's host, environment and packages; computed once."""
-    slurm = {
-        name: os.environ[variable]
-        for name, variable in (
-            ("job", "SLURM_JOB_ID"),
-            ("array_job", "SLURM_ARRAY_JOB_ID"),
-            ("array_task", "SLURM_ARRAY_TASK_ID"),
-        )
-        if variable in os.environ
-    }
+    names = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+    job, array_job, array_task = map(os.environ.get, names)
+    in_job = any(name in os.environ for name in names)
     return HostFacts(
         socket.gethostname(),
         os.environ.get("APPTAINER_CONTAINER") or os.environ.get("KPSBATCH_IMAGE"),
-        SlurmTask(**slurm) if slurm else None,
+        SlurmTask(job=job, array_job=array_job, array_task=array_task) if in_job else None,
         {
             "kpsbatch": kpsbatch.__version__,
             "python": platform.python_version(),

@@ -224,24 +224,22 @@ def restarts() -> int:
 def read_runs(root: Path) -> list[RunState]:
     """All state files of an output folder that can be read, by name, without those of runs that had no work."""
     clock = FileClock(runs_folder(root))
-    runs = (_read(path, clock) for path in sorted(runs_folder(root).glob("*.json")))
-    return [run for run in runs if run is not None and not run.without_work]
+    runs: list[RunState] = []
+    for path in sorted(runs_folder(root).glob("*.json")):
+        run = read_stored(path, RunState)
+        if run is None or run.without_work:
+            continue
+        with contextlib.suppress(OSError):
+            modified = path.stat().st_mtime
+            silent = max(0.0, clock.now - modified) if run.state == "running" else 0.0  # the clock costs a file
+            run = run.model_copy(update={"modified": modified, "silent": silent})
+        runs.append(run)
+    return runs
 
 
 def read_run(root: Path, origin: Origin) -> RunState | None:
     """The state file of one run, without its age, or None where it is missing or unreadable."""
     return read_stored(state_file(root, run_id(origin)), RunState)
-
-
-def _read(path: Path, clock: FileClock) -> RunState | None:
-    run = read_stored(path, RunState)
-    if run is None:
-        return None
-    with contextlib.suppress(OSError):
-        modified = path.stat().st_mtime
-        silent = max(0.0, clock.now - modified) if run.state == "running" else 0.0  # the clock costs a file
-        return run.model_copy(update={"modified": modified, "silent": silent})
-    return run
 
 
 def other_live_runs(root: Path, origin: Origin) -> list[RunState]:

@@ -103,7 +103,9 @@ def is_installed(package: str, version: str) -> bool:
 
 def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
-    output = {"dtype": config.output.dtype, **_unless_contract(config.output.points)}
+    output: dict[str, str] = {"dtype": config.output.dtype}
+    if config.output.points != CONTRACT.name:  # left out, so that outputs of before keep their fingerprint
+        output["points"] = config.output.points
     if config.output.imported:
         return Settings(imported=True, landmarks={"coordinates": config.landmarks.coordinates}, output=output)
     return Settings(
@@ -114,19 +116,10 @@ def settings_of(config: Config) -> Settings:
     )
 
 
-def _unless_contract(points: str) -> dict[str, str]:
-    """The set of points as a setting; none for the contract's, so that outputs of before keep their fingerprint."""
-    return {} if points == CONTRACT.name else {"points": points}
-
-
 def fingerprint(config: Config, networks: NetworkFiles, mediapipe_version: str) -> Fingerprint:
     """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
-    settings = Settings(
-        mediapipe=mediapipe_version,
-        models=models_of(networks),
-        **settings_of(config).tree(),
-    )
-    return fingerprint_of(settings)
+    rest = settings_of(config).tree()
+    return fingerprint_of(Settings(mediapipe=mediapipe_version, models=models_of(networks), **rest))
 
 
 def fingerprint_of(settings: Settings) -> Fingerprint:

@@ -99,10 +99,7 @@ def survey(
     """Look at every unit; the dataset only where a run would do the unit.
 
     Args:
-        source: The dataset.
-        outputs: The output folder.
         units: Some of its units; default all.
-        depth: How closely the dataset is looked at.
         states: What the outputs hold; default looked for.
         redo: Whether a unit with an output is done again, and so looked for in the dataset too.
         known: What is known of the dataset already, which is not looked at again.
@@ -167,7 +164,8 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
         settings = read_stored(path, Settings)
         if settings is not None and not differences_in_config(settings, ours):
-            right_version = settings.imported or _is_here(settings.mediapipe or "")
+            right_version = settings.imported or is_installed("mediapipe", settings.mediapipe or "")
+            right_version = right_version or installed_version("mediapipe") == UNKNOWN  # a machine that only looks
             used = any(path.parent.glob("*/*.json"))  # a run that was refused leaves settings without records
             theirs = used, not settings.is_earlier, right_version, _last_written(path.parent)
             fitting.append((*theirs, Fingerprint(settings, path.parent.name)))
@@ -185,11 +183,6 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     if sum(item[:3] == (used, same_values, right_version) for item in fitting) > 1:
         notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
     return KnownOutputs(Outputs(root, chosen), tuple(notes))
-
-
-def _is_here(mediapipe: str) -> bool:
-    """Whether this version of mediapipe is installed; also where none is, as on a machine that only looks."""
-    return is_installed("mediapipe", mediapipe) or installed_version("mediapipe") == UNKNOWN
 
 
 def _last_written(folder: Path) -> float:

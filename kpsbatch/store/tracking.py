@@ -48,7 +48,25 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     """
     progress.run = run_id(origin)
     path = state_file(root, progress.run)
-    began = _beginning(progress.run, origin)
+    job, task = job_of()
+    now = _now()
+    began = RunState(
+        format=RUN_FORMAT,
+        run=progress.run,
+        submission=origin.submission or None,
+        shard=origin.shard,
+        shards=origin.shards,
+        job=job or None,
+        array_task=task,
+        restarts=restarts(),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        pid=os.getpid(),
+        log=_log_file(),
+        command=sys.orig_argv,
+        started=now,
+        updated=now,
+        state="running",
+    )
     usage = Usage()
     next_write = 0.0
 
@@ -87,29 +105,6 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", type(error).__name__)
         raise
     write("failed" if progress.error else "finished", progress.error, expected=True)
-
-
-def _beginning(run: str, origin: Origin) -> RunState:
-    """The state of a run that begins now, in this process."""
-    job, task = job_of()
-    now = _now()
-    return RunState(
-        format=RUN_FORMAT,
-        run=run,
-        submission=origin.submission or None,
-        shard=origin.shard,
-        shards=origin.shards,
-        job=job or None,
-        array_task=task,
-        restarts=restarts(),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        pid=os.getpid(),
-        log=_log_file(),
-        command=sys.orig_argv,
-        started=now,
-        updated=now,
-        state="running",
-    )
 
 
 def _log_file() -> str | None:

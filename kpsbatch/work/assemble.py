@@ -124,7 +124,7 @@ def assemble(
     unit = done.unit
     return arrays, UnitRecord(
         format=RECORD_FORMAT,
-        unit=UnitName(signer=unit.signer, split=unit.split, sign=unit.sign),
+        unit=UnitName(**unit._asdict()),
         state=state,
         videos=videos,
         odd_entries=dict(done.listing.odd),

@@ -20,9 +20,9 @@ from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
 
@@ -98,7 +98,14 @@ def extract_clips(
     """
     config.landmarks.refuse_removed()
     root = config.output.root
-    _check_outputs(root, clips)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
+    for name in clips:
+        npz = root / f"{name}.npz"
+        if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
+            raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
     networks = find_networks(config.landmarks.models)
     job = VideoJob.of(config, networks)
     run = config.run
@@ -127,18 +134,6 @@ def extract_clips(
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
-
-
-def _check_outputs(root: Path, clips: Mapping[str, Path]) -> None:
-    """Make the folder; refuse to replace what was not made from a clip."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
-    for name in clips:
-        npz = root / f"{name}.npz"
-        if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
-            raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
 
 
 def _frames_in(video: Video, config: Config) -> int:

@@ -30,7 +30,10 @@ JOB_CORES = {
 sets in every job: without it the first may come from elsewhere."""
 
 CGROUPS = Path("/sys/fs/cgroup")
+"""Where the cgroup file system is mounted: version 2, or 1 with its controllers `cpu` and `memory`."""
+
 MEMBERSHIP = Path("/proc/self/cgroup")
+"""Tells which cgroup this process is in."""
 
 
 def worker_count(
@@ -42,9 +45,7 @@ def worker_count(
 
     Args:
         wanted: The setting `run.workers`.
-        videos: Videos to do.
-        cores: Default `available_cores()`.
-        memory: Bytes; default `available_memory()`.
+        cores, memory: Default what this process may use; memory in bytes.
     """
     if wanted == "auto":
         cores = available_cores() if cores is None else cores
@@ -58,8 +59,7 @@ def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | 
 
     Args:
         wanted: The setting `run.worker_memory`, in MB.
-        workers: Workers that share the memory.
-        memory: Bytes; default `available_memory()`.
+        memory: Bytes that the workers share; default `available_memory()`.
     """
     if wanted != "auto":
         return wanted << 20
@@ -68,28 +68,19 @@ def worker_memory(wanted: int | Literal["auto"], workers: int, *, memory: int | 
 
 
 def available_cores(
-    environment: Mapping[str, str] = os.environ,
-    cgroups: Path = CGROUPS,
-    membership: Path = MEMBERSHIP,
+    environment: Mapping[str, str] = os.environ, cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP
 ) -> int:
-    """Cores of the batch system's job, else of the CPU affinity; never more than the cgroup's quota allows.
-
-    Args:
-        environment: Where a batch system's variable may be (`JOB_CORES`).
-        cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `cpu` controller).
-        membership: Tells which cgroup this process is in.
-    """
+    """Cores of the batch system's job, else of the CPU affinity; never more than the cgroup's quota allows."""
     return max(1, int(min(core_limits(environment, cgroups, membership).values())))
 
 
 def core_limits(
-    environment: Mapping[str, str] = os.environ,
-    cgroups: Path = CGROUPS,
-    membership: Path = MEMBERSHIP,
+    environment: Mapping[str, str] = os.environ, cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP
 ) -> dict[str, float]:
     """What limits the cores of this process: `batch job` or `affinity`, and `quota` where a cgroup sets one.
 
-    The arguments are those of `available_cores`.
+    Args:
+        environment: Where a batch system's variable may be (`JOB_CORES`).
     """
     values = (environment.get(name, "") for name, job in JOB_CORES.items() if not job or environment.get(job))
     counts = [int(count) for count in values if count.isdecimal() and int(count) > 0]
@@ -101,12 +92,7 @@ def core_limits(
 
 
 def available_memory(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Bytes of the machine's memory that this process may use: all of it, or what its cgroup allows.
-
-    Args:
-        cgroups: Where the cgroup file system is mounted (version 2, or 1 with its `memory` controller).
-        membership: Tells which cgroup this process is in.
-    """
+    """Bytes of the machine's memory that this process may use: all of it, or what its cgroup allows."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [_memory_limit(folder) for folder in _cgroup_folders("memory", cgroups, membership)]
     return min([machine, *(limit for limit in limits if limit is not None)])

@@ -27,8 +27,20 @@ from kpsbatch.errors import KpsbatchError, ModelError
 from kpsbatch.store.tracking import resident_bytes
 from kpsbatch.words import program
 from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES
-from kpsbatch.work.job import KILLED_FOR_MEMORY, Job, Limits, Outcome, ResultT, TaskT, attempt, with_attempts
-from kpsbatch.work.worker import HEARTBEAT_SECONDS, IGNORED_SIGNALS, receive, send
+from kpsbatch.work.worker import (
+    HEARTBEAT_SECONDS,
+    IGNORED_SIGNALS,
+    KILLED_FOR_MEMORY,
+    Job,
+    Limits,
+    Outcome,
+    ResultT,
+    TaskT,
+    attempt,
+    receive,
+    send,
+    with_attempts,
+)
 
 START_SECONDS = 120.0
 MAX_DEATHS_AT_START = 3

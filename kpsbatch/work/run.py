@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,26 +18,28 @@ from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
-from kpsbatch.store.outputs import Outputs, OutputState
-from kpsbatch.store.run_state import ALONE, Origin, Progress
-from kpsbatch.store.settings import UNKNOWN, fingerprint, fingerprint_of, installed_version, settings_of
-from kpsbatch.store.survey import Survey
+from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
+from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
+from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, restarts
+from kpsbatch.store.settings import (
+    UNKNOWN,
+    Fingerprint,
+    differences,
+    fingerprint,
+    fingerprint_of,
+    installed_version,
+    settings_of,
+)
+from kpsbatch.store.survey import Depth, Survey, survey
 from kpsbatch.store.tracking import tracked
-from kpsbatch.words import counted, stopped
+from kpsbatch.stored import read_stored
+from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
-from kpsbatch.work.job import Limits, Outcome
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.todo import (
-    check_other_runs,
-    count_earlier_starts,
-    describe_lacking,
-    lacking_units,
-    refuse_other_settings,
-    survey_to_do,
-)
 from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.worker import Limits, Outcome
 
 if TYPE_CHECKING:
     from kpsbatch.landmarks.extract import VideoKeypoints
@@ -45,6 +48,7 @@ TICK_SECONDS = 0.25
 WRITERS = 2
 MAX_STORING = 2 * WRITERS
 MAX_SLOWEST = 5
+MOST_SHOWN = 5
 VIDEOS_AT_END = 2
 """For each worker: a unit after which no more of them come is one of the last."""
 
@@ -169,33 +173,28 @@ def run(
 
         started = time.monotonic()
         outputs, job = open_outputs(config)
-        _claim(outputs, origin, progress, note, overwrite)
+        refuse_other_settings(origin, outputs.fingerprint)
+        outputs.prepare()
+        progress.fingerprint = outputs.fingerprint.digest
+        note(at_once=True)  # the run's state file names its settings before it claims the folder for them
+        claim(outputs, progress.run, overwrite=overwrite)
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         outputs.prepare_for(source.units(signs))
-        survey = survey_to_do(
+        surveyed = survey_to_do(
             source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
         )  # fmt: skip
-        summary = Summary(survey.outputs, lacking=lacking_units(survey, origin.videos), progress=progress)
-        count_earlier_starts(survey, outputs, progress)
-        todo = _sort(survey, summary)
+        summary = Summary(surveyed.outputs, lacking=lacking_units(surveyed, origin.videos), progress=progress)
+        count_earlier_starts(surveyed, outputs, progress)
+        todo = _sort(surveyed, summary)
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
-            replaced = {surveyed.unit for surveyed in survey if surveyed.listing and surveyed.output}
-            _Work(config, source, outputs, job, summary, replaced).do(todo, tell, stop_reason)
+            replaced = {unit.unit for unit in surveyed if unit.listing and unit.output}
+            _Work(config, source, outputs, job, summary, replaced, tell, stop_reason).do(todo)
         if config.dataset.manifest is not None:
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
         return summary
-
-
-def _claim(outputs: Outputs, origin: Origin, progress: Progress, note: Callable[..., None], overwrite: bool) -> None:
-    """Make the output folder and claim it for these settings; the run's state file names them before."""
-    refuse_other_settings(origin, outputs.fingerprint)
-    outputs.prepare()
-    progress.fingerprint = outputs.fingerprint.digest
-    note(at_once=True)
-    claim(outputs, progress.run, overwrite=overwrite)
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
@@ -213,21 +212,137 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
             todo.append((unit, listing))
         elif unit.name not in summary.lacking:
             (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
-    summary.progress.error = describe_lacking(summary.lacking)
+    if summary.lacking:
+        shown = some_of([f"{name} ({how_many})" for name, how_many in summary.lacking.items()], MOST_SHOWN)
+        summary.progress.error = (
+            f"on {socket.gethostname()} the dataset holds less than where this was submitted: {shown}; not done. "
+            "Let the node see all of dataset.root and what links in it point to, then submit again."
+        )
     summary.progress.units = len(todo)
     summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
     return todo
+
+
+def survey_to_do(
+    source: Source,
+    outputs: Outputs,
+    signs: Iterable[int] | None = None,
+    *,
+    depth: Depth,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    retried_since: float = float("inf"),
+    sweep: bool = False,
+) -> Survey:
+    """Survey the units of some signs, and look in the dataset for those that are to be done.
+
+    Units of which the kernel killed a worker for memory are done again anyway: with more memory the video may be good.
+
+    Args:
+        signs: Default all.
+        overwrite: Whether outputs of other settings are done again.
+        retry_failed: Whether units of which videos failed are done again.
+        retried_since: Units that were recorded after this moment are not done again.
+        sweep: Whether stale temporary files are removed.
+
+    Raises:
+        DatasetError: The dataset holds no video at all.
+        OutputError: The output folder holds outputs made with other settings, or can't be listed.
+    """
+    units = source.units(signs)
+    states = outputs.states(units, sweep=sweep)
+    if not overwrite:
+        outputs.refuse_foreign(states)
+    redone = states_to_redo(retry_failed)
+
+    def redo(unit: Unit, state: OutputState) -> bool:
+        again = state in redone or outputs.ran_out_of_memory(unit, state)
+        return again and not outputs.recorded_since(unit, state, retried_since)
+
+    surveyed = survey(source, outputs, units, states=states, depth=depth, redo=redo)
+    whole = len(units) == len(source.units())  # a shard may well have no video
+    if whole and not surveyed.outputs and all(unit.presence in ("absent", "empty") for unit in surveyed):
+        raise source.no_video()
+    return surveyed
+
+
+def count_earlier_starts(surveyed: Survey, outputs: Outputs, progress: Progress) -> None:
+    """Count in `progress` what a job that was requeued did before: the units that have a record of this very job."""
+    if not restarts():
+        return
+    job = host_facts().slurm
+    for unit, state in surveyed.outputs.items():
+        if state not in RECORDED_STATES:
+            continue
+        record = read_stored(outputs.record_path(unit, state), UnitRecord)
+        if record is not None and record.slurm == job:
+            progress.units_before += 1
+            progress.videos_before += len(record.videos)
+            progress.failed_before += len(record.failed)
+
+
+def refuse_other_settings(origin: Origin, ours: Fingerprint) -> None:
+    """Refuse to compute other values than the submission froze.
+
+    Raises:
+        OutputError: Names what differs, and the remedy.
+    """
+    if origin.settings is not None and (differing := differences(origin.settings, ours.settings)):
+        raise OutputError(
+            f"on {socket.gethostname()} other values would be computed than where this was submitted: "
+            f"{'; '.join(differing[:MOST_SHOWN])}. "
+            "Give all nodes the same kpsbatch, mediapipe and models, then submit again."
+        )
+
+
+def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
+    """Tell that another run is at work on the same outputs; refuse to overwrite them meanwhile.
+
+    Raises:
+        OutputError: They were to be overwritten.
+    """
+    live = other_live_runs(config.output.root, origin)
+    if not live:
+        return
+    first = f"process {live[0].pid} on {live[0].host} since {live[0].started}"
+    others = f"{first} and {len(live) - 1} more" if len(live) > 1 else first
+    if overwrite:
+        raise OutputError(
+            f"another run is at work on {config.output.root} ({others}), so --overwrite is refused. Wait for it."
+        )
+    on_notice(f"another run is at work on these outputs ({others}); both may do the same")
+
+
+def lacking_units(surveyed: Survey, expected: Mapping[str, int]) -> dict[str, str]:
+    """Units to do that have fewer videos than were counted, and how many; the table may not even know a unit here."""
+    listings = {unit.unit.name: unit.listing for unit in surveyed}
+    lacking: dict[str, str] = {}
+    for name, count in expected.items():
+        listing = listings.get(name)
+        videos = len(listing.videos) if listing is not None else 0
+        finished = name in listings and listing is None
+        if videos < count and not finished and not (listing is not None and listing.problem):
+            lacking[name] = f"{videos} of {count} videos"
+    return lacking
 
 
 class _Work:
     """Feeds the pool task by task, and stores every unit when its last video is in."""
 
     def __init__(
-        self, config: Config, source: Source, outputs: Outputs, job: VideoJob, summary: Summary, replaced: set[Unit]
+        self,
+        config: Config,
+        source: Source,
+        outputs: Outputs,
+        job: VideoJob,
+        summary: Summary,
+        replaced: set[Unit],
+        on_progress: Callable[[Progress], None],
+        stop_reason: Callable[[], str],
     ) -> None:
         self._config, self._source, self._outputs, self._job = config, source, outputs, job
         self._summary, self._progress = summary, summary.progress
-        self._replaced = replaced
+        self._replaced, self._on_progress, self._stop_reason = replaced, on_progress, stop_reason
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
@@ -236,30 +351,19 @@ class _Work:
         self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
-    def do(
-        self,
-        todo: Sequence[tuple[Unit, Listing]],
-        on_progress: Callable[[Progress], None],
-        stop_reason: Callable[[], str],
-    ) -> None:
+    def do(self, todo: Sequence[tuple[Unit, Listing]]) -> None:
         """Do all of it; what the kernel killed for memory is done again by one worker alone.
 
         Raises:
             InterruptedRun: `stop_reason` said so.
         """
         with self._stage:
-            self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)), on_progress, stop_reason)
+            self._feed(self._summary.workers, self._stage.ahead(self._tasks(todo)))
             if again := list(self._killed_for_memory):
                 self._retries_alone = False
-                self._feed(1, iter(again), on_progress, stop_reason)
+                self._feed(1, iter(again))
 
-    def _feed(
-        self,
-        workers: int,
-        tasks: Iterator[VideoTask],
-        on_progress: Callable[[Progress], None],
-        stop_reason: Callable[[], str],
-    ) -> None:
+    def _feed(self, workers: int, tasks: Iterator[VideoTask]) -> None:
         run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
         limits = Limits(run.video_timeout, run.max_attempts, run.videos_per_worker, memory)
@@ -288,8 +392,8 @@ class _Work:
                     return
                 self._note_stored([future for future in self._storing if future.done()])
                 self._progress.frames = frames_before + pool.steps
-                on_progress(self._progress)
-                reason = stop_reason()
+                self._on_progress(self._progress)
+                reason = self._stop_reason()
             pool.close()
         self._note_stored(self._storing)
         left = self._progress.units - len(self._summary.stored)

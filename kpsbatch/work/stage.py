@@ -61,7 +61,10 @@ class Stage:
             base = stage_folder(self._setting)
             try:
                 base.mkdir(parents=True, exist_ok=True)
-                remove_stale(base)
+                with os.scandir(base) as entries:
+                    stale = [entry.path for entry in entries if entry.name.startswith(f".{_NAME}.") and is_stale(entry)]
+                for path in stale:  # of runs that were killed: on this machine, or more than an hour ago
+                    shutil.rmtree(path, ignore_errors=True)
                 self._room = min(self._room, shutil.disk_usage(base).free // 2)
                 self._folder = temporary_path(base / _NAME)
                 self._folder.mkdir(mode=0o700)
@@ -105,17 +108,18 @@ class Stage:
             text = text.replace(str(copy), str(original))
         return text
 
-    def _room_left(self) -> int:
-        return 0 if self._closed else self._room
-
     def _copy(self, task: VideoTask) -> VideoTask:
         """The task of a copy; the task itself where there is none."""
         if self._closed or len(task.videos) > 1:
             return task
         [video] = task.videos
         folder = temporary_path(self._folder / "video")
+
+        def room() -> int:
+            return 0 if self._closed else self._room
+
         try:
-            copied = copy_video(video, folder, frame_rate=self._frame_rate, room=self._room_left)
+            copied = copy_video(video, folder, frame_rate=self._frame_rate, room=room)
         except (OSError, DatasetError):  # told when it is read where it is
             copied = None
         if copied is None:
@@ -142,15 +146,3 @@ def stage_folder(setting: str) -> Path:
     if not os.path.isabs(text):
         raise ConfigError(f"run.stage: {text!r} is no absolute path here. Name a folder of a local disk, or null.")
     return Path(text)
-
-
-def remove_stale(base: Path) -> None:
-    """Remove what runs left there that were killed: on this machine, or more than an hour ago.
-
-    Raises:
-        OSError: The folder can't be listed.
-    """
-    with os.scandir(base) as entries:
-        stale = [entry.path for entry in entries if entry.name.startswith(f".{_NAME}.") and is_stale(entry)]
-    for path in stale:
-        shutil.rmtree(path, ignore_errors=True)

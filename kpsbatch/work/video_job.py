@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
-from kpsbatch.work.job import Heartbeat
+from kpsbatch.work.worker import Heartbeat
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.frame import Frame

@@ -30,13 +30,106 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from kpsbatch.errors import KpsbatchError
-from kpsbatch.work.job import Job, attempt
 
 HEARTBEAT_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+KILLED_FOR_MEMORY = (
+    "the kernel does that when memory runs out: ask for more memory (slurm.mem) or fewer workers (run.workers)"
+)
+
+
+class Heartbeat(Protocol):
+    """What a job calls while it works, so that it is not taken for hung."""
+
+    def __call__(self, steps: int = 1, /) -> None:
+        """Count steps (frames); 0 is a sign of life only."""
+
+
+class Job(Protocol[TaskT_contra, ResultT_co]):
+    """The work: made in the parent, pickled to each worker, opened there once."""
+
+    def open(self) -> None:
+        """Load what all tasks need; called before the first task."""
+
+    def close(self) -> None:
+        """Free what `open` loaded; not called in a worker, whose end frees everything."""
+
+    def do(self, task: TaskT_contra, heartbeat: Heartbeat) -> ResultT_co:
+        """Do one task and return its picklable result; call `heartbeat` after each step (frame)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a worker is killed or replaced.
+
+    Attributes:
+        step_timeout: Seconds without a new step (frame) after which a worker is killed.
+        max_attempts: How often a task is tried.
+        tasks_per_worker: Number of tasks after which a worker is replaced by a fresh one.
+        worker_memory: Bytes of resident memory above which a worker is killed; one above half of it after a task is
+            replaced. (RLIMIT_DATA would also count memory that is reserved and never used.)
+    """
+
+    step_timeout: float
+    max_attempts: int = 2
+    tasks_per_worker: int = 500
+    worker_memory: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[TaskT, ResultT]):
+    """What became of a task, or of one attempt at it.
+
+    Attributes:
+        task: As it was submitted.
+        value: Its result; None when it failed.
+        problem: Why it failed; "" when it succeeded.
+        final: Whether another attempt is pointless.
+        attempts: How often it was tried.
+        output: The last lines that a lost worker wrote.
+        out_of_memory: Whether its worker was killed by SIGKILL, and not by the pool: mostly by the kernel, for memory.
+    """
+
+    task: TaskT
+    value: ResultT | None = None
+    problem: str = ""
+    final: bool = False
+    attempts: int = 1
+    output: str = ""
+    out_of_memory: bool = False
+
+
+def attempt(job: Job[TaskT, ResultT], task: TaskT, heartbeat: Heartbeat) -> Outcome[TaskT, ResultT]:
+    """Do a task once. After a KpsbatchError another attempt is pointless; any other error allows one."""
+    try:
+        return Outcome(task, job.do(task, heartbeat))
+    except KpsbatchError as error:
+        return Outcome(task, problem=str(error), final=True)
+    except Exception as error:
+        return Outcome(task, problem=f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+
+
+def with_attempts(try_once: Callable[[], Outcome[TaskT, ResultT]], max_attempts: int) -> Outcome[TaskT, ResultT]:
+    """Try a task until it succeeds, fails for good, or has had all its attempts."""
+    problems: list[str] = []
+    while True:
+        outcome = try_once()
+        problems.append(f"attempt {len(problems) + 1}: {outcome.problem}")
+        if not outcome.problem or outcome.final:
+            return replace(outcome, attempts=len(problems))
+        if len(problems) == max_attempts:
+            advice = [KILLED_FOR_MEMORY] if outcome.out_of_memory else []
+            return replace(outcome, problem="; ".join(problems + advice), attempts=max_attempts)
 
 
 def send(channel: socket.socket, message: object) -> None:
@@ -70,7 +163,7 @@ def _receive_bytes(channel: socket.socket, size: int, on_timeout: Callable[[], N
     return data
 
 
-class Heartbeat:
+class SentHeartbeat:
     """Counts the steps of a task, and sends the count to the parent at most every half second."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -91,14 +184,6 @@ class Heartbeat:
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
 
-def end_with_parent(parent: int) -> None:
-    """Let the kernel (Linux) send SIGKILL when the thread that started this process ends; end now if it has ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
 def serve(channel: socket.socket) -> None:
     """Open the job, then do task after task; ends with OSError or EOFError when the parent closes the channel."""
     job: Job[Any, Any] = receive(channel)
@@ -110,7 +195,7 @@ def serve(channel: socket.socket) -> None:
     send(channel, None)
     while True:
         task = receive(channel)
-        heartbeat = Heartbeat(channel)
+        heartbeat = SentHeartbeat(channel)
         answer = attempt(job, task, heartbeat)
         heartbeat.flush()
         send(channel, answer)
@@ -119,7 +204,10 @@ def serve(channel: socket.socket) -> None:
 def main() -> None:
     """Entry point of the worker process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    end_with_parent(parent)
+    if sys.platform == "linux":  # the kernel sends SIGKILL when the thread that started this process ends
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:  # it has ended already
+        sys.exit(0)
     with socket.socket(fileno=descriptor) as channel, contextlib.suppress(EOFError, ConnectionError):
         serve(channel)
     sys.stdout.flush()

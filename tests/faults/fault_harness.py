@@ -28,7 +28,7 @@ from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.files import INTERNAL, temporary_path
 from kpsbatch.look.verify import verify
-from kpsbatch.work.job import KILLED_FOR_MEMORY
+from kpsbatch.work.worker import KILLED_FOR_MEMORY
 
 HOOKS = Path(__file__).parent / "hooks"
 DEAD = 2**22 + 1  # above the largest process ID that Linux gives

@@ -39,7 +39,7 @@ from kpsbatch.pictures.report.gather import (
 )
 from kpsbatch.pictures.report.view import render, view_of
 from kpsbatch.store.settings import settings_of
-from kpsbatch.work.job import KILLED_FOR_MEMORY
+from kpsbatch.work.worker import KILLED_FOR_MEMORY
 
 
 @pytest.fixture(scope="module")

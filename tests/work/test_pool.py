@@ -19,8 +19,8 @@ from processes import alive, wait_until, wait_until_dead
 
 from kpsbatch.errors import ModelError
 from kpsbatch.work import pool as pool_module
-from kpsbatch.work.job import Job, Limits, Outcome
 from kpsbatch.work.pool import InProcess, WorkerPool, executor_for
+from kpsbatch.work.worker import Job, Limits, Outcome
 
 HERE = Path(__file__).parents[1]
 LONG = 60.0
@@ -338,6 +338,7 @@ import sys
 import pool_jobs
 from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
+from kpsbatch.work.worker import Limits
 with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) as pool:
     for future in [pool.submit(("slow", (1, 0.5))) for _ in range(2)]:
         future.result()
@@ -350,6 +351,7 @@ import sys, time
 import pool_jobs
 from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
+from kpsbatch.work.worker import Limits
 with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
     pool.submit(("echo", 1)).result()
     before = pool.steps

@@ -34,7 +34,7 @@ from kpsbatch.pictures.report.gather import gather
 from kpsbatch.points import Topology
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
-from kpsbatch.work.worker import Heartbeat, receive
+from kpsbatch.work.worker import SentHeartbeat, receive
 
 SHADES = [(4 * number + 12,) * 3 for number in range(60)]
 """Of the frames of the long video, 10 a second: dark to bright, so that a frame is known by its shade."""
@@ -277,7 +277,7 @@ class TestSignOfLife:
         """A worker tells of it though no frame is done, at most twice a second."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            heartbeat = Heartbeat(theirs)
+            heartbeat = SentHeartbeat(theirs)
             heartbeat._next = 0.0
             heartbeat(0)
             assert receive(ours) == 0
