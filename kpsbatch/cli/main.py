@@ -69,7 +69,7 @@ COMMANDS = {
         "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on "
         "after an end."),
     "verify": Command("Maintain", "outputs:verify",
-        "Check every output to the last byte, against the output contract, its record and the dataset."),
+        "Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."),
     "import": Command("Maintain", "outputs:import_outputs",
         "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
 }  # fmt: skip

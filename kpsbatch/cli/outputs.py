@@ -79,10 +79,7 @@ def verify(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check every output to the last byte, against the output contract, its record and the dataset.
-
-    CONFIG may be a folder of outputs, of any version and settings: then without the dataset.
-    """
+    """Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."""
     if selection.config.is_dir():
         if repair or any(selection.choices()):
             raise ConfigError("--repair, --set, --signers, --splits and --signs go with a config. Name one.")

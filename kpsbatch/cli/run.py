@@ -18,7 +18,7 @@ from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
-from kpsbatch.config import Config, make_config
+from kpsbatch.config import Config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
@@ -51,12 +51,10 @@ def extract(
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
-    from kpsbatch.work.clips import extract_clips, find_clips  # OpenCV, which `submit` does without
+    from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
     named = find_clips(clips)
-    dataset = {"root": "/dev/null", "signers": ["-"], "splits": ["-"], "signs": "1"}  # which is not read
-    tree = {"dataset": dataset, "output": {"root": str(folder)}}
-    config = make_config(tree, [*(overrides or ()), *([ADJUSTED] if adjusted else ())], base=Path.cwd())
+    config = config_of_clips(folder, [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
     done: list[DoneClip] = []
 
     def tell(clip: DoneClip) -> None:

@@ -229,7 +229,7 @@ def is_steady(moment: Moment) -> bool:
         again = moment.read_pose(pose_square(pose), pose.how)
         off = np.linalg.norm((again.points - pose.points)[shoulders, :2], axis=1).max()
         if again.presence >= presence and float(off) <= most * body_unit(pose.points):
-            moment.pose = again
+            moment.pose = pose  # the first one, unless it was off
             return True
         pose = again
     return False

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.config import Config
+from kpsbatch.config import Config, make_config
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
@@ -34,6 +34,16 @@ class DoneClip(NamedTuple):
     npz: Path
     facts: VideoFacts | None
     problem: str
+
+
+def config_of_clips(folder: Path, overrides: Sequence[str]) -> Config:
+    """The config for clips whose outputs go to a folder; it has no dataset.
+
+    Raises:
+        ConfigError: An override is unusable.
+    """
+    dataset = {"root": "/dev/null", "signers": ["-"], "splits": ["-"], "signs": "1"}
+    return make_config({"dataset": dataset, "output": {"root": str(folder)}}, overrides, base=Path.cwd())
 
 
 def find_clips(paths: Sequence[Path]) -> dict[str, Path]:

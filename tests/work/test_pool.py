@@ -336,7 +336,6 @@ PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "t
 PARENT = """
 import sys
 import pool_jobs
-from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
 from kpsbatch.work.worker import Limits
 with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) as pool:
@@ -349,7 +348,6 @@ with WorkerPool(2, pool_jobs.Play(), Limits(600), {"PYTHONPATH": sys.argv[1]}) a
 STOPPED_PARENT = """
 import sys, time
 import pool_jobs
-from kpsbatch.work.job import Limits
 from kpsbatch.work.pool import WorkerPool
 from kpsbatch.work.worker import Limits
 with WorkerPool(1, pool_jobs.Play(), Limits({timeout}, max_attempts=1), {{"PYTHONPATH": sys.argv[1]}}) as pool:
