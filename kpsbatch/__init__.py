@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.3.0.dev0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from kpsbatch.api import extract_video
