@@ -136,7 +136,7 @@ def differences(theirs: Settings, ours: Settings) -> list[str]:
     versions = theirs.values_version, ours.values_version
     if versions[0] and versions[1] and versions[0] != versions[1]:
         age = "an earlier" if versions[0] < versions[1] else "a later"
-        return [f"{age} kpsbatch made them, with values version {versions[0]}, and this one has {versions[1]}"]
+        return [f"values_version is {versions[0]} there ({age} kpsbatch), {versions[1]} here"]
     return _differences(theirs.tree(), ours.tree())
 
 

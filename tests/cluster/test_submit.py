@@ -370,7 +370,7 @@ class TestTask:
         (folder / "plan.json").write_text(json.dumps(plan))
         assert run_shard(folder, 0) == 2
         line = capsys.readouterr().err.splitlines()[-1]
-        assert "an earlier kpsbatch made them, with values version" in line
+        assert "values_version is 3 there (an earlier kpsbatch), 4 here" in line
         assert not list((project.parent / "out").glob("*/*.npz"))
 
     def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
