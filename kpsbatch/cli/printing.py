@@ -110,6 +110,8 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     here = terminal()
     print(f"dataset: {config.dataset.root}")
     print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=gap_of(here.width)), here)
+    if scan.row_sum:
+        print(f"table: {scan.row_sum}")
     if scan.bad_rows:
         print(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
         for row, problem in scan.bad_rows:

@@ -156,7 +156,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in bad[:SHOWN_ROWS])
         more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
-        print(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more}"), file=sys.stderr)
+        print(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), file=sys.stderr)
     return source
 
 

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,13 +28,16 @@ from kpsbatch.dataset.tables import (
     columns_of,
     compile_template,
     decode_table,
+    encodable,
     read_bytes,
     read_rows,
     read_segment,
     read_sign,
+    writable,
 )
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Presence, Unit, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.words import counted
 
 ALL_SIGNERS = "all"
 """The signer in the path of a unit whose rows are of any signer."""
@@ -47,6 +50,11 @@ NO_SPLIT = "all"
 
 SETTING = "dataset.manifest.path"
 SHOWN = 10
+
+MAX_KEY = 65_535 - len(".npy")
+"""Bytes of a key: the name of a zip file's member has a field of 16 bits for their number."""
+
+MAX_PROBLEM = 400
 
 LOOKED_AT = 1000
 """Rows of a JSON table that tell its columns."""
@@ -72,7 +80,8 @@ class ManifestSource:
 
     Attributes:
         problems: All rows that can't be used.
-        rows: How many rows the table has.
+        rows: How many rows the table has: each is a video, a row that can't be used, or left out.
+        left_out: How many are of signers, splits or signs that the config leaves out.
     """
 
     def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
@@ -90,10 +99,24 @@ class ManifestSource:
         self._names: dict[tuple[str, str, int], _Names] = {}
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
-        self.rows = 0
+        self.rows = self.left_out = 0
         boxes = self._read_boxes()
         for split, path in self._manifest.tables:
             self._read_table(split, path, boxes)
+        if self.rows != self.videos + len(self.problems) + self.left_out:
+            raise DatasetError(f"{self.sum}: the sum is wrong, rows would be lost. Please report this table.")
+
+    @property
+    def videos(self) -> int:
+        """How many rows are videos."""
+        return sum(len(rows.videos) for rows in self._units.values())
+
+    @property
+    def sum(self) -> str:
+        """What the rows of the table are, in words."""
+        left_out = f", {self.left_out:,} of other signers, splits or signs" if self.left_out else ""
+        bad = f", {len(self.problems):,} that can't be used" if self.problems else ""
+        return f"{counted(self.rows, 'row')}: {counted(self.videos, 'video')}{bad}{left_out}"
 
     @property
     def signers(self) -> tuple[str, ...]:
@@ -172,13 +195,26 @@ class ManifestSource:
 
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
         manifest = self._manifest
-        rows = read_rows(read_table(self._folders, path), path, SETTING, manifest.format, manifest.header)
+        table = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")  # on one line
+
+        @cache
+        def parser(*names: str) -> _RowParser:
+            columns = [*names, *(() if split is None or "split" in names else ("split",))]
+            return _RowParser(self._dataset, columns, table, boxes, split)
+
+        data = read_table(self._folders, path)
+        rows = read_rows(
+            data, path, SETTING, manifest.format, manifest.header, lambda row: self._is_row(parser(*row), row)
+        )
         first = list(islice(rows, LOOKED_AT))
         columns = columns_of(row for _, row in first)
-        if split is not None and "split" not in columns:
-            columns.append("split")
-        table = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")  # on one line
-        parse = _RowParser(self._dataset, columns, table, boxes, split)
+        if first and not columns:
+            line, text = first[0]
+            raise ConfigError(
+                f"{SETTING}: none of the first {counted(len(first), 'row')} can be read: {table}:{line} {text}. "
+                "Correct the table, or set dataset.manifest.format."
+            )
+        parse = parser(*columns)
         for line, row in chain(first, rows):
             self.rows += 1
             source = f"{table}:{line}"
@@ -189,11 +225,14 @@ class ManifestSource:
                 if split is not None:
                     row.setdefault("split", split)
                 unit, scope = self._place(parse, row)
-                if unit is not None:
+                if unit is None:
+                    self.left_out += 1
+                else:
                     unit_rows = self._units.setdefault(unit, _UnitRows())
                     unit_rows.videos.append(self._video(parse, row, scope, source))
             except BadRow as error:
-                problem = Problem(source, str(error))
+                text = encodable(str(error))
+                problem = Problem(source, text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
                 self.problems.append(problem)
                 if unit_rows is not None:
                     unit_rows.problems.append(problem)
@@ -221,22 +260,47 @@ class ManifestSource:
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = read_segment(parse.start(row), parse.end(row), self._manifest)
         box = parse.box(row)
-        folder, _, file = path.rpartition("/")
-        if folder not in self._listed:
-            self._listed[folder] = _Folder(self._folders, folder)
-        entry = self._listed[folder].find(file, path)
+        folder, entry = self._find(path)
         return Video(
             name,
-            self._listed[folder].path / entry.name,
+            folder / entry.name,
             entry.kind == "file",
             self._folders.index,
             segment,
             box,
-            parse.label(row),
-            parse.signer(row),
-            parse.view(row),
+            writable(parse.label(row)),
+            writable(parse.signer(row)),
+            writable(parse.view(row)),
             source,
         )
+
+    def _find(self, path: str) -> tuple[Path, Entry]:
+        """The folder of a path below the root, and its entry there.
+
+        Raises:
+            BadRow: It is not there, or no video.
+        """
+        folder, _, file = path.rpartition("/")
+        if folder not in self._listed:
+            self._listed[folder] = _Folder(self._folders, folder)
+        return self._listed[folder].path, self._listed[folder].find(file, path)
+
+    def _is_row(self, parse: _RowParser, row: Row) -> bool:
+        """Whether cells of a line inside a quoted cell are a row: of a video, or with the times or sign of one."""
+        columns = self._manifest.columns
+        try:
+            path = _relative(parse.video(row), self._folders.root)
+            if parse.sign is not None:
+                read_sign(parse.sign(row))
+            read_segment(parse.start(row), parse.end(row), self._manifest)
+            if columns.sign is not None or (parse.start(row).strip() and parse.end(row).strip()):
+                return True
+            if without_suffix(path) != path:
+                return True
+            self._find(path)
+        except BadRow:
+            return False
+        return True
 
 
 class _RowParser:
@@ -277,6 +341,12 @@ class _Names:
         """
         if not name or name.endswith(".npy") or "\0" in name or name.startswith("/") or ".." in name.split("/"):
             raise BadRow(f"the id {name[:60]!r} can't be a key of an npz file")
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            raise BadRow(f"the id {name[:60]!r} has half a character, which can't be written") from None
+        if size > MAX_KEY:
+            raise BadRow(f"the id {name[:20]!r}... has {size:,} bytes, more than {MAX_KEY:,}")
         if name in self._taken:
             raise BadRow(f"the id {name[:60]!r} is used already ({self._taken[name]})")
         self._taken[name] = source
@@ -310,6 +380,8 @@ class _Folder:
         try:
             self._entries = {entry.name: entry for entry in folders.entries(folder)}
         except FileNotFoundError:
+            self._problem = f"there is no folder {folder!r}"
+        except UnicodeEncodeError:
             self._problem = f"there is no folder {folder!r}"
         except OSError as error:
             self._problem = f"the folder {folder!r} can't be listed: {error.strerror}"

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
+from kpsbatch.words import counted
 
 Row = dict[str, Any]
 """Values by column: text from CSV, any JSON value from JSON."""
 
 SEPARATORS = {"csv": ",", "tsv": "\t", "psv": "|", "ssv": ";"}
 """ssv is what spreadsheets call CSV where the comma is for decimals."""
-_EXTRA = "\0extra"
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".psv": "psv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SAVE_AGAIN = 'save it as "CSV UTF-8 (comma delimited)"'
 _BINARY = {
@@ -76,9 +76,14 @@ def guess_format(path: Path, text: str) -> str:
 
 
 def read_rows(
-    data: bytes, path: Path, setting: str, form: str | None = None, header: Sequence[str] | None = None
+    data: bytes,
+    path: Path,
+    setting: str,
+    form: str | None = None,
+    header: Sequence[str] | None = None,
+    is_row: Callable[[Row], bool] = lambda row: True,
 ) -> Iterator[tuple[int, Row | str]]:
-    """Rows of a table, each with its line (CSV, JSON lines) or number from 1 (JSON); for a bad one, what is wrong.
+    """Rows of a table, each with its first line (CSV, JSON lines) or number from 1 (JSON); why a bad one is bad.
 
     In TSV and |-separated files quotation marks are text. A JSON table is a list of objects, or an object of objects,
     whose names are the column "key"; where every object holds one list of objects, those are the rows, each with the
@@ -87,6 +92,8 @@ def read_rows(
     Args:
         form: csv, tsv, psv, ssv, json or jsonl; None to guess it.
         header: Names of the columns where the table has no line of them.
+        is_row: Whether a line inside a quoted cell, which has as many cells as the table, is a row that a quotation
+            mark takes in by mistake.
 
     Raises:
         ConfigError: It is no such table at all.
@@ -94,20 +101,21 @@ def read_rows(
     text = decode_table(data, setting, path)
     form = form or guess_format(path, text)
     if form in SEPARATORS:
-        yield from _read_separated(text, form, path, setting, header)
+        yield from _read_separated(text, form, path, setting, header, is_row)
     elif form == "jsonl":
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip():
+        for number, line in enumerate(io.StringIO(text, newline=""), 1):  # splitlines() also splits at U+2028
+            if not (line := line.strip()):
                 continue
             try:
-                row = json.loads(line)
+                row = _load_json(line)
             except (ValueError, RecursionError) as error:
-                yield number, f"is no JSON: {error}"
+                comma = "ends with a comma, which a row of JSON lines must not"
+                yield number, comma if line.endswith("},") else f"is no JSON: {error}"
             else:
                 yield number, row if isinstance(row, dict) else "is no JSON object"
     else:
         try:
-            tree = json.loads(text)
+            tree = _load_json(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it, or set the format.") from None
         yield from enumerate(_flatten(tree, path, setting), 1)
@@ -140,42 +148,128 @@ def read_bytes(path: Path, setting: str) -> bytes:
 
 
 def _read_separated(
-    text: str, form: str, path: Path, setting: str, header: Sequence[str] | None
+    text: str, form: str, path: Path, setting: str, header: Sequence[str] | None, is_row: Callable[[Row], bool]
 ) -> Iterator[tuple[int, Row | str]]:
-    lines = io.StringIO(text, newline="")
-    reader: csv.DictReader[str] = csv.DictReader(
-        lines,
-        fieldnames=header,
-        restkey=_EXTRA,
-        delimiter=SEPARATORS[form],
-        quoting=csv.QUOTE_MINIMAL if form in ("csv", "ssv") else csv.QUOTE_NONE,
-    )
+    """Rows of a table with separators. A line that a quotation mark of an earlier line takes in by mistake is read."""
+    dialect: dict[str, Any] = {"delimiter": SEPARATORS[form]}
+    if form not in ("csv", "ssv"):
+        dialect["quoting"] = csv.QUOTE_NONE
+    lines = list(io.StringIO(text, newline=""))
+    if lines and re.fullmatch(r"sep=.", first := lines[0].strip().strip('"')):
+        raise ConfigError(f"{setting}: {path} starts with {first!r}, which only spreadsheets read. Remove that line.")
+    records = _Records(lines, dialect)
     try:
-        names = [name.strip() for name in reader.fieldnames or ()]
+        names = [name.strip() for name in (header if header is not None else records.read())]
+    except StopIteration:
+        raise ConfigError(
+            f"{setting}: {path} is empty. Write a line of column names and a row for each video."
+        ) from None
     except csv.Error as error:
         raise ConfigError(
-            f"{setting}: {path} is no {form.upper()} table: {error}. Correct it, or set the format."
+            f"{setting}: {path} is no {form.upper()} table: line 1 {error}. Correct it, or set the format."
         ) from None
-    if not names:
-        raise ConfigError(f"{setting}: {path} is empty. Write a line of column names and a row for each video.")
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise ConfigError(f"{setting}: {path} has two columns {twice!r}. Rename one.")
-    reader.fieldnames = names
+    second = next(filter(str.strip, lines[records.position :]), lines[0])
+    cells_below = second.count(dialect["delimiter"]) + 1
+    if header is None and names[0].startswith("#") and (len(names) == 1 or cells_below != len(names)):
+        raise ConfigError(
+            f"{setting}: {path} starts with a comment, {names[0][:40]!r}. Remove the lines above the column names."
+        )
+
+    def stands_alone(line: str, *, more: bool = False) -> bool:
+        """Whether a line of a row looks like a row; `more` lets it have more cells, as a text with commas has."""
+        cells = line.rstrip("\r\n").split(dialect["delimiter"])
+        fits = len(cells) == len(names) or (more and len(cells) > len(names))
+        return fits and is_row(dict(zip(names, cells, strict=False)))
+
     while True:
         try:
-            row = next(reader)
+            cells = records.read()
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, str(error)
+            yield records.retry(), str(error)
             continue
-        line = reader.line_num  # where a row of several lines ends
-        if _EXTRA in row:
-            yield line, f"has {len(names) + len(row[_EXTRA])} cells instead of {len(names)}"
-        elif None in row.values():
-            yield line, f"has {sum(value is not None for value in row.values())} cells instead of {len(names)}"
+        inside = lines[records.start + 1 : records.position]
+        taken_in = next((number for number, line in enumerate(inside[:-1], 1) if stands_alone(line)), None)
+        if taken_in is None and inside and stands_alone(inside[-1]) and stands_alone(lines[records.start], more=True):
+            taken_in = len(inside)
+        if taken_in is not None:
+            other = records.start + 1 + taken_in
+            yield records.retry(), f"{_UNCLOSED}, and line {other} is a row by itself"
+        elif len(cells) != len(names):
+            yield records.retry(), f"has {counted(len(cells), 'cell')} instead of {len(names)}"
         else:
-            yield line, row
+            yield records.start + 1, dict(zip(names, cells, strict=True))
+
+
+_UNCLOSED = "opens a quotation mark that is not closed"
+
+
+class _Records:
+    """The records of a table, each of one line or, where a quoted cell has line breaks, of several.
+
+    Attributes:
+        start: The first line of the record that was read last, from 0.
+        position: The line after it.
+    """
+
+    def __init__(self, lines: list[str], dialect: dict[str, Any]) -> None:
+        self._lines, self._dialect = lines, dialect
+        self.start = self.position = 0
+        self._reader = csv.reader(self._rest(), **dialect)
+
+    def _rest(self) -> Iterator[str]:
+        while self.position < len(self._lines):
+            self.position += 1
+            yield self._lines[self.position - 1]
+
+    def read(self) -> list[str]:
+        """The cells of the next record that is not blank.
+
+        Raises:
+            csv.Error: It can't be read, or a quotation mark is not closed where it must be.
+            StopIteration: There is none.
+        """
+        cells: list[str] = []
+        while not cells:
+            self.start = self.position
+            try:
+                cells = next(self._reader)
+            except csv.Error as error:
+                raise csv.Error(f"can't be read ({error}): a quotation mark may not be closed") from None
+        if self.position == len(self._lines) or self.position > self.start + 1:
+            try:
+                list(csv.reader(self._lines[self.start : self.position], strict=True, **self._dialect))
+            except csv.Error as error:
+                if self.position > self.start + 1 or "end of data" in str(error):  # else marks inside of a cell
+                    raise csv.Error(_UNCLOSED) from None
+        return cells
+
+    def retry(self) -> int:
+        """Go on with the line after the first of the record that was read last; the number of the first, from 1."""
+        self.position = self.start + 1
+        self._reader = csv.reader(self._rest(), **self._dialect)
+        return self.position
+
+
+def _load_json(text: str) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: It is no JSON, or an object names a value twice, of which all but the last would be lost.
+        RecursionError: It is nested too deeply.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        tree = dict(pairs)
+        if len(tree) != len(pairs):
+            names = [name for name, _ in pairs]
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+        return tree
+
+    return json.loads(text, object_pairs_hook=unique)
 
 
 def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
@@ -188,7 +282,11 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
             f"{setting}: {path} is neither a list of objects nor an object of objects. Write one of them."
         )
     first = next((row for row in tree if isinstance(row, dict)), {})
-    names = [key for key, value in first.items() if _is_table(value)]
+    names = [
+        key
+        for key, value in first.items()
+        if _is_table(value) or (value == [] and any(isinstance(row, dict) and _is_table(row.get(key)) for row in tree))
+    ]
     nested = names[0] if len(names) == 1 else None
     for number, row in enumerate(tree):
         if not isinstance(row, dict):
@@ -198,7 +296,10 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
         else:
             parent = {key: value for key, value in row.items() if key != nested}
             children = row.get(nested)
-            for child in children if isinstance(children, list) else ():
+            if not isinstance(children, list):
+                yield f"has no list {nested!r}"
+                continue
+            for child in children:
                 yield {"group": number, **parent, **child} if isinstance(child, dict) else "is no JSON object"
 
 
@@ -208,6 +309,8 @@ def _is_table(value: Any) -> bool:
 
 Getter = Callable[[Row], str]
 NO_TIME = ("", "-1", "-1.0")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+"""Milliseconds as spreadsheets show them: 1,200."""
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
@@ -239,6 +342,8 @@ def _column(name: str, pattern: str | None, columns: Sequence[str], setting: str
     if name not in columns:
         near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(map(repr, columns[:30]))}."
+        if columns and columns[0].startswith("#"):
+            hint = f"Its first line, {columns[0][:40]!r}, looks like a comment. Remove it and what is above the names."
         raise ConfigError(f"{setting}: {table} has no column {name!r}. {hint}")
     if not pattern:
         return lambda row: _text(row.get(name))
@@ -251,6 +356,23 @@ def _column(name: str, pattern: str | None, columns: Sequence[str], setting: str
         return match[1] or ""
 
     return taken
+
+
+def encodable(text: str) -> str:
+    """A text that can be written: halves of characters, which JSON allows, are spelled as there (`\\ud83d`)."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def writable(text: str) -> str:
+    """A text for a cell of index.csv, with halves of characters as `encodable` spells them.
+
+    Raises:
+        BadRow: Readers of CSV files refuse a cell of its length.
+    """
+    text = encodable(text)
+    if len(text) > csv.field_size_limit():
+        raise BadRow(f"the text {text[:20]!r}... has more than {csv.field_size_limit():,} characters")
+    return text
 
 
 def _text(value: Any) -> str:
@@ -300,6 +422,8 @@ def _time(text: str, name: str, manifest: ManifestConfig) -> float:
         if not re.fullmatch(r"[0-9]+(?:\.0*)?", text):
             raise BadRow(f"the {name} {text[:40]!r} is not a number of a frame")
         return float(text)
+    if manifest.unit == "ms" and _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     if (match := _TIME.fullmatch(text)) is None:
         if re.fullmatch(_NUMBER, text) and float(text) >= 0:
             return float(text) / (1000 if manifest.unit == "ms" else 1)
@@ -405,8 +529,8 @@ def load_labels(path: Path | str | None) -> dict[int, Label]:
         where = f"{path}, line {line}"
         if isinstance(row, str) or not any(str(value).strip() for value in row.values()):
             continue
-        cells = {field: " ".join(str(row.get(name) or "").split()) for field, name in columns.items()}
         try:
+            cells = {field: " ".join(writable(str(row.get(name) or "")).split()) for field, name in columns.items()}
             label = Label(read_sign(cells["id"]), cells.get("arabic", ""), cells.get("english", ""))
         except BadRow as error:
             raise ConfigError(f"{LABELS}: {where}: {error}") from None

@@ -52,11 +52,15 @@ class Scan:
         odd: Entries that are odd, as (path, what is odd); the first of them.
         odd_counts: How often that is.
         bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
+        rows: How many rows the table has ("all"), and how many of them are videos, bad and left out; None without one.
+        row_sum: The same in words.
     """
 
     groups: dict[tuple[str, str], Group]
     has_signs: bool = True
     bad_rows: list[tuple[str, str]] = field(default_factory=list)
+    rows: dict[str, int] | None = None
+    row_sum: str = ""
     odd: list[tuple[str, str]] = field(default_factory=list)
     odd_counts: Counter[str] = field(default_factory=Counter)
 
@@ -67,6 +71,7 @@ class Scan:
                 {"signer": signer, "split": split, **vars(group), "frames": group.frames if frames else None}
                 for (signer, split), group in self.groups.items()
             ],
+            "rows": self.rows,
             "bad_rows": [{"row": row, "problem": problem} for row, problem in self.bad_rows],
             "odd_counts": dict(self.odd_counts),
             "odd": [{"path": path, "problem": problem} for path, problem in self.odd],
@@ -89,6 +94,9 @@ def scan(
     result = Scan({}, source.has_signs)
     if isinstance(source, ManifestSource):
         result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
+        bad, left_out = len(source.problems), source.left_out
+        result.rows = {"all": source.rows, "videos": source.videos, "bad": bad, "left_out": left_out}
+        result.row_sum = source.sum
     listings = in_threads(partial(_list_unit, source, frames), units)
     for done, (unit, (listing, counts)) in enumerate(zip(units, listings, strict=True), 1):
         _add(result, unit, listing, counts)

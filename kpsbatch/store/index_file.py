@@ -131,7 +131,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
         others = [row for key, row in written.rows.items() if key[0] not in files]
         text = io.StringIO()
         rows = write_index(text, source, look_up, labels, others)
-        write_bytes(path, text.getvalue().encode())
+        write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))  # names of files can be any bytes
         os.utime(path, ns=(newest, newest))
     return rows
 

@@ -187,6 +187,9 @@ class TestTimesAndBoxes:
             ("3", "", {}, Segment(3, None, "s")),
             ("10", "10", {"margin": [0.5, 0.75]}, Segment(9.5, 10.75, "s")),
             ("100", "200", {"unit": "ms", "margin": [200, 100]}, Segment(0, 0.3, "s")),
+            ("1,200", "1,234,567.5", {"unit": "ms"}, Segment(1.2, 1234.5675, "s")),
+            ("0,500", "1200,5", {"unit": "ms"}, Segment(0.0005, 1.2005, "s")),
+            ("1,200", "2,5", {}, Segment(1.2, 2.5, "s")),
         ],
     )
     def test_segments(self, root, start, end, manifest, segment):
@@ -253,6 +256,101 @@ class TestBadRows:
         [unit] = source.units()
         assert len(source.listing(unit).odd) + len(source.strays()) == len(source.problems)
 
+    @pytest.mark.parametrize(
+        ("text", "videos", "bad"),
+        [
+            ('file,label\na,"one\nb,two\nc,three\n', [("b", "two", 3), ("c", "three", 4)], [2]),
+            ('file,label\r\na,"one\r\nb,two\r\n', [("b", "two", 3)], [2]),
+            ('file,label\na,"one\nb,two\nc,"three"\n', [("b", "two", 3), ("c", "three", 4)], [2]),
+            ('file,label\na,"one\nb,two"\nc,three\n', [("b", 'two"', 3), ("c", "three", 4)], [2]),
+            ('file,label\na,"one, and\nb,two"\nc,three\n', [("b", 'two"', 3), ("c", "three", 4)], [2]),
+            ('label,file\n"one,a\ntwo",b\nthree,c\n', [("b", 'two"', 3), ("c", "three", 4)], [2]),
+            ('file,label\na,1,"one\nb,two"\nc,three\n', [("b", 'two"', 3), ("c", "three", 4)], [2]),
+            ('file,label\na,"one\nx.mp4,two"\nc,three\n', [("c", "three", 4)], [2, 3]),
+            ('file,label\na,one\nb,"two\n', [("a", "one", 2)], [3]),
+            ('file;label\na;"one\nb;two\nc;three\n', [("b", "two", 3), ("c", "three", 4)], [2]),
+            ('file,label\na,"' + "x" * 200_000 + '"\nb,two\n', [("b", "two", 3)], [2]),
+            ("file,label\na,one\n# b\nc,three\n", [("a", "one", 2), ("c", "three", 4)], [3]),
+        ],
+    )
+    def test_lost_in_a_cell(self, root, text, videos, bad):
+        """A quotation mark that is not closed costs its own row; the rows after it are read, and the sum is right."""
+        source = opened(root, text, {"video": "videos/{file}", "label": "label"})
+        shown = [(v.name, v.label, v.source) for unit in source.units() for v in source.listing(unit).videos]
+        assert shown == [(name, label, f"t.csv:{line}") for name, label, line in videos]
+        assert [problem.source for problem in source.problems] == [f"t.csv:{line}" for line in bad]
+        assert source.rows == len(videos) + len(bad)
+
+    @pytest.mark.parametrize(
+        ("text", "labels"),
+        [
+            ('file,label\na,"one\ntwo"\nb,"x, y\nz, w"\n', ["one\ntwo", "x, y\nz, w"]),
+            ('label,file\n"one\ntwo",a\n"My, friend\nbye",b\n', ["one\ntwo", "My, friend\nbye"]),
+            ('file,label,x\na,"one, two\nthree",y\n', ["one, two\nthree"]),
+            ('\nfile,label\na,"one\n\ntwo"\n\nb,say "hi"\n', ["one\n\ntwo", 'say "hi"']),
+            ("file,label\na,x\u2028y\nb,x\x85y\n", ["x\u2028y", "x\x85y"]),
+        ],
+    )
+    def test_texts_of_several_lines(self, root, text, labels):
+        """Line breaks inside of quotation marks are text, with as many commas as there are, unless a row is there."""
+        source = opened(root, text, {"video": "videos/{file}", "label": "label"})
+        assert [video.label for unit in source.units() for video in source.listing(unit).videos] == labels
+        assert source.problems == []
+
+    def test_texts_of_json(self, root):
+        """Halves of characters, long and odd texts: a label is kept, an id or a path that can't be is a bad row."""
+        rows = [
+            {"file": "a.mp4", "id": "1", "label": "party \ud83d", "who": "\udcff"},
+            {"file": "a.mp4", "id": "party \ud83d", "label": "x"},
+            {"file": "a.mp4", "id": "é" * 35_000, "label": "x"},
+            {"file": "a.mp4", "id": "i" * 65_531, "label": "nul\0"},
+            {"file": "a.mp4", "id": "2", "label": "x" * 200_000},
+            {"file": "\ud83d.mp4", "id": "3", "label": "x"},
+            {"file": "\ud83d/a.mp4", "id": "4", "label": "x"},
+        ]
+        text = "".join(json.dumps({"who": "", **row}) + "\n" for row in rows)
+        columns = {"video": "videos/{file}", "id": "id", "label": "label", "signer": "who"}
+        source = opened(root, text, columns, "t.jsonl")
+        videos = source.listing(source.units()[0]).videos
+        assert [(video.name[:2], video.label, video.signer) for video in videos] == [
+            ("1", "party \\ud83d", "\\udcff"),
+            ("ii", "nul\0", ""),
+        ]
+        assert [f"{problem.source}: {problem.text}" for problem in source.problems] == [
+            "t.jsonl:2: the id 'party \\ud83d' has half a character, which can't be written",
+            f"t.jsonl:3: the id '{'é' * 20}'... has 70,000 bytes, more than 65,531",
+            f"t.jsonl:5: the text '{'x' * 20}'... has more than 131,072 characters",
+            "t.jsonl:6: there is no 'videos/\\ud83d.mp4'",
+            "t.jsonl:7: there is no folder 'videos/\\ud83d'",
+        ]
+
+    def test_rows_of_json_lines(self, root):
+        """Lines end where JSON lines end, at no other separator of Unicode; a name that is there twice is a bad row."""
+        labels = ["x\u2028y", "x\x85y", "x\u2029\x0b", "fine"]
+        text = "\n".join(json.dumps({"file": "a", "label": label}, ensure_ascii=False) for label in labels)
+        text += '\r\n{"file": "a", "label": "b", "file": "b"}\n{"file": "a", "label": ""},\n'
+        source = opened(root, text, {"video": "videos/{file}", "label": "label"}, "t.jsonl")
+        assert [video.label for video in source.listing(source.units()[0]).videos] == labels
+        assert source.problems == [
+            ("t.jsonl:5", "is no JSON: 'file' is there twice"),
+            ("t.jsonl:6", "ends with a comma, which a row of JSON lines must not"),
+        ]
+
+    def test_rows_without_their_list(self, root):
+        """An object without the list of rows that the others have is a bad row; an empty list has none."""
+        tree = [{"gloss": "w", "instances": []}, {"gloss": "x", "instances": [{"file": "a"}]}, {"gloss": "y"}]
+        source = opened(root, json.dumps(tree), {"video": "videos/{file}", "label": "gloss"}, "t.json")
+        assert held(source) == {"all-all/0001": ["a"]}
+        assert source.problems == [("t.json:2", "has no list 'instances'")]
+
+    def test_sum(self, root):
+        """Every row is a video, a bad row or one that the config leaves out; the sum is said."""
+        source = opened(root, "file,set\na,train\ngone,train\nb,dev\nc\n", {"video": "videos/{file}", "split": "set"})
+        assert source.sum == "4 rows: 2 videos, 2 that can't be used"
+        columns = {"video": "videos/{file}", "split": "set"}
+        source = opened(root, "file,set\na,train\ngone,train\nb,dev\nc\n", columns, splits=["train"])
+        assert source.sum == "4 rows: 1 video, 2 that can't be used, 1 of other signers, splits or signs"
+
     def test_none_is_good(self, root):
         """Where no row can be used, the error names the table and the first reasons."""
         source = opened(root, "file\ngone\n", {"video": "videos/{file}"})
@@ -310,8 +408,15 @@ class TestFormats:
             ("t.csv", b"a,b,a\n", "two columns 'a'"),
             ("t.csv", b"caf\xe9\n", "neither UTF-8 nor UTF-16; save it"),
             ("t.json", b"{", "is not valid JSON"),
-            ("t.json", b"[1, 2]", "there must be at least one|has no column 'file'"),
+            ("t.json", b"[1, 2]", "none of the first 2 rows can be read: t.json:1 is no JSON object"),
             ("t.json", b"3", "neither a list of objects"),
+            ("t.csv", b"# comment\nfile,label\na,x\n", "starts with a comment, '# comment'. Remove the lines above"),
+            ("t.csv", b"# a, comment\nfile,label\na,x\n", "'# a', looks like a comment. Remove it"),
+            ("t.csv", b"sep=;\nfile;label\na;x\n", "starts with 'sep=;', which only spreadsheets read. Remove that"),
+            ("t.csv", b'file,"label\na,x\n', "line 1 opens a quotation mark that is not closed"),
+            ("t.csv", b"file,label\na\n", r"1 row can be read: t\.csv:2 has 1 cell instead of 2"),
+            ("t.jsonl", b'{"file": "a"},\n', r"t\.jsonl:1 ends with a comma, which a row of JSON lines must not"),
+            ("t.json", b'{"k": {"file": "a"}, "k": {"file": "b"}}', "'k' is there twice"),
         ],
     )
     def test_refused(self, root, name, data, says):

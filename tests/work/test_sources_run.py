@@ -218,8 +218,11 @@ class TestTable:
         said = capsys.readouterr().out
         assert "2 rows of the table can't be used:\n  table.csv:6: " in said
         assert "table.csv:7: " in said
+        assert "table: 6 rows: 4 videos, 2 that can't be used\n" in said
         assert call("run", str(table), "--quiet") == 0
-        assert "2 rows of the table can't be used: table.csv:6: " in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "2 rows of the table can't be used: table.csv:6: " in said
+        assert "(6 rows: 4 videos, 2 that can't be used)" in said
         assert call("verify", str(table), "--quiet") == 0
         data = gather(load_config(table))
         assert [video.name for video in data.videos] == ["a", "b", "c", "d"]
