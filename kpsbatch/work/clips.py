@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config, make_config
+from kpsbatch.dataset.folders import problem_of_name
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
@@ -59,7 +61,7 @@ def find_clips(paths: Sequence[Path]) -> dict[str, Path]:
     clips: dict[str, Path] = {}
     for path in paths:
         for clip in _expanded(path):
-            name = clip.stem if clip.is_file() else clip.absolute().name
+            name = clip.stem if clip.is_file() else os.path.basename(os.path.abspath(clip))
             if clips.setdefault(name, clip) != clip:
                 raise ConfigError(
                     f"{clips[name]} and {clip} would both become {name}.npz. Extract them into two folders."
@@ -112,10 +114,16 @@ def extract_clips(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
-    for name in clips:
+    unusable = {name: problem for name in clips if (problem := _problem_of_name(name, root))}
+    for name in clips.keys() - unusable.keys():
         npz = root / f"{name}.npz"
         if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
             raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
+    for name, problem in unusable.items():
+        on_clip(DoneClip(clips[name], root / f"{name}.npz", None, problem))
+    clips = {name: clip for name, clip in clips.items() if name not in unusable}
+    if not clips:
+        return
     networks = find_networks(config.landmarks.models)
     job = VideoJob.of(config, networks)
     run = config.run
@@ -144,6 +152,14 @@ def extract_clips(
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
+
+
+def _problem_of_name(name: str, root: Path) -> str:
+    """Why a clip's name can't be that of its outputs, or ""."""
+    if problem_of_name(name) not in ("", "hidden"):
+        return "its name is not valid UTF-8. Rename it."
+    longest, most = len(os.fsencode(f"{name}.json")), os.pathconf(root, "PC_NAME_MAX")
+    return f"its name is too long: {name[:16]}….json has {longest} of {most} bytes. Shorten it." if longest > most else ""
 
 
 def _frames_in(video: Video, config: Config) -> int:

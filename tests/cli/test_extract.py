@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -86,6 +87,22 @@ class TestCommand:
             r"kpsbatch: .*one\.take\.npz exists and was not made by .* Choose another -o\.\n", done.stderr
         )
         assert (tmp_path / "one.take.npz").read_text() == "mine"
+
+    def test_names(self, clips, tmp_path):
+        """A name that can't be that of an output costs its clip; one that just fits is no problem."""
+        folder = tmp_path / "clips"
+        folder.mkdir()
+        good, fits, long, latin = "ok", "a" + "\u0644" * 124, "b" * 251, os.fsdecode(b"caf\xe9")
+        for name in (good, fits, long, latin):
+            (folder / f"{name}.mp4").symlink_to(clips / "one.take.mp4")
+        done = kpsbatch("extract", folder, "-o", tmp_path / "o", "--no-pictures", "-q")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 clips of 4 failed")
+        bad_latin, bad_long = sorted(done.stderr.splitlines(), key=len)
+        assert re.fullmatch(r"kpsbatch: .*udce9\.mp4: its name is not valid UTF-8\. Rename it\.", bad_latin)
+        assert re.fullmatch(
+            r"kpsbatch: .*b\.mp4: its name is too long: .*\.json has 256 of 255 bytes\. Shorten it\.", bad_long
+        )
+        assert {path.stem for path in (tmp_path / "o").glob("*.npz")} == {good, fits}
 
     @pytest.mark.parametrize(
         ("clip", "option", "text"),
