@@ -1,6 +1,5 @@
 """`python -m kpsbatch`, and the installed `kpsbatch` command."""
 
-
 import os
 import sys
 
