@@ -1,8 +1,12 @@
 """`python -m kpsbatch`, and the installed `kpsbatch` command."""
 
+import os
+import sys
+
 
 def start() -> None:
     """Prepare the imports of the command line, and run it."""
+    start_in_utf8()
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -15,6 +19,19 @@ def start() -> None:
     from kpsbatch.cli.main import main
 
     main()
+
+
+def start_in_utf8() -> None:
+    """Start Python again where the locale would have it read names and texts as something else than UTF-8.
+
+    A name is then what its bytes are, in every locale; children inherit it.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return
+    if os.environ.get("PYTHONUTF8") == "1" or not sys.executable:
+        sys.exit("kpsbatch: Python reads names of files in another encoding than UTF-8. Start it with python -X utf8.")
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ _HOST = _process_space()
 
 
 def temporary_path(path: Path) -> Path:
-    """A hidden name beside `path` that contains the host and the process that writes it."""
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
+    """A hidden name beside `path` that contains the host and the process that writes it; never a long one."""
+    return path.with_name(f".{path.name[:16]}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
 
 
 def write_temporary(path: Path, write: Callable[[BinaryIO], object]) -> Path:

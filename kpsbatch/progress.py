@@ -174,6 +174,8 @@ def print_summary(config: Config, summary: Summary) -> None:
             print(f"{counted(len(units), 'unit')} without {lack}: signs {shown}")
     if summary.odd:
         print("ignored: " + ", ".join(f"{count} x {problem}" for problem, count in summary.odd.most_common(5)))
+    for problem, odd in summary.odd_frames.items():
+        print(printable(f"among the frames: {odd.count} x {problem}, first {odd.first}"))
     counts = Counter(summary.states.values())
     if summary.failures:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""

@@ -53,7 +53,7 @@ def extract(
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
-    named = find_clips(clips)
+    named = find_clips(clips, on_passed=lambda text: print(f"kpsbatch: {printable(text)}", file=sys.stderr))
     config = config_of_clips(folder, [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
     done: list[DoneClip] = []
 
@@ -61,6 +61,8 @@ def extract(
         done.append(clip)
         if clip.problem:
             print(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", file=sys.stderr)
+        for problem, odd in clip.facts.odd_frames.items() if clip.facts else ():
+            print(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", file=sys.stderr)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)

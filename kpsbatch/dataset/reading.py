@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.dataset.archive import Archive, open_archive
 from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, JUMP, Video, VideoInfo, natural_key
+from kpsbatch.dataset.video import (
+    IMAGE_SUFFIXES,
+    JPEG_SUFFIXES,
+    JUMP,
+    UNREAD_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Video,
+    VideoInfo,
+    natural_key,
+)
 from kpsbatch.errors import DatasetError
 
 NOMINAL_RATE = 25.0
@@ -40,6 +51,7 @@ def read_frames(
     reduced: bool = False,
     frame_rate_out: float | None = None,
     on_skipped: Callable[[], None] = lambda: None,
+    on_odd: Callable[[Mapping[str, list[str]]], None] = lambda odd: None,
 ) -> Iterator[Frame]:
     """Read the frames of a video of the dataset, decoding as it goes.
 
@@ -49,6 +61,7 @@ def read_frames(
         reduced: Decode large JPEG frames at a reduced scale.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
         on_skipped: Called for every frame before a segment that has to be decoded.
+        on_odd: Called with what is odd in a folder of frames (`odd_frames`), before its first frame.
 
     Raises:
         DatasetError: There is no frame at all, a video file can't be opened, or storage goes on failing.
@@ -57,7 +70,7 @@ def read_frames(
         frames = _frames_of_file(video, max_pixels, on_skipped)
     else:
         stored = stored_frames(video, frame_rate)
-        frames = _frames_of_folder(video.path, stored, frame_rate, max_pixels, reduced)
+        frames = _frames_of_folder(video.path, stored, frame_rate, max_pixels, reduced, on_odd)
     return frames if frame_rate_out is None else resample(frames, frame_rate_out)
 
 
@@ -85,15 +98,15 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)
 
 
-def count_frames(video: Video) -> int:
-    """How many frames a video has that is a folder of frames, or a segment of one; by listing it.
+def count_frames(video: Video) -> tuple[int, Mapping[str, list[str]]]:
+    """How many frames a folder of them has, or a segment of one, and what is odd in it (`odd_frames`); by listing it.
 
     Raises:
         OSError: The folder can't be listed.
     """
-    if video.index is None and video.segment is None:
-        return sum(map(is_frame, os.listdir(video.path)))
-    return len(stored_frames(video, NOMINAL_RATE).names())
+    stored = stored_frames(video, NOMINAL_RATE)
+    names = stored.entries()
+    return len(frame_names(names)[stored.part]), odd_frames(names)
 
 
 def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
@@ -117,10 +130,15 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
 
 
 class StoredFrames(NamedTuple):
-    """The frames of a folder, on disk or elsewhere: what lists their names in natural order, and what reads one."""
+    """The frames of a folder, on disk or elsewhere: what lists the folder, what reads a file, which part is meant."""
 
-    names: Callable[[], list[str]]
+    entries: Callable[[], list[str]]
     read: Callable[[str], bytes]
+    part: slice = slice(None)
+
+    def names(self) -> list[str]:
+        """Names of the frames in natural order; errors as of `entries`."""
+        return frame_names(self.entries())[self.part]
 
 
 def is_frame(name: str) -> bool:
@@ -133,39 +151,105 @@ def frame_names(names: Iterable[str]) -> list[str]:
     return sorted(filter(is_frame, names), key=natural_key)
 
 
+TWICE = "a second file for a frame"
+COPY = "a copy of a frame, by its name"
+AFTER_GAP = "after a gap in the numbers of frames"
+NOT_READ = "a picture of a kind that is not read (convert it to .png)"
+NOT_JPG = "a picture that is not read (rename it to .jpg)"
+VIDEO_BESIDE = "a video beside frames"
+
+_COPY_OF = re.compile(
+    r"(?:copy of )?(.+?)"
+    r"(?:[ _]?\([0-9]+\)|[-_ (]*(?:another )?(?:copy|copie|kopie|copia)\)?(?: ?\(?[0-9]+\)?)?| [0-9]+)?",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"(.*?)([0-9]*)", re.DOTALL)
+
+
+def odd_frames(entries: Iterable[str]) -> dict[str, list[str]]:
+    """What is odd in a folder of frames, by its names alone: each oddity, and the names that have it.
+
+    A frame that is there twice, a copy and one after a gap are read as any other; the rest is not.
+    """
+    odd: defaultdict[str, list[str]] = defaultdict(list)
+    names = sorted(entries, key=natural_key)
+    stems = {os.path.splitext(name)[0] for name in names if is_frame(name)}
+    seen: set[tuple[str, int | None]] = set()
+    numbered: list[tuple[int, str]] = []
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        if name.startswith("."):
+            continue
+        if not is_frame(name):
+            kinds = {NOT_JPG: JPEG_SUFFIXES, NOT_READ: UNREAD_SUFFIXES, VIDEO_BESIDE: VIDEO_SUFFIXES}
+            for kind in (kind for kind, suffixes in kinds.items() if suffix.lower() in suffixes):
+                odd[kind].append(name)
+        elif (copy := _COPY_OF.fullmatch(stem)) and copy[1] != stem and copy[1] in stems:
+            odd[COPY].append(name)
+        elif (number := _number_of(stem)) in seen:
+            odd[TWICE].append(name)
+        else:
+            seen.add(number)
+            numbered.append((-1 if number[1] is None else number[1], name))
+    if len({prefix for prefix, _ in seen}) == 1:
+        numbered.sort()
+        steps = [after - before for (before, _), (after, _) in pairwise(numbered)]
+        usual = min(steps, default=0)
+        if usual > 0 and 2 * steps.count(usual) >= len(steps):  # else the numbers are times, or the like
+            gaps = [
+                name for step, (_, name) in zip(steps, numbered[1:], strict=True) if step > usual and step % usual == 0
+            ]
+            odd.update({AFTER_GAP: gaps} if gaps else {})
+    return dict(odd)
+
+
+def _number_of(stem: str) -> tuple[str, int | None]:
+    """A frame's name before its number, and the number, if it has one."""
+    match = _NUMBERED.fullmatch(stem)
+    assert match is not None
+    return match[1], int(match[2]) if match[2] else None
+
+
 def stored_frames(video: Video, frame_rate: float) -> StoredFrames:
     """What lists and reads the frames of a video that is a folder of them, or a segment of one."""
     if video.index is not None:
         archive = open_archive(video.index)
         folder = archive.index.folder(_inside(archive, video.path))
         members = {member.name: member for member in archive.index.members(folder)}
-        frames = StoredFrames(lambda: frame_names(members), lambda name: archive.read(members[name]))
+        frames = StoredFrames(lambda: list(members), lambda name: archive.read(members[name]))
     else:
-        frames = StoredFrames(
-            lambda: frame_names(os.listdir(video.path)), lambda name: (video.path / name).read_bytes()
-        )
+        frames = StoredFrames(lambda: os.listdir(video.path), lambda name: (video.path / name).read_bytes())
     segment = video.segment
     if segment is None:
         return frames
     rate = frame_rate if segment.unit == "s" else 1
     first = math.ceil(segment.start * rate - 0.01)
     last = None if segment.end is None else math.ceil(segment.end * rate - 0.01)
-    return frames._replace(names=lambda: frames.names()[first:last])
+    return frames._replace(part=slice(first, last))
 
 
 def _frames_of_folder(
-    folder: Path, stored: StoredFrames, frame_rate: float, max_pixels: int, reduced: bool
+    folder: Path,
+    stored: StoredFrames,
+    frame_rate: float,
+    max_pixels: int,
+    reduced: bool,
+    on_odd: Callable[[Mapping[str, list[str]]], None],
 ) -> Iterator[Frame]:
     from kpsbatch.dataset.images import decode_image  # OpenCV and Pillow
 
     try:
-        names = with_retries(folder, stored.names)
+        entries = with_retries(folder, stored.entries)
     except OSError as error:
         raise DatasetError(f"{folder}: can't be read: {error.strerror}. Correct its permissions.") from None
+    names, odd = frame_names(entries)[stored.part], odd_frames(entries)
     if not names:
+        there = "; ".join(f"{len(of_kind)} x {kind}" for kind, of_kind in odd.items())
         raise DatasetError(
-            f"{folder}: has no frame. Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
+            f"{folder}: has no frame{there and f', but {there}'}. "
+            f"Put image files ({', '.join(IMAGE_SUFFIXES)}) there, or remove the folder."
         )
+    on_odd(odd)
     for index, name in enumerate(names):
         time = index * 1000 / frame_rate
         try:
@@ -406,9 +490,12 @@ def copy_video(video: Video, folder: Path, *, frame_rate: float, room: Callable[
     else:
         path.mkdir()
         frames = stored_frames(video, frame_rate)
-        names = with_retries(video.path, frames.names)
+        entries = with_retries(video.path, frames.entries)
+        names = frame_names(entries)[frames.part]
         if not names:
             return None
+        for name in {name for of_kind in odd_frames(entries).values() for name in of_kind}.difference(names):
+            (path / name).touch()  # what is not read is named all the same
         for name in names:
             data = with_retries(video.path / name, partial(frames.read, name))
             size += len(data)

@@ -13,6 +13,11 @@ VIDEO_SUFFIXES = (
     *(".3gp", ".ts", ".mts", ".m2ts", ".flv", ".mxf", ".gif"),
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+JPEG_SUFFIXES = (".jfif", ".jpe", ".jif", ".jfi")
+"""Of pictures that are JPEG files all the same, but are not taken for frames."""
+
+UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw", ".ppm", ".tga", ".exr")
+"""Of pictures that are not read."""
 
 JUMP = 2.0
 """Seconds between two segments from which on seeking is tried; shorter gaps are decoded through."""

@@ -18,6 +18,13 @@ class BadFrame(Stored):
     problem: Text
 
 
+class OddFrames(Stored):
+    """How many names in a folder of frames are odd in one way, and the first of them."""
+
+    count: int
+    first: Text
+
+
 class HandCounts(Stored):
     """Counts of hands over a video's frames.
 
@@ -87,6 +94,7 @@ class VideoFacts(Timing):
         frames: Its frames; rows of the array.
         bad_frames: Of these, how many could not be read: rows of zeros.
         bad_examples: The first of them.
+        odd_frames: What is odd among the names in a folder of frames (`odd_frames` of reading.py).
         sizes: Frames by their size, such as {"640x480": 133}.
         found: In how many frames each part was found.
         how: How each part was found, a letter for each frame, see found.py.
@@ -97,6 +105,7 @@ class VideoFacts(Timing):
     frames: Annotated[int, Field(ge=1)]
     bad_frames: int = 0
     bad_examples: list[BadFrame] = Field(default_factory=list)
+    odd_frames: dict[str, OddFrames] = Field(default_factory=dict)
     sizes: dict[str, int] = Field(default_factory=dict)
     found: FoundFrames = FoundFrames()
     how: dict[str, str] = Field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
@@ -16,6 +16,8 @@ from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.files import in_threads
 
 MAX_EXAMPLES = 20
+
+FrameCounts: TypeAlias = "list[tuple[Video, tuple[int, Mapping[str, list[str]]] | str]]"
 
 
 @dataclass
@@ -109,10 +111,10 @@ def scan(
     return result
 
 
-def _list_unit(source: Source, frames: bool, unit: Unit) -> tuple[Listing, list[tuple[Video, int | str]]]:
-    """A unit's listing, and of each of its folders of frames how many it holds, or why it can't be listed."""
+def _list_unit(source: Source, frames: bool, unit: Unit) -> tuple[Listing, FrameCounts]:
+    """A unit's listing, and of each of its folders of frames the count and what is odd, or why it can't be listed."""
     listing = source.listing(unit)
-    counts: list[tuple[Video, int | str]] = []
+    counts: FrameCounts = []
     for video in listing.videos:
         if frames and not video.is_file:
             try:
@@ -122,7 +124,7 @@ def _list_unit(source: Source, frames: bool, unit: Unit) -> tuple[Listing, list[
     return listing, counts
 
 
-def _add(result: Scan, unit: Unit, listing: Listing, frames: list[tuple[Video, int | str]]) -> None:
+def _add(result: Scan, unit: Unit, listing: Listing, frames: FrameCounts) -> None:
     group = result.groups.setdefault((unit.signer, unit.split), Group())
     if not result.bad_rows:
         for name, problem in listing.odd:
@@ -145,9 +147,13 @@ def _add(result: Scan, unit: Unit, listing: Listing, frames: list[tuple[Video, i
         if isinstance(count_or_problem, str):
             _note(result, str(video.path), count_or_problem)
             continue
-        group.frames += count_or_problem
-        if count_or_problem < 2:
-            _note(result, str(video.path), "one frame only" if count_or_problem else "no frame")
+        count, odd = count_or_problem
+        group.frames += count
+        if count < 2:
+            _note(result, str(video.path), "one frame only" if count else "no frame")
+        for problem, names in odd.items():
+            for name in names:
+                _note(result, str(video.path / name), problem)
 
 
 def _note(result: Scan, path: str, problem: str) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import Config, make_config
+from kpsbatch.dataset.folders import problem_of_name
 from kpsbatch.dataset.reading import video_info
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Unit, Video, natural_key
+from kpsbatch.dataset.video import (
+    IMAGE_SUFFIXES,
+    JPEG_SUFFIXES,
+    UNREAD_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Unit,
+    Video,
+    natural_key,
+)
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
 from kpsbatch.files import write_atomically, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
@@ -18,13 +28,14 @@ from kpsbatch.landmarks.network_files import NetworkFiles, find_networks, models
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
-from kpsbatch.words import counted, stopped
+from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
+MOST_SHOWN = 5
 
 
 class DoneClip(NamedTuple):
@@ -46,11 +57,12 @@ def config_of_clips(folder: Path, overrides: Sequence[str]) -> Config:
     return make_config({"dataset": dataset, "output": {"root": str(folder)}}, overrides, base=Path.cwd())
 
 
-def find_clips(paths: Sequence[Path]) -> dict[str, Path]:
+def find_clips(paths: Sequence[Path], on_passed: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
     """The clips that are meant, by the names that their outputs get.
 
     Args:
         paths: Video files, folders of frames, or folders of video files.
+        on_passed: Called with what else is in such a folder, in one line.
 
     Raises:
         DatasetError: One does not exist, or holds neither.
@@ -58,8 +70,8 @@ def find_clips(paths: Sequence[Path]) -> dict[str, Path]:
     """
     clips: dict[str, Path] = {}
     for path in paths:
-        for clip in _expanded(path):
-            name = clip.stem if clip.is_file() else clip.absolute().name
+        for clip in _expanded(path, on_passed):
+            name = clip.stem if clip.is_file() else os.path.basename(os.path.abspath(clip))
             if clips.setdefault(name, clip) != clip:
                 raise ConfigError(
                     f"{clips[name]} and {clip} would both become {name}.npz. Extract them into two folders."
@@ -67,19 +79,27 @@ def find_clips(paths: Sequence[Path]) -> dict[str, Path]:
     return clips
 
 
-def _expanded(path: Path) -> Iterator[Path]:
+def _expanded(path: Path, on_passed: Callable[[str], None]) -> Iterator[Path]:
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name video files or folders of frames.")
     if path.is_file():
         yield path
         return
-    names = sorted((entry.name for entry in path.iterdir() if not entry.name.startswith(".")), key=natural_key)
-    if any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+    try:
+        names = sorted((entry.name for entry in path.iterdir() if not entry.name.startswith(".")), key=natural_key)
+    except OSError as error:
+        raise DatasetError(f"{path} can't be listed: {error.strerror}. Correct its permissions.") from None
+    videos = [path / name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    pictures = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES + JPEG_SUFFIXES + UNREAD_SUFFIXES)]
+    if not videos and pictures:
         yield path
         return
-    videos = [path / name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
     if not videos:
         raise DatasetError(f"{path} holds no frames and no videos. Name video files or folders of frames.")
+    folders = [name for name in names if path / name not in videos and (path / name).is_dir()]
+    for kind, passed in (("picture", pictures), ("folder", folders)):
+        if passed:
+            on_passed(f"{path}: {counted(len(passed), kind)} beside videos passed over: {some_of(passed, MOST_SHOWN)}")
     yield from videos
 
 
@@ -112,10 +132,16 @@ def extract_clips(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
-    for name in clips:
+    unusable = {name: problem for name in clips if (problem := _problem_of_name(name, root))}
+    for name in clips.keys() - unusable.keys():
         npz = root / f"{name}.npz"
         if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
             raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
+    for name, problem in unusable.items():
+        on_clip(DoneClip(clips[name], root / f"{name}.npz", None, problem))
+    clips = {name: clip for name, clip in clips.items() if name not in unusable}
+    if not clips:
+        return
     networks = find_networks(config.landmarks.models)
     job = VideoJob.of(config, networks)
     run = config.run
@@ -144,6 +170,16 @@ def extract_clips(
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
+
+
+def _problem_of_name(name: str, root: Path) -> str:
+    """Why a clip's name can't be that of its outputs, or ""."""
+    if problem_of_name(name) not in ("", "hidden"):
+        return "its name is not valid UTF-8. Rename it."
+    longest, most = len(os.fsencode(f"{name}.json")), os.pathconf(root, "PC_NAME_MAX")
+    return (
+        f"its name is too long: {name[:16]}….json has {longest} of {most} bytes. Shorten it." if longest > most else ""
+    )
 
 
 def _frames_in(video: Video, config: Config) -> int:

@@ -15,6 +15,7 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim
 from kpsbatch.store.index_file import update_index
@@ -70,6 +71,7 @@ class Summary:
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
         kept: unit/video of those that failed in this run or are gone, but are good in the output of an earlier one.
         bad_frames: Unreadable frames of the videos that succeeded, by unit/video; only videos that have some.
+        odd_frames: What is odd in the folders of frames of those videos; the first name is a path below the dataset's.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -87,6 +89,7 @@ class Summary:
     failures: list[tuple[str, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     bad_frames: Counter[str] = field(default_factory=Counter)
+    odd_frames: dict[str, OddFrames] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
@@ -187,6 +190,8 @@ def run(
         summary = Summary(surveyed.outputs, lacking=lacking_units(surveyed, origin.videos), progress=progress)
         count_earlier_starts(surveyed, outputs, progress)
         todo = _sort(surveyed, summary)
+        if config.dataset.manifest is None:  # of a table the rows that can't be used are told when it is opened
+            summary.odd.update(problem for _, problem in source.strays())
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
             replaced = {unit.unit for unit in surveyed if unit.listing and unit.output}
@@ -453,6 +458,9 @@ class _Work:
             self._summary.frames += outcome.value.facts.frames
             if bad := outcome.value.facts.bad_frames:
                 self._summary.bad_frames[name] = bad
+            for kind, odd in outcome.value.facts.odd_frames.items():
+                before = self._summary.odd_frames.get(kind, OddFrames(count=0, first=f"{name}/{odd.first}"))
+                self._summary.odd_frames[kind] = OddFrames(count=before.count + odd.count, first=before.first)
             self._summary.worker_seconds += outcome.value.facts.seconds.total
         self._open[unit].outcomes[video.name] = outcome
 

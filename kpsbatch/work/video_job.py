@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
+from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.work.worker import Heartbeat
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ class VideoJob:
 
         if len(task.videos) == 1:
             [video] = task.videos
+            odd: dict[str, OddFrames] = {}
+
+            def note(names: Mapping[str, list[str]]) -> None:
+                odd.update({kind: OddFrames(count=len(of), first=of[0]) for kind, of in names.items()})
+
             frames = read_frames(
                 video,
                 frame_rate=self.settings.frame_rate,
@@ -92,8 +98,10 @@ class VideoJob:
                 reduced=self.settings.decode == "fast" and video.box is None,  # a box is in pixels of the whole frame
                 frame_rate_out=self.frame_rate_out,
                 on_skipped=skipped,
+                on_odd=note,
             )
-            return [self._extract(video, frames, heartbeat)]
+            one = self._extract(video, frames, heartbeat)
+            return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd}))]
         made: list[VideoKeypoints | None] = [None] * len(task.videos)
         segments = read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped

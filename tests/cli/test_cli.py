@@ -441,3 +441,19 @@ class TestDemo:
         assert status == 2
         assert "exists already and is not a demo. Choose another folder" in error
         assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+def test_locale(tmp_path):
+    """A name is what its bytes are, whatever the locale: here one of Python's that knows ASCII only."""
+    unit = tmp_path / "data" / "01" / "01" / "train" / "0001"
+    unit.mkdir(parents=True)
+    (unit / "été 😀.mp4").touch()
+    config = write_config(tmp_path, dataset={"root": "data", "signers": ["01"], "signs": "1"})
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = kpsbatch("scan", config, "--json", **ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    scanned = json.loads(done.stdout)
+    assert [group["videos"] for group in scanned["groups"] if group["split"] == "train"] == [1]
+    assert scanned["odd"] == []
+    done = kpsbatch("extract", tmp_path / "étè.mp4", **ascii_only)
+    assert (done.returncode, "étè.mp4 does not exist" in done.stderr) == (2, True)

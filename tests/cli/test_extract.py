@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -77,6 +78,23 @@ class TestCommand:
         assert load_clip(Candidate(path, path.stem)).adjusted
         assert not package.load(path)[path.stem][:, 6:].any()
 
+    def test_odd_frames(self, clips, tmp_path):
+        """A folder in which frames are there twice, or are of another kind, is extracted, and that is said."""
+        folder = tmp_path / "odd"
+        folder.mkdir()
+        for name in ("0.png", "0 (1).png", "1.png", "2.jfif"):
+            (folder / name).symlink_to(clips / "two (v1.5)" / "0.png")
+        done = kpsbatch("extract", folder, "-o", tmp_path / "o", "--no-pictures", "-q")
+        assert (done.returncode, done.stdout.splitlines()[0].split(", ")[0]) == (0, f"{tmp_path}/o/odd.npz: 3 frames")
+        assert done.stderr.splitlines() == [
+            f"kpsbatch: {folder}: 1 x a copy of a frame, by its name, first 0 (1).png",
+            f"kpsbatch: {folder}: 1 x a picture that is not read (rename it to .jpg), first 2.jfif",
+        ]
+        for name in ("0.png", "0 (1).png", "1.png"):
+            (folder / name).unlink()
+        done = kpsbatch("extract", folder, "-o", tmp_path / "o", "-q")
+        assert (done.returncode, "has no frame, but 1 x a picture that is not read (rename" in done.stderr) == (1, True)
+
     def test_foreign_file(self, clips, tmp_path):
         """A file that was not made from a clip is not replaced."""
         (tmp_path / "one.take.npz").write_text("mine")
@@ -86,6 +104,22 @@ class TestCommand:
             r"kpsbatch: .*one\.take\.npz exists and was not made by .* Choose another -o\.\n", done.stderr
         )
         assert (tmp_path / "one.take.npz").read_text() == "mine"
+
+    def test_names(self, clips, tmp_path):
+        """A name that can't be that of an output costs its clip; one that just fits is no problem."""
+        folder = tmp_path / "clips"
+        folder.mkdir()
+        good, fits, long, latin = "ok", "a" + "\u0644" * 124, "b" * 251, os.fsdecode(b"caf\xe9")
+        for name in (good, fits, long, latin):
+            (folder / f"{name}.mp4").symlink_to(clips / "one.take.mp4")
+        done = kpsbatch("extract", folder, "-o", tmp_path / "o", "--no-pictures", "-q")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 clips of 4 failed")
+        bad_latin, bad_long = sorted(done.stderr.splitlines(), key=len)
+        assert re.fullmatch(r"kpsbatch: .*udce9\.mp4: its name is not valid UTF-8\. Rename it\.", bad_latin)
+        assert re.fullmatch(
+            r"kpsbatch: .*b\.mp4: its name is too long: .*\.json has 256 of 255 bytes\. Shorten it\.", bad_long
+        )
+        assert {path.stem for path in (tmp_path / "o").glob("*.npz")} == {good, fits}
 
     @pytest.mark.parametrize(
         ("clip", "option", "text"),
@@ -119,6 +153,18 @@ class TestFindClips:
     def test_folder_of_videos(self, clips):
         """A folder of video files stands for these, in natural order."""
         assert list(find_clips([clips])) == ["broken", "one.take"]
+
+    def test_thumbnails(self, tmp_path):
+        """Pictures and folders beside videos are passed over, and named."""
+        for name in ("1 [x].mp4", "1 [x].jpg", "2.mp4", "2.heic"):
+            (tmp_path / name).touch()
+        (tmp_path / "frames").mkdir()
+        told: list[str] = []
+        assert list(find_clips([tmp_path], told.append)) == ["1 [x]", "2"]
+        assert told == [
+            f"{tmp_path}: 2 pictures beside videos passed over: 1 [x].jpg, 2.heic",
+            f"{tmp_path}: 1 folder beside videos passed over: frames",
+        ]
 
     def test_same_name(self, tmp_path):
         """Two clips that would have the same output are named; the same clip twice is one."""

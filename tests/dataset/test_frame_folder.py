@@ -14,7 +14,17 @@ from made_pictures import encode, noise, picture
 
 from kpsbatch.dataset import storage
 from kpsbatch.dataset.frame import Frame
-from kpsbatch.dataset.reading import read_frames, stored_frames
+from kpsbatch.dataset.reading import (
+    AFTER_GAP,
+    COPY,
+    NOT_JPG,
+    NOT_READ,
+    TWICE,
+    VIDEO_BESIDE,
+    odd_frames,
+    read_frames,
+    stored_frames,
+)
 from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import DatasetError
 
@@ -133,3 +143,22 @@ class TestStorage:
         """An error that waiting does not fix makes the frame bad at once."""
         monkeypatch.setattr(Path, "open", flaky(1, errno.EACCES))
         assert [frame.problem for frame in read(directory)] == ["", "can't be read: Permission denied", ""]
+
+
+@pytest.mark.parametrize(
+    ("names", "odd"),
+    [
+        ("1.jpg 1.png 2.png", {TWICE: ["1.png"]}),
+        ("001.jpg 1.jpg 2.jpg", {TWICE: ["1.jpg"]}),
+        ("a1.png a2.png a4.png a5.png", {AFTER_GAP: ["a4.png"]}),
+        ("0.png 5.png 10.png 20.png", {AFTER_GAP: ["20.png"]}),
+        ("t33.png t66.png t100.png t133.png", {}),
+        ("f_(1).png f_(2).png", {}),
+        ("2.png|2_-_Copy.png|2_(1).png|2_copy_3.png", {COPY: ["2 (1).png", "2 - Copy.png", "2 copy 3.png"]}),
+        ("1.jpg 2.jfif 3.JPE", {NOT_JPG: ["2.jfif", "3.JPE"]}),
+        ("1.jpg 2.heic clip.mp4 Thumbs.db .3.heic", {NOT_READ: ["2.heic"], VIDEO_BESIDE: ["clip.mp4"]}),
+    ],
+)
+def test_odd_frames(names, odd):
+    """Names that a folder of frames should not have are told apart: what is twice, a copy, a gap, another kind."""
+    assert odd_frames(name.replace("_", " ") for name in names.replace("|", " ").split()) == odd

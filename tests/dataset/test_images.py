@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
 import pytest
 from made_pictures import BLUE, RED, WHITE, encode, grey, noise, picture
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kpsbatch.dataset.images import decode_image
 
@@ -58,6 +60,33 @@ class TestDecode:
         upright = np.rot90(picture(), turns)
         assert image.shape == upright.shape
         assert np.abs(image.astype(int) - upright).mean() < 3
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize(
+        ("kind", "options"), [("JPEG", {"quality": 95}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+    )
+    def test_all_orientations(self, kind, options, orientation):
+        """Turned and mirrored pictures of every kind that can say so are upright; the truth is Pillow's."""
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        data = encode(picture(), kind, exif=exif, **options)
+        image, _ = decode_image(data, MANY)
+        upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+        assert image.shape == upright.shape
+        assert image.flags.c_contiguous
+        assert np.abs(image.astype(int) - upright).mean() < 3
+
+    @pytest.mark.parametrize("progressive", [False, True])
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+    def test_appended(self, kind, progressive):
+        """What is appended to a picture, such as a phone's video, takes nothing from it, and gives nothing to half."""
+        data = encode(noise(), kind, **({"progressive": progressive} if kind == "JPEG" else {}))
+        for appended in (b"x" * 200, b"MotionPhoto_Data" + bytes(200) + b"\xff\xda" + bytes(200), data):
+            image, problem = decode_image(data + appended, MANY)
+            assert problem == ""
+            np.testing.assert_array_equal(image, decode_image(data, MANY)[0])
+        if kind == "JPEG":
+            assert decode_image(data[: len(data) // 2] + data, MANY)[1] == "is a truncated JPEG"
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
     @pytest.mark.parametrize("missing", [10, 0.5, 0.9])
