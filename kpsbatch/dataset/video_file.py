@@ -1,15 +1,17 @@
 """Video files, whole or in segments: decoded with FFmpeg (PyAV), as FFmpeg presents them, to upright RGB frames.
 
 What counts as a frame is what FFmpeg shows: frames that an edit list leaves out, hidden reference frames and pictures
-before the first key frame are not missing. Missing are the frames of packets that are damaged or that the container's
-index lists beyond the end of the data.
+before the first key frame are not missing. Missing are the frames of packets that are damaged, and of a file that ends
+early those that its header promises beyond its end. A header that promises more than a whole file holds is wrong.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+import os
 import re
+import shlex
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +111,8 @@ class VideoFile:
     Attributes:
         rate: Frames a second on average, as the header says; 0 where it does not.
         nominal_rate: The rate that FFmpeg takes the times to be multiples of, or `rate`.
+        missing: How many frames the header promises beyond the end of a file that is cut off; known at the end of
+            `shown`.
 
     Raises:
         DatasetError: FFmpeg can't open it, it has no video, its frames are too large, or storage goes on failing.
@@ -150,6 +154,9 @@ class VideoFile:
         if self._demuxer == _INDEXED:
             listed = sum(not entry.is_discard for entry in self._stream.index_entries) or None
         seconds = self._container.duration / av.time_base if self._container.duration else None
+        size = self._stored.seek(0, os.SEEK_END)  # no frame is without a byte, whatever the header says
+        listed = None if listed and listed > size else listed
+        seconds = None if seconds and seconds * self.rate > size else seconds
         first = next((shown.picture for shown in self.shown() if shown.picture is not None), None)
         height, width = self.to_rgb(first).shape[:2] if first is not None else (0, 0)
         return VideoInfo(width, height, self.rate, self.nominal_rate, listed, seconds)
@@ -170,7 +177,8 @@ class VideoFile:
     def shown(self) -> Iterator[Shown]:
         """The frames in the order of their times, damaged and missing ones in their places.
 
-        Begins at the first frame, or at the key frame that `seek` went to.
+        Begins at the first frame, or at the key frame that `seek` went to. Where more than half of the file is
+        missing none of that is given: a header may promise millions of frames.
 
         Raises:
             DatasetError: A frame is too large, or storage goes on failing.
@@ -185,8 +193,11 @@ class VideoFile:
         for shown in self._lost(math.inf):
             yield shown
             last = shown.time
-        for time in self._missing_times(last):
-            yield Shown(time, None, MISSING)
+        step = 1 / (self.rate or 25)
+        self.missing = self._missing_frames(last + step)
+        if self.missing * step <= last + step:
+            for number in range(self.missing):
+                yield Shown(last + step * (1 + number), None, MISSING)
 
     def seek(self, start: float) -> float:
         """Go to a key frame that is shown at or before `start`, in seconds, and return its time.
@@ -243,6 +254,7 @@ class VideoFile:
         self._awaited: list[float] = []  # heap of the times of packets whose frames are still to come
         self._is_damaged = False
         self._last_dts: int | None = None
+        self.missing = 0
         self._end = 0.0  # seconds at which the last packet of any stream ends
         self._source = self._packets()
 
@@ -350,28 +362,77 @@ class VideoFile:
         """Whether a packet holds a picture that is only referred to, never shown: VP8 has them (RFC 6386, 9.1)."""
         return self._stream.codec_context.name in ("vp8", "libvpx") and not bytes(packet)[0] & 0x10
 
-    def _missing_times(self, last: float) -> list[float]:
-        """The times of the frames that the container's index lists beyond the end of its data."""
-        step = 1 / (self.rate or 25)
+    def _missing_frames(self, end: float) -> int:
+        """How many frames the container promises beyond the end of a file that is cut off.
+
+        Args:
+            end: Seconds at which the last frame ends.
+        """
         if self._demuxer == _INDEXED:
-            entries = self._stream.index_entries
-            at = len(entries)
-            while at and (self._last_dts is None or entries[at - 1].timestamp > self._last_dts):
-                at -= 1
-            number = sum(not entries[later].is_discard for later in range(at, len(entries)))
-        else:
-            lacking = self._declared_end() - last - step
-            number = round(lacking / step) if lacking > _SLACK else 0
-        return [last + step * (1 + later) for later in range(number)]
+            size = self._stored.seek(0, os.SEEK_END)
+            later = (entry for entry in self._stream.index_entries if not entry.is_discard)
+            return sum(
+                entry.pos + entry.size > size and (self._last_dts is None or entry.timestamp > self._last_dts)
+                for entry in later
+            )
+        lacking = self._declared_end() - end
+        return round(lacking * (self.rate or 25)) if lacking > _SLACK and self._is_cut_off() else 0
 
     def _declared_end(self) -> float:
         """Seconds at which the video ends, as its header says; 0 where that is not known or agrees with the data."""
         if self._demuxer == _COUNTED:
             return self._stream.frames / self.rate if self.rate else 0.0
         seconds = (self._container.duration or 0) / av.time_base
-        if self._demuxer not in _TIMED or self._end - self._start > seconds - _SLACK:
+        zero = 0.0 if self._demuxer == "matroska" else self._start  # where its duration counts from
+        if self._demuxer not in _TIMED or self._end - zero > seconds - _SLACK:
             return 0.0
-        return min(seconds, _tagged_seconds(self._stream.metadata.get("DURATION", "")) or seconds)
+        tagged = _tagged_seconds(self._stream.metadata.get("DURATION", ""))
+        return min(seconds, tagged or seconds) + zero - self._start
+
+    def _is_cut_off(self) -> bool:
+        """Whether the file's last part is longer than what is there of it: a header alone may be wrong."""
+        size = self._stored.seek(0, os.SEEK_END)
+        return _END_OF[self._demuxer](self._bytes, size) > size
+
+    def _bytes(self, place: int, number: int) -> bytes:
+        self._stored.seek(place)
+        return self._stored.read(number).ljust(number, b"\0")
+
+
+def _end_of_avi(read: Callable[[int, int], bytes], size: int) -> int:
+    """Where the last RIFF chunk of an AVI ends."""
+    place = 0
+    while place < size and read(place, 4) == b"RIFF":
+        place += 8 + int.from_bytes(read(place + 4, 4), "little")
+    return place
+
+
+def _end_of_flv(read: Callable[[int, int], bytes], size: int) -> int:
+    """Where the last tag of an FLV ends (Adobe Flash Video File Format, E.3)."""
+    place = int.from_bytes(read(5, 4), "big") + 4
+    while place < size:
+        place += 11 + int.from_bytes(read(place + 1, 3), "big")
+        if place < size:
+            place += 4  # the size of the tag again, which is not always there at the end
+    return place
+
+
+def _end_of_matroska(read: Callable[[int, int], bytes], size: int) -> int:
+    """Where the segment of a Matroska file ends (RFC 8794, 4 and 6); 0 where its size is not known."""
+
+    def sized(place: int) -> tuple[int, int | None]:
+        """Where an element's data begins, whose identifier has four bytes, and its size."""
+        first = read(place + 4, 1)[0]
+        length = 9 - first.bit_length()
+        number = int.from_bytes(read(place + 4, length), "big") & ((1 << 7 * length) - 1)
+        return place + 4 + length, None if number == (1 << 7 * length) - 1 else number
+
+    data, number = sized(0)
+    data, number = sized(data + (number or 0))
+    return 0 if number is None else data + number
+
+
+_END_OF = {"avi": _end_of_avi, "flv": _end_of_flv, "matroska": _end_of_matroska}
 
 
 def _tagged_seconds(text: str) -> float:
@@ -393,18 +454,26 @@ def read_video_file(path: Path, *, max_pixels: int, stored: StoredFile | None = 
     """
     with VideoFile(path, max_pixels=max_pixels, stored=stored) as video:
         maker = _FrameMaker(video)
-        readable = missing = 0
+        readable = there = 0
         for shown in video.shown():
             readable += shown.picture is not None
-            missing += shown.problem == MISSING
+            there += shown.problem != MISSING
             yield maker.frame(shown)
     if not readable:
         raise DatasetError(f"{path}: holds no readable frame. Copy it again from its source, or remove it.")
-    if missing > maker.frames / 2:
+    if video.missing > there:
         raise DatasetError(
-            f"{path}: is cut off: {missing} of its {maker.frames} frames are missing. Copy it again from its source, "
-            "or remove it."
+            f"{path}: is cut off: {video.missing} of its {there + video.missing} frames are missing. Copy it again "
+            f"from its source{_way_to_keep(path)}."
         )
+
+
+def _way_to_keep(path: Path) -> str:
+    """What else can be done about a file that is cut off; nothing in an archive."""
+    if not path.is_file():
+        return ""
+    command = ["ffmpeg", "-i", str(path), "-c", "copy", str(path.with_name(f"rest_{path.name}"))]
+    return f", or take what is there of it in its place: {shlex.join(command)}"
 
 
 def read_segments(

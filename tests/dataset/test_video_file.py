@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
+import shlex
+import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +189,64 @@ class TestCutOff:
         frames = read(cut(path, 0.8))
         assert len(frames) == shown
         assert {frame.problem for frame in frames} - {"damaged"} == {"", "missing from the file"}
+
+
+def put(path: Path, mark: bytes, skipped: int, data: bytes) -> Path:
+    """Overwrite a file some bytes after the first place of a mark."""
+    old = path.read_bytes()
+    place = old.index(mark) + skipped
+    path.write_bytes(old[:place] + data + old[place + len(data) :])
+    return path
+
+
+@with_ffmpeg
+class TestHeaders:
+    """What a header says about the end counts only where the file ends before its container does."""
+
+    @pytest.mark.parametrize("seconds", [0.1, 2.4, 8.0, 2147483.63, 1e300, math.inf, math.nan])
+    def test_flv_duration(self, tmp_path, seconds):
+        """An flv that is whole has the frames that it holds, whatever its duration says."""
+        path = draw(tmp_path / "clip.flv", X264, 2)
+        frames = read(put(path, b"duration", 9, struct.pack(">d", seconds)))
+        assert [frame.problem for frame in frames] == [""] * 50
+
+    @pytest.mark.parametrize("name", ["clip.mkv", "clip.webm"])
+    @pytest.mark.parametrize("milliseconds", [100.0, 2400.0, 1e12])
+    def test_matroska_duration(self, tmp_path, name, milliseconds):
+        """So has a mkv or webm."""
+        path = draw(tmp_path / name, X264 if name == "clip.mkv" else f"-c:v libvpx {VPX}", 2)
+        frames = read(put(path, b"\x44\x89\x88", 3, struct.pack(">d", milliseconds)))
+        assert [frame.problem for frame in frames] == [""] * 50
+
+    @pytest.mark.parametrize("number", [1, 60, 400, 0x7FFFFFFF])
+    def test_avi_count(self, tmp_path, number):
+        """So has an avi, whatever number of frames it promises."""
+        path = draw(tmp_path / "clip.avi", "-c:v mpeg4", 2)
+        put(path, b"avih", 24, struct.pack("<I", number))
+        frames = read(put(path, b"strh", 40, struct.pack("<I", number)))
+        assert [frame.problem for frame in frames] == [""] * 50
+
+    @pytest.mark.parametrize("suffix", ["mkv", "flv"])
+    @pytest.mark.parametrize("start", [0.6, 100])
+    def test_late_start(self, tmp_path, suffix, start):
+        """A file whose times begin late is whole; cut off, it lacks the frames behind the cut."""
+        path = draw(tmp_path / f"clip.{suffix}", f"{X264} -output_ts_offset {start}", 4)
+        assert [frame.problem for frame in read(path)] == [""] * 100
+        frames = read(cut(path, 0.75))
+        assert len(frames) == pytest.approx(100, abs=4)
+        assert 5 < sum(frame.problem == "missing from the file" for frame in frames) < 50
+
+    def test_cut_off_and_wrong(self, tmp_path):
+        """A cut-off file with an endless duration is refused in no time, and the remedy works as it is typed."""
+        path = draw(tmp_path / "a clip.flv", X264, 4)
+        cut(put(path, b"duration", 9, struct.pack(">d", 1e9)), 0.75)
+        with pytest.raises(DatasetError, match=r"is cut off: [0-9]+ of its .*: ffmpeg -i '.*' -c copy ") as caught:
+            read(path)
+        command = shlex.split(str(caught.value).rpartition("its place: ")[2].removesuffix("."))
+        subprocess.run([*command, "-v", "error"], check=True)
+        problems = [frame.problem for frame in read(Path(command[-1]))]
+        assert 60 < len(problems) < 90
+        assert set(problems[:-4]) == {""}
 
 
 class TestDamaged:
