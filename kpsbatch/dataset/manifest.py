@@ -82,7 +82,7 @@ class ManifestSource:
             ConfigError: The table can't be read, or lacks a column.
         """
         assert dataset.manifest is not None
-        self._dataset, self._manifest, self._folders = dataset, dataset.manifest, folders
+        self._dataset, self._manifest, self.folders = dataset, dataset.manifest, folders
         self.root = folders.root
         self.has_signs = dataset.manifest.columns.sign is not None
         self._units: dict[Unit, _UnitRows] = {}
@@ -121,8 +121,8 @@ class ManifestSource:
         """The videos of a unit, in the order of the table; rows that can't be used are its odd entries."""
         rows = self._units.get(unit)
         if rows is None:
-            return Listing(self._folders.root, exists=False)
-        return Listing(self._folders.root, exists=True, videos=tuple(rows.videos), odd=tuple(rows.problems))
+            return Listing(self.folders.root, exists=False)
+        return Listing(self.folders.root, exists=True, videos=tuple(rows.videos), odd=tuple(rows.problems))
 
     def presence(self, unit: Unit) -> Presence:
         """What the table holds of a unit."""
@@ -138,7 +138,7 @@ class ManifestSource:
         return _digest(self._told(video))
 
     def _told(self, video: Video) -> tuple[Any, ...]:
-        return str(video.path).removeprefix(str(self._folders.root)), video.segment, video.box
+        return str(video.path).removeprefix(str(self.folders.root)), video.segment, video.box
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
@@ -147,7 +147,7 @@ class ManifestSource:
 
     def folder(self, unit: Unit) -> Path:
         """Where a unit's videos lie: below the dataset's root."""
-        return self._folders.root
+        return self.folders.root
 
     def no_video(self) -> DatasetError:
         """The error of a table of which no row can be used."""
@@ -163,7 +163,7 @@ class ManifestSource:
         if path is None:
             return {}
         try:
-            boxes = json.loads(decode_table(read_table(self._folders, path), setting, path))
+            boxes = json.loads(decode_table(read_table(self.folders, path), setting, path))
         except ValueError as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it.") from None
         if not isinstance(boxes, dict):
@@ -172,7 +172,7 @@ class ManifestSource:
 
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
         manifest = self._manifest
-        rows = read_rows(read_table(self._folders, path), path, SETTING, manifest.format, manifest.header)
+        rows = read_rows(read_table(self.folders, path), path, SETTING, manifest.format, manifest.header)
         first = list(islice(rows, LOOKED_AT))
         columns = columns_of(row for _, row in first)
         if split is not None and "split" not in columns:
@@ -216,20 +216,20 @@ class ManifestSource:
         return None if is_left_out else unit, scope
 
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
-        path = _relative(parse.video(row), self._folders.root)
+        path = _relative(parse.video(row), self.folders.root)
         names = self._names.setdefault(scope, _Names())
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = read_segment(parse.start(row), parse.end(row), self._manifest)
         box = parse.box(row)
         folder, _, file = path.rpartition("/")
         if folder not in self._listed:
-            self._listed[folder] = _Folder(self._folders, folder)
+            self._listed[folder] = _Folder(self.folders, folder)
         entry = self._listed[folder].find(file, path)
         return Video(
             name,
             self._listed[folder].path / entry.name,
             entry.kind == "file",
-            self._folders.index,
+            self.folders.index,
             segment,
             box,
             parse.label(row),
