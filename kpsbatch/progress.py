@@ -185,7 +185,8 @@ def print_summary(config: Config, summary: Summary) -> None:
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
     if summary.kept:
-        print(f"{counted(len(summary.kept), 'video')} of an earlier run kept, since the new attempt failed")
+        kept = counted(len(summary.kept), "video")
+        print(f"{kept} of an earlier run kept, since the new attempt failed, or the dataset has them no more")
     if summary.bad_frames:
         worst, most = summary.bad_frames.most_common(1)[0]
         videos = counted(len(summary.bad_frames), "video")

@@ -20,7 +20,7 @@ def flag(*names: str, help: str, panel: str | None = None) -> Any:
 
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/looking.md).")]
-Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs that were made with other settings.")]
+Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs of other settings or of another dataset.")]
 RetryFailed = Annotated[bool, flag("--retry-failed", help="Redo units with failed videos, too.")]
 NoPictures = Annotated[
     bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for pages that are shared.")

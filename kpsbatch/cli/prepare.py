@@ -18,7 +18,7 @@ from kpsbatch.config import load_config
 from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
 from kpsbatch.dataset.guess import guess
 from kpsbatch.dataset.init_config import (
-    OUTPUT_ROOT,
+    output_root,
     recipe_like,
     recipe_names,
     tables_not_there,
@@ -94,8 +94,8 @@ def init(
         write_recipe(recipe, place, config, SCHEMA_LINE)
     else:
         with count_progress("members of the archive", quiet=quiet) as show:
-            guessed = guess(place, config.parent / OUTPUT_ROOT / INDEX_FOLDER, show)
-        written = write_config(guessed, config, first_line=SCHEMA_LINE)
+            guessed = guess(place, config.parent / output_root(place) / INDEX_FOLDER, show)
+        written = write_config(guessed, config, output_root(place), SCHEMA_LINE)
         summary, notes = guessed.found, guessed.notes
     with contextlib.suppress(OSError):  # editors do without
         write_schema(config.parent / SCHEMA_FILE)

@@ -27,7 +27,8 @@ from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, unshared_warning
 from kpsbatch.words import counted, stopped
-from kpsbatch.work.run import refuse_uncomputable
+from kpsbatch.work.assemble import remove_videos
+from kpsbatch.work.run import refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 
@@ -108,6 +109,9 @@ def run(
     ] = None,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
+    prune: Annotated[
+        bool, flag("--prune", help="First list and remove the keypoints of videos that the dataset has no more.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
@@ -124,6 +128,8 @@ def run(
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
+    if prune:
+        _prune(config, source)
     signs, origin = source.signs, Origin()
     if part is not None:
         signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
@@ -144,6 +150,16 @@ def run(
         )
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
+
+
+def _prune(config: Config, source: Source) -> None:
+    """List the videos of the outputs that the dataset has no more, then remove them."""
+    outputs, gone = videos_to_prune(config, source)
+    for unit, names in gone.items():
+        print(printable(f"not in the dataset any more: {unit.name}.npz: {', '.join(names)}"))
+    for unit, names in gone.items():
+        remove_videos(outputs, unit, names)
+    print(f"{counted(sum(map(len, gone.values())), 'video')} removed from {outputs.root}")
 
 
 def open_dataset(config: Config, *, quiet: bool) -> Source:

@@ -20,7 +20,10 @@ from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
+from kpsbatch.store.claim import mixed_datasets, other_dataset
+from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.run_state import read_runs
+from kpsbatch.store.settings import Fingerprint
 from kpsbatch.store.submissions import Plan, Shard, list_submissions, read_jobs
 from kpsbatch.store.survey import Survey
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, survey_to_do
@@ -38,12 +41,16 @@ def plan_submission(
 
     Raises:
         DatasetError: The dataset is not there, or holds no video at all.
-        OutputError: The output folder holds outputs made with other settings.
+        OutputError: The output folder holds outputs made with other settings, or of another dataset.
         ModelError: mediapipe or a network is missing.
     """
     refuse_uncomputable(config)
     outputs, _ = open_outputs(config)
     source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+    if another := other_dataset(outputs, source):
+        if outputs.has_records and not overwrite:
+            raise mixed_datasets(outputs, another, source)
+        outputs = Outputs(outputs.root, Fingerprint(outputs.fingerprint.settings, SET_ASIDE))  # none counts as ours
     survey = survey_to_do(source, outputs, depth="videos", overwrite=overwrite, retry_failed=retry_failed)
     to_do = [unit for unit in survey if unit.presence is not None]
     unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))

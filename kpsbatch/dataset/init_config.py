@@ -19,8 +19,8 @@ from kpsbatch.errors import ConfigError, DatasetError
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Configs of known datasets, as docs/datasets.md shows them."""
 
-OUTPUT_ROOT = "kps"
-"""Where the outputs go, beside the config."""
+MOST_NAMED = 60
+"""Characters of a dataset's name that are a part of another."""
 
 COMMENTS = {
     "root": "the folder of the videos, or a zip or tar archive of it",
@@ -40,7 +40,20 @@ COMMENTS = {
 }
 
 
-def config_text(guess: Guess, first_line: str = "") -> str:
+def output_root(place: Path) -> str:
+    """Where the outputs of a dataset go, beside the config: each dataset has a folder of its own.
+
+    Args:
+        place: Its folder, archive or table.
+    """
+    name = Path(os.path.abspath(place)).name
+    if place.is_file():
+        name = name.partition(".")[0] or name
+    plain = re.sub(r"[^\w.+-]+", "-", name)[:MOST_NAMED]
+    return f"kps-{plain}".rstrip("-.")
+
+
+def config_text(guess: Guess, output: str, first_line: str = "") -> str:
     """The YAML of a guessed config: what was found, what is unsure, the dataset, and where the outputs go."""
     lines = [first_line, "#"] if first_line else []
     lines += [f"# Written by `kpsbatch init`. Found: {_line(guess.found)}."]
@@ -48,14 +61,15 @@ def config_text(guess: Guess, first_line: str = "") -> str:
         lines += ["#", "# Look at this before you run it:", *(f"#   - {_line(note)}" for note in guess.notes)]
     lines += ["#", "# `kpsbatch scan` with this file shows what is there.", "", "dataset:"]
     lines += _yaml(guess.dataset, "  ")
-    lines += ["", "output:", f"  root: {OUTPUT_ROOT}{' ' * 4}# keypoints, and records below _kpsbatch/", ""]
+    lines += ["", "output:", f"  root: {_scalar(output)}    # keypoints, and records below _kpsbatch/", ""]
     return "\n".join(lines)
 
 
-def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
+def write_config(guess: Guess, path: Path, output: str, first_line: str = "") -> list[Path]:
     """Write a guessed config, and the table that it needs, if any; relative paths where that is possible.
 
     Args:
+        output: `output_root` of what was looked at.
         first_line: A comment for editors, if any.
 
     Returns:
@@ -71,7 +85,7 @@ def write_config(guess: Guess, path: Path, first_line: str = "") -> list[Path]:
         table = folder / f"{path.stem}-videos.csv"
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
-    files[path] = config_text(Guess(dataset, guess.found, guess.notes), first_line)
+    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output, first_line)
     _write_new(files)
     return list(files)
 
@@ -110,6 +124,7 @@ def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -
     old = re.escape(yaml.safe_load(text)["dataset"]["root"])
     new = _short(os.path.abspath(dataset), Path(os.path.abspath(path)).parent)
     text = re.sub(rf"(?m)^( +\w+: ){old}((?:/\S+)?)$", lambda match: match[1] + _scalar(new + match[2]), text)
+    text = re.sub(r"(?m)^  root: kps$", lambda match: f"  root: {_scalar(output_root(dataset))}", text)
     lines = [*([first_line, "#"] if first_line else []), f"# Written by `kpsbatch init --like {recipe}`.", "#", text]
     _write_new({path: "\n".join(lines)})
 

@@ -33,7 +33,7 @@ class LayoutSource:
     def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
         self.root = folders.root
         self._dataset = dataset
-        self._folders = folders
+        self.folders = folders
         layout = dataset.layout
         self._folder_part, _, self._file_part = layout.rpartition("/") if "{video}" in layout else (layout, "", "")
         self._key_fields = [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
@@ -69,7 +69,7 @@ class LayoutSource:
         """
         folder = self._folder(unit)
         if not self._file_part:
-            return _list_folder(self._folders, folder)
+            return _list_folder(self.folders, folder)
         with self._lock:
             groups = self._grouped(folder)
         if isinstance(groups, Listing):
@@ -79,16 +79,16 @@ class LayoutSource:
         videos: dict[str, Video] = {}
         for name, entry in sorted(entries, key=lambda item: (item[1].kind == "file", natural_key(item[1].name))):
             name = name + os.path.splitext(entry.name)[1] if name in videos else name
-            videos[name] = _video_at(self._folders, folder, entry, name)
+            videos[name] = _video_at(self.folders, folder, entry, name)
         videos = {name: videos[name] for name in sorted(videos, key=natural_key)}
-        return _named_listing(self._folders.root / folder, videos, [], exists=bool(entries))
+        return _named_listing(self.folders.root / folder, videos, [], exists=bool(entries))
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
         if self._file_part:
             return self.listing(unit).presence
         try:
-            return "empty" if all(map(problem_of, self._folders.entries(self._folder(unit)))) else "videos"
+            return "empty" if all(map(problem_of, self.folders.entries(self._folder(unit)))) else "videos"
         except FileNotFoundError:
             return "absent"
         except OSError:
@@ -108,7 +108,7 @@ class LayoutSource:
 
     def folder(self, unit: Unit) -> Path:
         """The folder that holds a unit's videos."""
-        return self._folders.root / self._folder(unit)
+        return self.folders.root / self._folder(unit)
 
     def no_video(self) -> DatasetError:
         """The error of a dataset without any video: what was tried, and what is there instead."""
@@ -116,10 +116,10 @@ class LayoutSource:
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
             name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._file_part else ""
-            there = what_is_there(self._folders, self._folder(unit), name)
+            there = what_is_there(self.folders, self._folder(unit), name)
         else:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
-            there = f"no {missing} found; {what_is_there(self._folders, '')}"
+            there = f"no {missing} found; {what_is_there(self.folders, '')}"
         return DatasetError(f"dataset.layout: no video fits {layout}: {there}. Correct the layout, or dataset.root.")
 
     def _folder(self, unit: Unit) -> str:
@@ -129,7 +129,7 @@ class LayoutSource:
         """The videos of a folder by the fields in their names, as (name, entry); or why there are none."""
         if folder in self._listed:
             return self._listed[folder]
-        entries = _entries_of(self._folders, folder)
+        entries = _entries_of(self.folders, folder)
         if isinstance(entries, Listing):
             return self._listed.setdefault(folder, entries)
         groups: dict[tuple[str, ...], list[tuple[str, Entry]]] = {}
@@ -186,7 +186,7 @@ class LayoutSource:
             return
         pattern = _pattern(part, values, self._stated)
         try:
-            entries = sorted_entries(self._folders, folder)
+            entries = sorted_entries(self.folders, folder)
         except OSError:
             return
         for entry in entries:

@@ -91,7 +91,7 @@ class ManifestSource:
             ConfigError: The table can't be read, or lacks a column.
         """
         assert dataset.manifest is not None
-        self._dataset, self._manifest, self._folders = dataset, dataset.manifest, folders
+        self._dataset, self._manifest, self.folders = dataset, dataset.manifest, folders
         self.root = folders.root
         self.has_signs = dataset.manifest.columns.sign is not None
         self._units: dict[Unit, _UnitRows] = {}
@@ -144,8 +144,8 @@ class ManifestSource:
         """The videos of a unit, in the order of the table; rows that can't be used are its odd entries."""
         rows = self._units.get(unit)
         if rows is None:
-            return Listing(self._folders.root, exists=False)
-        return Listing(self._folders.root, exists=True, videos=tuple(rows.videos), odd=tuple(rows.problems))
+            return Listing(self.folders.root, exists=False)
+        return Listing(self.folders.root, exists=True, videos=tuple(rows.videos), odd=tuple(rows.problems))
 
     def presence(self, unit: Unit) -> Presence:
         """What the table holds of a unit."""
@@ -161,7 +161,7 @@ class ManifestSource:
         return _digest(self._told(video))
 
     def _told(self, video: Video) -> tuple[Any, ...]:
-        return str(video.path).removeprefix(str(self._folders.root)), video.segment, video.box
+        return str(video.path).removeprefix(str(self.folders.root)), video.segment, video.box
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
@@ -170,7 +170,7 @@ class ManifestSource:
 
     def folder(self, unit: Unit) -> Path:
         """Where a unit's videos lie: below the dataset's root."""
-        return self._folders.root
+        return self.folders.root
 
     def no_video(self) -> DatasetError:
         """The error of a table of which no row can be used."""
@@ -186,7 +186,7 @@ class ManifestSource:
         if path is None:
             return {}
         try:
-            boxes = json.loads(decode_table(read_table(self._folders, path), setting, path))
+            boxes = json.loads(decode_table(read_table(self.folders, path), setting, path))
         except ValueError as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it.") from None
         if not isinstance(boxes, dict):
@@ -202,7 +202,7 @@ class ManifestSource:
             columns = [*names, *(() if split is None or "split" in names else ("split",))]
             return _RowParser(self._dataset, columns, table, boxes, split)
 
-        data = read_table(self._folders, path)
+        data = read_table(self.folders, path)
         rows = read_rows(
             data, path, SETTING, manifest.format, manifest.header, lambda row: self._is_row(parser(*row), row)
         )
@@ -255,7 +255,7 @@ class ManifestSource:
         return None if is_left_out else unit, scope
 
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
-        path = _relative(parse.video(row), self._folders.root)
+        path = _relative(parse.video(row), self.folders.root)
         names = self._names.setdefault(scope, _Names())
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
         segment = read_segment(parse.start(row), parse.end(row), self._manifest)
@@ -265,7 +265,7 @@ class ManifestSource:
             name,
             folder / entry.name,
             entry.kind == "file",
-            self._folders.index,
+            self.folders.index,
             segment,
             box,
             writable(parse.label(row)),
@@ -282,14 +282,14 @@ class ManifestSource:
         """
         folder, _, file = path.rpartition("/")
         if folder not in self._listed:
-            self._listed[folder] = _Folder(self._folders, folder)
+            self._listed[folder] = _Folder(self.folders, folder)
         return self._listed[folder].path, self._listed[folder].find(file, path)
 
     def _is_row(self, parse: _RowParser, row: Row) -> bool:
         """Whether cells of a line inside a quoted cell are a row: of a video, or with the times or sign of one."""
         columns = self._manifest.columns
         try:
-            path = _relative(parse.video(row), self._folders.root)
+            path = _relative(parse.video(row), self.folders.root)
             if parse.sign is not None:
                 read_sign(parse.sign(row))
             read_segment(parse.start(row), parse.end(row), self._manifest)

@@ -114,15 +114,21 @@ def listed_size(video: Video, frame_rate: float = NOMINAL_RATE) -> int:
     segment = video.segment
     if segment is not None and segment.end is not None:
         return round((segment.end - segment.start) * (frame_rate if segment.unit == "s" else 1))
+    size = stored_size(video)
+    return size // 10_000 if video.is_file else size
+
+
+def stored_size(video: Video) -> int:
+    """The bytes of a video's file, or how many entries its folder has; 0 where that can't be told."""
     try:
         if video.index is not None:
             archive = open_archive(video.index)
             path = _inside(archive, video.path)
             if video.is_file:
-                return archive.index.member(path).full_size // 10_000
+                return archive.index.member(path).full_size
             return archive.index.count(archive.index.folder(path))
         if video.is_file:
-            return video.path.stat().st_size // 10_000
+            return video.path.stat().st_size
         with os.scandir(video.path) as entries:
             return sum(1 for _ in entries)
     except OSError:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
+from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
-from kpsbatch.store.survey import FINISHED, Survey, outputs_without_models, survey
+from kpsbatch.store.survey import FINISHED, Survey, gone_units, outputs_without_models, survey
 from kpsbatch.stored import read_stored
-from kpsbatch.words import JSON_VERSION
+from kpsbatch.words import JSON_VERSION, counted
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.tables import Label
@@ -221,6 +221,8 @@ class StatusReader:
         if other := surveyed.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
         status.failing, status.failing_unread = self._failing(known.outputs, surveyed)
+        if self._here and (note := _describe_gone(self._config, self._source, known.outputs)):
+            notes.append(note)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
         status.tasks = without_superseded(tasks_of(known.outputs.root))
@@ -276,6 +278,17 @@ def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
         if (theirs := settings_of_record(record)) is not None:
             why = "; ".join(differences_in_config(theirs, outputs.fingerprint.settings)[:3]) or "unknown"
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
+
+
+def _describe_gone(config: Config, source: Source, outputs: Outputs) -> str:
+    """One line about outputs that are kept although the dataset does not have their videos any more; "" for none."""
+    gone = [(since, f"{unit}/{name}") for unit, names in outputs.gone.items() for name, since in names.items()]
+    units = [unit.name for unit in gone_units(config, source, outputs)]
+    if not gone and not units:
+        return ""
+    what = [f"{counted(len(gone), 'video')} (such as {min(gone)[1]}, since {min(gone)[0][:10]})"] if gone else []
+    what += [f"{counted(len(units), 'unit')} (such as {units[0]})"] if units else []
+    return f"kept, but not in the dataset any more: {' and '.join(what)}; run --prune removes them"
 
 
 def _estimate(status: Status, runs: Sequence[RunState]) -> None:

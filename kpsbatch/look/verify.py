@@ -22,7 +22,7 @@ from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
 from kpsbatch.store.npz import npy_header
-from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
@@ -188,7 +188,7 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
         recorded: dict[Path, Outputs] = {}
         for folder in sorted(path for path in (root / INTERNAL / "records").glob("*") if path.is_dir()):
             settings = read_stored(folder / "settings.json", Settings)
-            if settings is None or fingerprint_of(settings).digest != folder.name:
+            if settings is None or fingerprint_of(settings).digest != folder.name.partition(SET_ASIDE)[0]:
                 verdict.problems.append(Problem(None, "", f"{folder} holds other settings than it is named after"))
             outputs = Outputs(root, Fingerprint(settings or Settings(), folder.name))
             recorded |= dict.fromkeys(sorted(folder.glob("*/*.json")), outputs)
@@ -296,8 +296,10 @@ def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -
             yield name, "the dataset has it, the output and its record do not"
     for name in record.videos:
         if name not in names:
-            yield name, "its record has it, the dataset does not"
-            if name in record.good:
+            good = record.good.get(name)
+            if good is None or not good.gone_since:
+                yield name, "its record has it, the dataset does not"
+            if good is not None:
                 result.keep = "the dataset does not have all of its videos any more"
 
 

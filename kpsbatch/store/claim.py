@@ -1,6 +1,9 @@
-"""The claim of an output folder: the settings of whoever wrote to it first, so that outputs never mix.
+"""The claim of an output folder: settings and dataset of whoever wrote to it first, so that outputs never mix.
 
     <output root>/_kpsbatch/claim.json
+
+A dataset is another one if it holds videos, but none of those that the folder has keypoints of: whatever a table names
+by now, whichever signs are chosen, and wherever the dataset was moved.
 
 Outputs of other settings are found by their records (`Outputs.refuse_foreign`). The claim covers the time before there
 is any: of tasks that start at the same moment on nodes with different packages only one kind goes on.
@@ -11,46 +14,86 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kpsbatch.dataset.reading import stored_size
+from kpsbatch.dataset.source import Source
+from kpsbatch.dataset.video import Video
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, FileClock, discard, explained, json_bytes, write_json, write_temporary
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.records import UnitName, UnitRecord
 from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
 from kpsbatch.store.settings import Settings, differences
-from kpsbatch.stored import Stored, read_stored
+from kpsbatch.stored import Stored, Text, read_stored
 
 CLAIM_FORMAT = 1
 
+SAMPLE = 20
+"""Videos that stand for a dataset: looking for them takes a moment, on a slow file system too."""
+
+
+class SampledVideo(Stored):
+    """A video of a dataset: its unit and name, its path below the dataset's root, and its `stored_size`."""
+
+    unit: UnitName
+    name: str
+    path: str
+    size: int
+
+
+class ClaimedDataset(Stored):
+    """The dataset whose keypoints a folder holds, and some of its videos, from all over it."""
+
+    root: Text
+    videos: tuple[SampledVideo, ...] = ()
+
 
 class Claim(Stored):
-    """Whose settings count: the run that claimed the folder, the fingerprint, and what it stands for."""
+    """Whose settings and dataset count: the run that claimed the folder, the fingerprint, and what it stands for."""
 
     format: int = CLAIM_FORMAT
     run: str
     fingerprint: str
     settings: Settings
+    dataset: ClaimedDataset | None = None
 
 
-def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
-    """Claim the output folder for these settings; the first to come wins, on any file system.
+def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> None:
+    """Claim the output folder for these settings and this dataset; the first to come wins, on any file system.
 
-    A claim of other settings is taken over once no run with it is alive and it has no outputs.
+    A claim of others is taken over once no run with it is alive and it has no outputs.
 
     Args:
         outputs: The folder, which exists, and the settings.
         run: The run that claims it, whose state file is there.
-        overwrite: Whether outputs of other settings are no reason to refuse.
+        source: The dataset.
+        overwrite: Whether outputs of other settings, or of another dataset, are no reason to refuse.
 
     Raises:
-        OutputError: The folder belongs to other settings; names what differs.
+        OutputError: The folder belongs to other settings, or to another dataset; names what differs.
     """
-    path = outputs.root / INTERNAL / "claim.json"
+    path = _claim_path(outputs)
     ours = outputs.fingerprint
-    tree = {"format": CLAIM_FORMAT, "run": run, "fingerprint": ours.digest, "settings": ours.settings.tree()}
+
+    def tree(run: str = run) -> dict[str, object]:
+        claimed = _claimed(source).model_dump(mode="json")
+        whose = {"format": CLAIM_FORMAT, "run": run, "fingerprint": ours.digest}
+        return {**whose, "settings": ours.settings.tree(), "dataset": claimed}
+
     with explained(outputs.root), outputs.lock():
-        if _create(path, tree):
+        another = other_dataset(outputs, source)
+        if not another and not path.exists() and _create(path, tree()):
             return
         theirs = read_stored(path, Claim)
+        if another:
+            live = theirs is not None and _is_live(outputs, path, theirs, run)
+            if live or (outputs.has_records and not overwrite):
+                raise mixed_datasets(outputs, another, source, live=live)
+            outputs.set_aside(set(source.units()))
+            write_json(path, tree())
+            return
         if theirs is not None and theirs.fingerprint == ours.digest:
+            if theirs.dataset is None or theirs.dataset.root != str(source.root):
+                write_json(path, tree(theirs.run))
             return
         if not overwrite:
             outputs.refuse_foreign({})
@@ -63,7 +106,89 @@ def claim(outputs: Outputs, run: str, *, overwrite: bool) -> None:
                 "the same kpsbatch, mediapipe, models and config, or choose another output.root"
                 + ("." if live else f"; where its outputs were removed, wait {LOST_SECONDS / 60:g} minutes.")
             )
-        write_json(path, tree)
+        write_json(path, tree())
+
+
+def mixed_datasets(outputs: Outputs, another: str, source: Source, *, live: bool = False) -> OutputError:
+    """The error of a folder that belongs to another dataset, whose root is named."""
+    ours = str(source.root)
+    which = f"{another}; none of its videos is in {ours}" if another != ours else f"{ours} before its videos changed"
+    remedy = "Choose another output.root." if live else "Choose another output.root, or replace them: --overwrite."
+    return OutputError(f"{outputs.root} holds the keypoints of another dataset: {which}. {remedy}")
+
+
+def other_dataset(outputs: Outputs, source: Source) -> str:
+    """The root of another dataset that a folder belongs to; "" where it belongs to this one, or to none.
+
+    The videos that the claim names tell; where it is an earlier version's, or the same root has none of them any more,
+    the records do, which takes longer.
+
+    Raises:
+        OSError: The records can't be listed.
+    """
+    theirs = read_stored(_claim_path(outputs), Claim)
+    dataset = theirs.dataset if theirs is not None and theirs.fingerprint == outputs.fingerprint.digest else None
+    root = dataset.root if dataset is not None else ""
+    if dataset is not None and dataset.videos:
+        if any(_holds(source, root, video) for video in dataset.videos):
+            return ""
+        if root != str(source.root):
+            return root if _has_videos(source) else ""
+    for path in outputs.records.glob("*/*.json"):
+        record = read_stored(path, UnitRecord)
+        if record is None or record.unit is None or not record.videos:
+            continue
+        names = {video.name for video in source.listing(record.unit.unit).videos}
+        if names & record.videos.keys():
+            return ""
+        root = root or record.dataset
+    return root if _has_videos(source) else ""
+
+
+def _claim_path(outputs: Outputs) -> Path:
+    return outputs.root / INTERNAL / "claim.json"
+
+
+def _claimed(source: Source) -> ClaimedDataset:
+    """A dataset as a claim names it: videos of units from all over it."""
+    units = source.units()
+    units = units[:: max(1, len(units) // SAMPLE)][: 2 * SAMPLE]
+    sampled: list[SampledVideo] = []
+    for unit in units:
+        videos = source.listing(unit).videos
+        share = max(1, SAMPLE // len(units))
+        for video in videos[:: max(1, len(videos) // share)][:share]:
+            path = video.path.relative_to(source.root).as_posix()
+            name = UnitName(**unit._asdict())
+            sampled.append(SampledVideo(unit=name, name=video.name, path=path, size=stored_size(video)))
+    return ClaimedDataset(root=str(source.root), videos=tuple(sampled[:SAMPLE]))
+
+
+def _holds(source: Source, root: str, sampled: SampledVideo) -> bool:
+    """Whether a dataset holds a video: the same file, one at its path and of its size, or of its unit and name."""
+    there, here = Path(root, sampled.path), source.root
+    if there.is_relative_to(here) and _video_at(source, there.relative_to(here).as_posix()):
+        return True
+    videos = [_video_at(source, sampled.path)]
+    videos += [video for video in source.listing(sampled.unit.unit).videos if video.name == sampled.name]
+    return any(stored_size(video) == sampled.size for video in videos if video is not None)
+
+
+def _video_at(source: Source, path: str) -> Video | None:
+    """The file or folder at a path below a dataset's root."""
+    folder, _, name = path.rpartition("/")
+    if source.folders.index is None:
+        there = source.root / path
+        return Video(name, there, there.is_file()) if there.exists() else None
+    try:
+        entry = next((entry for entry in source.folders.entries(folder) if entry.name == name), None)
+    except OSError:
+        return None
+    return Video(name, source.root / path, entry.kind == "file", source.folders.index) if entry is not None else None
+
+
+def _has_videos(source: Source) -> bool:
+    return any(source.presence(unit) == "videos" for unit in source.units())
 
 
 def _create(path: Path, tree: dict[str, object]) -> bool:

@@ -2,6 +2,7 @@
 
     <root>/01-train/0007.npz                                      the keypoints, by the output contract
     <root>/_kpsbatch/records/<fingerprint>/settings.json          the settings that made them
+    <root>/_kpsbatch/records/<fingerprint>/gone.json             videos that the dataset has no more, of all records
     <root>/_kpsbatch/records/<fingerprint>/01-train/0007.json     the record: all videos are in
                                                     0007.partial.json    some videos failed
                                                     0007.failed.json     all failed; there is no npz
@@ -19,6 +20,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +43,7 @@ from kpsbatch.files import (
 from kpsbatch.store.records import (
     RECORD_SUFFIXES,
     RECORDED_STATES,
+    GoneVideos,
     NpzFile,
     RowsDigest,
     UnitRecord,
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOCK_SECONDS = 60.0
+
+SET_ASIDE = "-"
+"""In the name of a folder of records that `Outputs.set_aside` put by; digests are without."""
 
 OutputState = Literal["complete", "partial", "failed", "foreign", "changed"]
 """complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint. changed: as
@@ -86,6 +92,11 @@ class Outputs:
         """The record of a unit in a given state."""
         suffix = next(suffix for suffix, named in RECORD_SUFFIXES.items() if named == state)
         return self.records / f"{unit.name}{suffix}"
+
+    @property
+    def has_records(self) -> bool:
+        """Whether any unit was recorded under the current settings, also where that was set aside."""
+        return any(self.records.parent.glob(f"{self.records.name}*/*/*.json"))
 
     @property
     def settings_path(self) -> Path:
@@ -207,12 +218,27 @@ class Outputs:
                     return unit
         return None
 
+    def set_aside(self, units: Collection[Unit]) -> None:
+        """Let no output count as one of these settings: these units' are foreign, others' are removed; hold the lock.
+
+        Args:
+            units: Those that a run with --overwrite is going to replace.
+        """
+        numbers = (self.records.with_name(f"{self.records.name}{SET_ASIDE}{number}") for number in count(1))
+        if self.records.exists():
+            self.records.rename(next(folder for folder in numbers if not folder.exists()))
+            sync_directory(self.records.parent)
+        for path in self.records.parent.glob(f"{self.records.name}{SET_ASIDE}*/*/*.json"):
+            record = read_stored(path, UnitRecord)
+            if record is not None and record.unit is not None and record.unit.unit not in units:
+                self.remove(record.unit.unit)
+
     def _mixed_settings(self, name: str) -> OutputError:
         why = "it has no record"
         for record in records_of(self.root, name):
             if (theirs := settings_of_record(record)) is not None:
                 differing = differences(theirs, self.fingerprint.settings)[:5]
-                why = "it was imported" if theirs.imported else "; ".join(differing)
+                why = "it was imported" if theirs.imported else "; ".join(differing) or "it is of another dataset"
         return OutputError(
             f"{self.root}: {name}.npz was made with other settings: {why}. Choose another output.root, or --overwrite."
         )
@@ -268,6 +294,9 @@ class Outputs:
                         raise self._mixed_settings(unit.name)
                     if states.get(unit) in ("complete", "partial"):
                         return False
+                self._note_gone(
+                    unit, {name: video.gone_since for name, video in record.good.items() if video.gone_since}
+                )
                 _remove(final)
                 for path in records_of(self.root, unit.name):
                     _remove(path)
@@ -297,6 +326,18 @@ class Outputs:
                 pass
         return {}
 
+    @property
+    def gone(self) -> dict[str, dict[str, str]]:
+        """By unit, the videos that are kept though the dataset has them no more, and since when."""
+        noted = read_stored(self.records / "gone.json", GoneVideos)
+        return noted.units if noted is not None else {}
+
+    def _note_gone(self, unit: Unit, videos: Mapping[str, str]) -> None:
+        gone = self.gone
+        if gone.get(unit.name, {}) != videos:
+            units = {**gone, unit.name: videos}
+            write_json(self.records / "gone.json", {"units": {name: each for name, each in units.items() if each}})
+
     def remove(self, unit: Unit) -> None:
         """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold its lock.
 
@@ -305,6 +346,7 @@ class Outputs:
         """
         with explained(self.root):
             refuse_outside(self.root, self.npz_path(unit).parent, self.records / unit.folder)
+            self._note_gone(unit, {})
             _remove(self.npz_path(unit))
             for path in records_of(self.root, unit.name):
                 _remove(path)

@@ -75,11 +75,13 @@ class VideoRecord(VideoFacts):
         attempts: How often it was tried.
         made_from: Which row of a table it is (`ManifestSource`); "" without a table.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
+        gone_since: When a run found that the dataset, or its table, has the video no more; "" while it has it.
     """
 
     attempts: int = 1
     made_from: str = ""
     kept_since: Text = ""
+    gone_since: str = ""
 
 
 class FailedVideo(Stored):
@@ -117,6 +119,12 @@ class RowsDigest(Stored):
     """The part of a unit's record that tells which rows of a table it was made from (`Source.digest`)."""
 
     rows_digest: str = ""
+
+
+class GoneVideos(Stored):
+    """Of all records, the videos with `gone_since`, by the names of their units."""
+
+    units: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 class UnitRecord(RowsDigest):

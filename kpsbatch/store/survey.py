@@ -16,8 +16,9 @@ from typing import Literal
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
-from kpsbatch.files import INTERNAL, in_threads
-from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.files import INTERNAL, explained, in_threads
+from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
+from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import (
     UNKNOWN,
     Fingerprint,
@@ -144,6 +145,48 @@ def survey(
     return Survey(tuple(surveyed))
 
 
+def gone_videos(config: Config, source: Source, outputs: Outputs) -> dict[Unit, list[str]]:
+    """The videos of the outputs that the dataset, or its table, has no more.
+
+    What the config leaves out is not looked at. All other records are read, and all of the dataset is listed.
+
+    Raises:
+        OutputError: The records can't be listed.
+    """
+    gone: dict[Unit, list[str]] = {}
+    with explained(outputs.root):
+        paths = sorted(outputs.records.glob("*/*.json"))
+    for path in paths:
+        record = read_stored(path, UnitRecord)
+        if record is None or record.unit is None or not _is_chosen(config, record.unit.unit):
+            continue
+        listing = source.listing(record.unit.unit)
+        there = {video.name for video in listing.videos}
+        if not listing.problem and (names := [name for name in record.good if name not in there]):
+            gone[record.unit.unit] = names
+    return gone
+
+
+def gone_units(config: Config, source: Source, outputs: Outputs) -> list[Unit]:
+    """Recorded units that the dataset, or its table, has no more, as far as names tell; as `gone_videos` else."""
+    units = {unit.name for unit in source.units()}
+    gone: list[Unit] = []
+    for path in outputs.records.glob("*/*.json"):
+        if f"{path.parent.name}/{path.name.partition('.')[0]}" in units:
+            continue
+        record = read_stored(path, UnitRecord)
+        if record is not None and record.unit is not None and _is_chosen(config, record.unit.unit):
+            gone.append(record.unit.unit)
+    return sorted(gone)
+
+
+def _is_chosen(config: Config, unit: Unit) -> bool:
+    """Whether a config leaves a unit's signer, split and sign in."""
+    dataset = config.dataset
+    chosen = ((unit.signer, dataset.signers), (unit.split, dataset.splits), (unit.sign, dataset.signs))
+    return all(not names or name in names for name, names in chosen)
+
+
 @dataclass(frozen=True)
 class KnownOutputs:
     """Outputs as a config sees them that looks for no models, and what a person should know about them."""
@@ -162,7 +205,7 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     root = config.output.root
     fitting: list[tuple[bool, bool, bool, float, Fingerprint]] = []
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
-        settings = read_stored(path, Settings)
+        settings = None if SET_ASIDE in path.parent.name else read_stored(path, Settings)
         if settings is not None and not differences_in_config(settings, ours):
             right_version = settings.imported or is_installed("mediapipe", settings.mediapipe or "")
             right_version = right_version or installed_version("mediapipe") == UNKNOWN  # a machine that only looks

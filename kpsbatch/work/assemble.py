@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Unit
+from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import (
     RECORD_FORMAT,
+    RECORDED_STATES,
     FailedVideo,
     RecordedState,
     UnitName,
     UnitRecord,
     VideoRecord,
     host_facts,
+    read_record,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
     """Write the two files of a unit.
 
     A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
-    made of it: a redo loses nothing. Where a table tells what a unit holds, only what was made of the same row is kept.
+    made of it: a redo loses nothing. Of a row of a table that was edited nothing is kept.
 
     Raises:
         OutputError: They can't be written.
@@ -99,12 +102,12 @@ def assemble(
     digest = source.digest(done.unit)
     if digest:
         rows = {video.name: source.made_from(video) for video in done.listing.videos}
-        before = {name: kept for name, kept in before.items() if kept[1].made_from == rows.get(name)}
+        before = {name: kept for name, kept in before.items() if kept[1].made_from == rows.get(name, kept[1].made_from)}
     for video in done.listing.videos:
         outcome = done.outcomes[video.name]
         if outcome.problem and video.name in before:
             arrays[video.name], earlier = before[video.name]
-            videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem})
+            videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem, "gone_since": ""})
         elif outcome.value is None:
             videos[video.name] = FailedVideo(
                 error=outcome.problem,
@@ -119,13 +122,14 @@ def assemble(
             )
     for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]
-        videos[name] = earlier.model_copy(update={"kept_since": "the dataset does not have it any more"})
-    state: RecordedState = "failed" if not arrays else "partial" if len(arrays) < len(videos) else "complete"
+        since = earlier.gone_since or _moment(time.time())
+        why = {"kept_since": "the dataset does not have it any more", "gone_since": since}
+        videos[name] = earlier.model_copy(update=why)
     unit = done.unit
     return arrays, UnitRecord(
         format=RECORD_FORMAT,
         unit=UnitName(**unit._asdict()),
-        state=state,
+        state=state_of(videos),
         videos=videos,
         odd_entries=dict(done.listing.odd),
         dataset=str(config.dataset.root),
@@ -139,6 +143,35 @@ def assemble(
         finished=_moment(time.time()),
         workers=workers,
     )
+
+
+def state_of(videos: Mapping[str, FailedVideo | VideoRecord]) -> RecordedState:
+    """The state of a unit with these videos."""
+    good = sum(isinstance(video, VideoRecord) for video in videos.values())
+    return "failed" if not good else "partial" if good < len(videos) else "complete"
+
+
+def remove_videos(outputs: Outputs, unit: Unit, names: Collection[str]) -> None:
+    """Remove videos from a unit's output and record, both of them where nothing is left.
+
+    Raises:
+        OutputError: They can't be written, or the output is damaged.
+    """
+    with explained(outputs.root), outputs.lock_unit(unit):
+        stored = outputs.states([unit]).get(unit)
+        record = read_record(outputs.record_path(unit, stored)).record if stored in RECORDED_STATES else None
+        good = outputs.good_videos(unit)
+        if record is None or not good.keys() >= set(names):
+            raise OutputError(
+                f"{outputs.npz_path(unit)} is damaged, so nothing is removed from it. First verify --repair."
+            )
+        videos = {name: video for name, video in record.videos.items() if name not in names}
+        if not videos:
+            outputs.remove(unit)
+            return
+        arrays = {name: array for name, (array, _) in good.items() if name not in names}
+        rest = record.model_copy(update={"videos": videos, "state": state_of(videos)})
+        outputs.store(unit, arrays, rest, replace=True, locked=True)
 
 
 def _moment(seconds: float) -> str:

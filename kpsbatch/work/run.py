@@ -17,7 +17,7 @@ from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
-from kpsbatch.store.claim import claim
+from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
@@ -31,7 +31,7 @@ from kpsbatch.store.settings import (
     installed_version,
     settings_of,
 )
-from kpsbatch.store.survey import Depth, Survey, survey
+from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
@@ -152,7 +152,7 @@ def run(
     Args:
         signs: The signs of this shard; default all.
         source: Its dataset, if it is open already.
-        overwrite: Replace outputs that were made with other settings.
+        overwrite: Replace outputs that were made with other settings, or of another dataset.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
         on_notice: Called with what a person should know before the work begins.
@@ -180,8 +180,8 @@ def run(
         outputs.prepare()
         progress.fingerprint = outputs.fingerprint.digest
         note(at_once=True)  # the run's state file names its settings before it claims the folder for them
-        claim(outputs, progress.run, overwrite=overwrite)
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
+        claim(outputs, progress.run, source, overwrite=overwrite)
         outputs.prepare_for(source.units(signs))
         surveyed = survey_to_do(
             source, outputs, signs, depth="videos",
@@ -200,6 +200,26 @@ def run(
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
         return summary
+
+
+def videos_to_prune(config: Config, source: Source) -> tuple[Outputs, dict[Unit, list[str]]]:
+    """The outputs, and those of their videos that the dataset, or its table, has no more, by unit.
+
+    Raises:
+        OutputError: Another run is at work, or the outputs belong to another dataset, or can't be listed.
+        DatasetError: The dataset holds no video at all.
+        ModelError: mediapipe or a network is missing.
+    """
+    outputs, _ = open_outputs(config)
+    if live := other_live_runs(outputs.root, ALONE):
+        raise OutputError(
+            f"process {live[0].pid} on {live[0].host} works on {outputs.root}, so --prune is refused. Wait."
+        )
+    if another := other_dataset(outputs, source):
+        raise mixed_datasets(outputs, another, source)
+    if all(source.presence(unit) != "videos" for unit in source.units()):
+        raise source.no_video()
+    return outputs, gone_videos(config, source, outputs)
 
 
 def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:

@@ -156,6 +156,7 @@ class TestLike:
         assert told.startswith(f"found: the recipe {name.lower()}\nwrote {config}. Look at it, then: ")
         loaded = load_config(config)
         assert loaded.dataset.root == folder
+        assert loaded.output.root == Path(config).absolute().parent / "kps-a-set-1"
         assert held(open_source(loaded.dataset, tmp_path / "index")) == UNITS[name]
         text = Path(config).read_text(encoding="utf-8")
         assert text.startswith("# yaml-language-server:")

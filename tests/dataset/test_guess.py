@@ -13,7 +13,7 @@ from test_datasets import UNITS
 from kpsbatch.cli.main import main
 from kpsbatch.config import load_config
 from kpsbatch.dataset.guess import Guess, guess, spread
-from kpsbatch.dataset.init_config import write_config
+from kpsbatch.dataset.init_config import output_root, write_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.errors import ConfigError, DatasetError
 
@@ -21,7 +21,7 @@ from kpsbatch.errors import ConfigError, DatasetError
 def found_by(place: Path, config: Path) -> tuple[Guess, dict[str, list[str]]]:
     """The guess of a place, and the units of the config that is written of it."""
     guessed = guess(place, config.parent / "index")
-    write_config(guessed, config)
+    write_config(guessed, config, output_root(place))
     return guessed, held(open_source(load_config(config).dataset, config.parent / "index"))
 
 
@@ -108,10 +108,10 @@ def test_never_overwrites(tmp_path):
     for there in ("c.yaml", "c-videos.csv"):
         (tmp_path / there).write_text("mine")
         with pytest.raises(ConfigError, match="exists already"):
-            write_config(guessed, tmp_path / "c.yaml")
+            write_config(guessed, tmp_path / "c.yaml", "out")
         assert (tmp_path / there).read_text() == "mine"
         (tmp_path / there).unlink()
-    assert sorted(path.name for path in write_config(guessed, tmp_path / "c.yaml")) == ["c-videos.csv", "c.yaml"]
+    assert sorted(path.name for path in write_config(guessed, tmp_path / "c.yaml", "out")) == ["c-videos.csv", "c.yaml"]
 
 
 def test_config_elsewhere(tmp_path):
@@ -120,6 +120,27 @@ def test_config_elsewhere(tmp_path):
     (tmp_path / "configs").mkdir()
     assert found_by(tmp_path / "lsa64_raw", tmp_path / "configs" / "c.yaml")[1] == UNITS["LSA64"]
     assert str(tmp_path / "lsa64_raw") in (tmp_path / "configs" / "c.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "root"),
+    [
+        ("monday", "kps-monday"),
+        ("my videos/", "kps-my-videos"),
+        ("a/../b: 1", "kps-b-1"),
+        ("été", "kps-été"),
+        ("data.tar.gz", "kps-data"),
+        ("train.csv", "kps-train"),
+        ("x" * 255, f"kps-{'x' * 60}"),
+        ("/", "kps"),
+    ],
+)
+def test_outputs_of_their_own(tmp_path, monkeypatch, place, root):
+    """Two datasets beside each other, or in one folder, have a folder of outputs each, named after them."""
+    monkeypatch.chdir(tmp_path)
+    if "." in place and "/" not in place:
+        Path(place).touch()
+    assert output_root(Path(place)) == root
 
 
 def test_command(tmp_path, monkeypatch, capsys):
@@ -133,6 +154,7 @@ def test_command(tmp_path, monkeypatch, capsys):
         shown = capsys.readouterr()
         assert (shown.out or shown.err).startswith(said)
         if status == 0:
+            assert load_config(Path("wlasl.yaml")).output.root == tmp_path / "kps-WLASL"
             assert "unsure: it takes start and end as numbers of frames" in shown.out
             assert "\nwrote wlasl.yaml. Look at it, then: " in shown.out
             assert shown.out.endswith("kpsbatch scan wlasl.yaml\n")

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import call, fingerprint, unit_record, write_config, write_frames
+from factories import call, fingerprint, tree_of, unit_record, write_config, write_frames
 from fault_harness import Bench, Round, check_said, check_state, measure
 from stale_views import Node
 from synthetic.demo import DemoDataset
 
-from kpsbatch.config import load_config
+from kpsbatch.config import DatasetConfig, load_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
@@ -378,7 +378,8 @@ def at_work(outputs: Outputs, shard: int, *, overwrite: bool = False) -> Iterato
         outputs.prepare()
         progress.fingerprint = outputs.fingerprint.digest
         note(at_once=True)
-        claim(outputs, run_id(origin), overwrite=overwrite)
+        no_videos = tree_of(DatasetConfig(root=outputs.root, layout="{sign}"))
+        claim(outputs, run_id(origin), no_videos, overwrite=overwrite)
         yield progress
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import fingerprint, unit_record
+from factories import fingerprint, tree_of, unit_record
 
+from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.store import outputs as outputs_module
@@ -31,7 +32,7 @@ def at_work(root: Path, number: int, version: str, *, overwrite: bool = False) -
         outputs.prepare()
         progress.fingerprint = outputs.fingerprint.digest
         note(at_once=True)
-        claim(outputs, run_id(origin), overwrite=overwrite)
+        claim(outputs, run_id(origin), tree_of(DatasetConfig(root=root, layout="{sign}")), overwrite=overwrite)
         yield outputs
 
 

@@ -20,10 +20,12 @@ from synthetic.demo import write_demo
 
 from kpsbatch.cli.main import main
 from kpsbatch.cluster.script import interpreter
+from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.config import Config, LandmarksConfig, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_each, read_frames, together
 from kpsbatch.dataset.video import Box, Segment, Unit, Video
+from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import clip, networks
 from kpsbatch.landmarks.clip import FrameLandmarks
@@ -171,20 +173,35 @@ class TestTable:
         rows = index_of(config)
         assert [row["label"] for row in rows] == ["new"] * 4
 
-    def test_changed_rows(self, table):
-        """A unit whose rows have changed is left to do, and redone, and no other; what is not in the table goes."""
+    def test_changed_rows(self, table, capsys):
+        """Units of changed rows are left to do, and redone; what the table has no more is kept until --prune."""
         config = load_config(table)
         more = [("short.mp4", f"g{number}", "", "", "") for number in range(4)]
         write_rows(table.parent, [*ROWS, *more])
         assert names(run(config)) == ["all-all/0001", "all-all/0002", "all-all/0003"]
         assert run(config).stored == []
+        before = arrays(config)
         write_rows(table.parent, [*ROWS[:2], ("long.mp4", "z", "", 2.0, 2.2), *ROWS[3:], *more])
         status = StatusReader(config).read()
         assert (status.count("complete"), status.count("left")) == (2, 1)
         assert [unit.name for unit in verify(config).left] == ["all-all/0001"]
         assert names(run(config)) == ["all-all/0001"]
         assert shades(arrays(config)["0001/z"]) == [20, 21]
-        assert "0001/c" not in arrays(config)
+        np.testing.assert_array_equal(arrays(config)["0001/c"], before["0001/c"])
+        assert "c" not in [row["key"] for row in index_of(config)]
+        assert verify(config).exit_status == 0
+        write_rows(table.parent, [*ROWS[:2], ("long.mp4", "z", "", 2.0, 2.2), *ROWS[3:]])
+        [note] = StatusReader(config).read().notes
+        assert note.startswith("kept, but not in the dataset any more: 1 video (such as all-all/0001/c, since 20")
+        assert note.endswith(") and 1 unit (such as all-all/0003); run --prune removes them")
+        assert run(config).stored == []
+        assert "0003/g3" in arrays(config)
+        assert call("run", str(table), "--prune", "-q") == 0
+        said = capsys.readouterr().out
+        assert said.startswith("not in the dataset any more: all-all/0001.npz: c\n")
+        assert "all-all/0003.npz: g2, g3\n" in said
+        assert sorted(arrays(config)) == [f"0001/{name}" for name in "abdz"]
+        assert StatusReader(config).read().notes == []
         assert verify(config).exit_status == 0
 
     def test_kept_only_of_the_same_row(self, table):
@@ -388,3 +405,92 @@ class TestArchive:
             f"type=bind,source={tmp_path}/out,destination={tmp_path}/out",
             f"type=bind,source={tmp_path}/a.csv,destination={tmp_path}/a.csv,ro {tmp_path}/kps.sif python",
         ]
+
+
+@pytest.mark.usefixtures("stubbed")
+class TestOneDataset:
+    """A folder of outputs belongs to one dataset."""
+
+    @pytest.fixture
+    def monday(self, tmp_path: Path) -> Config:
+        """A config of a folder whose videos were computed."""
+        write_mp4(self.folder(tmp_path / "monday" / "01" / "train" / "0001") / "a.mp4", SHADES[:4])
+        write_mp4(self.folder(tmp_path / "monday" / "01" / "test" / "0001") / "b.mp4", SHADES[:5])
+        config = self.config(tmp_path, "monday")
+        run(config)
+        return config
+
+    @staticmethod
+    def folder(path: Path) -> Path:
+        path.mkdir(parents=True)
+        return path
+
+    @staticmethod
+    def config(folder: Path, root: str, **dataset: Any) -> Config:
+        every = {"signers": "all", "splits": "all", "signs": "all", "layout": "{signer}/{split}/{sign:04d}"}
+        return make_config(folder, dataset={"root": root, **every, **dataset}, run={"workers": 0})
+
+    @pytest.mark.parametrize("name", ["x.mp4", "a.mp4"])  # the name may be the same, the size is not
+    def test_another_is_refused(self, monday, tmp_path, name):
+        """By run and submit, with the names of both; --overwrite replaces all, also when it was stopped between."""
+        write_mp4(self.folder(tmp_path / "tuesday" / "01" / "train" / "0001") / name, SHADES[:3])
+        before = arrays(monday)
+        tuesday = self.config(tmp_path, "tuesday")
+        for refused in (run, plan_submission):
+            with pytest.raises(OutputError, match=r"dataset: .*/monday; none of its videos is in .*/tuesday\. "):
+                refused(tuesday)
+        assert arrays(monday).keys() == before.keys()
+        assert plan_submission(tuesday, overwrite=True).units == 1
+        assert names(run(tuesday, overwrite=True)) == ["01-train/0001"]
+        assert arrays(tuesday).keys() == {f"0001/{name[0]}"}
+        assert len(arrays(tuesday)[f"0001/{name[0]}"]) == 3
+        assert run(tuesday).stored == []
+        with pytest.raises(OutputError, match=r"another dataset: .*/tuesday; none of its videos is in .*/monday\. "):
+            run(monday)
+
+    def test_what_an_overwrite_left_is_not_taken_for_ones_own(self, monday, tmp_path):
+        """Units that --overwrite has not come to yet are of another dataset for the next run."""
+        for split in ("train", "test"):
+            write_mp4(self.folder(tmp_path / "tuesday" / "01" / split / "0001") / "x.mp4", SHADES[:3])
+        tuesday = self.config(tmp_path, "tuesday")
+
+        def stop_reason() -> str:
+            return "enough" if any((tmp_path / "out" / "_kpsbatch" / "records").glob("*-1/")) else ""
+
+        with pytest.raises(InterruptedRun):
+            run(tuesday, overwrite=True, stop_reason=stop_reason)
+        with pytest.raises(OutputError, match="it is of another dataset"):
+            run(tuesday)
+        run(tuesday, overwrite=True)
+        assert arrays(tuesday).keys() == {"0001/x"}
+        assert len(arrays(tuesday)["0001/x"]) == 3
+
+    def test_the_same_is_not_refused(self, monday, tmp_path):
+        """A part of it, a part that was not computed before, a folder of it, and one that was moved or packed."""
+        write_mp4(self.folder(tmp_path / "monday" / "02" / "train" / "0002") / "c.mp4", SHADES[:3])
+        assert names(run(self.config(tmp_path, "monday", signers=["02"]))) == ["02-train/0002"]
+        assert run(self.config(tmp_path, "monday/01", layout="{split}/{sign:04d}", signers=["01"])).stored == []
+        with zipfile.ZipFile(tmp_path / "monday.zip", "w") as packed:
+            for path in (tmp_path / "monday").rglob("*.mp4"):
+                packed.write(path, path.relative_to(tmp_path / "monday"))
+        assert run(self.config(tmp_path, "monday.zip")).stored == []
+        (tmp_path / "monday").rename(tmp_path / "moved")
+        config = self.config(tmp_path, "moved")
+        assert run(config).stored == []
+        shutil.rmtree(tmp_path / "moved")
+        self.folder(tmp_path / "moved")
+        assert run(self.config(tmp_path, "moved", signers=["01"], splits=["train"], signs="1")).stored == []
+        assert len(arrays(config)) == 3
+
+    @pytest.mark.parametrize("earlier", [False, True])
+    def test_an_edited_table_is_not_refused(self, table, earlier):
+        """No row is as before, but the files are there; records of before claims had datasets tell by names."""
+        config = load_config(table)
+        run(config)
+        if earlier:
+            path = config.output.root / INTERNAL / "claim.json"
+            claim = json.loads(path.read_text())
+            del claim["dataset"]
+            path.write_text(json.dumps(claim))
+        write_rows(table.parent, [("short.mp4", "d" if earlier else "n", "", "", "")])
+        assert names(run(config)) == ["all-all/0001"]
