@@ -208,10 +208,12 @@ class ManifestSource:
         )
         first = list(islice(rows, LOOKED_AT))
         columns = columns_of(row for _, row in first)
-        if first and not columns:
+        if not first:
+            raise ConfigError(f"{SETTING}: {table} has no rows. Write a row for each video.")
+        if not columns:
             line, text = first[0]
             raise ConfigError(
-                f"{SETTING}: none of the first {counted(len(first), 'row')} can be read: {table}:{line} {text}. "
+                f"{SETTING}: none of the first rows of {table} can be read: {table}:{line} {text}. "
                 "Correct the table, or set dataset.manifest.format."
             )
         parse = parser(*columns)

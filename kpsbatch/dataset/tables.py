@@ -170,7 +170,7 @@ def _read_separated(
         ) from None
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise ConfigError(f"{setting}: {path} has two columns {twice!r}. Rename one.")
-    second = next(filter(str.strip, lines[records.position :]), lines[0])
+    second = next(filter(str.strip, lines[records.position :]), "")
     cells_below = second.count(dialect["delimiter"]) + 1
     if header is None and names[0].startswith("#") and (len(names) == 1 or cells_below != len(names)):
         raise ConfigError(
@@ -183,6 +183,14 @@ def _read_separated(
         fits = len(cells) == len(names) or (more and len(cells) > len(names))
         return fits and is_row(dict(zip(names, cells, strict=False)))
 
+    def taken_in() -> int | None:
+        """The number of a line of the last record that is a row by itself. Its last line may look so if a text ends
+        there; then its first line must look so too."""
+        first, *between, last = range(records.start, records.position)
+        if (number := next((number for number in between if stands_alone(lines[number])), None)) is not None:
+            return number + 1
+        return last + 1 if stands_alone(lines[last]) and stands_alone(lines[first], more=True) else None
+
     while True:
         try:
             cells = records.read()
@@ -191,12 +199,7 @@ def _read_separated(
         except csv.Error as error:
             yield records.retry(), str(error)
             continue
-        inside = lines[records.start + 1 : records.position]
-        taken_in = next((number for number, line in enumerate(inside[:-1], 1) if stands_alone(line)), None)
-        if taken_in is None and inside and stands_alone(inside[-1]) and stands_alone(lines[records.start], more=True):
-            taken_in = len(inside)
-        if taken_in is not None:
-            other = records.start + 1 + taken_in
+        if records.position > records.start + 1 and (other := taken_in()):
             yield records.retry(), f"{_UNCLOSED}, and line {other} is a row by itself"
         elif len(cells) != len(names):
             yield records.retry(), f"has {counted(len(cells), 'cell')} instead of {len(names)}"
@@ -232,13 +235,12 @@ class _Records:
             csv.Error: It can't be read, or a quotation mark is not closed where it must be.
             StopIteration: There is none.
         """
-        cells: list[str] = []
-        while not cells:
-            self.start = self.position
-            try:
-                cells = next(self._reader)
-            except csv.Error as error:
-                raise csv.Error(f"can't be read ({error}): a quotation mark may not be closed") from None
+        self.start = self.position
+        try:
+            while not (cells := next(self._reader)):
+                self.start = self.position
+        except csv.Error as error:
+            raise csv.Error(f"can't be read ({error}): a quotation mark may not be closed") from None
         if self.position == len(self._lines) or self.position > self.start + 1:
             try:
                 list(csv.reader(self._lines[self.start : self.position], strict=True, **self._dialect))
@@ -254,22 +256,16 @@ class _Records:
         return self.position
 
 
-def _load_json(text: str) -> Any:
-    """What a JSON text says.
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where it names a value twice, of which all but the last would be lost."""
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return tree
 
-    Raises:
-        ValueError: It is no JSON, or an object names a value twice, of which all but the last would be lost.
-        RecursionError: It is nested too deeply.
-    """
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        tree = dict(pairs)
-        if len(tree) != len(pairs):
-            names = [name for name, _ in pairs]
-            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
-        return tree
-
-    return json.loads(text, object_pairs_hook=unique)
+_load_json = json.JSONDecoder(object_pairs_hook=_unique).decode
 
 
 def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:

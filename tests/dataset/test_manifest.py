@@ -343,6 +343,12 @@ class TestBadRows:
         assert held(source) == {"all-all/0001": ["a"]}
         assert source.problems == [("t.json:2", "has no list 'instances'")]
 
+    @pytest.mark.parametrize(("text", "manifest"), [("", {"header": ["file"]}), ("file\n\n", {})])
+    def test_no_rows(self, root, text, manifest):
+        """A table without rows is told as that."""
+        with pytest.raises(ConfigError, match=r"t\.csv has no rows\. Write a row for each video"):
+            opened(root, text, {"video": "file"}, manifest=manifest)
+
     def test_sum(self, root):
         """Every row is a video, a bad row or one that the config leaves out; the sum is said."""
         source = opened(root, "file,set\na,train\ngone,train\nb,dev\nc\n", {"video": "videos/{file}", "split": "set"})
@@ -408,13 +414,17 @@ class TestFormats:
             ("t.csv", b"a,b,a\n", "two columns 'a'"),
             ("t.csv", b"caf\xe9\n", "neither UTF-8 nor UTF-16; save it"),
             ("t.json", b"{", "is not valid JSON"),
-            ("t.json", b"[1, 2]", "none of the first 2 rows can be read: t.json:1 is no JSON object"),
+            ("t.json", b"[1, 2]", r"none of the first rows of t\.json can be read: t\.json:1 is no JSON object"),
             ("t.json", b"3", "neither a list of objects"),
             ("t.csv", b"# comment\nfile,label\na,x\n", "starts with a comment, '# comment'. Remove the lines above"),
             ("t.csv", b"# a, comment\nfile,label\na,x\n", "'# a', looks like a comment. Remove it"),
             ("t.csv", b"sep=;\nfile;label\na;x\n", "starts with 'sep=;', which only spreadsheets read. Remove that"),
             ("t.csv", b'file,"label\na,x\n', "line 1 opens a quotation mark that is not closed"),
-            ("t.csv", b"file,label\na\n", r"1 row can be read: t\.csv:2 has 1 cell instead of 2"),
+            (
+                "t.csv",
+                b"file,label\na\n",
+                r"none of the first rows of t\.csv can be read: t\.csv:2 has 1 cell instead of 2",
+            ),
             ("t.jsonl", b'{"file": "a"},\n', r"t\.jsonl:1 ends with a comma, which a row of JSON lines must not"),
             ("t.json", b'{"k": {"file": "a"}, "k": {"file": "b"}}', "'k' is there twice"),
         ],
