@@ -27,6 +27,7 @@ class Frame:
         problem: Why `image` is None, to be read after `name`: "is empty".
         time: Milliseconds since the first frame, exactly as the video file says.
         rate: Nominal frames a second of the video; 0 where that is not known.
+        jumps: At how many places up to this frame the times of the file jumped and were put right.
         source_time: The `time` that the frame has in the video, where `resample` gave it another.
     """
 
@@ -36,6 +37,7 @@ class Frame:
     problem: str = ""
     time: float = 0.0
     rate: float = 0.0
+    jumps: int = 0
     source_time: float | None = None
 
 
@@ -52,6 +54,7 @@ class Timing(Stored):
         width, height: Of the first readable frame, in pixels.
         times: Milliseconds since the first frame; None where the rate is constant.
         source_times: When the frames are shown in the video; None where `frame_rate_out` is not set.
+        jumps: At how many places the times of the file jumped and were put right.
     """
 
     frame_rate: float = 0.0
@@ -60,6 +63,7 @@ class Timing(Stored):
     height: int = 0
     times: list[float] | None = None
     source_times: list[float] | None = None
+    jumps: int = 0
 
 
 class FrameLog:
@@ -70,6 +74,7 @@ class FrameLog:
         self._source_times: list[float] = []
         self._size = 0, 0
         self._rate = 0.0
+        self._jumps = 0
 
     def add(self, frame: Frame) -> None:
         """Note one frame."""
@@ -79,6 +84,7 @@ class FrameLog:
         if self._size == (0, 0) and frame.image is not None:
             self._size = frame.image.shape[1], frame.image.shape[0]
         self._rate = frame.rate
+        self._jumps = frame.jumps
 
     def timing(self) -> Timing:
         """Rate, size and times of all frames that were noted."""
@@ -90,6 +96,7 @@ class FrameLog:
             height=self._size[1],
             times=None if constant else [round(time, 3) for time in self._times],
             source_times=[round(time, 3) for time in self._source_times] or None,
+            jumps=self._jumps,
         )
 
 
