@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from kpsbatch.errors import ConfigError
 from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:  # records need this module, and status reads records without NumPy
@@ -43,6 +44,10 @@ class Frame:
 
 JITTER = 1.0
 """Milliseconds that a frame of a constant rate may be off: several containers store whole milliseconds."""
+
+
+MAX_RATE = 1000
+"""Frames a second that can be asked for: times are whole milliseconds for the networks."""
 
 
 class Timing(Stored):
@@ -131,7 +136,16 @@ def resample(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
 
     Returns:
         Frames with times of the new rate; `source_time` tells which frame of the video each is.
+
+    Raises:
+        ConfigError: The rate is not above 0 and up to 1000; before the first frame is taken.
     """
+    if not 0 < rate <= MAX_RATE:
+        raise ConfigError(f"frame_rate_out: {rate} is no frame rate. Give one above 0 and up to {MAX_RATE}, or None.")
+    return _resampled(frames, rate)
+
+
+def _resampled(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
     number = count = 0
     before: Frame | None = None
     for frame in frames:
