@@ -55,7 +55,7 @@ def extract_video(
         (T, points, 4): x, y, z, visibility of the points of `points`; zeros where a part is missing.
 
     Raises:
-        ConfigError: A setting is unknown or unusable.
+        ConfigError: A setting is unknown or unusable, or the frame rate is not above 0.
         DatasetError: The video is missing, or too little of it can be read.
         ModelError: mediapipe or its networks can't be used.
     """
@@ -64,14 +64,14 @@ def extract_video(
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
+    frames = read_frames(
+        video_of(path),
+        frame_rate=settings.frame_rate,
+        max_pixels=max_pixels,
+        reduced=settings.decode == "fast",
+        frame_rate_out=frame_rate_out,
+    )
     with borrowed_networks(settings, find_networks(settings.models)) as networks:
-        frames = read_frames(
-            video_of(path),
-            frame_rate=settings.frame_rate,
-            max_pixels=max_pixels,
-            reduced=settings.decode == "fast",
-            frame_rate_out=frame_rate_out,
-        )
         made = extract(
             frames,
             networks,

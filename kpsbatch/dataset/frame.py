@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from kpsbatch.errors import ConfigError
 from kpsbatch.stored import Stored
 
 if TYPE_CHECKING:  # records need this module, and status reads records without NumPy
@@ -27,6 +28,7 @@ class Frame:
         problem: Why `image` is None, to be read after `name`: "is empty".
         time: Milliseconds since the first frame, exactly as the video file says.
         rate: Nominal frames a second of the video; 0 where that is not known.
+        jumps: At how many places up to this frame the times of the file jumped and were put right.
         source_time: The `time` that the frame has in the video, where `resample` gave it another.
     """
 
@@ -36,11 +38,16 @@ class Frame:
     problem: str = ""
     time: float = 0.0
     rate: float = 0.0
+    jumps: int = 0
     source_time: float | None = None
 
 
 JITTER = 1.0
 """Milliseconds that a frame of a constant rate may be off: several containers store whole milliseconds."""
+
+
+MAX_RATE = 1000
+"""Frames a second that can be asked for: times are whole milliseconds for the networks."""
 
 
 class Timing(Stored):
@@ -52,6 +59,7 @@ class Timing(Stored):
         width, height: Of the first readable frame, in pixels.
         times: Milliseconds since the first frame; None where the rate is constant.
         source_times: When the frames are shown in the video; None where `frame_rate_out` is not set.
+        jumps: At how many places the times of the file jumped and were put right.
     """
 
     frame_rate: float = 0.0
@@ -60,6 +68,7 @@ class Timing(Stored):
     height: int = 0
     times: list[float] | None = None
     source_times: list[float] | None = None
+    jumps: int = 0
 
 
 class FrameLog:
@@ -70,6 +79,7 @@ class FrameLog:
         self._source_times: list[float] = []
         self._size = 0, 0
         self._rate = 0.0
+        self._jumps = 0
 
     def add(self, frame: Frame) -> None:
         """Note one frame."""
@@ -79,6 +89,7 @@ class FrameLog:
         if self._size == (0, 0) and frame.image is not None:
             self._size = frame.image.shape[1], frame.image.shape[0]
         self._rate = frame.rate
+        self._jumps = frame.jumps
 
     def timing(self) -> Timing:
         """Rate, size and times of all frames that were noted."""
@@ -90,6 +101,7 @@ class FrameLog:
             height=self._size[1],
             times=None if constant else [round(time, 3) for time in self._times],
             source_times=[round(time, 3) for time in self._source_times] or None,
+            jumps=self._jumps,
         )
 
 
@@ -124,7 +136,16 @@ def resample(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
 
     Returns:
         Frames with times of the new rate; `source_time` tells which frame of the video each is.
+
+    Raises:
+        ConfigError: The rate is not above 0 and up to 1000; before the first frame is taken.
     """
+    if not 0 < rate <= MAX_RATE:
+        raise ConfigError(f"frame_rate_out: {rate} is no frame rate. Give one above 0 and up to {MAX_RATE}, or None.")
+    return _resampled(frames, rate)
+
+
+def _resampled(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
     number = count = 0
     before: Frame | None = None
     for frame in frames:

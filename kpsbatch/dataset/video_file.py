@@ -24,6 +24,7 @@ import av
 import numpy as np
 from av.container import Flags, InputContainer
 from av.filter import Graph
+from av.format import Flags as FormatFlags
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard
@@ -82,6 +83,9 @@ _MAKE_UP_TIMES = cast(int, Flags.gen_pts.value)  # PyAV sets it; the times that 
 _INDEXED = "mov"  # the demuxer that lists every packet before it reads the first
 _COUNTED = "avi"  # the one whose header tells the number of packets
 _TIMED = ("matroska", "flv")  # those whose header tells the duration
+_DISCONTINUITY = 10  # seconds: ffmpeg's -dts_delta_threshold, for containers whose times may begin anew
+_IMPOSSIBLE = 30 * 3600  # seconds: its -dts_error_threshold, for the others
+_BACK = 0.1  # seconds that times may go back in a container whose times may begin anew
 _SLACK = 0.2  # seconds that a header's number or duration may be off in a whole file
 
 
@@ -111,6 +115,7 @@ class VideoFile:
     Attributes:
         rate: Frames a second on average, as the header says; 0 where it does not.
         nominal_rate: The rate that FFmpeg takes the times to be multiples of, or `rate`.
+        jumps: At how many places the times of the file were put right so far.
         missing: How many frames the header promises beyond the end of a file that is cut off; known at the end of
             `shown`.
 
@@ -183,17 +188,22 @@ class VideoFile:
         Raises:
             DatasetError: A frame is too large, or storage goes on failing.
         """
-        last = 0.0
+        step = 1 / (self.rate or 25)
+        last = -math.inf
         for frame, time, problem in self._decoded():
-            time = last + 1 / (self.rate or 25) if time is None else time
+            if time is None:
+                time = last + step if last > -math.inf else 0.0
+            elif time < last:
+                self.jumps += 1
+                time = last
             yield from self._lost(time)
             self._check_size(frame.width, frame.height)
             yield Shown(time, None if problem else frame, problem)
             last = time
+        last = max(last, 0.0)
         for shown in self._lost(math.inf):
             yield shown
-            last = shown.time
-        step = 1 / (self.rate or 25)
+            last = max(last, shown.time)
         self.missing = self._missing_frames(last + step)
         if self.missing * step <= last + step:
             for number in range(self.missing):
@@ -225,17 +235,31 @@ class VideoFile:
     def packet_times(self) -> list[float]:
         """Seconds since the start of the file of every frame, in order, from its packets: nothing is decoded."""
         shown: list[float | None] = []
-        decoded: list[float | None] = []
+        decoded: list[float] = []
         for packet in self._source:
             if not packet.is_discard and not self._is_hidden(packet):
                 shown.append(self._seconds(packet.pts))
-                decoded.append(self._seconds(packet.dts if packet.dts is not None else packet.pts))
+                time = self._seconds(packet.dts if packet.dts is not None else packet.pts)
+                if time is None and decoded:
+                    time = decoded[-1] + 1 / (self.rate or 25)
+                decoded.append(time or 0.0)
         if None not in shown:
             return sorted(time for time in shown if time is not None)
-        times = sorted(time for time in decoded if time is not None)
+        times = sorted(decoded)
         with self.opened_again() as again:  # these are the times of decoding: the decoder's delay is added
             first = next((frame.time for frame in again.shown()), 0.0)
         return [time + first - times[0] for time in times]
+
+    def begins_anew(self) -> bool:
+        """Whether times jump somewhere in the file, so that it can't be searched by time; reads it to its end."""
+        if not self._may_begin_anew:
+            return False
+        with self.opened_again() as again:
+            return any(again.jumps for _ in again._source)
+
+    @property
+    def _may_begin_anew(self) -> bool:
+        return bool(int(self._container.format.flags) & cast(int, FormatFlags.ts_discont.value))
 
     @property
     def _demuxer(self) -> str:
@@ -254,6 +278,7 @@ class VideoFile:
         self._awaited: list[float] = []  # heap of the times of packets whose frames are still to come
         self._is_damaged = False
         self._last_dts: int | None = None
+        self.jumps = 0
         self.missing = 0
         self._end = 0.0  # seconds at which the last packet of any stream ends
         self._source = self._packets()
@@ -309,6 +334,8 @@ class VideoFile:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video that hold data; ends where the data ends."""
         packet: Packet[Any]
+        expected: int | None = None  # the time of decoding at which the next packet is due
+        moved = 0  # what is added to the times since the last jump
         try:
             for packet in self._container.demux():
                 if packet.dts is None and packet.pts is None and not packet.size:
@@ -319,23 +346,60 @@ class VideoFile:
                 if packet.stream is not self._stream:
                     continue
                 self._last_dts = packet.dts if packet.dts is not None else self._last_dts
+                moved = self._put_right(packet, expected, moved)
+                expected = packet.dts if packet.dts is not None else expected
+                if expected is not None:
+                    expected += packet.duration or round(1 / (self.rate or 25) / self._base)
                 if packet.size:
                     yield cast("Packet[VideoStream]", packet)
         except (av.FFmpegError, DatasetError, OSError):
             pass  # what the index lists beyond this point is missing
         self._raise_storage_error()
 
+    def _put_right(self, packet: Packet[Any], expected: int | None, moved: int) -> int:
+        """Put the times of a packet right as ffmpeg does: concatenated files go on, impossible times are forgotten.
+
+        Args:
+            expected: The time of decoding at which it is due; None where that is not known.
+            moved: What is to be added to its times because of earlier jumps.
+
+        Returns:
+            The same for the packets that follow.
+        """
+
+        def ahead(time: int | None) -> float:
+            return 0.0 if time is None or expected is None else float((time + moved - expected) * self._base)
+
+        if not self._may_begin_anew:
+            if abs(ahead(packet.dts)) > _IMPOSSIBLE:
+                packet.dts = None
+                self.jumps += 1
+            if abs(ahead(packet.pts)) > _IMPOSSIBLE:
+                packet.pts = None
+            return 0
+        if not -_BACK <= ahead(packet.dts) <= _DISCONTINUITY and expected is not None and packet.dts is not None:
+            self.jumps += 1
+            moved = expected - packet.dts
+        packet.dts = None if packet.dts is None else packet.dts + moved
+        packet.pts = None if packet.pts is None else packet.pts + moved
+        return moved
+
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, float | None, str]]:
         """Every frame that the decoder gives, with its time and what is wrong with it."""
         incomplete: set[float | None] = set()
-        for packet in chain(self._source, [None]):
-            if packet is not None and packet.is_corrupt:
+        packets = chain(self._source, [None, None, None])
+        packet, following = next(packets), next(packets)
+        for later in packets:
+            # Where another file was appended FFmpeg calls one of the last two packets corrupt; a key frame follows.
+            joined = any(near is not None and near.is_keyframe for near in (following, later))
+            if packet is not None and packet.is_corrupt and not joined:
                 incomplete.add(self._seconds(packet.pts))
             for frame in self._decode(packet):
                 time = self._seconds(frame.pts if frame.pts is not None else frame.dts)
                 bad = frame.is_corrupt or time in incomplete
                 self._is_damaged |= bad
                 yield frame, time, DAMAGED if bad else ""
+            packet, following = following, later
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.pts is not None and not packet.is_discard and not self._is_hidden(packet):
@@ -561,6 +625,8 @@ def _moved_on(video: VideoFile, start: float, now: float) -> tuple[VideoFile, bo
 
     A second descriptor seeks the key frame, since FFmpeg loses what it has decoded when it seeks.
     """
+    if video.begins_anew():
+        return video, False
     later = video.opened_again()
     try:
         if later.seek(start) > now:
@@ -583,6 +649,7 @@ class _FrameMaker:
     def __init__(self, video: VideoFile) -> None:
         self.frames = 0
         self._video = video
+        self._jumps = video.jumps
         self._first = 0.0
         self._last = -1
 
@@ -593,6 +660,7 @@ class _FrameMaker:
         time = (shown.time - self._first) * 1000
         self._last = max(self._last + 1, round(time))
         image = self._video.to_rgb(shown.picture) if shown.picture is not None else None
-        frame = Frame(image, self._last, str(self.frames), shown.problem, time, self._video.nominal_rate)
+        jumps = self._video.jumps - self._jumps
+        frame = Frame(image, self._last, str(self.frames), shown.problem, time, self._video.nominal_rate, jumps)
         self.frames += 1
         return frame

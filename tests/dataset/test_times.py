@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pictures import COLOURS, write_mp4
 
+from kpsbatch.api import extract_video
 from kpsbatch.config import load_config
 from kpsbatch.dataset.frame import Frame, FrameLog, Timing, frame_rate, resample
 from kpsbatch.dataset.reading import read_frames, video_info
 from kpsbatch.dataset.video import video_of
+from kpsbatch.errors import ConfigError
 from kpsbatch.store.settings import fingerprint_of, settings_of
 
 BLACK = np.zeros((4, 6, 3), np.uint8)
@@ -91,6 +95,15 @@ class TestResample:
         """The video's own rate takes every frame once, whatever the rounding of its times."""
         times = [float(round(1000 * i * 1001 / 30000)) for i in range(90)]
         assert [frame.name for frame in resample(frames_at(times), 30000 / 1001)] == [str(i) for i in range(90)]
+
+    @pytest.mark.parametrize("rate", [0, -0.0, -1, math.nan, math.inf, -math.inf, 1000.5])
+    def test_no_rate(self, tmp_path, rate):
+        """A rate that is none is refused at once, by its name and value, before a frame is read."""
+        path = write_mp4(tmp_path / "clip.mp4", COLOURS)
+        with pytest.raises(ConfigError, match=rf"^frame_rate_out: {rate} is no frame rate\. Give one above 0"):
+            read_frames(video_of(path), frame_rate=99, max_pixels=10**6, frame_rate_out=rate)
+        with pytest.raises(ConfigError, match=r"^frame_rate_out: "):
+            extract_video(path, frame_rate_out=rate)
 
     def test_bad_frames(self):
         """A bad frame stays bad; it is not replaced by a good one that is farther."""

@@ -20,7 +20,7 @@ from made_pictures import COLOURS, write_mp4
 from video_corpus import HAS_FFMPEG, NO_FFMPEG, VPX, X264, ffmpeg
 
 from kpsbatch.dataset import storage
-from kpsbatch.dataset.frame import Frame
+from kpsbatch.dataset.frame import Frame, FrameLog
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.storage import StoredFile
 from kpsbatch.dataset.video import video_of
@@ -247,6 +247,76 @@ class TestHeaders:
         problems = [frame.problem for frame in read(Path(command[-1]))]
         assert 60 < len(problems) < 90
         assert set(problems[:-4]) == {""}
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    """The parts' bytes, one after another."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@with_ffmpeg
+class TestJumps:
+    """Times that jump, repeat or wrap are put right as ffmpeg does it; no frame is lost or damaged by them."""
+
+    @pytest.fixture(params=[f"ts {X264} -bf 2", f"ts {X264} -bf 0", "mpg -c:v mpeg2video -bf 2", "ts -c:v mpeg2video"])
+    def parts(self, request, tmp_path):
+        """Two files of one kind: 50 and 30 frames."""
+        suffix, _, options = request.param.partition(" ")
+        return [draw(tmp_path / f"{name}.{suffix}", options, n / 25) for name, n in (("a", 50), ("b", 30))]
+
+    def test_concatenated(self, tmp_path, parts):
+        """Files put one after another are one video: all frames, in order, at an even rate, at any rate out."""
+        path = joined(tmp_path / f"all{parts[0].suffix}", parts[0], parts[1], parts[0])
+        frames, single = read(path), [*read(parts[0]), *read(parts[1]), *read(parts[0])]
+        assert [frame.problem for frame in frames] == [""] * 130
+        for frame, same in zip(frames, single, strict=True):
+            np.testing.assert_array_equal(frame.image, same.image)
+        log = FrameLog()
+        for frame in frames:
+            log.add(frame)
+        assert (log.timing().frame_rate, log.timing().jumps) == (25.0, 2)
+        again = list(read_frames(video_of(path), frame_rate=99, max_pixels=MANY, frame_rate_out=25))
+        assert [frame.name for frame in again] == [frame.name for frame in frames]
+
+    def test_segments(self, tmp_path, parts):
+        """Segments of such a file are found by the corrected times, and by frame numbers."""
+        path = joined(tmp_path / f"all{parts[0].suffix}", *[parts[0], parts[1]] * 3)
+        whole = read(path)
+        asked = [(5.2, 5.6), *segments_in_seconds(path, [(200, 210)], max_pixels=MANY)]
+        frames = list(read_segments(path, asked, max_pixels=MANY))
+        for number, (start, end) in enumerate([(130, 140), (200, 210)]):
+            for frame, same in zip([it for at, it in frames if at == number], whole[start:end], strict=True):
+                np.testing.assert_array_equal(frame.image, same.image)
+
+    @pytest.mark.parametrize(("start", "jumps"), [(100, 1), (5, 0)])
+    def test_forward(self, tmp_path, start, jumps):
+        """A part that begins much later follows at once; a pause of seconds is a pause."""
+        first = draw(tmp_path / "a.ts", X264, 0.4)
+        later = draw(tmp_path / "b.ts", f"{X264} -output_ts_offset {start}", 0.4)
+        frames = read(joined(tmp_path / "all.ts", first, later))
+        assert [frame.problem for frame in frames] == [""] * 20
+        assert frames[-1].jumps == jumps
+        assert (frames[-1].time > 5000) is (start == 5)
+
+    def test_wrapped(self, tmp_path):
+        """The clock of 33 bits of a ts may wrap."""
+        frames = read(draw(tmp_path / "clip.ts", f"{X264} -output_ts_offset 95442.5", 2))
+        assert [frame.time for frame in frames] == pytest.approx([40 * number for number in range(50)], abs=0.1)
+        assert frames[-1].problem == ""
+
+    @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+    @pytest.mark.parametrize("seconds", ["-0.2", "2000000"])
+    def test_no_clock(self, tmp_path, suffix, seconds):
+        """Times that go back stand still, and impossible ones go on, in containers without a clock of their own."""
+        clip, path = draw(tmp_path / "clip.ts", f"{X264} -bf 0", 0.4), tmp_path / f"moved.{suffix}"
+        late = f"if(gt(N\\,4)\\,{seconds}/TB\\,0)"
+        ffmpeg("-i", clip, "-c", "copy", "-bsf:v", f"setts=pts=PTS+{late}:dts=DTS+{late}", path)
+        frames = read(path)
+        times = [frame.time for frame in frames]
+        assert [frame.problem for frame in frames] == [""] * 10
+        assert times == sorted(times)
+        assert times[-1] < 500
 
 
 class TestDamaged:
