@@ -32,7 +32,7 @@ def extract_video(
     frame_rate_out: float | None = None,
     **landmarks: Any,
 ) -> NDArray[Any]:
-    """Compute the keypoints of one video, in this process; standard error is silent meanwhile.
+    """Compute the keypoints of one video, in this process; MediaPipe's messages are not shown.
 
         keypoints = kpsbatch.extract_video("clip.mp4")
         keypoints.shape  # (T, 184, 4)

@@ -270,6 +270,22 @@ def refuse_outside(root: Path, *folders: Path) -> None:
             )
 
 
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """The bytes at a place of a file, fewer where it ends before: Linux gives 2 GiB at a time at most.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    data = os.pread(descriptor, size, offset)
+    if not data or len(data) == size:
+        return data
+    pieces, read = [data], len(data)
+    while read < size and (data := os.pread(descriptor, size - read, offset + read)):
+        pieces.append(data)
+        read += len(data)
+    return b"".join(pieces)
+
+
 def last_lines(path: Path, size: int) -> list[str]:
     """The lines in the last bytes of a text; none where it can't be read."""
     try:

@@ -163,6 +163,42 @@ print("a message", file=sys.stderr)
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "a message\n")
 
+    def test_standard_error_of_others(self, video):
+        """What other threads, and children that are started or forked meanwhile, write to standard error comes out."""
+        code = """
+import os, subprocess, sys, threading
+import kpsbatch.api as api
+inside, go_on = threading.Event(), threading.Event()
+extract = api.extract
+def slow(*arguments, **options):
+    inside.set()
+    go_on.wait()
+    return extract(*arguments, **options)
+api.extract = slow
+work = dict(max_bad_frames=0.5, running_mode="image")
+thread = threading.Thread(target=api.extract_video, args=sys.argv[1:], kwargs=work)
+thread.start()
+inside.wait()
+os.write(2, b"1 a thread\\n")
+subprocess.run([sys.executable, "-c", "import os; os.write(2, b'2 a child\\\\n')"])
+if not (child := os.fork()):
+    import ctypes
+    ctypes.CDLL(None).perror(b"3 a forked child's C code")
+    os._exit(0)
+os.waitpid(child, 0)
+go_on.set()
+thread.join()
+"""
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, video],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert [line[:11] for line in done.stderr.splitlines()] == ["1 a thread", "2 a child", "3 a forked "]
+
     def test_too_many_bad_frames(self, video):
         """Too many bad frames are an error that names the first."""
         with pytest.raises(DatasetError, match=r"1 of 3 frames are unreadable .*; first: 1\.png is empty"):

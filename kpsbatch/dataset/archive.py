@@ -37,7 +37,7 @@ from kpsbatch.dataset.archive_index import (
 )
 from kpsbatch.dataset.folders import OnProgress, no_progress
 from kpsbatch.errors import DatasetError
-from kpsbatch.files import write_atomically
+from kpsbatch.files import read_at, write_atomically
 
 _TAIL = 1 << 16
 _SLACK = 512
@@ -146,15 +146,15 @@ class Archive:
         if member.problem:
             raise OSError(95, member.problem, member.name)
         if not self._zip:
-            data = os.pread(self._fd, member.size, member.offset)
+            data = read_at(self._fd, member.size, member.offset)
             if len(data) < member.size:
                 raise _damaged_member(member, "it ends too early")
             return data
-        block = os.pread(self._fd, _LOCAL.size + _SLACK + member.size, member.offset)
+        block = read_at(self._fd, _LOCAL.size + _SLACK + member.size, member.offset)
         start = _data_start(block, 0, member.name)
         data = block[start : start + member.size]
         if len(data) < member.size:
-            data = os.pread(self._fd, member.size, member.offset + start)
+            data = read_at(self._fd, member.size, member.offset + start)
         if member.method == DEFLATED:
             try:  # never more than the directory says: a zip bomb is not unpacked
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.full_size + 1)

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import ctypes
 import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -21,40 +22,44 @@ MAX_KEPT = 2
 
 Key: TypeAlias = "tuple[LandmarksConfig, tuple[str, ...]]"
 
+_C = ctypes.CDLL(None)
+_C_STDERR = ctypes.c_void_p.in_dll(_C, "__stderrp" if sys.platform == "darwin" else "stderr")
+_STDERR = _C_STDERR.value
+_C.fopen.restype = ctypes.c_void_p
+
 _kept: OrderedDict[Key, Networks] = OrderedDict()
 _lock = threading.Lock()
 
 
 class _Silence:
-    """Sends the process's standard error nowhere while at least one thread is inside: MediaPipe's messages go there.
+    """Sends what C++ code writes to standard error nowhere while at least one thread is inside: MediaPipe's messages.
 
-    MediaPipe writes them past Python, and has no setting that stops all of them.
+    MediaPipe has no setting that stops all of them. Only C's `stderr` is another stream meanwhile: the descriptor, and
+    so what Python, other threads and child processes write, stays as it is.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._before = -1
+        self._nowhere: int | None = None
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            if self._inside > 1:
-                return
-            try:
-                self._before = os.dup(2)
-            except OSError:  # there is no standard error
-                return
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
+            if self._nowhere is None:
+                self._nowhere = _C.fopen(os.fsencode(os.devnull), b"w")
+            if self._inside == 1 and self._nowhere:
+                _C_STDERR.value = self._nowhere
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside and self._before >= 0:
-                os.dup2(self._before, 2)
-                os.close(self._before)
-                self._before = -1
+            if not self._inside:
+                self.end()
+
+    def end(self) -> None:
+        """Let C code write to standard error."""
+        _C_STDERR.value = _STDERR
 
 
 _silence = _Silence()
@@ -116,6 +121,7 @@ def _forget() -> None:
     MediaPipe would wait for those threads for ever.
     """
     global _lock, _silence
+    _silence.end()
     _lock, _silence = threading.Lock(), _Silence()  # threads that do not exist here may have held the old ones
     for networks in _kept.values():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(networks))

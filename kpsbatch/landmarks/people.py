@@ -14,6 +14,9 @@ HIPS, ABOVE = 33, 34
 WIDE = 1.6
 """Longer sides of a frame over its shorter one from which on people are looked for in windows too."""
 
+THINNEST = 1 / 16
+"""Side of the smallest windows, in longer sides of the frame: a thin strip would need thousands, and shows nobody."""
+
 SEEN = 0.3
 """A person whose square is at least this share of a searched square is seen in it."""
 
@@ -78,10 +81,11 @@ def search_squares(
     The whole frame, squares of its shorter side, squares of half of that; none much larger than `smallest` asks for.
     """
     short, long = min(width, height), max(width, height)
-    whole, parts = [whole_frame(width, height)], windows(width, height, short)
+    whole, parts = [whole_frame(width, height)], windows(width, height, max(short, long * THINNEST))
     together = long > WIDE * short and not whole_first
     groups = [whole + parts] if together else [whole, parts] if len(parts) > 1 else [whole]
-    groups.append(windows(width, height, short / 2))
+    if short / 2 >= long * THINNEST:
+        groups.append(windows(width, height, short / 2))
     if smallest is None:
         return groups
     sides = [group[-1].side for group in groups]

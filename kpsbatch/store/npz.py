@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError, one_line
+from kpsbatch.files import read_at
 
 COMPRESSION = 1
 """Keypoints hardly compress: level 1 is twice as fast as zlib's usual 6, for 2% more bytes (measured)."""
@@ -29,7 +30,9 @@ _LOCAL_HEADER = 30
 """Bytes before the name; the lengths of name and extra field are the last four (APPNOTE.TXT 4.3.7)."""
 _EXTRA = 64
 """Room for the extra field, so that one call reads all; a longer one costs a second call."""
-_NPY_HEADER = 256
+_NPY_HEADER, _LONG_NPY_HEADER = 256, 1 << 17
+"""Bytes that hold the header of every array of ours, and of every array (its length has two bytes)."""
+
 _KEPT = 4096
 """Tables of contents that are kept in mind: all of a KArSL-502, some 25 MB."""
 
@@ -78,7 +81,7 @@ class NpzReader:
             data = self._bytes(member)
             if len(data) != member.size or zlib.crc32(data) != member.crc:
                 raise ValueError("its checksum is another")
-            shape, fortran, dtype, start = _header(data)
+            shape, fortran, dtype, start = _header(bytes(data[:_LONG_NPY_HEADER]))
             return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy()
         except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
@@ -90,7 +93,7 @@ class NpzReader:
             OutputError: As `read`; the checksum is not looked at.
         """
         try:
-            return _header(self._bytes(self._member(name), _NPY_HEADER))[0]
+            return _header(bytes(self._bytes(self._member(name), _NPY_HEADER)))[0]
         except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
@@ -99,19 +102,19 @@ class NpzReader:
             raise OutputError(f"{self.path} holds no video {name!r} but {len(self.members)} others. Correct the name.")
         return self.members[name]
 
-    def _bytes(self, member: Member, first: int | None = None) -> bytes:
+    def _bytes(self, member: Member, first: int | None = None) -> bytes | memoryview:
         """The array's file, or the first bytes of it."""
         before = _LOCAL_HEADER + len(member.name)
         wanted = member.compressed if first is None else min(member.compressed, first)
-        data = os.pread(self.descriptor, before + _EXTRA + wanted, member.offset)
+        data = read_at(self.descriptor, before + _EXTRA + wanted, member.offset)
         if data[:4] != b"PK\3\4" or data[_LOCAL_HEADER:before] != member.name:
             raise ValueError("its header is another")
         start = before + int.from_bytes(data[28:30], "little")
         if len(data) < start + wanted:
-            data += os.pread(self.descriptor, start + wanted - len(data), member.offset + len(data))
+            data += read_at(self.descriptor, start + wanted - len(data), member.offset + len(data))
         packed = memoryview(data)[start : start + wanted]
         if member.method == zipfile.ZIP_STORED:
-            return bytes(packed)
+            return packed
         if member.method != zipfile.ZIP_DEFLATED:
             raise NotImplementedError(f"compression method {member.method}")
         if first is not None:

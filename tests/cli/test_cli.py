@@ -457,3 +457,22 @@ def test_locale(tmp_path):
     assert scanned["odd"] == []
     done = kpsbatch("extract", tmp_path / "étè.mp4", **ascii_only)
     assert (done.returncode, "étè.mp4 does not exist" in done.stderr) == (2, True)
+
+
+def test_odd_frames_in_a_scan(tmp_path, capsys):
+    """A scan names frames that are there twice, gaps, and what lies beside frames and is not read."""
+    video = tmp_path / "data" / "01" / "01" / "train" / "0001" / "v"
+    video.mkdir(parents=True)
+    for name in ("1.jpg", "1.png", "2.jpg", "2 (1).jpg", "4.jpg", "5.jfif", "clip.mp4"):
+        (video / name).touch()
+    config = write_config(tmp_path, dataset={"root": "data", "signers": ["01"], "splits": ["train"], "signs": "1"})
+    status, out, _ = call(capsys, "scan", config, "--json")
+    scanned = json.loads(out)
+    assert (status, scanned["groups"][0]["frames"]) == (0, 5)
+    assert {Path(entry["path"]).name: entry["problem"] for entry in scanned["odd"]} == {
+        "1.png": "a second file for a frame",
+        "2 (1).jpg": "a copy of a frame, by its name",
+        "4.jpg": "after a gap in the numbers of frames",
+        "5.jfif": "a picture that is not read (rename it to .jpg)",
+        "clip.mp4": "a video beside frames",
+    }

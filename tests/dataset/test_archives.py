@@ -228,6 +228,26 @@ class TestZip:
         assert contents(path, tmp_path / "index") == {"a/f": b"far"}
 
 
+@pytest.mark.parametrize("kind", ["zip", "deflated zip", "tar"])
+def test_member_larger_than_a_read(tmp_path, monkeypatch, kind):
+    """Linux reads 2 GiB at a time at most: members come whole in any case."""
+    data = random.Random(1).randbytes(5000)
+    path = tmp_path / "a.archive"
+    if kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            member = tarfile.TarInfo("data/x.jpg")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if "deflated" in kind else zipfile.ZIP_STORED) as archive:
+            archive.writestr("data/x.jpg", data)
+    index = open_archive_folders(path, tmp_path / "index").index
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, size, offset: pread(descriptor, min(size, 1000), offset))
+    archive = Archive(index)
+    assert archive.read(archive.index.member("data/x.jpg")) == data
+
+
 class TestTar:
     @pytest.mark.parametrize("form", TAR_FORMATS)
     def test_tarfile(self, tmp_path, form):

@@ -217,6 +217,16 @@ class TestSearchingPeople:
         assert set(sides[2]) == {240}
         assert {square.side for square in people.search_squares(1920, 400)[0]} == {1920, 400}
 
+    @pytest.mark.parametrize(("width", "height"), [(1920, 240), (1920, 239), (1920, 96), (40, 1920), (3, 2000), (1, 9)])
+    def test_thin_frames(self, width: int, height: int) -> None:
+        """However thin a frame is, its windows are few, and cover it."""
+        squares = [square for group in people.search_squares(width, height) for square in group]
+        assert len(squares) <= 109
+        assert all(
+            any(abs(square.centre - at).max() <= square.side / 2 for square in squares[1:])
+            for at in np.linspace((0, 0), (width, height), 50)
+        )
+
     @pytest.mark.parametrize(("width", "height"), [(640, 480), (1920, 400), (256, 256), (400, 1600)])
     def test_windows_cover_the_frame_and_overlap_by_half(self, width: int, height: int) -> None:
         """Every pixel is in a window, and whatever is half as large as one is in one as a whole."""

@@ -27,7 +27,7 @@ from kpsbatch.files import write_atomically
 from kpsbatch.points import Topology
 from kpsbatch.store import reading
 from kpsbatch.store.index_file import COLUMNS
-from kpsbatch.store.npz import write_npz
+from kpsbatch.store.npz import open_npz, write_npz
 from kpsbatch.store.outputs import Outputs
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -144,6 +144,22 @@ class TestLoad:
             kpsbatch.load(tmp_path / "x.npz")
         with pytest.raises(OutputError, match="directory"):
             kpsbatch.load(tmp_path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_array_larger_than_a_read(tmp_path, monkeypatch, method):
+    """Linux reads 2 GiB at a time at most, and a zip in the zip64 form holds more: arrays come whole in any case."""
+    array = arrays("long", frames=40)["long"]
+    with (
+        zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive,
+        archive.open("long.npy", "w", force_zip64=True) as member,
+    ):
+        np.save(member, array)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, size, offset: pread(descriptor, min(size, 1000), offset))
+    with open_npz(tmp_path / "a.npz") as npz:
+        assert npz.shape("long") == array.shape
+        np.testing.assert_array_equal(npz.read("long"), array)
 
 
 class TestDataset:

@@ -513,6 +513,8 @@ class TestBadData:
             (unit / "zero bytes" / f"{number}.jpg").touch()
             (unit / "half" / f"{number}.jpg").write_bytes(data if number % 2 else data[:2000])
             (unit / "file" / f"{number}.jpg").write_bytes(data if number != 3 else b"no picture")
+        (unit / "file" / "7.jfif").touch()
+        (unit / "thumbnail.jpg").touch()
         (unit / "corrupt.mp4").write_bytes(b"no video")
         for picture in (unit_of(small, 2) / videos[1].name).iterdir():
             picture.write_bytes(b"")
@@ -521,6 +523,9 @@ class TestBadData:
         assert done.returncode == 1
         assert "5 videos failed:" in done.stdout
         assert "1 unreadable frame in 1 video, whose rows are zeros; most in 01-train/0001/file: 1" in done.stdout
+        not_read = "a picture that is not read (rename it to .jpg)"
+        assert "ignored: 1 x a frame outside of a video's directory" in done.stdout
+        assert f"among the frames: 1 x {not_read}, first 01-train/0001/file/7.jfif" in done.stdout
         assert "corrupt.mp4: can't be opened" in done.stdout
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
@@ -532,6 +537,7 @@ class TestBadData:
         np.testing.assert_allclose(kept["file"][3:], kept[videos[0].name][3:], atol=1e-4)
         record = records(out)["01-train/0001.partial.json"]
         assert record["videos"]["file"]["bad_frames"] == 1
+        assert record["videos"]["file"]["odd_frames"] == {not_read: {"count": 1, "first": "7.jfif"}}
         assert record["videos"]["file"]["bad_examples"] == [{"frame": "3.jpg", "problem": "is not a readable image"}]
         assert (
             "3 of 6 frames are unreadable (limit 20%, run.max_bad_frames); first: 2.jpg is a truncated JPEG"
