@@ -297,7 +297,7 @@ def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -
     for name in record.videos:
         if name not in names:
             good = record.good.get(name)
-            if good is None or not good.gone_since:
+            if good is None or not good.gone_since or not good.made_from:
                 yield name, "its record has it, the dataset does not"
             if good is not None:
                 result.keep = "the dataset does not have all of its videos any more"

@@ -304,7 +304,10 @@ def _known_unit(path: Path, record: Path | None) -> KnownUnit:
     }
     failed = len(recorded) - len(good)
     if good and _is_of(tree, path):
-        videos = tuple(_known(name, facts) for name, facts in good.items())
+        listed = {
+            name: facts for name, facts in good.items() if not (facts.get("gone_since") and facts.get("made_from"))
+        }
+        videos = tuple(_known(name, facts) for name, facts in listed.items())  # without rows that left the table
         return KnownUnit(videos, str(tree.get("points", CONTRACT.name)), str(tree["npz"].get("sha256")), record, failed)
     with open_npz(path) as npz:  # an npz that another tool wrote, or one that was copied without its record
         shapes = {name: npz.shape(name) for name in npz.members}

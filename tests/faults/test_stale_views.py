@@ -378,7 +378,7 @@ def at_work(outputs: Outputs, shard: int, *, overwrite: bool = False) -> Iterato
         outputs.prepare()
         progress.fingerprint = outputs.fingerprint.digest
         note(at_once=True)
-        no_videos = tree_of(DatasetConfig(root=outputs.root, layout="{sign}"))
+        no_videos = tree_of(DatasetConfig(root=outputs.root, layout="{signer}/{split}/{sign}"))
         claim(outputs, run_id(origin), no_videos, overwrite=overwrite)
         yield progress
 

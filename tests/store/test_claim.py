@@ -32,7 +32,8 @@ def at_work(root: Path, number: int, version: str, *, overwrite: bool = False) -
         outputs.prepare()
         progress.fingerprint = outputs.fingerprint.digest
         note(at_once=True)
-        claim(outputs, run_id(origin), tree_of(DatasetConfig(root=root, layout="{sign}")), overwrite=overwrite)
+        no_videos = tree_of(DatasetConfig(root=root, layout="{signer}/{split}/{sign}"))
+        claim(outputs, run_id(origin), no_videos, overwrite=overwrite)
         yield outputs
 
 

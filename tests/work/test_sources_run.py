@@ -34,6 +34,7 @@ from kpsbatch.look.status import StatusReader
 from kpsbatch.look.verify import verify
 from kpsbatch.pictures.report.gather import gather
 from kpsbatch.points import Topology
+from kpsbatch.store.reading import open_dataset
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import SentHeartbeat, receive
@@ -189,6 +190,7 @@ class TestTable:
         assert shades(arrays(config)["0001/z"]) == [20, 21]
         np.testing.assert_array_equal(arrays(config)["0001/c"], before["0001/c"])
         assert "c" not in [row["key"] for row in index_of(config)]
+        assert sorted(video.video for video in open_dataset(config.output.root).videos)[:4] == ["a", "b", "d", "g0"]
         assert verify(config).exit_status == 0
         write_rows(table.parent, [*ROWS[:2], ("long.mp4", "z", "", 2.0, 2.2), *ROWS[3:]])
         [note] = StatusReader(config).read().notes
