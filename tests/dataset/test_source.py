@@ -74,8 +74,8 @@ class TestVideosThatTheLayoutNames:
         source = opened(root, layout="{sign:03d}_{video}.mp4", signers=["x"], splits=["all"], signs="0-29")
         assert isinstance(source, LayoutSource)
         calls: list[str] = []
-        entries = type(source._folders).entries
-        monkeypatch.setattr(type(source._folders), "entries", lambda self, f: calls.append(f) or entries(self, f))
+        entries = type(source.folders).entries
+        monkeypatch.setattr(type(source.folders), "entries", lambda self, f: calls.append(f) or entries(self, f))
         assert len(held(source)) == 30
         assert calls == [""]
 
@@ -183,8 +183,8 @@ class TestFoundByLooking:
         source = opened(root, signs="1-502", splits=["train"])
         assert isinstance(source, LayoutSource)
         calls: list[str] = []
-        entries = type(source._folders).entries
-        monkeypatch.setattr(type(source._folders), "entries", lambda self, f: calls.append(f) or entries(self, f))
+        entries = type(source.folders).entries
+        monkeypatch.setattr(type(source.folders), "entries", lambda self, f: calls.append(f) or entries(self, f))
         assert source.signers == ("01",)
         assert len(calls) <= 2
 
