@@ -402,7 +402,7 @@ class TestFilesOnly:
         assert json.loads(done.stdout)["all"]["partial"] == 1
         *opened, imported = done.stderr.splitlines()
         names = {line.rpartition("/")[2] for line in opened}
-        assert names == {"0002.partial.json", "run-a.json", "settings.json", "runs"}  # the last for its clock
+        assert names == {"0002.partial.json", "gone.json", "run-a.json", "settings.json", "runs"}  # for its clock
         assert imported == "[]"
 
     def test_imports_little(self, config):
