@@ -142,7 +142,7 @@ def other_dataset(outputs: Outputs, source: Source) -> str:
         if names & record.videos.keys():
             return ""
         root = root or record.dataset
-    return root if _has_videos(source) else ""
+    return root if root and _has_videos(source) else ""
 
 
 def _claim_path(outputs: Outputs) -> Path:
