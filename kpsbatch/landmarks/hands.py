@@ -72,7 +72,7 @@ The network was trained on squares that are off by about as much.
 """
 
 DOUBTFUL_DISTANCE = 0.2
-"""A hand that needs two hands must be this near to the pose's wrist, in units of the body; hands are by 0.07 mostly."""
+"""A hand that needs two readings must be this near to the pose's wrist, in units of the body; most are by 0.07."""
 
 THINNEST = 0.1
 """Its palm must be this broad, in lengths of the palm."""
@@ -84,19 +84,19 @@ LARGEST, SMALLEST = 1.2, 0.08
 """Diagonal of a hand, in units of the body, that it can have."""
 
 FIRST_PRESENCE, AGREED_PRESENCE = 0.4, 0.8
-"""What a first hand must say so that a second is taken, and what that must say: shares of the presence for one hand."""
+"""Least presence of a first reading for a second one, and of that second one: shares of what a single one needs."""
 
 STEADY = 0.25
-"""Two hands at one hand agree if its joints lie, on average, within this share of its size."""
+"""Two readings of a hand agree if their joints lie, on average, within this share of its size."""
 
 EDGE_MARGIN = 0.15
 """A hand nearer than this to the frame's edge, in hand sizes, can be one that lies beyond it."""
 
 ROOM = 1.5
-"""How much larger the square of the hand with more room is."""
+"""How much larger the square of a reading with more room is."""
 
 CUT_OFF, WHOLE = (0.45, 0.1), (0.6, 0.25)
-"""Share of that hand's joints that must be in the frame, and how near it must be, in hand sizes: either is enough."""
+"""Share of that reading's joints that must be in the frame, and most distance, in hand sizes: either pair is enough."""
 
 STILL = 0.1
 """Hand sizes that a hand may move before it is read with more room again."""
@@ -187,7 +187,7 @@ def followed_bare(moment: Moment, neighbour: Moment) -> dict[Side, Reading]:
 def find_hands(moment: Moment) -> None:
     """The hands of a frame by itself: by the palm detector, and at the pose's wrists where that sees none.
 
-    Without a pose they are named by the hand network; of two with one name the surer keeps it.
+    Without a pose they are named by the hand network; of two with one name the surer keeps it, the second is the other.
     """
     hands = detected_hands(moment)
     if moment.pose is None:
@@ -223,7 +223,7 @@ def detected_hands(moment: Moment) -> list[Reading]:
 
 
 def named(hands: Sequence[Reading]) -> dict[Side, Reading]:
-    """Hands by the names that the hand network gives them, the surest first; a hand without a free name is left out."""
+    """Hands by the names that the hand network gives them, the surest first; a second of one name is the other hand."""
     slots: dict[Side, Reading] = {}
     for hand in sorted(hands, key=lambda hand: -abs(hand.right - 0.5))[:2]:
         side: Side = "right" if hand.right >= 0.5 else "left"
@@ -252,11 +252,7 @@ def can_be(hand: Reading, side: Side, moment: Moment) -> bool:
     return is_hand_of(hand, side, moment, distance, largest)
 
 
-def follow_frame(
-    moments: Sequence[Moment],
-    frame: int,
-    searches: dict[Side, Search],
-) -> None:
+def follow_frame(moments: Sequence[Moment], frame: int, searches: dict[Side, Search]) -> None:
     """Both hands of one frame: by the frames before, and by a search for the side that has none."""
     moment = moments[frame]
     hands = {side: followed(moments, frame, -1, side) for side in SIDES}
@@ -453,7 +449,7 @@ def same_hand(one: Reading, other: Reading) -> bool:
 
 
 def agree(one: Reading, other: Reading, size: tuple[int, int]) -> bool:
-    """Whether two hands agree about a hand, as far as it is in the frame."""
+    """Whether two readings agree about a hand, as far as it is in the frame."""
     inside = are_inside(other.points, size)
     if inside.mean() < LEAST_INSIDE:
         return False
@@ -476,7 +472,7 @@ def check_at_edge(hand: Reading, before: Reading | None, moment: Moment) -> Read
     is not read again.
 
     Args:
-        hand: Of the hand.
+        hand: The hand, as it is read in this frame.
         before: The same hand in the neighbouring frame.
         moment: The frame.
     """
