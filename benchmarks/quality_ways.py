@@ -17,9 +17,11 @@ from pydantic import ValidationError
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.landmarks.extract import extract
-from kpsbatch.landmarks.keypoints import frame_keypoints
+from kpsbatch.landmarks.full import frame_row
+from kpsbatch.landmarks.keypoints import view
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
+from kpsbatch.points import ALL
 
 MODES = ("image", "clip")
 
@@ -63,8 +65,8 @@ class Plain:
             pose, *others = (part.astype(np.float32) if part.any() else None for part in plain.detect(frame.image))
             if pose is not None:
                 pose = np.column_stack([pose, np.ones(len(pose), np.float32)])
-            rows.append(frame_keypoints(pose, *others, adjusted=False))
-        return Result(np.stack(rows), {}, time.process_time() - started)
+            rows.append(frame_row(dict(zip(ALL.parts, (pose, *others), strict=True))))
+        return Result(view(np.stack(rows)), {}, time.process_time() - started)
 
 
 class Holistic:
@@ -83,13 +85,14 @@ class Holistic:
             script = Path(__file__).with_name("holistic.py")
             subprocess.run([self._python, str(script), str(frames), str(out)], check=True, capture_output=True)
             with np.load(out) as made:
-                parts = {name: made[name].astype(np.float32) for name in ("pose", "face", "right", "left")}
+                names = zip(ALL.parts, ("pose", "face", "right", "left"), strict=True)
+                parts = {part: made[name].astype(np.float32) for part, name in names}
                 cpu = float(made["cpu"])
         rows = [
-            frame_keypoints(*(None if np.isnan(part[t]).any() else part[t] for part in parts.values()), adjusted=False)
+            frame_row({name: None if np.isnan(part[t]).any() else part[t] for name, part in parts.items()})
             for t in range(len(clip.frames))
         ]
-        return Result(np.stack(rows), {}, cpu)
+        return Result(view(np.stack(rows)), {}, cpu)
 
 
 def open_way(name: str, holistic_python: str = sys.executable) -> Mode | Plain | Holistic:

@@ -16,7 +16,7 @@ from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.kept_networks import borrowed_networks, close_landmarkers
 from kpsbatch.landmarks.network_files import find_networks
-from kpsbatch.points import topology_of
+from kpsbatch.points import ALL, FULL, topology_of
 
 __all__ = ["close_landmarkers", "extract_video"]
 
@@ -45,7 +45,8 @@ def extract_video(
         path: A directory of frames or a video file.
         mirrored: The picture is a mirror image: right is the signer's own right all the same.
         dtype: float32, float64 or float16.
-        points: The set of points, as in `output.points`; `topology_of(points)` names them.
+        points: The set of points, as in `output.points`; `topology_of(points)` names them. `full`: all landmarks,
+            those in metres too, see `load`.
         max_bad_frames: Share of unreadable frames above which it fails.
         max_pixels: Larger frames are not decoded.
         frame_rate_out: Give the video as many frames a second first, each the nearest in time; None for its own.
@@ -77,7 +78,7 @@ def extract_video(
             networks,
             mirrored=mirrored,
             dtype=dtype,
-            topology=topology_of(output.points),
+            topology=FULL if points == FULL.name else topology_of(output.points),
             max_bad_frames=max_bad_frames,
         )
     return made.keypoints
@@ -96,7 +97,8 @@ def _checked(
     except ValidationError as error:
         raise ConfigError(explain(error, section="landmarks")) from None
     try:
-        output = OutputConfig.model_validate({"root": ".", "dtype": dtype, "points": points})
+        known = ALL.name if points == FULL.name else points
+        output = OutputConfig.model_validate({"root": ".", "dtype": dtype, "points": known})
         return settings.model_copy(update={"parts": parts_with_points(settings, output)}), output
     except ValidationError as error:
         raise ConfigError(explain(error)) from None

@@ -48,13 +48,16 @@ OTHER_OPENCV = (
 )
 
 LOW_BYTES, NO_BYTES = 2 << 30, 100 << 20
-"""Free space below which there is a warning, and a problem; a unit of KArSL has 1 to 3 MB."""
+"""Free space below which there is a warning, and a problem."""
 
 LOW_INODES = 10_000
 """Free inodes below which there is a warning, where the config does not state its units."""
 
-FILES_PER_UNIT = 2
-"""An npz and its record."""
+FILES_PER_UNIT = 3
+"""An npz, all landmarks, the record."""
+
+NPZ_BYTES, FULL_BYTES = 1.5e6, 2e6
+"""Of a unit as KArSL's, 25 videos of 40 frames; measured with benchmarks/sizes.py."""
 
 GIB = 1 << 30
 MANY_VIDEOS = 1_000_000
@@ -95,7 +98,8 @@ def check(
     ]
     if config is not None:
         checks.append(partial(check_dataset, config))
-        checks.append(partial(check_disk, "output.root", config.output.root, _units(config)))
+        is_kept = config.output.keep == "full"
+        checks.append(partial(check_disk, "output.root", config.output.root, _units(config), keep=is_kept))
     checks += [partial(check_slurm, config), partial(check_container, config)]
     findings: list[Finding] = []
     for done, run_check in enumerate(checks, 1):
@@ -259,13 +263,14 @@ def check_dataset(config: Config) -> Iterator[Finding]:
         yield Finding("dataset", "ok", f"{root} can be read")
 
 
-def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
+def check_disk(name: str, folder: Path, units: int | None, *, keep: bool = False) -> Iterator[Finding]:
     """Whether a folder, or the one in which it would be made, can be written; its free space and inodes.
 
     Args:
         name: The setting that names it.
         folder: The folder, which need not be there yet.
         units: Units that will be written there; None where that is not known.
+        keep: Whether all landmarks are kept.
     """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
@@ -282,6 +287,9 @@ def check_disk(name: str, folder: Path, units: int | None) -> Iterator[Finding]:
     need = LOW_INODES if units is None else FILES_PER_UNIT * units
     in_inodes = "" if inodes is None else f", {inodes:,} inodes"
     text = f"{name}: {folder} can be written; {_gib(free)}{in_inodes} free"
+    if units is not None:
+        both = f"{units * NPZ_BYTES / 1e9:.1f} GB" + (f" and {units * FULL_BYTES / 1e9:.1f} GB kept" if keep else "")
+        text += f"; {counted(units, 'unit')} as KArSL's take about {both}"
     if free < LOW_BYTES:
         state: State = "problem" if free < NO_BYTES else "warning"
         yield Finding("disk", state, text, "Free space there, or choose another output.root.")

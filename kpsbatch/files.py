@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 INTERNAL = "_kpsbatch"
 """The folder below `output.root` that holds everything but the keypoints."""
 
+VIEW_MARK = "+"
+"""In the name of a folder of records: between the fingerprint and what tells a view that is not the plain one."""
+
 STALE_SECONDS = 3600.0
 """Age after which a temporary file of another host counts as left behind."""
 

@@ -278,6 +278,27 @@ def _cover(chosen: frozenset[str], sets: Sequence[str]) -> list[str]:
 CONTRACT: Final = topology_of("contract")
 """The 184 points of the output contract."""
 
+ALL: Final = topology_of("all")
+"""All 553 landmarks of MediaPipe's that lie in the picture."""
+
+_IN_METRES: Final = {f"{part}_world": _LANDMARKS[part] for part in ("pose", "right_hand", "left_hand")}
+
+
+def _full() -> Topology:
+    parts, sources, start = dict(ALL.parts), dict(ALL.sources), ALL.points
+    for part, names in _IN_METRES.items():
+        parts[part], sources[part] = slice(start, start + len(names)), tuple(range(len(names)))
+        start += len(names)
+    names = (*ALL.names, *(f"{part}.{name}" for part, names in _IN_METRES.items() for name in names))
+    return Topology("full", names, parts, sources, ALL.paths)
+
+
+FULL: Final = _full()
+"""What is kept of a frame: `ALL`, then pose, right and left hand in metres (`pose_world.nose`); see full.py.
+
+The fourth value is the pose's visibility, and for face and hands the score of the part, 0 where it is missing.
+"""
+
 Topology.POINTS = CONTRACT.points
 Topology.PARTS = CONTRACT.parts
 Topology.POSE, Topology.FACE, Topology.RIGHT_HAND, Topology.LEFT_HAND = CONTRACT.parts.values()

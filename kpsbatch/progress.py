@@ -159,6 +159,8 @@ def print_summary(config: Config, summary: Summary) -> None:
     """Print what a run did, what failed and why, and where the outputs are."""
     done = summary.progress
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
+    if summary.made_again:
+        print(f"{counted(len(summary.made_again), 'unit')} re-made from what is kept; no video read")
     if summary.stored or done.videos_done:
         print(
             f"{counted(len(summary.stored), 'unit')} finished now ({counted(done.videos_done, 'video')}, "

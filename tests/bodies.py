@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from kpsbatch.landmarks.full import frame_row
+from kpsbatch.landmarks.keypoints import view
 from kpsbatch.points import Topology
 
 LENGTH = 5
@@ -32,3 +36,9 @@ def adjusted() -> NDArray[np.float32]:
     for part in (Topology.RIGHT_HAND, Topology.LEFT_HAND):
         kps[:, part, :2] = (kps[:, part, :2] - kps[:, part.start : part.start + 1, :2]) / 0.12
     return kps
+
+
+def frame_keypoints(pose: Any, face: Any, right_hand: Any, left_hand: Any, *, adjusted: bool) -> np.ndarray:
+    """The (184, 4) keypoints of a frame with these landmarks; None for a part that was not found."""
+    row = frame_row({"pose": pose, "face": face, "right_hand": right_hand, "left_hand": left_hand})
+    return view(row[None], adjusted=adjusted)[0]

@@ -18,7 +18,7 @@ from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.look.contents import file_contents, show_contents
 from kpsbatch.points import SETS, topology_of
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.settings import settings_of
+from kpsbatch.store.settings import fingerprint_of, settings_of
 
 
 @pytest.mark.parametrize("points", ["all", "youtube-asl"])
@@ -50,8 +50,9 @@ def test_from_run_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     page = (tmp_path / "v.html").read_text(encoding="utf-8")
     assert f'"set":"{points}"' in page
     status, shown = call(capsys, "run", config, "--set", "output.points=contract")
-    assert status == 2
-    assert f"output.points is '{points}' there, 'contract' here" in shown
+    assert status == 0
+    assert "1 unit re-made from what is kept; no video read" in shown
+    assert kpsbatch.load(npz).topology.name == "contract"
 
 
 def test_documented_sets() -> None:
@@ -119,18 +120,22 @@ class TestConfig:
         with pytest.raises(ConfigError, match=problem):
             make_config(tmp_path, output={"root": "out", "points": points})
 
-    def test_parts_without_points_are_not_computed(self, tmp_path: Path) -> None:
-        """A part of which no point is wanted is left out of `landmarks.parts`; at least one must remain."""
+    def test_parts_alone_tell_what_is_computed(self, tmp_path: Path) -> None:
+        """Not the points of the npz, which can be changed afterwards; at least one of these must be computed."""
         made = make_config(tmp_path, output={"root": "out", "points": ["hands", "pose.nose"]})
         assert made.output.points == "hands, pose.nose"
-        assert made.landmarks.parts == ("pose", "hands")
+        assert made.landmarks.parts == ("pose", "face", "hands")
         with pytest.raises(ConfigError, match=r"output\.points: hands has no point of landmarks\.parts \(face\)"):
             make_config(tmp_path, output={"root": "out", "points": "hands"}, landmarks={"parts": "face"})
 
     def test_fingerprint(self, tmp_path: Path) -> None:
-        """The set is a setting; the contract's is none, so that outputs of before keep their fingerprint."""
-        plain = make_config(tmp_path)
-        assert settings_of(plain).output == {"dtype": "float32"}
-        assert settings_of(make_config(tmp_path, output={"root": "out", "points": ["contract"]})) == settings_of(plain)
-        listed = make_config(tmp_path, output={"root": "out", "points": ["hands", "pose"]})
-        assert settings_of(listed).output == {"dtype": "float32", "points": "pose, hands"}
+        """Points, coordinates and dtype are not part of it; the folder of the records tells them."""
+        plain = fingerprint_of(settings_of(make_config(tmp_path)))
+        assert plain.settings.view == {"points": "contract", "coordinates": "image", "dtype": "float32"}
+        assert plain.folder == plain.digest
+        folders = {plain.folder}
+        for section in ({"points": ["hands", "pose"]}, {"dtype": "float16"}):
+            other = fingerprint_of(settings_of(make_config(tmp_path, output={"root": "out", **section})))
+            assert other.digest == plain.digest
+            folders.add(other.folder)
+        assert len(folders) == 3

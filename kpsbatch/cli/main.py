@@ -70,6 +70,8 @@ COMMANDS = {
         "after an end."),
     "verify": Command("Maintain", "outputs:verify",
         "Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."),
+    "slim": Command("Maintain", "outputs:slim",
+        "Remove the landmarks that the outputs do not hold, to free their space; the outputs stay as they are."),
     "import": Command("Maintain", "outputs:import_outputs",
         "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
 }  # fmt: skip

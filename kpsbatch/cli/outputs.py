@@ -12,7 +12,7 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.verify import verify as verify_outputs
@@ -20,6 +20,8 @@ from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
+from kpsbatch.store.run_state import ALONE, other_live_runs
+from kpsbatch.store.slim import slim_folder
 from kpsbatch.words import counted, program
 
 
@@ -35,10 +37,14 @@ def export(
     labels: Annotated[
         Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
     ] = None,
+    points: Annotated[
+        Optional[str],
+        typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
-    dataset, left = _chosen(selection, labels)
+    dataset, left = _chosen(selection, labels, points)
     failed = sum(known.failed for known in dataset.known)
     with count_progress("videos exported", quiet=quiet) as show:
         done = write_export(dataset, form, destination, show)
@@ -51,7 +57,7 @@ def export(
         print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
 
 
-def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
+def _chosen(selection: Selection, labels: list[str] | None, points: str | None) -> Chosen:
     """The videos to export.
 
     Raises:
@@ -59,7 +65,7 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
         OutputError: There are no outputs.
     """
     if selection.config.suffix.lower() in (".yaml", ".yml"):
-        return outputs_of_config(selection.load(), labels)
+        return outputs_of_config(selection.load(), labels, points)
     if selection.overrides or selection.adjusted:
         raise ConfigError("--set goes with a config. Leave it out.")
     try:
@@ -67,8 +73,28 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
     signers, splits = selection.signers, selection.splits
-    dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
-    return Chosen(dataset, 0)
+    return Chosen(
+        reading.open_dataset(
+            selection.config, signers=signers, splits=splits, signs=signs, labels=labels, points=points
+        ),
+        0,
+    )
+
+
+def slim(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="A folder of outputs.")], quiet: Quiet = False
+) -> None:
+    """Remove the landmarks that the outputs do not hold, to free their space; the outputs stay as they are."""
+    if live := other_live_runs(folder, ALONE):
+        raise OutputError(
+            f"process {live[0].pid} on {live[0].host} works on {folder}, so slim is refused. Wait for it."
+        )
+    with count_progress("units", quiet=quiet) as show:
+        removed = slim_folder(folder, show)
+    print(
+        f"slim: {counted(removed.units, 'unit')}, {removed.bytes / 1e6:,.1f} MB freed. Other points, coordinates or "
+        "dtype need another run from now on."
+    )
 
 
 def verify(

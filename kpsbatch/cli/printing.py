@@ -61,12 +61,15 @@ def print_estimate(config: Config, estimate: Estimate) -> None:
             f"{show_duration(estimate.task_seconds)} each; "
             f"{show_duration(estimate.task_seconds * -(-estimate.tasks // at_once))} in all with {at_once} at once"
         )
+    npz, kept = (size * estimate.dataset_videos / 1e9 for size in (estimate.npz_bytes, estimate.full_bytes))
+    full = f"and {kept:,.2f} GB of all landmarks (output.keep: full)" if kept else "all landmarks are not kept"
     print(
         f"measured: {estimate.unit.name}, {counted(estimate.videos, 'video')}, {counted(estimate.frames, 'frame')}: "
         f"{estimate.frames_per_core_second:.1f} frames a second and core, {estimate.core_seconds:.2f} s of a core for "
         f"a video, {estimate.worker_megabytes} MB a worker\n"
         f"dataset:  {counted(estimate.dataset_videos, 'video')} of {counted(estimate.signs, 'sign')}: "
         f"{cost} on cores like these\n"
+        f"outputs:  {npz:,.2f} GB, {full}\n"
         f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
         f"run:\n  chunk_size: {estimate.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'

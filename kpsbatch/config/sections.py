@@ -512,12 +512,15 @@ class OutputConfig(Section):
         root: The folder of the outputs, such as `01-train/0007.npz`.
         dtype: Type of the values; float16 halves the files, float64 doubles them.
         points: Which points: contract (184), all (553), or a list of names and sets, such as [pose, face.contours].
+        keep: full: all landmarks are kept beside the outputs, so that points, coordinates and dtype can be changed
+            without another run. contract: only what the outputs hold.
         imported: The outputs were made by other scripts; `kpsbatch import` sets it.
     """
 
     root: AnyPath
     dtype: Literal["float32", "float64", "float16"] = "float32"
     points: Points = "contract"
+    keep: Literal["full", "contract"] = "full"
     imported: bool = False
 
 
@@ -683,9 +686,9 @@ class Config(Section):
     slurm: SlurmConfig = SlurmConfig()
 
     @model_validator(mode="after")
-    def _parts_that_have_points(self) -> Config:
-        parts = parts_with_points(self.landmarks, self.output)
-        return self.model_copy(update={"landmarks": self.landmarks.model_copy(update={"parts": parts})})
+    def _points_of_the_parts(self) -> Config:
+        parts_with_points(self.landmarks, self.output)
+        return self
 
     @model_validator(mode="after")
     def _output_outside_dataset(self) -> Config:
@@ -697,7 +700,7 @@ class Config(Section):
 
 
 def parts_with_points(landmarks: LandmarksConfig, output: OutputConfig) -> tuple[Part, ...]:
-    """The parts of `landmarks.parts` that the output has points of: others are not computed.
+    """The parts of `landmarks.parts` that the output has points of.
 
     Raises:
         ValueError: There is none.

@@ -25,7 +25,7 @@ from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
 from kpsbatch.files import explained, is_stale, read_json, write_json
 from kpsbatch.store.outputs import settings_of_record
 from kpsbatch.store.reading import OutputDataset, Sample, open_dataset
-from kpsbatch.store.settings import Settings, differences
+from kpsbatch.store.settings import PLAIN_VIEW, Settings, differences
 from kpsbatch.store.survey import outputs_without_models, survey
 from kpsbatch.words import program
 
@@ -48,8 +48,8 @@ class Chosen(NamedTuple):
     left: int
 
 
-def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
-    """The finished videos of a config; `labels`: only those of these labels.
+def outputs_of_config(config: Config, labels: Iterable[str] | None = None, points: str | None = None) -> Chosen:
+    """The finished videos of a config; `labels`: only those of these labels; `points`: see `open_dataset`.
 
     Raises:
         OutputError: There are none.
@@ -62,7 +62,9 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
     if not done:
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
-    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=config.dataset.labels)
+    dataset = open_dataset(
+        config.output.root, signs=signs, labels=labels, sign_names=config.dataset.labels, points=points
+    )
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
     return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
@@ -125,12 +127,15 @@ def _request(dataset: OutputDataset) -> Request:
         if known.record is not None:
             records.setdefault(known.record.parents[1].name, known.record)
     settings = [settings_of_record(record) or Settings() for record in records.values()]
+    if dataset.is_from_kept:
+        settings = [one.model_copy(update={"view": PLAIN_VIEW}) for one in settings]
+        settings = [one for number, one in enumerate(settings) if one not in settings[:number]]
     if len(settings) > 1:
         raise OutputError(
             f"{dataset.root} holds outputs of several settings: {'; '.join(differences(*settings[:2])[:3])}. Run all "
             "units with the same settings, or choose some with --signers, --splits or --signs."
         )
-    coordinates = str(settings[0].landmarks.get("coordinates") or "") if settings else ""
+    coordinates = settings[0].stated_coordinates if settings else ""
     return Request(dataset, dataset[0].keypoints.dtype, coordinates)
 
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.landmarks.face import follow_face
 from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter
+from kpsbatch.landmarks.full import empty_row, frame_row
 from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
-from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.pose import KnownPeople, drop_bodiless, follow_pose
-from kpsbatch.points import Topology
 
 STRETCH_BYTES = 96 << 20
 """Of the frames that are kept at once: 512 of 256x256, 109 of 640x480, 36 of 1280x720."""
@@ -43,12 +42,16 @@ class FrameLandmarks:
         face: (478, 3), or None.
         hands: (21, 3) of each side that has one.
         how: The letter of each part that was found.
+        scores: How sure their networks are of face and hands, by part.
+        world: (33, 3) of the pose and (21, 3) of each hand, in metres, by part.
     """
 
     pose: Points | None = None
     face: Points | None = None
     hands: dict[Side, Points] = field(default_factory=dict)
     how: dict[str, Letter] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    world: dict[str, Points] = field(default_factory=dict)
 
 
 def follow_clip(images: Iterable[RGB], networks: Networks) -> Iterator[FrameLandmarks]:
@@ -111,11 +114,14 @@ def give(past: list[Moment], kept: list[Moment], count: int) -> Iterator[FrameLa
         readings |= {f"{side}_hand": moment.hands.get(side) for side in SIDES}
         if "pose" not in moment.networks.settings.parts:
             del readings["pose"]
+        known = {part: reading for part, reading in readings.items() if reading is not None}
         yield FrameLandmarks(
             None if pose is None else in_frame_sizes(pose[:33], moment.size),
             None if moment.face is None else in_frame_sizes(moment.face.points, moment.size),
             {side: in_frame_sizes(hand.points, moment.size) for side, hand in moment.hands.items()},
-            {part: reading.how for part, reading in readings.items() if reading is not None},
+            {part: reading.how for part, reading in known.items()},
+            {part: reading.presence for part, reading in known.items()},
+            {part: reading.world.astype(np.float32) for part, reading in known.items() if reading.world is not None},
         )
 
 
@@ -172,20 +178,20 @@ def smooth(tracks: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np
 
 
 class Rows:
-    """The frames of one video as rows of keypoints; counts what was found.
+    """The frames of one video as rows of all landmarks; counts what was found.
 
     Attributes:
         hands, faces: By the fields of `HandCounts` and `FaceCounts`.
     """
 
-    def __init__(self, networks: Networks, topology: Topology) -> None:
-        """Take the networks, and the points of a row."""
-        self._networks, self._topology = networks, topology
+    def __init__(self, networks: Networks) -> None:
+        """Take the networks."""
+        self._networks = networks
         self.hands: Counter[str] = Counter()
         self.faces: Counter[str] = Counter()
 
     def of(self, frames: Iterable[Frame]) -> Iterator[tuple[Points, dict[str, Letter]]]:
-        """Of each frame its (points, 4) keypoints and the letter of each part found; zeros where unreadable.
+        """Of each frame its (628, 4) landmarks and the letter of each part found; zeros where unreadable.
 
         Frames are read ahead, see `follow_clip`; those that can't be read are passed over.
         """
@@ -199,11 +205,11 @@ class Rows:
 
         for landmarks in follow_clip(images(), self._networks):
             while not readable.popleft():
-                yield empty_row(self._topology), {}
+                yield empty_row(), {}
             self._count(landmarks)
             yield self._row(landmarks), landmarks.how
         for _ in readable:
-            yield empty_row(self._topology), {}
+            yield empty_row(), {}
 
     def _count(self, landmarks: FrameLandmarks) -> None:
         face = landmarks.how.get("face")
@@ -221,12 +227,7 @@ class Rows:
             self.hands["wrists_without_hand"] += sum(side not in landmarks.hands for side in shown)
 
     def _row(self, landmarks: FrameLandmarks) -> Points:
-        settings = self._networks.settings
-        return frame_keypoints(
-            landmarks.pose if "pose" in settings.parts else None,
-            landmarks.face,
-            landmarks.hands.get("right"),
-            landmarks.hands.get("left"),
-            adjusted=settings.coordinates == "adjusted",
-            topology=self._topology,
-        )
+        found = {"face": landmarks.face, **{f"{side}_hand": hand for side, hand in landmarks.hands.items()}}
+        if "pose" in self._networks.settings.parts:
+            found["pose"] = landmarks.pose
+        return frame_row(found, landmarks.scores, landmarks.world)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.config import LandmarksConfig
 from kpsbatch.dataset.frame import RGB, Frame, FrameLog
 from kpsbatch.dataset.video import Box
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.clip import Rows
 from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, VideoFacts, WorkSeconds
-from kpsbatch.landmarks.found import Letter, how_found, is_found
-from kpsbatch.landmarks.keypoints import in_frame, mirror
+from kpsbatch.landmarks.found import Letter, how_found
+from kpsbatch.landmarks.full import BLOCK, Points, from_grid, mirror, pack, to_grid
+from kpsbatch.landmarks.keypoints import view
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.points import CONTRACT, Topology
+from kpsbatch.points import ALL, CONTRACT, Topology
 
 MAX_EXAMPLES = 5
 
@@ -38,10 +38,12 @@ class VideoKeypoints:
     Attributes:
         keypoints: (T, points, 4), rows of zeros for frames that could not be read.
         facts: What the record says of it.
+        full: All landmarks as `keep` made them; empty without it.
     """
 
     keypoints: NDArray[Any]
     facts: VideoFacts
+    full: bytes = b""
 
 
 def extract(
@@ -53,6 +55,7 @@ def extract(
     topology: Topology = CONTRACT,
     max_bad_frames: float = 0.2,
     box: Box | None = None,
+    keep: Callable[[NDArray[np.uint8]], bytes] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoKeypoints:
     """Compute the keypoints of one video.
@@ -67,57 +70,44 @@ def extract(
         max_bad_frames: Share of unreadable frames above which the video fails.
         box: Where the signer is: only this part of the frames is looked at (`crop_to`); the coordinates are those of
             the whole frames all the same.
+        keep: Makes the `full` of the result from all landmarks, as `pack` gives them; None: they go.
         on_frame: Called after every frame.
 
     Raises:
         DatasetError: No frame, or too many frames, can't be read.
     """
-    rows: list[NDArray[np.float32]] = []
+    rows: list[NDArray[np.int32]] = []
     how: list[Mapping[str, Letter]] = []
+    found: Counter[str] = Counter()
     started = time.perf_counter()
     pictures = Pictures(frames, mirrored=mirrored, box=box)
-    signer = Rows(networks, topology)
-    for row, letters in signer.of(pictures):
-        rows.append(row)
+    signer = Rows(networks)
+    for number, (row, letters) in enumerate(signer.of(pictures)):
+        if mirrored:
+            mirror(row)
+        if box is not None and (crop := pictures.crops[number]):
+            put_in_whole_frame(row, crop)
+        rows.append(to_grid(row))
+        found.update(part for part, place in ALL.parts.items() if rows[-1][place].any())
         how.append(letters)
         on_frame()
     check_readable(pictures.bad, len(rows), max_bad_frames)
-    keypoints = in_the_file(np.stack(rows), pictures.crops, networks.settings, topology, mirrored=mirrored)
+    adjusted = networks.settings.coordinates == "adjusted"
+    blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
+    keypoints = np.concatenate([view(block, topology, adjusted=adjusted).astype(dtype) for block in blocks])
     facts = VideoFacts(
         **pictures.log.timing().model_dump(),
         frames=len(rows),
         bad_frames=len(pictures.bad),
         bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
         sizes=dict(pictures.sizes),
-        found=found_frames(keypoints, topology),
-        how=how_found(how, topology),
+        found=FoundFrames(**found),
+        how=how_found(how),
         hands=HandCounts(**signer.hands),
         faces=FaceCounts(**signer.faces),
         seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
     )
-    return VideoKeypoints(keypoints.astype(dtype, copy=False), facts)
-
-
-def in_the_file(
-    keypoints: NDArray[np.float32],
-    crops: Sequence[Crop | None],
-    settings: LandmarksConfig,
-    topology: Topology,
-    *,
-    mirrored: bool,
-) -> NDArray[np.float32]:
-    """Keypoints (T, points, 4) of flipped and cut frames in the coordinates of the frames as the file has them."""
-    adjusted = settings.coordinates == "adjusted"
-    if mirrored:
-        keypoints = mirror(keypoints, adjusted=adjusted, topology=topology)
-    if any(crops) and not adjusted:
-        keypoints = in_whole_frames(keypoints, crops, topology)
-    return keypoints
-
-
-def found_frames(keypoints: NDArray[Any], topology: Topology) -> FoundFrames:
-    """In how many frames of (T, points, 4) each part was found."""
-    return FoundFrames(**{name: int(is_found(keypoints, part).sum()) for name, part in topology.parts.items()})
+    return VideoKeypoints(keypoints, facts, keep(pack(rows)) if keep else b"")
 
 
 def _work_seconds(total: float, decoding: float) -> WorkSeconds:
@@ -223,24 +213,14 @@ def crop_to(box: Box, width: int, height: int) -> Crop:
     return Crop(min(max(x, 0), width - wide), min(max(y, 0), height - high), wide, high, width, height)
 
 
-def in_whole_frames(
-    keypoints: NDArray[np.float32], crops: Sequence[Crop | None], topology: Topology = CONTRACT
-) -> NDArray[np.float32]:
-    """Keypoints (T, points, 4) in the coordinates of parts of the frames as they lie in the whole frames.
+def put_in_whole_frame(row: Points, crop: Crop) -> None:
+    """Turn landmarks (628, 4) in the coordinates of a part of a frame to those of the whole frame.
 
-    z, which is in widths of the picture, is scaled as x is. Faces and hands are visible where they are in the frame.
+    z, which is in widths of the picture, is scaled as x is; what is in metres stays.
     """
-    mapped = keypoints.copy()
-    for row, crop in zip(mapped, crops, strict=True):
-        if crop is None:
-            continue
-        for name, place in topology.parts.items():
-            if not is_found(row[None], place)[0]:
-                continue
+    for place in ALL.parts.values():
+        if row[place].any():
             part = row[place]
             part[:, 0] = (crop.left + part[:, 0] * crop.width) / crop.frame_width
             part[:, 1] = (crop.top + part[:, 1] * crop.height) / crop.frame_height
             part[:, 2] *= crop.width / crop.frame_width
-            if name != "pose":
-                part[:, 3] = in_frame(part)
-    return mapped

@@ -12,7 +12,7 @@ from kpsbatch import points as t
 from kpsbatch.config import ConfidenceConfig
 from kpsbatch.landmarks.found import Letter
 from kpsbatch.landmarks.networks import RGB, Answer, Networks
-from kpsbatch.landmarks.squares import Square, cut, to_pixels
+from kpsbatch.landmarks.squares import Square, cut, to_pixels, turned_back
 
 Pixels = NDArray[np.float64]
 Side = Literal["right", "left"]
@@ -31,6 +31,7 @@ class Reading:
         how: How the square was chosen.
         right: Of a hand: how much it is a right one, 0 to 1.
         checked: Of a hand at the frame's edge: its points when it was last read with more room around it.
+        world: Of a pose (33, 3) and a hand (21, 3): x, y, z in metres, in the directions of the frame.
     """
 
     points: Pixels
@@ -39,6 +40,7 @@ class Reading:
     how: Letter
     right: float = 0.5
     checked: Pixels | None = None
+    world: Pixels | None = None
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Moment:
         return cut(self.image, square, pixels)
 
     def _reading(self, answer: Answer, square: Square, how: Letter) -> Reading:
-        return Reading(to_pixels(answer.points, square), square, answer.presence, how, answer.right)
+        world = None if answer.world is None else turned_back(answer.world, square)
+        return Reading(to_pixels(answer.points, square), square, answer.presence, how, answer.right, world=world)
 
 
 def body_unit(pose: Pixels) -> float:

@@ -25,8 +25,8 @@ NETWORKS: Final = (
     "hand_landmarks",
 )
 
-EDIT_VERSION = 1
-"""Raised when an edit of the networks changes values; it is part of the fingerprint."""
+EDIT_VERSION = 2
+"""Raised when an edit of the networks changes what they give; it is part of the fingerprint."""
 
 SOURCE_SHA256: Final[Mapping[str, str]] = {
     "pose_detector": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
@@ -40,11 +40,11 @@ SOURCE_SHA256: Final[Mapping[str, str]] = {
 
 BUILT_SHA256: Final[Mapping[str, str]] = {
     "pose_detector": "b09b27d0cd96e423bf3f62ca0ae7e10c3c878f8f43eedab717045fea3fb7d240",
-    "pose_landmarks": "2aff7d9ce9c02ae86e9ab21fc1d876f7408f3dcbc850aa7f8094769c980aa525",
+    "pose_landmarks": "f6eebea393181f3d677c8982a69b818b2048ea9911a420992b748a4543cfa48c",
     "face_detector": "d8a3497a5e8c4e008ab6dc1076a8c70578671e2084dd8135d65b5f007d5381e7",
     "face_landmarks": "2475139c224681c7a6be04d6e3e69c162267d7c254d732278f15ddf9903ae1e9",
     "palm_detector": "098153118b6d140468c6048edb5cf25c32a042e95b5ffe20b0afb541f2abac2b",
-    "hand_landmarks": "d3ca87ed9ec472a0618e082d92fedd9638fbf766f929fe2af9471a7c0b1ad737",
+    "hand_landmarks": "8b29482b768bd31cfc7d4bbf38aef857b5b332edfe7a1179603d2682d8e4ed5a",
 }
 """What `kpsbatch models` makes of them, on every machine."""
 

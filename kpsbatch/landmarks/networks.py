@@ -33,6 +33,9 @@ HEATMAP_REACH = 3
 HEATMAP_CELL = 4
 """Pixels of the pose network's picture for each cell of its heatmap, in each direction."""
 
+BODY_POINTS = 33
+"""Of the pose network's points: those of the body; the rest tells where to look next."""
+
 HAND_DEPTH = 0.4
 """The hand network's z is in this share of its picture: `normalize_z` of MediaPipe's hand landmark graphs."""
 
@@ -44,11 +47,13 @@ class Answer(NamedTuple):
         presence: That the part is there, 0 to 1.
         points: x, y, z in picture sides: (39, 4) with the visibility for a pose, (478, 3) a face, (21, 3) a hand.
         right: Of a hand: how much it is a right one, 0 to 1.
+        world: Of a pose (33, 3) and a hand (21, 3): x, y, z in metres, in the directions of the picture.
     """
 
     presence: float
     points: Floats
     right: float = 0.5
+    world: Floats | None = None
 
 
 class Network:
@@ -140,8 +145,9 @@ class Networks:
 
     def pose(self, picture: RGB) -> Answer:
         """The pose of a picture that one person fills, `pose_side` pixels wide."""
-        presence, landmarks, around = self._loaded["pose_landmarks"].run(picture)
-        return Answer(float(presence[0]), read_pose(landmarks, around, self.pose_side))
+        presence, landmarks, around, world = self._loaded["pose_landmarks"].run(picture)
+        points = read_pose(landmarks, around, self.pose_side)
+        return Answer(float(presence[0]), points, world=world.reshape(-1, 3)[:BODY_POINTS])
 
     def face(self, picture: RGB) -> Answer:
         """The face of a picture that one face fills, `face_side` pixels wide."""
@@ -150,10 +156,10 @@ class Networks:
 
     def hand(self, picture: RGB) -> Answer:
         """The hand of a picture that one hand fills, fingers up, `hand_side` pixels wide."""
-        presence, right, landmarks = self._loaded["hand_landmarks"].run(picture)
+        presence, right, landmarks, world = self._loaded["hand_landmarks"].run(picture)
         points = landmarks.reshape(-1, 3) / np.float32(self.hand_side)
         points[:, 2] /= np.float32(HAND_DEPTH)
-        return Answer(float(presence[0]), points, float(right[0]))
+        return Answer(float(presence[0]), points, float(right[0]), world.reshape(-1, 3))
 
     def close(self) -> None:
         """Free them; safe to call twice."""

@@ -162,3 +162,14 @@ def to_pixels(points: Floats, square: Square) -> NDArray[np.float64]:
     if points.shape[1] > 2:
         moved_points[:, 2] = points[:, 2] * square.side
     return moved_points
+
+
+def turned_back(points: Floats, square: Square) -> NDArray[np.float64]:
+    """Points (N, 3) in the directions of a square's picture in those of the frame, their lengths as they are.
+
+    As MediaPipe's WorldLandmarkProjectionCalculator does for landmarks in metres.
+    """
+    across, up = square.up.tolist()
+    turned = np.array(points, np.float64)
+    turned[:, :2] = turned[:, :2] @ np.array([[-up, across], [-across, -up]])
+    return turned

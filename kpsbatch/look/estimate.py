@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import DatasetError
+from kpsbatch.files import INTERNAL
 from kpsbatch.store.run_state import Progress
 from kpsbatch.work.run import run
 
@@ -40,6 +41,7 @@ class Measured:
         worker_megabytes: Peak memory of a worker.
         dataset_videos: Videos of the whole dataset, by listing.
         signs: Signs that have videos.
+        npz_bytes, full_bytes: What a video takes, on average, in the outputs and of all landmarks beside them.
     """
 
     unit: Unit
@@ -49,6 +51,8 @@ class Measured:
     worker_megabytes: int
     dataset_videos: int
     signs: int
+    npz_bytes: int
+    full_bytes: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ def estimate(
         small = config.model_copy(update={"dataset": dataset, "output": output})
         alone = open_source(dataset, index_folder)
         summary = run(small, source=alone, on_progress=on_progress, stop_reason=stop_reason)
+        full_bytes = _bytes_of(Path(scratch, INTERNAL, "full").glob("*/*/*.npz"))
+        npz_bytes = _bytes_of(Path(scratch).glob("*/*.npz"))
     good = summary.progress.videos_done - summary.progress.videos_failed
     if not good:
         raise DatasetError(
@@ -125,8 +131,14 @@ def estimate(
         worker_megabytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         dataset_videos=sum(counts.values()),
         signs=len({unit.sign for unit in with_videos}),
+        npz_bytes=npz_bytes // good,
+        full_bytes=full_bytes // good,
     )
     return size(config, measured)
+
+
+def _bytes_of(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def size(config: Config, measured: Measured) -> Estimate:

@@ -218,6 +218,11 @@ class StatusReader:
         self._with_video.update({unit.unit: unit.presence for unit in surveyed if unit.presence == "videos"})
         self._unchanged.update(surveyed.of_state(*FINISHED))
         status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(surveyed), notes=notes)
+        if views := [unit for unit in surveyed if unit.output == "view"]:
+            notes.append(
+                f"{counted(len(views), 'unit')} (such as {views[0].unit.name}) to be re-made from what is kept, since "
+                "the npz is missing or of another view; a run does that, and reads no video"
+            )
         if other := surveyed.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
         status.failing, status.failing_unread = self._failing(known.outputs, surveyed)

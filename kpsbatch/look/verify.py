@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,14 +19,15 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import INTERNAL, explained, in_threads, write_json
+from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
-from kpsbatch.store.npz import npy_header
-from kpsbatch.store.outputs import SET_ASIDE, Outputs
+from kpsbatch.store.npz import npy_header, open_npz
+from kpsbatch.store.outputs import SET_ASIDE, Outputs, settings_of_record
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
+from kpsbatch.store.views import view_of_kept
 from kpsbatch.stored import read_stored
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
@@ -130,7 +132,7 @@ def verify(
 
     Args:
         source: Its dataset, if it is open already.
-        repair: Remove the outputs and records that are wrong, so that the next run redoes them.
+        repair: Remove what is wrong, so that the next run redoes it; where all landmarks are whole, the npz alone.
         on_unit: Called with the number of units that are checked, and their total.
 
     Raises:
@@ -188,9 +190,11 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
         recorded: dict[Path, Outputs] = {}
         for folder in sorted(path for path in (root / INTERNAL / "records").glob("*") if path.is_dir()):
             settings = read_stored(folder / "settings.json", Settings)
-            if settings is None or fingerprint_of(settings).digest != folder.name.partition(SET_ASIDE)[0]:
+            name = re.sub(rf"{SET_ASIDE}[0-9]+", "", folder.name)
+            if settings is None or fingerprint_of(settings).folder != name:
                 verdict.problems.append(Problem(None, "", f"{folder} holds other settings than it is named after"))
-            outputs = Outputs(root, Fingerprint(settings or Settings(), folder.name))
+            digest = folder.name.partition(VIEW_MARK)[0]
+            outputs = Outputs(root, Fingerprint(settings or Settings(view={}), digest))
             recorded |= dict.fromkeys(sorted(folder.glob("*/*.json")), outputs)
     checks = {_unit_of(path): outputs for path, outputs in recorded.items()}
     if not checks and not files:
@@ -231,7 +235,7 @@ def _repair(outputs: Outputs, unit: Unit, check: Callable[[Unit], _Unit]) -> boo
     with explained(outputs.root), outputs.lock_unit(unit):
         if not check(unit).problems:
             return False
-        outputs.remove(unit)
+        outputs.remove_damaged(unit)
         return True
 
 
@@ -248,7 +252,10 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
 def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
     """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
-    unit, listing, settings = surveyed.unit, surveyed.listing, outputs.fingerprint.settings
+    unit, listing = surveyed.unit, surveyed.listing
+    if surveyed.output == "view" and (theirs := _settings_of_view(outputs, unit)):  # what is there is checked as it is
+        outputs = replace(outputs, fingerprint=Fingerprint(theirs, outputs.fingerprint.digest))
+    settings = outputs.fingerprint.settings
     names = [video.name for video in listing.videos] if listing else []
     records = [state for state in RECORDED_STATES if outputs.record_path(unit, state).exists()]
     data, unreadable = _read(outputs.npz_path(unit))
@@ -256,7 +263,7 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
         result.left = surveyed.state in ("left", "unreadable")
         return result
     result.there = True
-    result.left = surveyed.state == "changed"
+    result.left = surveyed.state == "changed" or surveyed.output == "view"
     if listing is not None and not names:
         result.keep = f"the dataset has no video for it: {listing.folder}"
     if settings.imported:
@@ -279,14 +286,51 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
             result.failed = len(record.failed)
             problems += [("", problem) for problem in _check_record(outputs, unit, records[0], record)]
             problems += [("", problem) for problem in _check_file(records[0], record, data)] if not unreadable else []
+        held: dict[str, NDArray[Any]] = {}
         if data is not None:
-            problems += _check_npz(settings, data, record.good or None if record else None, result)
+            problems += _check_npz(settings, data, record.good or None if record else None, result, held)
+        if record is not None:
+            problems += _check_full(outputs, unit, record, held)
         if listing is not None and listing.presence == "unreadable":
             problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
         elif record is not None and names:
             problems += _compare_with_dataset(record, names, result)
     result.problems = [Problem(unit, video, text) for video, text in problems]
     return result
+
+
+def _settings_of_view(outputs: Outputs, unit: Unit) -> Settings | None:
+    """The settings of the same fingerprint, of another view, under which a unit is recorded."""
+    for path in outputs.other_records(unit):
+        if path.parents[1].name.partition(VIEW_MARK)[0] == outputs.fingerprint.digest:
+            return settings_of_record(path)
+    return None
+
+
+def _check_full(
+    outputs: Outputs, unit: Unit, record: UnitRecord, held: Mapping[str, NDArray[Any]]
+) -> Iterator[tuple[str, str]]:
+    """Whether all landmarks are there to the byte, as far as they are kept, and the npz is the view of them."""
+    path = outputs.full_path(unit)
+    if record.full is None:
+        if path.exists():
+            yield "", f"{path} is there, though its record does not know it"
+        return
+    data, unreadable = _read(path)
+    if data is None:
+        yield "", f"{path} {f'can not be read: {unreadable}' if unreadable else 'is missing, though recorded'}"
+    elif hashlib.sha256(data).hexdigest() != record.full.sha256:
+        yield "", f"{path} is damaged: its SHA-256 is not that of its record"
+    else:
+        with open_npz(path) as kept:
+            for name in kept.members:
+                try:
+                    keypoints = view_of_kept(kept.read(name), outputs.fingerprint.settings)
+                except (OutputError, ValueError) as error:
+                    yield name, f"all its landmarks can't be read: {one_line(error)}"
+                    continue
+                if name in held and held[name].tobytes() != keypoints.tobytes():
+                    yield name, "its npz is not what all its landmarks make"
 
 
 def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -> Iterator[tuple[str, str]]:
@@ -346,9 +390,16 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
 
 
 def _check_npz(
-    settings: Settings, data: bytes, good: Mapping[str, VideoRecord] | None, result: _Unit
+    settings: Settings,
+    data: bytes,
+    good: Mapping[str, VideoRecord] | None,
+    result: _Unit,
+    held: dict[str, NDArray[Any]],
 ) -> Iterator[tuple[str, str]]:
-    """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown)."""
+    """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown).
+
+    Those that can be read are put into `held`.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.namelist()
@@ -364,6 +415,7 @@ def _check_npz(
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
+                held[name] = keypoints
                 for problem in check_keypoints(settings, keypoints, (good or {}).get(name)):
                     yield name, problem
     except Exception as error:  # the same

@@ -46,7 +46,7 @@ def detector_network(network: bytes, *, mean: float, std: float) -> EditedNetwor
 
 
 def pose_network(network: bytes) -> EditedNetwork:
-    """The pose landmark network with presence [1, 1], landmarks [1, 195] and `cells_around` (39 x 7 x 7) as outputs.
+    """The pose landmark network with four outputs, see `read_pose`; the last one are landmarks in metres [1, 117].
 
     The segmentation mask, a third of the network's work, goes.
 
@@ -54,9 +54,9 @@ def pose_network(network: bytes) -> EditedNetwork:
         network: Of the wheel, or of one of Google's bundles.
     """
     graph = Graph(network)
-    landmarks, presence, _, heatmap, *_ = graph.main.outputs.tolist()
+    landmarks, presence, _, heatmap, world = graph.main.outputs.tolist()
     around = graph.flat("flat_around", cells_around(graph, landmarks, heatmap))
-    return _edited(graph, [presence, landmarks, around], 0.0, 255.0)
+    return _edited(graph, [presence, landmarks, around, world], 0.0, 255.0)
 
 
 def cells_around(graph: Graph, landmarks: int, heatmap: int) -> int:
@@ -140,14 +140,14 @@ def merged_face(graph: Graph, mesh_output: int, refined_outputs: list[int]) -> i
 
 
 def hand_network(network: bytes) -> EditedNetwork:
-    """The hand landmark network with presence, handedness and landmarks (21 x 3) as outputs.
+    """The hand landmark network with presence, handedness, landmarks (21 x 3) and landmarks in metres as outputs.
 
     Args:
         network: Of the wheel, or of one of Google's bundles.
     """
     graph = Graph(network)
-    landmarks, presence, handedness, *_ = graph.main.outputs.tolist()
-    return _edited(graph, [presence, handedness, landmarks], 0.0, 255.0)
+    landmarks, presence, handedness, world = graph.main.outputs.tolist()
+    return _edited(graph, [presence, handedness, landmarks, world], 0.0, 255.0)
 
 
 EDITS: Final[Mapping[str, Callable[[bytes], EditedNetwork]]] = {

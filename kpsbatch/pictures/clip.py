@@ -21,7 +21,15 @@ from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.points import CONTRACT, Topology
 from kpsbatch.store.npz import open_npz, video_names
 from kpsbatch.store.outputs import records_of, settings_of_record
-from kpsbatch.store.reading import are_adjusted, check_points, file_topology, find_outputs, read_keypoints
+from kpsbatch.store.reading import (
+    are_adjusted,
+    check_points,
+    file_topology,
+    find_outputs,
+    kept_path,
+    read_kept,
+    read_keypoints,
+)
 from kpsbatch.store.records import RECORD_SUFFIXES, ClipRecord, UnitRecord
 from kpsbatch.stored import read_stored
 from kpsbatch.words import some_of
@@ -319,7 +327,9 @@ def clip_of_unit(
     path = config.output.root / f"{unit.name}.npz"
     name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
-    is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
+    keypoints, is_adjusted = _in_pictures(
+        path, name, keypoints, topology, recorded.adjusted(keypoints, topology, adjusted)
+    )
     frames = None
     without_dataset = config.output.imported and not config.dataset.root.exists()
     if not (blank or is_adjusted or without_dataset):
@@ -354,7 +364,9 @@ def clip_of_file(
     """
     name, keypoints, topology = _load_video(path, video)
     recorded = _recorded(path, name)
-    is_adjusted = recorded.adjusted(keypoints, topology, adjusted)
+    keypoints, is_adjusted = _in_pictures(
+        path, name, keypoints, topology, recorded.adjusted(keypoints, topology, adjusted)
+    )
     if blank or is_adjusted:
         frames = None
     elif frames is None:
@@ -403,6 +415,23 @@ def _load_video(path: Path, video: str | None) -> tuple[str, NDArray[Any], Topol
     return name, keypoints, topology
 
 
+def _in_pictures(
+    path: Path, name: str, keypoints: NDArray[Any], topology: Topology, is_adjusted: bool
+) -> tuple[NDArray[Any], bool]:
+    """Keypoints that lie in the pictures: of adjusted ones those that are kept, where they are.
+
+    Returns:
+        Them, and whether they are adjusted all the same.
+    """
+    if not is_adjusted:
+        return keypoints, False
+    try:
+        with open_npz(kept_path(path)) as kept:
+            return read_kept(kept, name, topology), False
+    except OutputError:
+        return keypoints, True
+
+
 def _recorded(path: Path, video: str) -> _Recorded:
     """What the record of a run, or of `extract`, says of a video in an npz."""
     clip = read_stored(path.with_suffix(".json"), ClipRecord)
@@ -412,7 +441,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
     coordinates = None
     for record_path in records_of(path.parent.parent, f"{path.parent.name}/{path.stem}"):
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
-        theirs = settings.landmarks.get("coordinates") if settings else None
+        theirs = (settings.stated_coordinates or None) if settings else None
         if record is not None and (facts := record.good.get(video)) is not None:
             return _Recorded(facts, _frames_of(record, video), theirs)
         coordinates = coordinates or theirs

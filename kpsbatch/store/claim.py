@@ -91,7 +91,7 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
             outputs.set_aside(set(source.units()))
             write_json(path, tree())
             return
-        if theirs is not None and theirs.fingerprint == ours.digest:
+        if theirs is not None and theirs.fingerprint == ours.digest and theirs.settings.view == ours.settings.view:
             if theirs.dataset is None or theirs.dataset.root != str(source.root):
                 write_json(path, tree(theirs.run))
             return

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,13 @@ _EXTRA = 64
 _NPY_HEADER, _LONG_NPY_HEADER = 256, 1 << 17
 """Bytes that hold the header of every array of ours, and of every array (its length has two bytes)."""
 
+_END = "<4s4H2LH"
+"""The end of a zip file: signature, two disks, entries twice, bytes and place of the directory (APPNOTE.TXT 4.3.16)."""
+_ENTRY_OFFSET = 42
+"""Where an entry of the directory says where its array lies (4.3.12)."""
+_LARGEST, _MOST = 1 << 32, 1 << 16
+"""Bytes and entries of a zip file from which on it has other fields."""
+
 _KEPT = 4096
 """Tables of contents that are kept in mind: all of a KArSL-502, some 25 MB."""
 
@@ -49,6 +57,34 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
             np.save(buffer, array, allow_pickle=False)
             with buffer.getbuffer() as data:  # released also where the disk is full
                 archive.writestr(entry, data, zipfile.ZIP_DEFLATED, COMPRESSION)
+
+
+def npz_bytes(name: str, array: NDArray[Any]) -> bytes:
+    """An npz of one array."""
+    file = io.BytesIO()
+    write_npz(file, {name: array})
+    return file.getvalue()
+
+
+def join_npz(file: BinaryIO, parts: Collection[bytes]) -> None:
+    """Write the arrays of several `npz_bytes` as one npz; those that one with 64-bit fields needs are packed again."""
+    if len(parts) >= _MOST or sum(map(len, parts)) >= _LARGEST:
+        opened = [np.load(io.BytesIO(part), allow_pickle=False) for part in parts]
+        write_npz(file, {name: part[name] for part in opened for name in part.files})
+        return
+    directory: list[bytes] = []
+    offset = 0
+    for part in parts:
+        size, start = struct.unpack_from(_END, part, len(part) - struct.calcsize(_END))[5:7]
+        entry = bytearray(part[start : start + size])
+        entry[_ENTRY_OFFSET : _ENTRY_OFFSET + 4] = offset.to_bytes(4, "little")
+        directory.append(bytes(entry))
+        file.write(memoryview(part)[:start])
+        offset += start
+    entries = b"".join(directory)
+    file.write(entries)
+    counts = len(directory), len(directory), len(entries), offset, 0
+    file.write(struct.pack(_END, b"PK\5\6", 0, 0, *counts))
 
 
 class Member(NamedTuple):

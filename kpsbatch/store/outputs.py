@@ -1,6 +1,7 @@
-"""The output folder: which units are finished, and how a unit's two files get there.
+"""The output folder: which units are finished, and how a unit's three files get there.
 
     <root>/01-train/0007.npz                                      the keypoints, by the output contract
+    <root>/_kpsbatch/full/<fingerprint>/01-train/0007.npz         all landmarks, of which the keypoints are a view
     <root>/_kpsbatch/records/<fingerprint>/settings.json          the settings that made them
     <root>/_kpsbatch/records/<fingerprint>/gone.json             videos that the dataset has no more, of all records
     <root>/_kpsbatch/records/<fingerprint>/01-train/0007.json     the record: all videos are in
@@ -8,7 +9,10 @@
                                                     0007.failed.json     all failed; there is no npz
 
 A unit is finished when its npz is there and its record under the current fingerprint. Both are found by listing
-folders; no file is opened. The record is on disk before the npz appears.
+folders; no file is opened. All landmarks are on disk before the record, and the record before the npz appears.
+
+Records of another view of the same landmarks (other points, coordinates, dtype) lie in <fingerprint>+<view>; where all
+landmarks of a unit are there, its npz is made again from them.
 """
 
 from __future__ import annotations
@@ -22,12 +26,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import (
     INTERNAL,
+    VIEW_MARK,
     discard,
     explained,
     look_anew,
@@ -37,6 +42,7 @@ from kpsbatch.files import (
     sha256_of,
     sync_directory,
     try_lock,
+    write_bytes,
     write_json,
     write_temporary,
 )
@@ -62,14 +68,23 @@ LOCK_SECONDS = 60.0
 SET_ASIDE = "-"
 """In the name of a folder of records that `Outputs.set_aside` put by; digests are without."""
 
-OutputState = Literal["complete", "partial", "failed", "foreign", "changed"]
+OutputState = Literal["complete", "partial", "failed", "foreign", "changed", "view"]
 """complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint. changed: as
-recorded, but of other rows of the table than it has now (only a survey tells)."""
+recorded, but of other rows of the table than it has now (only a survey tells). view: recorded under the current
+fingerprint and its landmarks are kept, but the npz is not there, or of another view of them."""
 
 
 def states_to_redo(retry_failed: bool) -> set[OutputState]:
     """States of units that are done again: outputs of other settings or rows, on request those with failed videos."""
     return {"foreign", "changed", "partial", "failed"} if retry_failed else {"foreign", "changed"}
+
+
+class StoredVideo(NamedTuple):
+    """A video of an output: (T, points, 4), its part of the record, all landmarks as `npz_bytes` or nothing."""
+
+    keypoints: NDArray[Any]
+    record: VideoRecord
+    full: bytes
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,16 @@ class Outputs:
     @property
     def records(self) -> Path:
         """Where the records of the current settings lie."""
-        return self.root / INTERNAL / "records" / self.fingerprint.digest
+        return self.root / INTERNAL / "records" / self.fingerprint.folder
+
+    @property
+    def full(self) -> Path:
+        """Where all landmarks lie that were computed with the current settings."""
+        return self.root / INTERNAL / "full" / self.fingerprint.digest
+
+    def full_path(self, unit: Unit) -> Path:
+        """The file of all landmarks of a unit."""
+        return self.full / f"{unit.name}.npz"
 
     def npz_path(self, unit: Unit) -> Path:
         """The output file of a unit."""
@@ -96,7 +120,7 @@ class Outputs:
     @property
     def has_records(self) -> bool:
         """Whether any unit was recorded under the current settings, also where that was set aside."""
-        return any(self.records.parent.glob(f"{self.records.name}*/*/*.json"))
+        return any(self.records.parent.glob(f"{self.fingerprint.digest}*/*/*.json"))
 
     @property
     def settings_path(self) -> Path:
@@ -115,7 +139,7 @@ class Outputs:
         with explained(self.root):
             internal = self.root / INTERNAL
             inner = [internal / name for name in ("runs", "submissions", "archives")]
-            refuse_outside(self.root, self.records, *inner, *folders)
+            refuse_outside(self.root, self.records, self.full, *inner, *folders)
             self.records.mkdir(parents=True, exist_ok=True)
             if not self.settings_path.exists():
                 write_json(self.settings_path, self.fingerprint.settings.tree())
@@ -137,7 +161,8 @@ class Outputs:
         """
         internal = self.root / INTERNAL
         with explained(self.root):
-            several = (folder for pattern in ("records/*", "submissions/*") for folder in internal.glob(pattern))
+            patterns = ("records/*", "full/*", "full/*/*", "submissions/*")
+            several = (folder for pattern in patterns for folder in internal.glob(pattern))
             for folder in (self.root, internal, internal / "runs", internal / "archives", *several):
                 if folder.is_dir():
                     names_in(folder, sweep=True)
@@ -163,8 +188,32 @@ class Outputs:
                 if odd := [unit for unit, state in current.items() if state == "foreign"]:
                     records = self._records_anew(folder, records, odd, write=sweep)
                     current = {unit: _state_of(unit, files, records) for unit in members}
+                current |= dict.fromkeys(self._kept_only(folder, records, current), "view")
             states.update({unit: state for unit, state in current.items() if state is not None})
         return states
+
+    def _kept_only(
+        self, folder: str, records: Collection[str], states: Mapping[Unit, OutputState | None]
+    ) -> Iterator[Unit]:
+        """Of the units of a folder those whose npz is to be made from all landmarks, by the names of files."""
+        without = [unit for unit, state in states.items() if state in (None, "foreign")]
+        if not without:
+            return
+        others = (view for view in self._folders_of_views() if view != self.records)
+        recorded = set(records).union(*(names_in(other / folder) for other in others))
+        recorded_units = {
+            name[: -len(suffix)] for name in recorded for suffix, state in RECORD_SUFFIXES.items()
+            if state != "failed" and name.endswith(suffix)
+        }  # fmt: skip
+        without = [unit for unit in without if f"{unit.sign:04}" in recorded_units]
+        kept: set[str] = names_in(self.full / folder) if without else set()
+        yield from (unit for unit in without if f"{unit.sign:04}.npz" in kept)
+
+    def _folders_of_views(self) -> list[Path]:
+        """The folders of records of the current fingerprint, of any view."""
+        digest = self.fingerprint.digest
+        folders = self.records.parent.glob(f"{digest}*")
+        return sorted(folder for folder in folders if folder.name.partition(VIEW_MARK)[0] == digest)
 
     def _records_anew(self, folder: str, records: set[str], units: Iterable[Unit], *, write: bool) -> set[str]:
         """Names of records, of which some units' were not found: this host may have listed them before the npz came."""
@@ -210,7 +259,7 @@ class Outputs:
     def _foreign_elsewhere(self) -> str | None:
         """The name of any unit with an output under other settings."""
         for folder in (self.root / INTERNAL / "records").glob("*/*/"):
-            if folder.parent.name == self.fingerprint.digest or not folder.is_dir():
+            if folder.parent.name.partition(VIEW_MARK)[0] == self.fingerprint.digest or not folder.is_dir():
                 continue
             for name in names_in(folder):
                 unit = f"{folder.name}/{name.partition('.')[0]}"
@@ -224,11 +273,12 @@ class Outputs:
         Args:
             units: Those that a run with --overwrite is going to replace.
         """
-        numbers = (self.records.with_name(f"{self.records.name}{SET_ASIDE}{number}") for number in count(1))
-        if self.records.exists():
-            self.records.rename(next(folder for folder in numbers if not folder.exists()))
-            sync_directory(self.records.parent)
-        for path in self.records.parent.glob(f"{self.records.name}{SET_ASIDE}*/*/*.json"):
+        digest = self.fingerprint.digest
+        for folder in self._folders_of_views():
+            names = (folder.name.replace(digest, f"{digest}{SET_ASIDE}{number}") for number in count(1))
+            folder.rename(next(path for name in names if not (path := folder.with_name(name)).exists()))
+            sync_directory(folder.parent)
+        for path in self.records.parent.glob(f"{digest}{SET_ASIDE}*/*/*.json"):
             record = read_stored(path, UnitRecord)
             if record is not None and record.unit is not None and record.unit.unit not in units:
                 self.remove(record.unit.unit)
@@ -249,16 +299,19 @@ class Outputs:
         arrays: Mapping[str, NDArray[Any]],
         record: UnitRecord,
         *,
+        full: Mapping[str, bytes] | None = None,
         replace: bool,
         locked: bool = False,
     ) -> bool:
-        """Write a unit's record, and its npz unless all its videos failed.
+        """Write all landmarks of a unit, its record, and its npz unless all its videos failed.
 
-        At every moment an npz that is there belongs to the record that is there: what is replaced goes first.
+        At every moment an npz that is there belongs to the record that is there, and so do the landmarks: what is
+        replaced goes first.
 
         Args:
             arrays: (T, points, 4) for every video that succeeded; none only when the record's state is "failed".
-            record: What the record holds besides the npz's size and hash.
+            record: What the record holds besides the files' sizes and hashes.
+            full: All landmarks of these videos, each as `npz_bytes` of it; kept only where they are of all of them.
             replace: Whether an output of the same settings is replaced (else the first one written stays).
             locked: Whether the caller holds the unit's lock.
 
@@ -271,20 +324,28 @@ class Outputs:
         """
         if record.state is None or bool(arrays) == (record.state == "failed"):
             raise ValueError(f"a unit with {len(arrays)} videos can't be recorded as {record.state}")
-        from kpsbatch.store.npz import write_npz  # here: NumPy, which whoever looks at names of files does without
+        from kpsbatch.store.npz import join_npz, write_npz  # here: NumPy, which whoever looks at names does without
 
         final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
+        parts = full if full and full.keys() == arrays.keys() else {}
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))
             final.parent.mkdir(parents=True, exist_ok=True)
             recorded.parent.mkdir(parents=True, exist_ok=True)
             # both are whole and on disk before anything that they replace goes
-            npz = None
-            temporary = write_temporary(final, lambda file: write_npz(file, arrays)) if arrays else None
-            if temporary is not None:
-                cleanup.callback(discard, temporary)
-                npz = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
-            data = record_bytes(record.model_copy(update={"npz": npz}))
+            files: dict[str, NpzFile | None] = {"npz": None, "full": None}
+            temporaries: list[tuple[Path, Path]] = []
+            for key, path, write in (
+                ("full", self.full_path(unit), lambda file: join_npz(file, parts.values())),
+                ("npz", final, lambda file: write_npz(file, arrays)),
+            ):
+                if parts if key == "full" else arrays:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    temporary = write_temporary(path, write)
+                    cleanup.callback(discard, temporary)
+                    temporaries.append((temporary, path))
+                    files[key] = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
+            data = record_bytes(record.model_copy(update=files))
             temporary_record = write_temporary(recorded, lambda file: file.write(data))
             cleanup.callback(discard, temporary_record)
             with contextlib.nullcontext() if locked else self.lock_unit(unit):
@@ -297,16 +358,64 @@ class Outputs:
                 self._note_gone(
                     unit, {name: video.gone_since for name, video in record.good.items() if video.gone_since}
                 )
-                _remove(final)
-                for path in records_of(self.root, unit.name):
-                    _remove(path)
-                publish(temporary_record, recorded)
-                if temporary is not None:
-                    publish(temporary, final)
+                self._remove_files(unit)
+                for temporary, path in [*temporaries[:-1], (temporary_record, recorded), *temporaries[-1:]]:
+                    publish(temporary, path)
         return True
 
-    def good_videos(self, unit: Unit) -> dict[str, tuple[NDArray[Any], VideoRecord]]:
-        """The videos of a unit's output under the current settings, each with its part of the record.
+    def publish_again(self, unit: Unit, record: UnitRecord, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write the npz and the record of a unit in the state "view", unless another run was first.
+
+        It can be killed at any moment: there is a record until the new one is there, so that nothing is computed again.
+
+        Args:
+            arrays: (T, points, 4) for every video of the record.
+
+        Raises:
+            OutputError: They can't be written.
+        """
+        from kpsbatch.store.npz import write_npz
+
+        assert record.state is not None
+        final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
+        with explained(self.root), contextlib.ExitStack() as cleanup:
+            self.prepare((final.parent, recorded.parent))
+            for folder in (final.parent, recorded.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            temporary = write_temporary(final, lambda file: write_npz(file, arrays))
+            cleanup.callback(discard, temporary)
+            npz = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
+            data = record_bytes(record.model_copy(update={"npz": npz}))
+            temporary_record = write_temporary(recorded, lambda file: file.write(data))
+            cleanup.callback(discard, temporary_record)
+            with self.lock_unit(unit):
+                if self.states([unit]).get(unit) != "view":
+                    return
+                self._note_gone(
+                    unit, {name: video.gone_since for name, video in record.good.items() if video.gone_since}
+                )
+                _remove(final)
+                publish(temporary_record, recorded)
+                for path in self.records_of_views(unit):
+                    if path != recorded:
+                        _remove(path)
+                publish(temporary, final)
+
+    def records_of_views(self, unit: Unit) -> list[Path]:
+        """The records of a unit under the current fingerprint, of any view."""
+        folders = self._folders_of_views()
+        return [path for path in records_of(self.root, unit.name) if path.parents[1] in folders]
+
+    def _remove_files(self, unit: Unit) -> None:
+        """Remove the files of a unit, of any settings: the npz first, then the records, then all landmarks."""
+        _remove(self.npz_path(unit))
+        for path in records_of(self.root, unit.name):
+            _remove(path)
+        for path in sorted((self.root / INTERNAL / "full").glob(f"*/{unit.name}.npz")):
+            _remove(path)
+
+    def good_videos(self, unit: Unit) -> dict[str, StoredVideo]:
+        """The videos of a unit's output under the current settings.
 
         Returns:
             Nothing where there is no output, or it is not whole.
@@ -320,11 +429,28 @@ class Outputs:
             try:
                 data = self.npz_path(unit).read_bytes()
                 if hashlib.sha256(data).hexdigest() == record.npz.sha256:
+                    full = self._full_of(unit, record)
                     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                        return {name: (stored[name], record.good[name]) for name in stored.files}
+                        return {
+                            name: StoredVideo(stored[name], record.good[name], full.get(name, b""))
+                            for name in stored.files
+                        }
             except (OSError, ValueError, KeyError):
                 pass
         return {}
+
+    def _full_of(self, unit: Unit, record: UnitRecord) -> dict[str, bytes]:
+        """All landmarks of a unit's videos, each as `npz_bytes` of it; nothing where they are not kept, or damaged."""
+        from kpsbatch.store.npz import npz_bytes, open_npz
+
+        path = self.full_path(unit)
+        try:
+            if record.full is None or sha256_of(path) != record.full.sha256:
+                return {}
+            with open_npz(path) as kept:
+                return {name: npz_bytes(name, kept.read(name)) for name in kept.members}
+        except (OSError, OutputError):
+            return {}
 
     @property
     def gone(self) -> dict[str, dict[str, str]]:
@@ -339,7 +465,7 @@ class Outputs:
             write_json(self.records / "gone.json", {"units": {name: each for name, each in units.items() if each}})
 
     def remove(self, unit: Unit) -> None:
-        """Remove a unit's npz, then its records of any settings, so that the next run redoes it; hold its lock.
+        """Remove a unit's files, of any settings, so that the next run redoes it; hold its lock.
 
         Raises:
             OutputError: They can't be removed.
@@ -347,9 +473,20 @@ class Outputs:
         with explained(self.root):
             refuse_outside(self.root, self.npz_path(unit).parent, self.records / unit.folder)
             self._note_gone(unit, {})
-            _remove(self.npz_path(unit))
-            for path in records_of(self.root, unit.name):
-                _remove(path)
+            self._remove_files(unit)
+
+    def remove_damaged(self, unit: Unit) -> None:
+        """Remove a unit as `remove`; of one whose landmarks are whole the npz alone, which is made from them again."""
+        path = self.full_path(unit)
+        recorded = [
+            record for state in RECORDED_STATES if (record := read_record(self.record_path(unit, state)).record)
+        ]
+        with explained(self.root):
+            if len(recorded) == 1 and recorded[0].full and path.exists() and sha256_of(path) == recorded[0].full.sha256:
+                refuse_outside(self.root, self.npz_path(unit).parent)
+                _remove(self.npz_path(unit))
+                return
+        self.remove(unit)
 
     def other_records(self, unit: Unit) -> list[Path]:
         """The records of a unit under other settings.
@@ -359,6 +496,26 @@ class Outputs:
         """
         with explained(self.root):
             return [path for path in records_of(self.root, unit.name) if self.records not in path.parents]
+
+    def slim(self, unit: Unit) -> int:
+        """Remove the landmarks of a unit that its npz does not hold; the record says so first. Returns the bytes.
+
+        Raises:
+            OutputError: They can't be removed.
+        """
+        path = self.full_path(unit)
+        with explained(self.root), self.lock_unit(unit):
+            state = self.states([unit]).get(unit)
+            if not path.exists() or state not in ("complete", "partial"):
+                return 0
+            record_path = self.record_path(unit, state)
+            record = read_record(record_path).record
+            if record is None:
+                return 0
+            write_bytes(record_path, record_bytes(record.model_copy(update={"full": None})))
+            size = path.stat().st_size
+            _remove(path)
+            return size
 
     @contextlib.contextmanager
     def lock_unit(self, unit: Unit) -> Iterator[None]:

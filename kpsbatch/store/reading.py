@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
+from kpsbatch.files import INTERNAL, VIEW_MARK, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.landmarks.full import unpack
+from kpsbatch.landmarks.keypoints import view
+from kpsbatch.points import CONTRACT, FULL, Topology, topology_of
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -66,18 +68,24 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
             hands_missing = ~keypoints[:, videos.topology.parts["right_hand"]].any(axis=(1, 2))
 
     Args:
-        points: Its set of points, as in `output.points`, for a file that was taken away from its record; default: what
-            the record says, or the contract's points or all of MediaPipe's, where there is no record.
+        points: Other points than the file has, as in `output.points`, or `full`: they come from what is kept beside it,
+            in frame widths and heights, float32. For a file that was taken away from its record: which points it has.
+            Default: what the record says, or the contract's points or all of MediaPipe's, where there is no record.
 
     Returns:
         (T, points, 4) for each video name, in the order of the file; every byte was checked against its checksum. Its
-        `topology` says which points they are.
+        `topology` says which points they are. Of `full` (T, 628, 4): see `Topology` FULL in points.py.
 
     Raises:
         OutputError: It is missing, damaged, or not what the output contract says, or its points are not known.
         ConfigError: There are no such points.
     """
     path = Path(path)
+    if points is not None:
+        wanted, recorded = kept_topology(points), recorded_points(path)
+        if wanted == FULL or recorded not in (None, wanted.name):
+            with open_npz(kept_path(path)) as kept:
+                return Videos({name: read_kept(kept, name, wanted) for name in kept.members}, wanted)
     with open_npz(path) as npz:
         arrays = {name: read_keypoints(npz, name) for name in npz.members}
     count = next(iter(arrays.values())).shape[1]
@@ -118,9 +126,49 @@ def recorded_points(path: Path) -> str | None:
         return str(clip.get("points", CONTRACT.name))
     folder, stem = path.absolute().parent, glob.escape(path.stem)
     for record in sorted((folder.parent / INTERNAL / "records").glob(f"*/{glob.escape(folder.name)}/{stem}.*json")):
-        output = (read_json(record.parents[1] / "settings.json") or {}).get("output", {})
-        return str(output.get("points", CONTRACT.name)) if isinstance(output, Mapping) else CONTRACT.name
+        settings = read_json(record.parents[1] / "settings.json") or {}
+        held = settings.get("view") or settings.get("output", {})
+        return str(held.get("points", CONTRACT.name)) if isinstance(held, Mapping) else CONTRACT.name
     return None
+
+
+def kept_topology(points: str | Sequence[str]) -> Topology:
+    """A set of points that is asked for of what is kept: `full`, or as `topology_of`.
+
+    Raises:
+        ConfigError: There are no such points.
+    """
+    return FULL if points == FULL.name else topology_of(points)
+
+
+def kept_path(path: Path) -> Path:
+    """Where all landmarks of an output lie, whose npz need not be there.
+
+    Raises:
+        OutputError: They are not kept.
+    """
+    folder, internal = path.absolute().parent, path.absolute().parent.parent / INTERNAL
+    pattern = f"*/{glob.escape(folder.name)}/{glob.escape(path.stem)}.*json"
+    for record in sorted((internal / "records").glob(pattern), key=_modified, reverse=True):
+        digest = record.parents[1].name.partition(VIEW_MARK)[0]
+        if (kept := internal / "full" / digest / folder.name / path.name).exists():
+            return kept
+    raise OutputError(
+        f"of {path} no more is kept than it holds, or the folder {INTERNAL} beside it is missing. Run again with "
+        "output.keep: full and --overwrite, or copy the whole output folder."
+    )
+
+
+def read_kept(kept: NpzReader, name: str, topology: Topology) -> NDArray[np.float32]:
+    """One video of an open file of all landmarks: (T, points, 4) in frame widths and heights.
+
+    Raises:
+        OutputError: There is none of this name, or it is damaged.
+    """
+    try:
+        return view(unpack(kept.read(name)), topology)
+    except ValueError as error:
+        raise OutputError(f"{kept.path} is damaged in video {name!r}: {error}. Run `kpsbatch verify`.") from None
 
 
 def check_points(path: Path, name: str, array: NDArray[Any], topology: Topology) -> None:
@@ -437,6 +485,7 @@ class _Choice:
     labels: frozenset[str] | None
     names: Mapping[int, str]
     index: Mapping[tuple[str, str], IndexRow]
+    points: Topology | None = None
 
     def label(self, unit: OutputFile, row: IndexRow | None) -> str:
         """The label of a video."""
@@ -483,7 +532,13 @@ class OutputDataset:
         """
         topology = self.topology
         infos = (self.videos[number] for number in numbers)
+        kept_points = self._choice.points
         for path, videos in groupby(infos, key=lambda info: info.path):
+            if kept_points is not None:
+                with open_npz(kept_path(path)) as kept:
+                    for info in videos:
+                        yield Sample(info, read_kept(kept, info.video, kept_points), kept_points.parts)
+                continue
             with open_npz(path) as npz:
                 for info in videos:
                     keypoints = read_keypoints(npz, info.video)
@@ -511,6 +566,11 @@ class OutputDataset:
         return tuple(known_units([unit.path for unit in self.units], find_records(self.root)))
 
     @property
+    def is_from_kept(self) -> bool:
+        """Whether the keypoints come from all landmarks that are kept, and not from the npz files."""
+        return self._choice.points is not None
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """(N,) frames of each video."""
         return np.array([video.frames for video in self.videos], np.int64)
@@ -527,6 +587,8 @@ class OutputDataset:
         Raises:
             OutputError: The outputs have different ones.
         """
+        if self._choice.points is not None:
+            return self._choice.points
         sets = Counter(known.points for known in self.known) or Counter({CONTRACT.name: 1})
         if len(sets) > 1:
             counts = ", ".join(f"{count} of {name!r}" for name, count in sets.items())
@@ -558,6 +620,7 @@ def open_dataset(
     signs: int | Iterable[int] | None = None,
     labels: str | Iterable[str] | None = None,
     sign_names: Mapping[int, str] | Path | str | None = None,
+    points: str | Sequence[str] | None = None,
 ) -> OutputDataset:
     """Find the outputs below a folder, by listing it; nothing is opened before it is used.
 
@@ -571,6 +634,8 @@ def open_dataset(
         signs: Only these; signs without an output are passed over.
         labels: Only videos of these labels, which a manifest or `sign_names` has.
         sign_names: Names of signs, or the table that has them (the config's `dataset.labels`).
+        points: Take these points, as in `output.points`, or `full`, from all landmarks that are kept, in frame widths
+            and heights, float32; default: what the npz files hold.
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
@@ -591,6 +656,7 @@ def open_dataset(
         None,
         _names(sign_names),
         index,
+        None if points is None else kept_topology(points),
     )
     chosen_splits = _chosen("splits", splits, {unit.split for unit in units})
     if signs is not None:

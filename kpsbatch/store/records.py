@@ -138,13 +138,15 @@ class UnitRecord(RowsDigest):
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
         rows_digest: Which rows of a table they are; "" without a table.
-        points: The set of points of the npz, see `topology_of`.
+        points, coordinates, dtype: What the npz holds of the landmarks: the set of points, see `topology_of`; image or
+            adjusted; the type of the values. They can change without another run, and are not part of the fingerprint.
         imported: The folder that the npz was imported from; "" where a run made it.
         fingerprint, models: What made it: the digest of the settings, and the hashes of the networks.
         host, container, slurm, versions: Where it was made, and with which packages.
         started, finished: When.
         workers: Worker processes of the run.
         npz: The output file; None where all videos failed.
+        full: The file of all landmarks; None where they are not kept.
     """
 
     format: int = Field(default=1, validation_alias=AliasChoices("format", "record_version"))
@@ -155,6 +157,8 @@ class UnitRecord(RowsDigest):
     dataset: Text = ""
     source: Text = ""
     points: str = "contract"
+    coordinates: str = ""
+    dtype: str = ""
     imported: Text = ""
     fingerprint: str = ""
     models: dict[str, str] = Field(default_factory=dict)
@@ -166,6 +170,7 @@ class UnitRecord(RowsDigest):
     finished: Moment | None = None
     workers: int = 0
     npz: NpzFile | None = None
+    full: NpzFile | None = None
 
     @property
     def good(self) -> dict[str, VideoRecord]:

@@ -1,4 +1,4 @@
-"""What made a value: all settings that change keypoints, and their short hash, the fingerprint."""
+"""What made a value: all settings that change landmarks, their short hash, the fingerprint, and the view of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
+from kpsbatch.files import VIEW_MARK
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.points import CONTRACT
 from kpsbatch.stored import Stored
 
-VALUES_VERSION = 4
+VALUES_VERSION = 5
 """Raised when a release computes other values from the same settings."""
 
 UNKNOWN = "unknown"
@@ -35,6 +36,8 @@ class Settings(Stored):
         landmarks: The `landmarks` section of the config.
         output: The `output` section, as far as it changes values.
         imported: Other scripts made the outputs: nothing else is known.
+        view: What the outputs hold of the landmarks: points, coordinates, dtype. It is not part of the fingerprint.
+            Settings of kpsbatch 0.2 and before have none: there it is in `landmarks` and `output`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -46,6 +49,7 @@ class Settings(Stored):
     landmarks: dict[str, Any] = Field(default_factory=dict)
     output: dict[str, Any] = Field(default_factory=dict)
     imported: bool = False
+    view: dict[str, str] = Field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -60,29 +64,44 @@ class Settings(Stored):
     @property
     def points(self) -> str:
         """The set of points, see `topology_of`; outputs that don't say it have the contract's."""
-        return str(self.output.get("points", CONTRACT.name))
+        return str(self.view.get("points") or self.output.get("points", CONTRACT.name))
 
     @property
     def coordinates(self) -> str:
         """image or adjusted."""
-        return str(self.landmarks.get("coordinates", "image"))
+        return self.stated_coordinates or "image"
+
+    @property
+    def stated_coordinates(self) -> str:
+        """image or adjusted; "" where the settings don't say it."""
+        return str(self.view.get("coordinates") or self.landmarks.get("coordinates") or "")
 
     @property
     def dtype(self) -> str:
         """Of the values."""
-        return str(self.output.get("dtype", "float32"))
+        return str(self.view.get("dtype") or self.output.get("dtype", "float32"))
 
     def tree(self) -> dict[str, Any]:
         """The fields that are set, for a JSON file."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
+PLAIN_VIEW = {"points": CONTRACT.name, "coordinates": "image", "dtype": "float32"}
+
+
 @dataclass(frozen=True)
 class Fingerprint:
-    """Settings, and the first 12 hex digits of the SHA-256 of their canonical JSON."""
+    """Settings, and the first 12 hex digits of the SHA-256 of their canonical JSON without the view."""
 
     settings: Settings
     digest: str
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of the records: the digest, and what tells the view where it is not the plain one."""
+        if self.settings.view in ({}, PLAIN_VIEW):
+            return self.digest
+        return f"{self.digest}{VIEW_MARK}{_digest(self.settings.view)[:6]}"
 
 
 def installed_version(package: str) -> str:
@@ -101,31 +120,48 @@ def is_installed(package: str, version: str) -> bool:
     return any(Path(directory, folder).is_dir() for directory in sys.path) or installed_version(package) == version
 
 
+def view_of(config: Config) -> dict[str, str]:
+    """What the outputs of a config hold of the landmarks: points, coordinates, dtype."""
+    output = config.output
+    return {"points": output.points, "coordinates": config.landmarks.coordinates, "dtype": output.dtype}
+
+
 def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
-    output: dict[str, str] = {"dtype": config.output.dtype}
-    if config.output.points != CONTRACT.name:  # left out, so that outputs of before keep their fingerprint
-        output["points"] = config.output.points
+    view = view_of(config)
     if config.output.imported:
-        return Settings(imported=True, landmarks={"coordinates": config.landmarks.coordinates}, output=output)
+        output = {key: view[key] for key in ("dtype", "points") if view[key] != CONTRACT.name}
+        return Settings(imported=True, landmarks={"coordinates": view["coordinates"]}, output=output)
     return Settings(
         values_version=VALUES_VERSION,
         dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
-        landmarks={**config.landmarks.model_dump(mode="json", exclude={"models"}), **config.landmarks.removed},
-        output=output,
+        landmarks={
+            **config.landmarks.model_dump(mode="json", exclude={"models", "coordinates"}),
+            **config.landmarks.removed,
+        },
+        view=view,
     )
 
 
 def fingerprint(config: Config, networks: NetworkFiles, mediapipe_version: str) -> Fingerprint:
-    """Collect everything that changes values: the landmarks section, dtype, models by hash, versions."""
+    """Collect everything that changes values: the landmarks section, models by hash, versions; and the view."""
     rest = settings_of(config).tree()
     return fingerprint_of(Settings(mediapipe=mediapipe_version, models=models_of(networks), **rest))
 
 
 def fingerprint_of(settings: Settings) -> Fingerprint:
     """The fingerprint of any settings."""
-    canonical = json.dumps(settings.tree(), sort_keys=True, separators=(",", ":"))
-    return Fingerprint(settings, hashlib.sha256(canonical.encode()).hexdigest()[:12])
+    return Fingerprint(settings, _digest({key: value for key, value in settings.tree().items() if key != "view"})[:12])
+
+
+def _digest(tree: Mapping[str, Any]) -> str:
+    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def same_values(theirs: Settings, ours: Settings) -> bool:
+    """Whether settings differ in the view at most, where theirs has one."""
+    return bool(theirs.view) and not differences(theirs.model_copy(update={"view": ours.view}), ours)
 
 
 def differences(theirs: Settings, ours: Settings) -> list[str]:
@@ -137,7 +173,7 @@ def differences(theirs: Settings, ours: Settings) -> list[str]:
     if versions[0] and versions[1] and versions[0] != versions[1]:
         age = "an earlier" if versions[0] < versions[1] else "a later"
         return [f"values_version is {versions[0]} there ({age} kpsbatch), {versions[1]} here"]
-    return _differences(theirs.tree(), ours.tree())
+    return _differences(_flat(theirs), _flat(ours))
 
 
 def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
@@ -145,12 +181,15 @@ def differences_in_config(theirs: Settings, ours: Settings) -> list[str]:
 
     Of settings that an earlier version wrote what both versions know counts, in the words of this one.
     """
-    tree, partial = theirs.tree(), ours.tree()
+    partial = _flat(ours)
     if not theirs.is_earlier:
-        return _differences({key: tree.get(key) for key in partial}, partial)
-    flat, ours_flat = flatten({**tree, "landmarks": landmarks_today(theirs.landmarks)}), flatten(partial)
-    both = flat.keys() & ours_flat.keys() - {"values_version"}
-    return _differences({key: flat[key] for key in both}, {key: ours_flat[key] for key in both})
+        sections = {key.partition(".")[0] for key in partial}
+        return _differences(
+            {key: value for key, value in _flat(theirs).items() if key.partition(".")[0] in sections}, partial
+        )
+    flat = _flat(theirs.model_copy(update={"landmarks": landmarks_today(theirs.landmarks)}))
+    both = flat.keys() & partial.keys() - {"values_version"}
+    return _differences({key: flat[key] for key in both}, {key: partial[key] for key in both})
 
 
 def landmarks_today(landmarks: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,15 +201,22 @@ def landmarks_today(landmarks: Mapping[str, Any]) -> dict[str, Any]:
     return {**section.model_dump(mode="json", exclude={"models"}), **section.removed}
 
 
+def _flat(settings: Settings) -> dict[str, Any]:
+    """Settings as one level, the view under the names that a config has for it, whichever version wrote them."""
+    view = {
+        "output.points": settings.points,
+        "output.dtype": settings.dtype,
+        "landmarks.coordinates": settings.coordinates,
+    }
+    return {**flatten({key: value for key, value in settings.tree().items() if key != "view"}), **view}
+
+
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    left, right = flatten(theirs), flatten(ours)
-    for tree in (left, right):
-        tree.setdefault("output.points", CONTRACT.name)
     missing = "unset"
     return [
-        f"{key} is {left.get(key, missing)!r} there, {right.get(key, missing)!r} here"
-        for key in sorted(left.keys() | right.keys())
-        if left.get(key, missing) != right.get(key, missing)
+        f"{key} is {theirs.get(key, missing)!r} there, {ours.get(key, missing)!r} here"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key, missing) != ours.get(key, missing)
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
-from kpsbatch.files import INTERNAL, explained, in_threads
+from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import (
@@ -61,6 +61,8 @@ class SurveyedUnit:
     @property
     def state(self) -> UnitState:
         """Both in one word; an output counts, whatever the dataset holds by now."""
+        if self.output == "view":
+            return "left"
         if self.output is not None:
             return self.output
         return "left" if self.presence is None or self.presence == "videos" else self.presence
@@ -116,7 +118,7 @@ def survey(
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
 
     def is_sought(unit: Unit, state: OutputState | None) -> bool:
-        return depth != "outputs" and (state is None or redo(unit, state))
+        return depth != "outputs" and (state in (None, "view") or redo(unit, state))
 
     def joined(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
@@ -206,12 +208,14 @@ def outputs_without_models(config: Config) -> KnownOutputs:
     fitting: list[tuple[bool, bool, bool, float, Fingerprint]] = []
     for path in (root / INTERNAL / "records").glob("*/settings.json"):
         settings = None if SET_ASIDE in path.parent.name else read_stored(path, Settings)
+        if settings is not None and settings.view and ours.view:
+            settings = settings.model_copy(update={"view": ours.view})
         if settings is not None and not differences_in_config(settings, ours):
             right_version = settings.imported or is_installed("mediapipe", settings.mediapipe or "")
             right_version = right_version or installed_version("mediapipe") == UNKNOWN  # a machine that only looks
             used = any(path.parent.glob("*/*.json"))  # a run that was refused leaves settings without records
             theirs = used, not settings.is_earlier, right_version, _last_written(path.parent)
-            fitting.append((*theirs, Fingerprint(settings, path.parent.name)))
+            fitting.append((*theirs, Fingerprint(settings, path.parent.name.partition(VIEW_MARK)[0])))
     if not fitting:
         return KnownOutputs(Outputs(root, Fingerprint(ours, "")))
     used, same_values, right_version, _, chosen = max(fitting, key=lambda item: item[:4])
@@ -223,7 +227,7 @@ def outputs_without_models(config: Config) -> KnownOutputs:
         notes.append(
             f"outputs were made with mediapipe {chosen.settings.mediapipe}; here is {here}, which a run refuses"
         )
-    if sum(item[:3] == (used, same_values, right_version) for item in fitting) > 1:
+    if len({item[4].digest for item in fitting if item[:3] == (used, same_values, right_version)}) > 1:
         notes.append(f"outputs of several models are here; those of the models used last ({chosen.digest}) count")
     return KnownOutputs(Outputs(root, chosen), tuple(notes))
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
-from kpsbatch.store.outputs import Outputs, OutputState
+from kpsbatch.store.outputs import Outputs, OutputState, StoredVideo
 from kpsbatch.store.records import (
     RECORD_FORMAT,
     RECORDED_STATES,
@@ -28,11 +28,7 @@ from kpsbatch.store.records import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from kpsbatch.landmarks.extract import VideoKeypoints
-
-Videos: TypeAlias = Mapping[str, "tuple[NDArray[Any], VideoRecord]"]
 
 
 class VideoOutcome(NamedTuple):
@@ -71,7 +67,7 @@ class StoredUnit(NamedTuple):
 
 
 def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
-    """Write the two files of a unit.
+    """Write the files of a unit.
 
     A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
     made of it: a redo loses nothing. Of a row of a table that was edited nothing is kept.
@@ -86,28 +82,46 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
-        arrays, record = assemble(config, source, outputs, done, before, workers)
-        if outputs.store(unit, arrays, record, replace=done.replace, locked=redo):
+        stored, record = assemble(config, source, outputs, done, before, workers)
+        if _store(outputs, unit, stored, record, replace=done.replace, locked=redo):
             kept = [name for name, video in record.good.items() if video.kept_since]
             return StoredUnit(unit, record.state, kept, seconds)
     return StoredUnit(unit, outputs.states([unit]).get(unit), [], seconds)  # another run was first
 
 
+def _store(
+    outputs: Outputs,
+    unit: Unit,
+    stored: Mapping[str, StoredVideo],
+    record: UnitRecord,
+    *,
+    replace: bool,
+    locked: bool,
+) -> bool:
+    arrays = {name: video.keypoints for name, video in stored.items()}
+    full = {name: video.full for name, video in stored.items() if video.full}
+    return outputs.store(unit, arrays, record, full=full, replace=replace, locked=locked)
+
+
 def assemble(
-    config: Config, source: Source, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
-) -> tuple[dict[str, NDArray[Any]], UnitRecord]:
-    """The arrays and the record of a unit; `before` is what to keep of it where nothing better is there."""
-    arrays: dict[str, NDArray[Any]] = {}
+    config: Config, source: Source, outputs: Outputs, done: OpenUnit, before: Mapping[str, StoredVideo], workers: int
+) -> tuple[dict[str, StoredVideo], UnitRecord]:
+    """The videos and the record of a unit; `before` is what to keep of it where nothing better is there."""
+    stored: dict[str, StoredVideo] = {}
     videos: dict[str, FailedVideo | VideoRecord] = {}
     digest = source.digest(done.unit)
     if digest:
         rows = {video.name: source.made_from(video) for video in done.listing.videos}
-        before = {name: kept for name, kept in before.items() if kept[1].made_from == rows.get(name, kept[1].made_from)}
+        before = {
+            name: kept
+            for name, kept in before.items()
+            if kept.record.made_from == rows.get(name, kept.record.made_from)
+        }
     for video in done.listing.videos:
         outcome = done.outcomes[video.name]
         if outcome.problem and video.name in before:
-            arrays[video.name], earlier = before[video.name]
-            videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem, "gone_since": ""})
+            stored[video.name] = kept = before[video.name]
+            videos[video.name] = kept.record.model_copy(update={"kept_since": outcome.problem, "gone_since": ""})
         elif outcome.value is None:
             videos[video.name] = FailedVideo(
                 error=outcome.problem,
@@ -116,17 +130,16 @@ def assemble(
                 out_of_memory=outcome.out_of_memory,
             )
         else:
-            arrays[video.name] = outcome.value.keypoints
-            videos[video.name] = VideoRecord(
-                **dict(outcome.value.facts), attempts=outcome.attempts, made_from=source.made_from(video)
-            )
-    for name in [name for name in before if name not in videos]:
-        arrays[name], earlier = before[name]
-        since = earlier.gone_since or _moment(time.time())
-        why = {"kept_since": "the dataset does not have it any more", "gone_since": since}
-        videos[name] = earlier.model_copy(update=why)
+            made = outcome.value
+            good = VideoRecord(**dict(made.facts), attempts=outcome.attempts, made_from=source.made_from(video))
+            stored[video.name], videos[video.name] = StoredVideo(made.keypoints, good, made.full), good
+    for name, kept in before.items():
+        if name not in videos:
+            since = kept.record.gone_since or _moment(time.time())
+            why = {"kept_since": "the dataset does not have it any more", "gone_since": since}
+            stored[name], videos[name] = kept, kept.record.model_copy(update=why)
     unit = done.unit
-    return arrays, UnitRecord(
+    return stored, UnitRecord(
         format=RECORD_FORMAT,
         unit=UnitName(**unit._asdict()),
         state=state_of(videos),
@@ -136,6 +149,8 @@ def assemble(
         source=str(done.listing.folder.relative_to(config.dataset.root)),
         rows_digest=digest,
         points=config.output.points,
+        coordinates=config.landmarks.coordinates,
+        dtype=config.output.dtype,
         fingerprint=outputs.fingerprint.digest,
         models=outputs.fingerprint.settings.models,
         **host_facts()._asdict(),
@@ -169,9 +184,9 @@ def remove_videos(outputs: Outputs, unit: Unit, names: Collection[str]) -> None:
         if not videos:
             outputs.remove(unit)
             return
-        arrays = {name: array for name, (array, _) in good.items() if name not in names}
         rest = record.model_copy(update={"videos": videos, "state": state_of(videos)})
-        outputs.store(unit, arrays, rest, replace=True, locked=True)
+        kept = {name: video for name, video in good.items() if name not in names}
+        _store(outputs, unit, kept, rest, replace=True, locked=True)
 
 
 def _moment(seconds: float) -> str:

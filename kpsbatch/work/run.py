@@ -15,6 +15,7 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.files import in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
@@ -36,7 +37,7 @@ from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
-from kpsbatch.work.cores import worker_count, worker_memory
+from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
 from kpsbatch.work.video_job import VideoJob, VideoTask
@@ -62,6 +63,7 @@ class Summary:
 
     Attributes:
         states: State of every unit of the run that has one, from before and from now.
+        made_again: Units whose npz was made from the landmarks that are kept: no video was read.
         stored: Units that this run stored.
         absent: Units without a folder in the dataset.
         empty: Units whose folder holds no video.
@@ -80,6 +82,7 @@ class Summary:
     """
 
     states: dict[Unit, OutputState]
+    made_again: list[Unit] = field(default_factory=list)
     stored: list[Unit] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     empty: list[Unit] = field(default_factory=list)
@@ -183,11 +186,13 @@ def run(
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         claim(outputs, progress.run, source, overwrite=overwrite)
         outputs.prepare_for(source.units(signs))
+        made_again = make_again(outputs, source.units(signs), progress, tell, stop_reason)
         surveyed = survey_to_do(
             source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
         )  # fmt: skip
-        summary = Summary(surveyed.outputs, lacking=lacking_units(surveyed, origin.videos), progress=progress)
+        lacking = lacking_units(surveyed, origin.videos)
+        summary = Summary(surveyed.outputs, made_again, lacking=lacking, progress=progress)
         count_earlier_starts(surveyed, outputs, progress)
         todo = _sort(surveyed, summary)
         if config.dataset.manifest is None:  # of a table the rows that can't be used are told when it is opened
@@ -200,6 +205,44 @@ def run(
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
         return summary
+
+
+def make_again(
+    outputs: Outputs,
+    units: Sequence[Unit],
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+    stop_reason: Callable[[], str],
+) -> list[Unit]:
+    """Make the npz of units from all landmarks, where these are kept and the npz is missing or of another view.
+
+    Returns:
+        Those that it made; of others the landmarks are damaged, and a run computes them.
+
+    Raises:
+        InterruptedRun: `stop_reason` said so.
+        OutputError: A file can't be written.
+    """
+    todo = [unit for unit, state in outputs.states(units).items() if state == "view"]
+    if not todo:
+        return []
+    from kpsbatch.store import views  # NumPy, which a run without work does without
+
+    def one(unit: Unit) -> bool:
+        return not stop_reason() and views.make_again(outputs, unit)
+
+    made: list[Unit] = []
+    progress.units = len(todo)
+    for unit, good in zip(todo, in_threads(one, todo, available_cores()), strict=True):
+        if reason := stop_reason():
+            left = len(todo) - len(made)
+            raise InterruptedRun(stopped(reason, f"{counted(len(made), 'unit')} re-made, {left:,} left"))
+        if good:
+            made.append(unit)
+        progress.units_done, progress.unit = progress.units_done + 1, unit.name
+        on_progress(progress)
+    progress.units = progress.units_done = 0
+    return made
 
 
 def videos_to_prune(config: Config, source: Source) -> tuple[Outputs, dict[Unit, list[str]]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
 from kpsbatch.landmarks.facts import OddFrames
+from kpsbatch.points import topology_of
 from kpsbatch.work.worker import Heartbeat
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class VideoJob:
     max_bad_frames: float
     max_pixels: int
     frame_rate_out: float | None = None
+    keep: bool = False
 
     @classmethod
     def of(cls, config: Config, networks: NetworkFiles) -> VideoJob:
@@ -52,6 +55,7 @@ class VideoJob:
             run.max_bad_frames,
             run.max_pixels,
             config.dataset.frame_rate_out,
+            config.output.keep == "full",
         )
 
     def open(self) -> None:
@@ -114,7 +118,7 @@ class VideoJob:
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
-        from kpsbatch.points import topology_of
+        from kpsbatch.store.npz import npz_bytes
 
         try:
             return extract(
@@ -125,6 +129,7 @@ class VideoJob:
                 topology=topology_of(self.points),
                 max_bad_frames=self.max_bad_frames,
                 box=video.box,
+                keep=partial(npz_bytes, video.name) if self.keep else None,
                 on_frame=heartbeat,
             )
         except KpsbatchError:  # about the video: the networks are as good as before

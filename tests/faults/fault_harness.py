@@ -27,6 +27,8 @@ from kpsbatch.config import load_config
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Unit
 from kpsbatch.files import INTERNAL, temporary_path
+from kpsbatch.landmarks.full import unpack
+from kpsbatch.landmarks.keypoints import view
 from kpsbatch.look.verify import verify
 from kpsbatch.work.worker import KILLED_FOR_MEMORY
 
@@ -169,11 +171,25 @@ def check_state(this: Round) -> None:
             data = (this.root / name).read_bytes()
             assert record["npz"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
             assert list(files[name]) == [key for key, video in record["videos"].items() if "error" not in video]
+        check_full(this.root, unit, record, files.get(name))
         videos = {video.name for video in source.listing(unit).videos}
         assert set(record["videos"]) == videos
         assert all(video.get("error", "why") for video in record["videos"].values())
         for key, array in files.get(name, {}).items():
             np.testing.assert_allclose(array, this.bench.expected[name][key], atol=1e-4)
+
+
+def check_full(root: Path, unit: Unit, record: dict[str, Any], arrays: dict[str, NDArray[Any]] | None) -> None:
+    """All landmarks of a recorded unit are there, whole, and make its npz to the bit."""
+    path = root / INTERNAL / "full" / record["fingerprint"] / f"{unit.name}.npz"
+    if record["full"] is None:
+        assert not path.exists() and record["state"] == "failed"
+        return
+    data = path.read_bytes()
+    assert record["full"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    with np.load(path) as stored:
+        for name, array in (arrays or {}).items():
+            np.testing.assert_array_equal(view(unpack(stored[name])), array)
 
 
 def check_said(this: Round, statuses: set[int]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bodies import frame_keypoints
 
-from kpsbatch.landmarks.keypoints import adjust, adjust_face, adjust_hand, adjust_pose, frame_keypoints
+from kpsbatch.landmarks.keypoints import adjust, adjust_face, adjust_hand, adjust_pose
 from kpsbatch.points import Topology
 
 RANDOM = np.random.default_rng(7)

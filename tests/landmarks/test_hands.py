@@ -23,7 +23,6 @@ from kpsbatch.landmarks.moments import Moment, Reading, Side
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.squares import Square, cut, hand_square, to_pixels, turned_square, upright_square
-from kpsbatch.points import CONTRACT
 
 CLIP = Path(__file__).parents[3] / "shared" / "data" / "signer.mp4"
 SIZE = 200
@@ -122,7 +121,7 @@ def test_counts_add_up_over_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
             yield FrameLandmarks(pose, None, dict.fromkeys(found, hand), {"pose": "d", **how})
 
     monkeypatch.setattr(clip_module, "follow_clip", follow)
-    signer = Rows(NO_NETWORKS, CONTRACT)
+    signer = Rows(NO_NETWORKS)
     rows = list(signer.of(video_of([np.zeros((SIZE, SIZE, 3), np.uint8)] * len(letters))))
     assert len(rows) == len(letters)
     counts = signer.hands

@@ -79,7 +79,7 @@ class TestFound:
 
     def test_the_fingerprint_holds_sources_and_the_edit(self, folder: Path) -> None:
         """So that an edit with the same values keeps it."""
-        assert models_of(find_networks()) == {"edit": "1", **SOURCE_SHA256}
+        assert models_of(find_networks()) == {"edit": "2", **SOURCE_SHA256}
 
     def test_another_folder_has_the_same_networks(self, own: Path) -> None:
         """`landmarks.models` may name a copy; the origin says so where a network is another one."""
@@ -143,7 +143,7 @@ class TestMissing:
 
     def test_another_edit(self, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Networks that another release made ready are not run."""
-        monkeypatch.setattr(network_files, "EDIT_VERSION", 2)
+        monkeypatch.setattr(network_files, "EDIT_VERSION", 3)
         with pytest.raises(ModelError, match=r"networks of another version of kpsbatch\. Make the folder again with"):
             find_networks(own)
 

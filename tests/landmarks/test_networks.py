@@ -134,9 +134,9 @@ def test_the_cells_that_the_pose_network_hands_out_are_those_of_its_heatmap(fram
     """
     name, files = "pose_landmarks", find_networks()
     graph = Graph(source_networks()[name])
-    landmarks, presence, _, heatmap, *_ = graph.main.outputs.tolist()
+    landmarks, presence, _, heatmap, world = graph.main.outputs.tolist()
     flat = graph.reshape("flat", heatmap, [1, 64 * 64 * 39])
-    graph.main.outputs = np.asarray([presence, landmarks, flat], np.int32)  # all operators stay
+    graph.main.outputs = np.asarray([presence, landmarks, flat, world], np.int32)  # all operators stay
     graph.set_metadata(image_metadata("whole", mean=0.0, std=255.0))
     whole = EditedNetwork(graph.pack(), files[name].side)
     edited = pose_network(source_networks()[name])
@@ -152,9 +152,10 @@ def test_the_cells_that_the_pose_network_hands_out_are_those_of_its_heatmap(fram
         with Networks(LandmarksConfig(), {**files, name: file}) as made:
             outputs.append([made._loaded[name].run(each) for each in pictures])
     beyond: set[str] = set()
-    for (one, points, cells), (other, same_points, all_cells) in zip(*outputs, strict=True):
+    for (one, points, cells, metres), (other, same_points, all_cells, same_metres) in zip(*outputs, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(points, same_points)
+        np.testing.assert_array_equal(metres, same_metres)
         xy = same_points.reshape(39, 5)[:, :2]
         beyond |= {edge for edge, is_beyond in (("top", xy < 0), ("bottom", xy > 256)) if is_beyond[:, 1].any()}
         column, row = (np.floor(xy[:, axis, None] / 4).astype(int) + np.arange(-3, 4) for axis in (0, 1))

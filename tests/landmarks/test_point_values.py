@@ -50,7 +50,7 @@ def test_every_set_holds_the_values_of_all(
         box = Box(0.1, 0.0, 0.8, 1.0, "shares")
         topology = topology_of(points)
         result = extract(frames, networks, mirrored=mirrored, topology=topology, box=box)
-        assert list(result.facts.how) == list(topology.parts)
+        assert list(result.facts.how) == list(CONTRACT.parts)
         for part, place in topology.parts.items():
             assert result.facts.found.of(part) == is_found(result.keypoints, place).sum()
         return result.keypoints

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bodies import frame_keypoints
 from rendered import keypoints_of
 from synthetic.signer import render_video
 
 from kpsbatch.config import Config
 from kpsbatch.landmarks.found import MEANING, how_found, is_found
-from kpsbatch.landmarks.keypoints import frame_keypoints, mirror
-from kpsbatch.points import Topology
+from kpsbatch.landmarks.full import empty_row, mirror
+from kpsbatch.points import FULL, Topology
 from kpsbatch.store.settings import settings_of
 
 HANDS = {"right": Topology.RIGHT_HAND, "left": Topology.LEFT_HAND}
@@ -115,11 +116,13 @@ class TestMirrored:
 
     def test_missing_parts_stay_zeros(self) -> None:
         """Mirroring moves what was found only."""
-        keypoints = np.zeros((2, 184, 4), np.float32)
-        keypoints[0, Topology.FACE, 0] = 0.2
-        turned = mirror(keypoints, adjusted=False)
-        assert turned[0, Topology.FACE, 0] == pytest.approx(0.8)
-        assert not turned[1].any() and not turned[0, Topology.POSE].any()
+        row = empty_row()
+        face, world = FULL.parts["face"], FULL.parts["right_hand_world"]
+        row[face, 0], row[world, 0] = 0.2, 0.05
+        mirror(row)
+        assert row[face, 0] == pytest.approx(0.8)
+        assert row[world, 0] == pytest.approx(-0.05)
+        assert not np.delete(row, np.r_[face, world], axis=0).any()
 
     def test_it_is_part_of_the_fingerprint(self) -> None:
         """Outputs of mirrored and plain reading never mix."""

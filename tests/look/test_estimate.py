@@ -17,7 +17,14 @@ def config(tmp_path):
 
 
 def sized(config, **changes):
-    karsl = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
+    karsl = {
+        "videos": 40,
+        "frames": 2400,
+        "core_seconds": 1.8,
+        "worker_megabytes": 400,
+        "npz_bytes": 0,
+        "full_bytes": 0,
+    }
     return size(config, Measured(UNIT, **{**karsl, "dataset_videos": 75_300, "signs": 502, **changes}))
 
 
