@@ -135,7 +135,7 @@ class TestDisk:
             (50 * GIB, 10**6, 100, "ok", "50.0 GB, 1,000,000 inodes free"),
             (1 * GIB, 10**6, 100, "warning", "1.0 GB"),
             (10 << 20, 10**6, 100, "problem", "0.0 GB"),
-            (50 * GIB, 150, 100, "warning", "100 units need 200 files"),
+            (50 * GIB, 150, 100, "warning", "100 units need 300 files"),
             (50 * GIB, 150, None, "warning", "few inodes"),
             (50 * GIB, 0, 100, "ok", "50.0 GB free"),
         ],

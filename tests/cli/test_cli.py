@@ -305,6 +305,7 @@ class TestPlan:
     def test_json(self, config, capsys, monkeypatch):
         """--json has the numbers of the text; of a small dataset the text says that one task is enough."""
         measured = {"videos": 40, "frames": 2400, "core_seconds": 1.8, "worker_megabytes": 400}
+        measured |= {"npz_bytes": 90_000, "full_bytes": 125_000}
         monkeypatch.setattr(
             "kpsbatch.cli.run.estimate",
             lambda config, **options: size(

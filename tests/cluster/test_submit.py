@@ -26,6 +26,7 @@ from kpsbatch.look.status import StatusReader
 from kpsbatch.store import submissions
 from kpsbatch.store.records import host_facts
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id
+from kpsbatch.store.settings import VALUES_VERSION
 from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, with_networks, write_jobs, write_plan
 from kpsbatch.store.tracking import tracked
 from kpsbatch.work import run as run_module
@@ -370,7 +371,7 @@ class TestTask:
         (folder / "plan.json").write_text(json.dumps(plan))
         assert run_shard(folder, 0) == 2
         line = capsys.readouterr().err.splitlines()[-1]
-        assert "values_version is 3 there (an earlier kpsbatch), 4 here" in line
+        assert f"values_version is {VALUES_VERSION - 1} there (an earlier kpsbatch), {VALUES_VERSION} here" in line
         assert not list((project.parent / "out").glob("*/*.npz"))
 
     def test_other_settings_in_another_task(self, frozen, project, monkeypatch):
@@ -423,7 +424,7 @@ class TestTask:
 
 class TestSubmission:
     def test_of_502_signs(self, cluster, tmp_path):
-        """3,012 units are planned in 2 s and 502 shards accepted in 10 s, with four questions to the scheduler."""
+        """3,012 units are planned and 502 shards accepted, with four questions to the scheduler."""
         for signer in ("01", "02", "03"):
             for split in ("train", "test"):
                 for sign in range(1, 503):
@@ -432,14 +433,9 @@ class TestSubmission:
         text = (REPO / "configs" / "karsl.yaml").read_text()
         config.write_text(text.replace("$KARSL_ROOT", "data").replace("../karsl-kps", "out"))
         settings = load_config(config)
-        plan_submission(settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"signs": (1,)})}))
-        started = time.monotonic()
         plan = plan_submission(settings)
-        assert time.monotonic() - started < 2
         assert (plan.units, len(plan.shards)) == (3012, 51)
-        started = time.monotonic()
         done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
-        assert time.monotonic() - started < 10
         assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
         assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "scontrol", "sbatch"]
 

@@ -114,7 +114,7 @@ class TestGather:
         settings.write_text(json.dumps(settings_of(mine).tree()))
         assert gather(mine).other_settings == {}
         ours = settings_of(mine).tree()
-        adjusted = ours | {"landmarks": ours["landmarks"] | {"coordinates": "adjusted"}}
+        adjusted = ours | {"view": ours["view"] | {"coordinates": "adjusted"}}
         settings.write_text(json.dumps(adjusted))
         data = gather(mine)
         what = "landmarks.coordinates is 'adjusted' there, 'image' here"

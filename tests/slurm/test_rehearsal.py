@@ -52,9 +52,10 @@ def write_unit(out, unit, arrays):
     npz = {"sha256": hashlib.sha256(stream.getvalue()).hexdigest(), "bytes": len(stream.getvalue())}
     for path, data in (
         (out / f"{unit}.npz", stream.getvalue()),
+        (out / "_kpsbatch" / "full" / "0123" / f"{unit}.npz", stream.getvalue()),
         (
             out / "_kpsbatch" / "records" / "0123" / f"{unit}.json",
-            json.dumps({"npz": npz, "videos": dict.fromkeys(arrays, 1)}).encode(),
+            json.dumps({"npz": npz, "full": npz, "videos": dict.fromkeys(arrays, 1)}).encode(),
         ),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +98,10 @@ def append(line):
     return to_log
 
 
+def lose_landmarks(out, log):
+    (out / "_kpsbatch" / "full" / "0123" / f"{UNIT}.npz").unlink()
+
+
 def two_records(out, log):
     record = out / "_kpsbatch" / "records" / "0123" / f"{UNIT}.json"
     record.with_name("0001.partial.json").write_bytes(record.read_bytes())
@@ -108,6 +113,7 @@ def two_records(out, log):
         (lambda out, log: None, {}),
         (lambda out, log: (out / f"{UNIT}.npz").unlink(), {"units lost": 1}),
         (cut_off, {"units half-written": 1}),
+        (lose_landmarks, {"units half-written": 1}),
         (two_records, {"units half-written": 1}),
         (lose_video, {"videos lost": 1}),
         (swap_videos, {"videos with other pictures' keypoints": 2}),

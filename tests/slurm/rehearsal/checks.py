@@ -40,15 +40,17 @@ def _check_unit(damage: Counter[str], dataset: Dataset, out: Path, unit: str, pa
 
 
 def is_whole(out: Path, unit: str, path: Path) -> bool:
-    """Whether NumPy reads an output to its end, and its one record knows its hash, its size and its videos."""
+    """Whether NumPy reads an output to its end, and its one record knows its videos, and hash and size of its files."""
     records = list((out / "_kpsbatch" / "records").glob(f"*/{unit}*.json"))
     try:
         [record] = [json.loads(record.read_bytes()) for record in records]
         data = path.read_bytes()
         with np.load(io.BytesIO(data)) as stored:
             names = [name for name in stored.files if stored[name].ndim == 3]
-        whole = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        return bool(record["npz"] == whole and list(record["videos"]) == names)
+        kept = [path.read_bytes() for path in (out / "_kpsbatch" / "full").glob(f"*/{unit}.npz")]
+        known = [record["npz"], *([record["full"]] if record["full"] else [])]
+        whole = [{"sha256": hashlib.sha256(each).hexdigest(), "bytes": len(each)} for each in (data, *kept)]
+        return bool(known == whole and list(record["videos"]) == names)
     except Exception:  # whatever NumPy and JSON say to a damaged file
         return False
 

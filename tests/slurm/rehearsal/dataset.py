@@ -65,7 +65,7 @@ def _digits(number: int) -> tuple[int, int, int]:
 def numbers_in(keypoints: NDArray[Any]) -> Iterator[int]:
     """The numbers of the pictures that (T, 184, 4) keypoints were made from by `pose_of`; -1 where they fit none."""
     for row in keypoints:
-        digits = np.rint(row[0, :3] * 255).astype(int) - DARKEST
+        digits = np.rint(row[0, :3] * 256).astype(int) - DARKEST
         number = int(digits @ [BASE**2, BASE, 1])
         expected = np.zeros_like(row)
         expected[:KEPT] = pose_of(digits + DARKEST)[:KEPT]
@@ -73,6 +73,6 @@ def numbers_in(keypoints: NDArray[Any]) -> Iterator[int]:
 
 
 def pose_of(colour: NDArray[Any]) -> NDArray[np.float32]:
-    """The stand-in for the networks: a (33, 4) pose that is the colour of the picture's first pixel, all visible."""
-    point = np.append(colour.astype(np.float32) / 255, np.float32(1))
+    """The stand-in for the networks: a (33, 4) pose that is the colour of the first pixel, in 256ths, all visible."""
+    point = np.append(colour.astype(np.float32) / 256, np.float32(1))
     return np.tile(point, (33, 1)).astype(np.float32)
