@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -20,6 +22,7 @@ from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
+from kpsbatch.store.reading import OutputDataset
 from kpsbatch.words import counted, program
 
 
@@ -47,8 +50,19 @@ def export(
     print(f"export: {destination} ({form}, {amount})")
     if failed:
         print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+    for note in _about_classes(dataset):
+        print(f"kpsbatch: class numbers: {note}", file=sys.stderr)
     if left:
         print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
+
+
+def _about_classes(dataset: OutputDataset) -> Iterator[str]:
+    """What a person should know about the class numbers."""
+    if dataset.unstated:
+        which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
+        yield f"no run has stated them (version 0.2 does not): {which} count what {dataset.root} holds, in order"
+    if dataset.moved:
+        yield f"{dataset.moved:,} are others than in the folder that they come from, see docs/reading.md"
 
 
 def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:

@@ -347,7 +347,12 @@ class _Parquet:
         from pyarrow.parquet import ParquetWriter
 
         topology = request.dataset.topology
-        metadata = {"points": topology.names, "channels": topology.CHANNELS, "coordinates": request.coordinates}
+        metadata = {
+            "points": topology.names,
+            "channels": topology.CHANNELS,
+            "coordinates": request.coordinates,
+            "classes": request.dataset.classes,
+        }
         schema = _parquet_schema().with_metadata({"kpsbatch": json.dumps(metadata)})
 
         def write(file: BinaryIO) -> None:

@@ -153,6 +153,7 @@ def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]
         "videos": len(dataset),
         "splits": dict(Counter(info.split for info in dataset.videos)),
         "classes": list(dataset.classes),
+        "unstated_classes": dataset.unstated,
         "coordinates": request.coordinates,
         "points": topology.name,
         "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},

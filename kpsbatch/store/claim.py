@@ -19,6 +19,7 @@ from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Video
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, FileClock, discard, explained, json_bytes, write_json, write_temporary
+from kpsbatch.store.classes import forget_classes
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitName, UnitRecord
 from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
@@ -89,6 +90,7 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
             if live or (outputs.has_records and not overwrite):
                 raise mixed_datasets(outputs, another, source, live=live)
             outputs.set_aside(set(source.units()))
+            forget_classes(outputs)
             write_json(path, tree())
             return
         if theirs is not None and theirs.fingerprint == ours.digest:

@@ -26,6 +26,7 @@ from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.files import INTERNAL, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.classes import Class, moved_classes, read_lists
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -41,9 +42,6 @@ Files = Mapping[str, Path]
 """The record of each unit, by the unit's name such as 01-train/0007."""
 
 _SHOWN = 20
-
-Class = int | str
-"""A class: the number of a sign, or a label where the dataset has no numbers."""
 
 
 class Videos(dict[str, NDArray[Any]]):
@@ -352,7 +350,7 @@ class VideoInfo(NamedTuple):
     Attributes:
         signer, split, sign, video: Which one it is; `video` is its key in the npz.
         label: The name of its sign, or the text of its row in a manifest; "" where there is none.
-        target: Its place in `OutputDataset.classes`; -1 where its class is not known.
+        target: The number of its class, its place in `OutputDataset.classes`; -1 where its class is not known.
         frames, frame_rate, width, height, times: As in `KnownVideo`.
         path: Its npz.
     """
@@ -437,6 +435,13 @@ class _Choice:
     labels: frozenset[str] | None
     names: Mapping[int, str]
     index: Mapping[tuple[str, str], IndexRow]
+    has_signs: bool
+
+    def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
+        """The class of a video; None where it is not known."""
+        if row is not None and not row.has_sign:
+            return row.label or None
+        return unit.sign if row is not None or self.has_signs else None
 
     def label(self, unit: OutputFile, row: IndexRow | None) -> str:
         """The label of a video."""
@@ -454,12 +459,17 @@ class OutputDataset:
     Attributes:
         root: The folder.
         units: Its output files.
-        classes: What `VideoInfo.target` counts: the signs, or the labels, of all signers and splits below the root.
+        classes: What `VideoInfo.target` counts: all signs, or labels, that the runs' configs or tables stated, whatever
+            is chosen here and whichever have an output (classes.py); what no run stated comes last.
+        unstated: How many of them no run stated: all, where version 0.2 or other scripts made the outputs.
+        moved: How many of them have another number than in the folder that they come from, see `moved_classes`.
     """
 
     root: Path
     units: tuple[OutputFile, ...]
     classes: tuple[Class, ...]
+    unstated: int
+    moved: int
     _choice: _Choice = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -542,11 +552,11 @@ class OutputDataset:
             signer, label = (row and row.signer) or unit.signer, choice.label(unit, row)
             if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
                 continue
-            target = self._targets.get(_class_of(unit, row), -1)
+            target = self._targets.get(choice.class_of(unit, row), -1)
             yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
 
     @cached_property
-    def _targets(self) -> dict[Class, int]:
+    def _targets(self) -> dict[Class | None, int]:
         return {name: number for number, name in enumerate(self.classes)}
 
 
@@ -580,7 +590,8 @@ def open_dataset(
     units = [OutputFile(*unit, path) for unit, path in sorted(find_outputs(root))]
     if not units:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
-    index = read_index(root)
+    index, lists = read_index(root), read_lists(root)
+    stated = dict.fromkeys(name for each in lists for name in each.classes)
     rows: dict[str, list[IndexRow]] = {}
     for (file, _), row in index.items():
         rows.setdefault(file, []).append(row)
@@ -591,6 +602,13 @@ def open_dataset(
         None,
         _names(sign_names),
         index,
+        not any(isinstance(name, str) for name in stated) and all(row.has_sign for row in index.values()),
+    )
+    found = {choice.class_of(unit, row) for unit in units for row in rows.get(_file_of(unit)) or (None,)}
+    if not stated and choice.has_signs:
+        found |= {int(Path(name).name) for name in find_records(root, failed=True)}
+    unstated = sorted(
+        (name for name in found - {*stated} if name is not None), key=lambda name: (isinstance(name, str), name)
     )
     chosen_splits = _chosen("splits", splits, {unit.split for unit in units})
     if signs is not None:
@@ -601,12 +619,14 @@ def open_dataset(
         chosen_labels = _chosen("labels", labels, {label for *_, label in candidates if label})
         choice = replace(choice, labels=chosen_labels)
         candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
-    classes = sorted(
-        {_class_of(unit, row) for unit, row, _ in candidates}, key=lambda name: (isinstance(name, str), name)
-    )
     wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
     return OutputDataset(
-        root, tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits), tuple(classes), choice
+        root,
+        tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits),
+        (*stated, *unstated),
+        len(unstated),
+        len(moved_classes(lists)),
+        choice,
     )
 
 
@@ -631,10 +651,6 @@ def _names(table: Mapping[int, str] | Path | str | None) -> Mapping[int, str]:
 def _file_of(unit: OutputFile) -> str:
     """An output as index.csv names it."""
     return f"{unit.path.parent.name}/{unit.path.name}"
-
-
-def _class_of(unit: OutputFile, row: IndexRow | None) -> Class:
-    return row.label if row is not None and not row.has_sign else unit.sign
 
 
 def read_keypoints(npz: NpzReader, name: str) -> NDArray[Any]:

@@ -10,14 +10,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from kpsbatch.config import Config
+from kpsbatch.config import Config, DatasetConfig
+from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
+from kpsbatch.dataset.tables import load_labels
 from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
+from kpsbatch.store.classes import note_classes
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
@@ -120,6 +123,27 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     return Outputs(config.output.root, made_with), VideoJob.of(config, networks)
 
 
+def stated_classes(dataset: DatasetConfig, source: Source) -> list[int | str]:
+    """The signs, or labels, that a config or its table states, in order, whatever a command's options choose of them.
+
+    Of numbered signs those of `dataset.signs`; where that is `all`, those of `dataset.labels` in the order of that
+    table, then those of the manifest, or of the folders, by number. Else the manifest's labels, in its rows' order.
+
+    Args:
+        dataset: Its section of the config.
+        source: The dataset, opened by it.
+
+    Raises:
+        ConfigError: The table of labels can't be used.
+    """
+    whole = dataset.whole
+    if source.has_signs and whole.signs:
+        return [*whole.signs]
+    if whole.manifest is None and whole is not dataset:
+        source = LayoutSource(whole, source.folders)
+    return [*load_labels(whole.labels), *source.stated] if source.has_signs else source.stated
+
+
 def refuse_uncomputable(config: Config) -> None:
     """Refuse settings that nothing computes, and to compute into a folder of imported outputs.
 
@@ -182,6 +206,7 @@ def run(
         note(at_once=True)  # the run's state file names its settings before it claims the folder for them
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         claim(outputs, progress.run, source, overwrite=overwrite)
+        note_classes(outputs, stated_classes(config.dataset, source))
         outputs.prepare_for(source.units(signs))
         surveyed = survey_to_do(
             source, outputs, signs, depth="videos",
