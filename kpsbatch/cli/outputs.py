@@ -62,7 +62,7 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
         which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
         yield f"no run has stated them (version 0.2 does not): {which} count what {dataset.root} holds, in order"
     if dataset.moved:
-        yield f"{dataset.moved:,} are others than in the folder that they come from, see docs/reading.md"
+        yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
 def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:

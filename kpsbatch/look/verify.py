@@ -21,6 +21,7 @@ from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.joined import of_npz
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
@@ -270,6 +271,10 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
             result.keep = "run with its settings, or with --overwrite"
         problems.append(("", f"its npz was made with other settings: {other}" if other else "its npz has no record"))
     else:
+        if len(records) > 1:
+            paths = {outputs.record_path(unit, state): state for state in records}
+            fitting = of_npz([*paths], outputs.npz_path(unit))
+            records = [paths[path] for path in fitting] if len(fitting) == 1 else records
         record, damage = read_record(outputs.record_path(unit, records[0]))
         if record is None:
             problems.append(("", damage))

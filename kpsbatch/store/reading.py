@@ -249,8 +249,33 @@ def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
         return {}
 
 
+def recorded_rows(root: Path, units: Sequence[Unit]) -> dict[tuple[str, str], IndexRow]:
+    """The rows of units by their records; none where the first unit that has a record was made without a table.
+
+    A copy of index.csv from another cluster has its own rows only, and a run that was stopped has written none.
+    """
+    records = find_records(root) if units else {}
+    rows: dict[tuple[str, str], IndexRow] = {}
+    for unit in units:
+        if unit.name not in records:
+            continue
+        videos = (read_json(records[unit.name]) or {}).get("videos")
+        if not isinstance(videos, dict):
+            continue
+        for name, facts in videos.items():
+            row = facts.get("row") if isinstance(facts, dict) else None
+            if isinstance(row, dict) and row:
+                rows[f"{unit.name}.npz", name] = IndexRow(row.get("signer", ""), row.get("label", ""), "sign" in row)
+        if not rows:
+            break
+    return rows
+
+
 def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
-    """The record of every unit that has an npz, by its name; the newest where settings were changed halfway.
+    """The record of every unit that has an npz, by its name.
+
+    Of several the one that is of the npz, as far as the size tells, where folders of two clusters were copied together;
+    else the newest, where settings were changed halfway.
 
     Args:
         failed: Also those of units of which all videos failed.
@@ -270,8 +295,10 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
             if not stem or suffix not in suffixes:
                 continue
             unit, path = f"{folder.name}/{stem}", folder / name
-            if unit not in records or _modified(records[unit]) < _modified(path):
-                records[unit] = path
+            other = records.setdefault(unit, path)
+            if other != path:
+                npz = root / f"{unit}.npz"
+                records[unit] = max(other, path, key=lambda path: (_is_of(read_json(path) or {}, npz), _modified(path)))
     return records
 
 
@@ -569,7 +596,7 @@ def open_dataset(
     labels: str | Iterable[str] | None = None,
     sign_names: Mapping[int, str] | Path | str | None = None,
 ) -> OutputDataset:
-    """Find the outputs below a folder, by listing it; nothing is opened before it is used.
+    """Find the outputs below a folder, by listing it; no npz is opened before it is used.
 
         dataset = kpsbatch.open_dataset("karsl-kps", splits="train")
         dataset.videos[0].frame_rate, dataset[0].keypoints
@@ -587,10 +614,13 @@ def open_dataset(
         ConfigError: The table of names can't be used.
     """
     root = Path(root)
-    units = [OutputFile(*unit, path) for unit, path in sorted(find_outputs(root))]
-    if not units:
+    outputs = sorted(find_outputs(root))
+    if not outputs:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
+    units = [OutputFile(*unit, path) for unit, path in outputs]
     index, lists = read_index(root), read_lists(root)
+    listed = {file for file, _ in index}
+    index |= recorded_rows(root, [unit for unit, _ in outputs if f"{unit.name}.npz" not in listed])
     stated = dict.fromkeys(name for each in lists for name in each.classes)
     rows: dict[str, list[IndexRow]] = {}
     for (file, _), row in index.items():

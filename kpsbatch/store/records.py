@@ -76,10 +76,12 @@ class VideoRecord(VideoFacts):
         made_from: Which row of a table it is (`ManifestSource`); "" without a table.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
         gone_since: When a run found that the dataset, or its table, has the video no more; "" while it has it.
+        row: What a table says of it, as index.csv has it, by column; none without a table.
     """
 
     attempts: int = 1
     made_from: str = ""
+    row: dict[str, str] = Field(default_factory=dict)
     kept_since: Text = ""
     gone_since: str = ""
 

@@ -14,6 +14,7 @@ from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
+from kpsbatch.store.index_file import table_cells
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.records import (
     RECORD_FORMAT,
@@ -118,7 +119,10 @@ def assemble(
         else:
             arrays[video.name] = outcome.value.keypoints
             videos[video.name] = VideoRecord(
-                **dict(outcome.value.facts), attempts=outcome.attempts, made_from=source.made_from(video)
+                **dict(outcome.value.facts),
+                attempts=outcome.attempts,
+                made_from=source.made_from(video),
+                row=table_cells(source, done.unit, video) if digest else {},
             )
     for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]

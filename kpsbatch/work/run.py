@@ -22,6 +22,7 @@ from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.index_file import update_index
+from kpsbatch.store.joined import settle
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, restarts
@@ -208,6 +209,7 @@ def run(
         claim(outputs, progress.run, source, overwrite=overwrite)
         note_classes(outputs, stated_classes(config.dataset, source))
         outputs.prepare_for(source.units(signs))
+        settle(outputs, source.units(signs))
         surveyed = survey_to_do(
             source, outputs, signs, depth="videos",
             overwrite=overwrite, retry_failed=retry_failed, retried_since=origin.submitted, sweep=True,
