@@ -1,4 +1,4 @@
-"""What becomes of outputs: `export`, `verify`, `import`."""
+"""What becomes of outputs: `export`, `about`, `verify`, `import`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
-from kpsbatch.errors import ConfigError
+from kpsbatch.errors import ConfigError, printable
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
+from kpsbatch.look.about import about as about_outputs
+from kpsbatch.look.about import paragraph, table
 from kpsbatch.look.verify import verify as verify_outputs
 from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
@@ -83,6 +85,23 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
     signers, splits = selection.signers, selection.splits
     dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
     return Chosen(dataset, 0)
+
+
+def about(
+    place: Annotated[Path, typer.Argument(metavar="CONFIG|OUT", help="A config, or a folder with outputs.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what made the outputs, for a paper and a README: versions, settings, networks, counts, processors, dates."""
+    root = load_config(place).output.root if place.suffix.lower() in (".yaml", ".yml") else place
+    made = about_outputs(root)
+    if as_json:
+        print_json({"output": str(root), "made": [each.as_tree() for each in made]})
+        return
+    for each in made:
+        print(f"{paragraph(each)}\n\n| | |\n|---|---|")
+        for name, value in table(each):
+            print(printable(f"| {name} | {value} |"))
+        print()
 
 
 def verify(

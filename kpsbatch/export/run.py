@@ -113,7 +113,7 @@ def export(
             done += len(part.numbers)
             on_video(done, total)
         further = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **further, "finished": True})
+        write_json(folder / ABOUT, {**about, **further, "about": request.about, "finished": True})
     return Exported(total, len(parts), written)
 
 
