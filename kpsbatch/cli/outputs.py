@@ -62,7 +62,10 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
     """What a person should know about the class numbers."""
     if dataset.unstated:
         which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
-        yield f"no run has stated them (version 0.2 does not): {which} count what {dataset.root} holds, in order"
+        yield (
+            f"no run has stated them (version 0.2 does not): {which} count what {dataset.root} holds, in order. "
+            "Export by a config that states all signs for others."
+        )
     if dataset.moved:
         yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 

@@ -19,6 +19,7 @@ from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
 from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
@@ -29,7 +30,7 @@ from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, unshared_warning
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.assemble import remove_videos
-from kpsbatch.work.run import open_outputs, refuse_uncomputable, stated_classes, videos_to_prune
+from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
@@ -63,6 +64,7 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
     dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=config.dataset.labels)
+    dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
     return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))

@@ -15,7 +15,7 @@ from kpsbatch.points import topology_of
 from kpsbatch.store.outputs import SET_ASIDE, settings_of_record
 from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import UnitRecord, VideoRecord
-from kpsbatch.store.settings import Settings, flatten
+from kpsbatch.store.settings import Settings, flatten, landmarks_today
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted
 
@@ -234,7 +234,7 @@ def _other_than_defaults(settings: Settings) -> Iterator[str]:
         "landmarks": LandmarksConfig().model_dump(mode="json", exclude={"models"}),
         "output": {"dtype": "float32"},
     }
-    tree = settings.tree()
+    tree = {**settings.tree(), "landmarks": landmarks_today(settings.landmarks)}
     theirs = flatten({section: tree.get(section) or {} for section in ours})
     for name, value in sorted(theirs.items()):
         if name not in ("landmarks.running_mode", "landmarks.coordinates", "output.dtype", "output.points") and (

@@ -511,6 +511,14 @@ class OutputDataset:
     def __iter__(self) -> Iterator[Sample]:
         return self.samples(range(len(self)))
 
+    def as_stated(self, stated: Iterable[Class]) -> OutputDataset:
+        """The same with classes that a config states, where no run has stated any; else as it is."""
+        if self.unstated < len(self.classes):
+            return self
+        listed = dict.fromkeys(stated)
+        others = [name for name in self.classes if name not in listed]
+        return replace(self, classes=(*listed, *others), unstated=len(others))
+
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """Read some videos, in this order; neighbours in the same file are read from it at one go.
 

@@ -10,11 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from kpsbatch.config import Config, DatasetConfig
-from kpsbatch.dataset.layout import LayoutSource
+from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.tables import load_labels
 from kpsbatch.dataset.video import Listing, Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.landmarks.facts import OddFrames
@@ -122,27 +121,6 @@ def open_outputs(config: Config) -> tuple[Outputs, VideoJob]:
     networks = find_networks(config.landmarks.models)
     made_with = fingerprint(config, networks, mediapipe_version)
     return Outputs(config.output.root, made_with), VideoJob.of(config, networks)
-
-
-def stated_classes(dataset: DatasetConfig, source: Source) -> list[int | str]:
-    """The signs, or labels, that a config or its table states, in order, whatever a command's options choose of them.
-
-    Of numbered signs those of `dataset.signs`; where that is `all`, those of `dataset.labels` in the order of that
-    table, then those of the manifest, or of the folders, by number. Else the manifest's labels, in its rows' order.
-
-    Args:
-        dataset: Its section of the config.
-        source: The dataset, opened by it.
-
-    Raises:
-        ConfigError: The table of labels can't be used.
-    """
-    whole = dataset.whole
-    if source.has_signs and whole.signs:
-        return [*whole.signs]
-    if whole.manifest is None and whole is not dataset:
-        source = LayoutSource(whole, source.folders)
-    return [*load_labels(whole.labels), *source.stated] if source.has_signs else source.stated
 
 
 def refuse_uncomputable(config: Config) -> None:

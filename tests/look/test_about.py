@@ -109,11 +109,13 @@ class TestAbout:
     def test_earlier_and_imported(self, tmp_path):
         """What a record of version 0.2 lacks is said to be missing, and of imported files nothing is made up."""
         versions = {"kpsbatch": "0.2.0", "mediapipe": "0.10.21"}
-        earlier = {"values_version": 3, "mediapipe": "0.10.21", "landmarks": {"running_mode": "video"}}
+        landmarks = {"running_mode": "clip", "assign_hands": "pose", "recover_hands": False}
+        earlier = {"values_version": 3, "mediapipe": "0.10.21", "landmarks": landmarks}
         told = {"started": "2026-01-02T03:04:05.000+00:00", "finished": "2026-01-02T04:04:05.000+00:00"}
         store(tmp_path, Unit("01", "a", 1), {"v": {"frames": 2}}, settings=earlier, versions=versions, **told)
         text = paragraph(about(tmp_path)[0])
-        assert "kpsbatch 0.2.0 (values version 3) and MediaPipe 0.10.21 in its mode 'video', on 2026-01-02" in text
+        assert "kpsbatch 0.2.0 (values version 3) and MediaPipe 0.10.21 in its mode 'clip', on 2026-01-02" in text
+        assert "defaults but for landmarks.recover_hands: False;" in text
         assert "on processors that are not recorded" in text
         imported = {"imported": True, "landmarks": {"coordinates": "image"}}
         store(tmp_path, Unit("01", "b", 1), {"v": {"frames": 3}, "w": {"frames": 3}}, "cccccccccccc", settings=imported)

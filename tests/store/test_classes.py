@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import re
+import shutil
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -259,3 +260,17 @@ def test_export_says_what_it_counts(tmp_path, capsys):
     status, said = call(capsys, "export", tmp_path / "out", "--to", "npy", tmp_path / "npy")
     assert status == 0
     assert "class numbers: no run has stated them (version 0.2 does not): they count what " in said
+    assert open_dataset(tmp_path / "out").as_stated([1, 3, 2]).targets.tolist() == [3]
+    assert open_dataset(tmp_path / "out").as_stated([1, 3, 2]).unstated == 1
+
+
+def test_export_of_an_earlier_version_by_its_config(tmp_path, capsys):
+    """What the config states counts where no run has stated anything."""
+    write_signs(tmp_path / "data", [2, 4])
+    path = config_of(tmp_path, signs="1-5")
+    run(load_config(path))
+    shutil.rmtree(classes_folder(tmp_path / "out"))
+    status, said = call(capsys, "export", path, "--to", "mmap", tmp_path / "x")
+    assert (status, "class numbers" in said) == (0, False)
+    assert np.load(tmp_path / "x" / "train_y.npy").tolist() == [1, 3]
+    assert json.loads((tmp_path / "x" / "export.json").read_text())["classes"] == [1, 2, 3, 4, 5]
