@@ -63,7 +63,8 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
     if dataset.unstated:
         which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
         yield (
-            f"no run has stated them (version 0.2 does not): {which} count what {dataset.root} holds, in order. "
+            "no run has stated them (as in folders of version 0.2, and imported ones): "
+            f"{which} count what {dataset.root} holds, in order. "
             "Export by a config that states all signs for others."
         )
     if dataset.moved:

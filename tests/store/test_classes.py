@@ -259,7 +259,10 @@ def test_export_says_what_it_counts(tmp_path, capsys):
     store(TestFolder().outputs(tmp_path / "out"), Unit("01", "train", 4))
     status, said = call(capsys, "export", tmp_path / "out", "--to", "npy", tmp_path / "npy")
     assert status == 0
-    assert "class numbers: no run has stated them (version 0.2 does not): they count what " in said
+    assert (
+        "class numbers: no run has stated them (as in folders of version 0.2, and imported ones): they count what "
+        in said
+    )
     assert open_dataset(tmp_path / "out").as_stated([1, 3, 2]).targets.tolist() == [3]
     assert open_dataset(tmp_path / "out").as_stated([1, 3, 2]).unstated == 1
 
