@@ -21,6 +21,7 @@ from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.classes import read_lists
 from kpsbatch.store.joined import of_npz
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import SET_ASIDE, Outputs
@@ -42,8 +43,8 @@ class Problem(NamedTuple):
     """Something that is wrong with an output.
 
     Attributes:
-        unit: Whose output it is; None for the folder of the records.
-        video: The video, or "" for the whole unit.
+        unit: Whose output it is; None for a file of the whole folder.
+        video: The video, or "" for the whole unit; "classes" for the lists of classes, "" for settings.json.
         text: What is wrong.
     """
 
@@ -54,8 +55,9 @@ class Problem(NamedTuple):
     @property
     def name(self) -> str:
         """The unit and the video, for people."""
-        unit = self.unit.name if self.unit else "settings.json"
-        return f"{unit}/{self.video}" if self.video else unit
+        if self.unit is None:
+            return self.video or "settings.json"
+        return f"{self.unit.name}/{self.video}" if self.video else self.unit.name
 
 
 @dataclass
@@ -160,7 +162,7 @@ def verify(
             results[unit] = check(unit)
     verdict.add(results)
     if verdict.units:
-        verdict.problems += _check_settings(outputs, repair)
+        verdict.problems += [*_check_settings(outputs, repair), *_check_classes(outputs.root)]
     for unit, result in results.items():
         verdict.problems += result.problems
         if result.problems and result.keep:
@@ -206,6 +208,7 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
         if unit not in results:
             results[unit] = _Unit(there=True, problems=[Problem(unit, "", "its npz has no record")])
     verdict.add(results)
+    verdict.problems += _check_classes(root)
     for result in results.values():
         verdict.problems += result.problems
     return verdict
@@ -244,6 +247,14 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
         with explained(outputs.root):
             write_json(path, outputs.fingerprint.settings.tree())
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
+
+
+def _check_classes(root: Path) -> list[Problem]:
+    try:
+        read_lists(root)
+    except OutputError as error:
+        return [Problem(None, "classes", str(error))]
+    return []
 
 
 def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:

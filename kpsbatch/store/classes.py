@@ -76,8 +76,8 @@ def _read(path: Path) -> ClassList:
     tree = read_json(path)
     if tree is None or _name(tree) != path.name:
         raise OutputError(
-            f"{path} is damaged, so class numbers are not known. Copy it from a backup or from another copy of the "
-            "folder."
+            f"{path} is damaged, so class numbers are not known. Copy it from a backup or another copy of the folder; "
+            "where there is none, remove it, and the next run states its classes anew, behind those of other lists."
         )
     return ClassList(tree["written"], path.name, tree["first"], tuple(tree["classes"]))
 

@@ -23,6 +23,7 @@ from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.export.formats import FORMATS
 from kpsbatch.export.run import export
+from kpsbatch.look.verify import verify_folder
 from kpsbatch.store import classes as classes_module
 from kpsbatch.store.classes import classes_folder, note_classes, read_classes
 from kpsbatch.store.outputs import Outputs
@@ -207,6 +208,7 @@ class TestFolder:
                 store(outputs, Unit("01", "train", 1))
             with pytest.raises(OutputError, match=re.escape(f"{path} is damaged, so class numbers are not known")):
                 read(tmp_path)
+        assert "classes" in [problem.name for problem in verify_folder(tmp_path).problems]
 
     def test_folder_of_an_earlier_version(self, tmp_path):
         """Without lists the records count, failed units too, and an output without one."""
