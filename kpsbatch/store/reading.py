@@ -644,7 +644,8 @@ def open_dataset(
     )
     found = {choice.class_of(unit, row) for unit in units for row in rows.get(_file_of(unit)) or (None,)}
     if not stated and choice.has_signs:
-        found |= {int(Path(name).name) for name in find_records(root, failed=True)}
+        recorded = (name.rpartition("/")[2] for name in find_records(root, failed=True))
+        found |= {int(sign) for sign in recorded if re.fullmatch("[0-9]{4,5}", sign)}
     unstated = sorted(
         (name for name in found - {*stated} if name is not None), key=lambda name: (isinstance(name, str), name)
     )

@@ -218,6 +218,7 @@ class TestFolder:
         failed = unit_record("failed", unit=Unit("01", "train", 3)._asdict(), videos={"v": {"error": "no"}})
         outputs.store(Unit("01", "train", 3), {}, failed, replace=False)
         outputs.npz_path(Unit("01", "train", 4)).unlink()
+        (outputs.records / "01-train" / "notes.json").write_text("{}")
         dataset = open_dataset(tmp_path)
         assert (dataset.classes, dataset.unstated) == ((2, 3, 4, 9), 4)
         assert dataset.targets.tolist() == [0, 3]
