@@ -68,6 +68,9 @@ COMMANDS = {
     "export": Command("Hand over", "outputs:export",
         "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on "
         "after an end."),
+    "about": Command("Hand over", "outputs:about",
+        "Say what made the outputs, for a paper and a README: versions, settings, networks, counts, processors, "
+        "dates."),
     "verify": Command("Maintain", "outputs:verify",
         "Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."),
     "slim": Command("Maintain", "outputs:slim",

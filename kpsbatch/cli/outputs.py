@@ -1,7 +1,9 @@
-"""What becomes of outputs: `export`, `verify`, `import`."""
+"""What becomes of outputs: `export`, `about`, `verify`, `import`."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -12,14 +14,17 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
-from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
+from kpsbatch.look.about import about as about_outputs
+from kpsbatch.look.about import paragraph, table
 from kpsbatch.look.verify import verify as verify_outputs
 from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
+from kpsbatch.store.reading import OutputDataset
 from kpsbatch.store.run_state import ALONE, other_live_runs
 from kpsbatch.store.slim import slim_folder
 from kpsbatch.words import counted, program
@@ -53,8 +58,23 @@ def export(
     print(f"export: {destination} ({form}, {amount})")
     if failed:
         print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+    for note in _about_classes(dataset):
+        print(f"kpsbatch: class numbers: {note}", file=sys.stderr)
     if left:
         print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
+
+
+def _about_classes(dataset: OutputDataset) -> Iterator[str]:
+    """What a person should know about the class numbers."""
+    if dataset.unstated:
+        which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
+        yield (
+            "no run has stated them (as in folders of version 0.2, and imported ones): "
+            f"{which} count what {dataset.root} holds, in order. "
+            "Export by a config that states all signs for others."
+        )
+    if dataset.moved:
+        yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
 def _chosen(selection: Selection, labels: list[str] | None, points: str | None) -> Chosen:
@@ -95,6 +115,23 @@ def slim(
         f"slim: {counted(removed.units, 'unit')}, {removed.bytes / 1e6:,.1f} MB freed. Other points, coordinates or "
         "dtype need another run from now on."
     )
+
+
+def about(
+    place: Annotated[Path, typer.Argument(metavar="CONFIG|OUT", help="A config, or a folder with outputs.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what made the outputs, for a paper and a README: versions, settings, networks, counts, processors, dates."""
+    root = load_config(place).output.root if place.suffix.lower() in (".yaml", ".yml") else place
+    made = about_outputs(root)
+    if as_json:
+        print_json({"output": str(root), "made": [each.as_tree() for each in made]})
+        return
+    for each in made:
+        print(f"{paragraph(each)}\n\n| | |\n|---|---|")
+        for name, value in table(each):
+            print(printable(f"| {name} | {value} |"))
+        print()
 
 
 def verify(

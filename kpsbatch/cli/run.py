@@ -19,16 +19,18 @@ from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
 from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
 from kpsbatch.look.estimate import estimate
 from kpsbatch.progress import count_progress, print_summary, run_progress
+from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, unshared_warning
 from kpsbatch.words import counted, stopped
 from kpsbatch.work.assemble import remove_videos
-from kpsbatch.work.run import refuse_uncomputable, videos_to_prune
+from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 
@@ -203,6 +205,8 @@ def submit(
         print_plan(config, plan)
         if not plan.shards:
             raise typer.Exit(int(plan.failing > 0))
+        if not dry_run:  # the tasks see what was chosen here, and no more
+            note_classes(open_outputs(config)[0], stated_classes(config.dataset, source))
         if cluster == "slurm":
             _submit_to_slurm(selection, config, plan, dry_run=dry_run)
         elif dry_run:

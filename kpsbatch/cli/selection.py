@@ -90,7 +90,7 @@ class Selection(ConfigFile):
             chosen["splits"] = select_names("--splits", self.splits, dataset.splits)
         if self.signs is not None:
             chosen["signs"] = _select_signs(dataset, self.signs)
-        return config.model_copy(update={"dataset": dataset.model_copy(update=chosen)})
+        return config.model_copy(update={"dataset": dataset.narrowed(chosen)})
 
     def choices(self) -> Iterator[str]:
         """What is set and selected, as words of a command line."""

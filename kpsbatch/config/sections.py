@@ -309,6 +309,18 @@ class DatasetConfig(Section):
     labels: AnyPath | None = None
     mirrored: bool = False
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
+    _whole: DatasetConfig | None = PrivateAttr(None)
+
+    @property
+    def whole(self) -> DatasetConfig:
+        """The section as the config states it, before a command's --signers, --splits and --signs."""
+        return self._whole or self
+
+    def narrowed(self, chosen: Mapping[str, Any]) -> DatasetConfig:
+        """The section with some of its signers, splits or signs."""
+        copy = self.model_copy(update=chosen)
+        copy._whole = self.whole
+        return copy
 
     @model_validator(mode="before")
     @classmethod

@@ -56,6 +56,11 @@ class LayoutSource:
         """The config's signs, or those that the folders show."""
         return self._dataset.signs or tuple(sorted(int(sign) for sign in self._found["sign"]))
 
+    @property
+    def stated(self) -> list[int | str]:
+        """The signs, as classes."""
+        return [*self.signs]
+
     def units(self, signs: Iterable[int] | None = None) -> list[Unit]:
         """All units of some signs (default: all), sign by sign; a unit may turn out to have no video."""
         chosen = self.signs if signs is None else signs

@@ -7,6 +7,7 @@ touch the last unit of their split only. A row that can't be used keeps its plac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -100,6 +101,7 @@ class ManifestSource:
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
         self.rows = self.left_out = 0
+        self._stated: dict[int | str, None] = {}
         boxes = self._read_boxes()
         for split, path in self._manifest.tables:
             self._read_table(split, path, boxes)
@@ -110,6 +112,11 @@ class ManifestSource:
     def videos(self) -> int:
         """How many rows are videos."""
         return sum(len(rows.videos) for rows in self._units.values())
+
+    @property
+    def stated(self) -> list[int | str]:
+        """The signs by number, or the labels in the order of the table: of all rows, left out and bad ones, too."""
+        return sorted(self._stated) if self.has_signs else [*self._stated]
 
     @property
     def sum(self) -> str:
@@ -226,6 +233,7 @@ class ManifestSource:
                     raise BadRow(row)
                 if split is not None:
                     row.setdefault("split", split)
+                self._note_class(parse, row)
                 unit, scope = self._place(parse, row)
                 if unit is None:
                     self.left_out += 1
@@ -255,6 +263,12 @@ class ManifestSource:
             dataset.signs and unit.sign not in dataset.signs
         )
         return None if is_left_out else unit, scope
+
+    def _note_class(self, parse: _RowParser, row: Row) -> None:
+        with contextlib.suppress(BadRow):  # which whoever reads the row tells
+            stated = writable(parse.label(row)) if parse.sign is None else read_sign(parse.sign(row))
+            if stated != "":
+                self._stated.setdefault(stated)
 
     def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self.folders.root)

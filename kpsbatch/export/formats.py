@@ -12,7 +12,7 @@ import random
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
 from kpsbatch.files import json_bytes, publish, read_json, try_lock, write_atomically, write_json
+from kpsbatch.look.about import about
 from kpsbatch.points import Topology
 from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo
 from kpsbatch.stored import escaped
@@ -80,6 +81,14 @@ class Request:
     dataset: OutputDataset
     dtype: np.dtype[Any]
     coordinates: str
+
+    @cached_property
+    def about(self) -> list[dict[str, Any]]:
+        """What made the videos, see look/about.py; nothing where no record tells."""
+        chosen: dict[str, set[str]] = {}
+        for info in self.dataset.videos:
+            chosen.setdefault(f"{info.path.parent.name}/{info.path.stem}", set()).add(info.video)
+        return [made.as_tree() for made in about(self.dataset.root, chosen)]
 
 
 class Format(Protocol):
@@ -347,7 +356,13 @@ class _Parquet:
         from pyarrow.parquet import ParquetWriter
 
         topology = request.dataset.topology
-        metadata = {"points": topology.names, "channels": topology.CHANNELS, "coordinates": request.coordinates}
+        metadata = {
+            "points": topology.names,
+            "channels": topology.CHANNELS,
+            "coordinates": request.coordinates,
+            "classes": request.dataset.classes,
+            "about": request.about,
+        }
         schema = _parquet_schema().with_metadata({"kpsbatch": json.dumps(metadata)})
 
         def write(file: BinaryIO) -> None:

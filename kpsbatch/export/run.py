@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
@@ -62,9 +63,9 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None, point
     if not done:
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
-    dataset = open_dataset(
-        config.output.root, signs=signs, labels=labels, sign_names=config.dataset.labels, points=points
-    )
+    names = config.dataset.labels
+    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names, points=points)
+    dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
     return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
@@ -115,7 +116,7 @@ def export(
             done += len(part.numbers)
             on_video(done, total)
         further = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **further, "finished": True})
+        write_json(folder / ABOUT, {**about, **further, "about": request.about, "finished": True})
     return Exported(total, len(parts), written)
 
 
@@ -158,6 +159,7 @@ def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]
         "videos": len(dataset),
         "splits": dict(Counter(info.split for info in dataset.videos)),
         "classes": list(dataset.classes),
+        "unstated_classes": dataset.unstated,
         "coordinates": request.coordinates,
         "points": topology.name,
         "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},

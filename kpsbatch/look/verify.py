@@ -22,6 +22,8 @@ from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.classes import read_lists
+from kpsbatch.store.joined import of_npz
 from kpsbatch.store.npz import npy_header, open_npz
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, settings_of_record
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
@@ -43,8 +45,8 @@ class Problem(NamedTuple):
     """Something that is wrong with an output.
 
     Attributes:
-        unit: Whose output it is; None for the folder of the records.
-        video: The video, or "" for the whole unit.
+        unit: Whose output it is; None for a file of the whole folder.
+        video: The video, or "" for the whole unit; "classes" for the lists of classes, "" for settings.json.
         text: What is wrong.
     """
 
@@ -55,8 +57,9 @@ class Problem(NamedTuple):
     @property
     def name(self) -> str:
         """The unit and the video, for people."""
-        unit = self.unit.name if self.unit else "settings.json"
-        return f"{unit}/{self.video}" if self.video else unit
+        if self.unit is None:
+            return self.video or "settings.json"
+        return f"{self.unit.name}/{self.video}" if self.video else self.unit.name
 
 
 @dataclass
@@ -161,7 +164,7 @@ def verify(
             results[unit] = check(unit)
     verdict.add(results)
     if verdict.units:
-        verdict.problems += _check_settings(outputs, repair)
+        verdict.problems += [*_check_settings(outputs, repair), *_check_classes(outputs.root)]
     for unit, result in results.items():
         verdict.problems += result.problems
         if result.problems and result.keep:
@@ -209,6 +212,7 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
         if unit not in results:
             results[unit] = _Unit(there=True, problems=[Problem(unit, "", "its npz has no record")])
     verdict.add(results)
+    verdict.problems += _check_classes(root)
     for result in results.values():
         verdict.problems += result.problems
     return verdict
@@ -249,6 +253,14 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
 
 
+def _check_classes(root: Path) -> list[Problem]:
+    try:
+        read_lists(root)
+    except OutputError as error:
+        return [Problem(None, "classes", str(error))]
+    return []
+
+
 def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
     """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
@@ -277,6 +289,10 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
             result.keep = "run with its settings, or with --overwrite"
         problems.append(("", f"its npz was made with other settings: {other}" if other else "its npz has no record"))
     else:
+        if len(records) > 1:
+            paths = {outputs.record_path(unit, state): state for state in records}
+            fitting = of_npz([*paths], outputs.npz_path(unit))
+            records = [paths[path] for path in fitting] if len(fitting) == 1 else records
         record, damage = read_record(outputs.record_path(unit, records[0]))
         if record is None:
             problems.append(("", damage))

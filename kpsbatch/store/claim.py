@@ -18,12 +18,22 @@ from kpsbatch.dataset.reading import stored_size
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Video
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, FileClock, discard, explained, json_bytes, write_json, write_temporary
+from kpsbatch.files import (
+    INTERNAL,
+    FileClock,
+    discard,
+    explained,
+    json_bytes,
+    write_json,
+    write_temporary,
+)
+from kpsbatch.store.classes import forget_classes
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.places import Place, SampledVideo, forget_places, note_place, read_places
 from kpsbatch.store.records import UnitName, UnitRecord
 from kpsbatch.store.run_state import LOST_SECONDS, read_runs, state_file
 from kpsbatch.store.settings import Settings, differences
-from kpsbatch.stored import Stored, Text, read_stored
+from kpsbatch.stored import Stored, escaped, read_stored
 
 CLAIM_FORMAT = 1
 
@@ -31,30 +41,13 @@ SAMPLE = 20
 """Videos that stand for a dataset: looking for them takes a moment, on a slow file system too."""
 
 
-class SampledVideo(Stored):
-    """A video of a dataset: its unit and name, its path below the dataset's root, and its `stored_size`."""
-
-    unit: UnitName
-    name: str
-    path: str
-    size: int
-
-
-class ClaimedDataset(Stored):
-    """The dataset whose keypoints a folder holds, and some of its videos, from all over it."""
-
-    root: Text
-    videos: tuple[SampledVideo, ...] = ()
-
-
 class Claim(Stored):
-    """Whose settings and dataset count: the run that claimed the folder, the fingerprint, and what it stands for."""
+    """Whose settings count: the run that claimed the folder, the fingerprint, and what it stands for."""
 
     format: int = CLAIM_FORMAT
     run: str
     fingerprint: str
     settings: Settings
-    dataset: ClaimedDataset | None = None
 
 
 def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> None:
@@ -74,14 +67,14 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
     path = _claim_path(outputs)
     ours = outputs.fingerprint
 
-    def tree(run: str = run) -> dict[str, object]:
-        claimed = _claimed(source).model_dump(mode="json")
+    def tree() -> dict[str, object]:
         whose = {"format": CLAIM_FORMAT, "run": run, "fingerprint": ours.digest}
-        return {**whose, "settings": ours.settings.tree(), "dataset": claimed}
+        return {**whose, "settings": ours.settings.tree()}
 
     with explained(outputs.root), outputs.lock():
         another = other_dataset(outputs, source)
         if not another and not path.exists() and _create(path, tree()):
+            _note_dataset(outputs, source)
             return
         theirs = read_stored(path, Claim)
         if another:
@@ -89,11 +82,13 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
             if live or (outputs.has_records and not overwrite):
                 raise mixed_datasets(outputs, another, source, live=live)
             outputs.set_aside(set(source.units()))
+            forget_classes(outputs)
+            forget_places(outputs)
             write_json(path, tree())
+            _note_dataset(outputs, source)
             return
         if theirs is not None and theirs.fingerprint == ours.digest and theirs.settings.view == ours.settings.view:
-            if theirs.dataset is None or theirs.dataset.root != str(source.root):
-                write_json(path, tree(theirs.run))
+            _note_dataset(outputs, source)
             return
         if not overwrite:
             outputs.refuse_foreign({})
@@ -107,6 +102,7 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
                 + ("." if live else f"; where its outputs were removed, wait {LOST_SECONDS / 60:g} minutes.")
             )
         write_json(path, tree())
+        _note_dataset(outputs, source)
 
 
 def mixed_datasets(outputs: Outputs, another: str, source: Source, *, live: bool = False) -> OutputError:
@@ -120,20 +116,19 @@ def mixed_datasets(outputs: Outputs, another: str, source: Source, *, live: bool
 def other_dataset(outputs: Outputs, source: Source) -> str:
     """The root of another dataset that a folder belongs to; "" where it belongs to this one, or to none.
 
-    The videos that the claim names tell; where it is an earlier version's, or the same root has none of them any more,
-    the records do, which takes longer.
+    The videos that were noted tell; where there are none, as in a folder of an earlier version, or the same root has
+    none of them any more, the records do, which takes longer.
 
     Raises:
         OSError: The records can't be listed.
     """
-    theirs = read_stored(_claim_path(outputs), Claim)
-    dataset = theirs.dataset if theirs is not None and theirs.fingerprint == outputs.fingerprint.digest else None
-    root = dataset.root if dataset is not None else ""
-    if dataset is not None and dataset.videos:
-        if any(_holds(source, root, video) for video in dataset.videos):
-            return ""
-        if root != str(source.root):
-            return root if _has_videos(source) else ""
+    places = read_places(outputs)
+    if any(_holds(source, place.root, video) for place in places for video in place.videos):
+        return ""
+    roots = [place.root for place in places if place.videos]
+    if roots and escaped(str(source.root)) not in roots:
+        return roots[0] if _has_videos(source) else ""
+    root = next((place.root for place in places), "")
     for path in outputs.records.glob("*/*.json"):
         record = read_stored(path, UnitRecord)
         if record is None or record.unit is None or not record.videos:
@@ -149,8 +144,15 @@ def _claim_path(outputs: Outputs) -> Path:
     return outputs.root / INTERNAL / "claim.json"
 
 
-def _claimed(source: Source) -> ClaimedDataset:
-    """A dataset as a claim names it: videos of units from all over it."""
+def _note_dataset(outputs: Outputs, source: Source) -> None:
+    """Note where the dataset lies, unless that is known."""
+    root = escaped(str(source.root))
+    if not any(place.root == root and place.videos for place in read_places(outputs)):
+        note_place(outputs, _place_of(source))
+
+
+def _place_of(source: Source) -> Place:
+    """Where a dataset lies, with videos of units from all over it."""
     units = source.units()
     units = units[:: max(1, len(units) // SAMPLE)][: 2 * SAMPLE]
     sampled: list[SampledVideo] = []
@@ -161,7 +163,7 @@ def _claimed(source: Source) -> ClaimedDataset:
             path = video.path.relative_to(source.root).as_posix()
             name = UnitName(**unit._asdict())
             sampled.append(SampledVideo(unit=name, name=video.name, path=path, size=stored_size(video)))
-    return ClaimedDataset(root=str(source.root), videos=tuple(sampled[:SAMPLE]))
+    return Place(root=str(source.root), videos=tuple(sampled[:SAMPLE]))
 
 
 def _holds(source: Source, root: str, sampled: SampledVideo) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -19,8 +19,8 @@ from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import INDEX_FILE
-from kpsbatch.store.records import UnitRecord
-from kpsbatch.stored import read_stored
+from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.stored import escaped, read_stored
 
 COLUMNS = (
     *("file", "key", "signer", "split", "sign", "label", "view", "video", "source"),
@@ -63,24 +63,27 @@ def write_index(
         for video in source.listing(unit).videos:
             if (measures := measured(unit, video)) is None:
                 continue
-            segment = video.segment
-            row = {
-                "file": f"{unit.name}.npz",
-                "key": video.name,
-                "signer": video.signer or unit.signer,
-                "split": unit.split,
-                "sign": unit.sign if source.has_signs else None,
-                "label": video.label or (label.text if label else ""),
-                "view": video.view,
-                "video": video.path.relative_to(source.root).as_posix(),
-                "source": video.source,
-                **(segment._asdict() if segment else {}),
-                **measures._asdict(),
-            }
-            rows.append(row)
+            cells = table_cells(source, unit, video)
+            name = {"label": label.text} if label and not video.label else {}
+            rows.append({"file": f"{unit.name}.npz", "key": video.name, **cells, **name, **measures._asdict()})
     rows += others
     table.writerows(rows)
     return len(rows)
+
+
+def table_cells(source: Source, unit: Unit, video: Video) -> dict[str, str]:
+    """What a table says of a video, by column of index.csv, as text; only columns that say something."""
+    cells = {
+        "signer": video.signer or unit.signer,
+        "split": unit.split,
+        "sign": unit.sign if source.has_signs else None,
+        "label": video.label,
+        "view": video.view,
+        "video": video.path.relative_to(source.root).as_posix(),
+        "source": video.source,
+        **(video.segment._asdict() if video.segment else {}),
+    }
+    return {name: str(escaped(cell)) for name, cell in cells.items() if cell not in (None, "")}
 
 
 Key = tuple[str, str]
@@ -97,8 +100,9 @@ class _Written(NamedTuple):
 def update_index(config: Config, source: Source, outputs: Outputs) -> int:
     """Write index.csv: a row for every video in the outputs.
 
-    Rows of units that are not among the source's, since only a part of the dataset was chosen, stay as they are. The
-    file's own time is that of the newest record in it, so that later records are found, whatever the clocks say.
+    Rows of units that are not among the source's, since only a part of the dataset was chosen, stay as they are; where
+    there are none, as the index came from another cluster, the records have them. The file's own time is that of the
+    newest record in it, so that later records are found, whatever the clocks say.
 
     Returns:
         How many rows it has.
@@ -129,6 +133,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
 
         files = {f"{unit.name}.npz" for unit in units}
         others = [row for key, row in written.rows.items() if key[0] not in files]
+        others += _recorded_rows(outputs, files | {file for file, _ in written.rows})
         text = io.StringIO()
         rows = write_index(text, source, look_up, labels, others)
         write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))  # names of files can be any bytes
@@ -156,9 +161,24 @@ def _measure(
             continue
         record = read_stored(path, UnitRecord) or UnitRecord()
         for name, video in record.good.items():
-            measures = Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
-            measured[file, name] = (video.made_from, measures)
+            measured[file, name] = (video.made_from, _measures_of(video))
     return measured, newest
+
+
+def _recorded_rows(outputs: Outputs, listed: Collection[str]) -> Iterator[Mapping[str, Any]]:
+    """The rows of the units of a table that have an output, but for those whose files are listed already."""
+    for path in sorted(outputs.records.glob("*/*.json")):
+        file = f"{path.parent.name}/{path.name.partition('.')[0]}.npz"
+        if file in listed or not (outputs.root / file).exists():
+            continue
+        record = read_stored(path, UnitRecord) or UnitRecord()
+        for name, video in record.good.items():
+            if video.row and not video.gone_since:
+                yield {"file": file, "key": name, **video.row, **_measures_of(video)._asdict()}
+
+
+def _measures_of(video: VideoRecord) -> Measured:
+    return Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
 
 
 def _as_written(row: Mapping[str, str] | None, source: Source, video: Video) -> Measured | None:

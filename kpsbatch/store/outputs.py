@@ -544,10 +544,10 @@ class Outputs:
 def _state_of(unit: Unit, files: Collection[str], records: Collection[str]) -> OutputState | None:
     """The state of a unit by the names of the files and of the records in its folders."""
     stem = f"{unit.sign:04}"
-    recorded = next((state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records), None)
-    if f"{stem}.npz" in files:
-        return recorded if recorded in ("complete", "partial") else "foreign"
-    return "failed" if recorded == "failed" else None
+    recorded = [state for suffix, state in RECORD_SUFFIXES.items() if stem + suffix in records]
+    if f"{stem}.npz" in files:  # two records: folders of two clusters were copied together, and joined.py settles it
+        return next((state for state in recorded if state != "failed"), "foreign")
+    return "failed" if "failed" in recorded else None
 
 
 def records_of(root: Path, unit: str) -> Iterator[Path]:

@@ -28,6 +28,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.full import unpack
 from kpsbatch.landmarks.keypoints import view
 from kpsbatch.points import CONTRACT, FULL, Topology, topology_of
+from kpsbatch.store.classes import Class, moved_classes, read_lists
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -43,9 +44,6 @@ Files = Mapping[str, Path]
 """The record of each unit, by the unit's name such as 01-train/0007."""
 
 _SHOWN = 20
-
-Class = int | str
-"""A class: the number of a sign, or a label where the dataset has no numbers."""
 
 
 class Videos(dict[str, NDArray[Any]]):
@@ -299,8 +297,33 @@ def read_index(root: Path) -> dict[tuple[str, str], IndexRow]:
         return {}
 
 
+def recorded_rows(root: Path, units: Sequence[Unit]) -> dict[tuple[str, str], IndexRow]:
+    """The rows of units by their records; none where the first unit that has a record was made without a table.
+
+    A copy of index.csv from another cluster has its own rows only, and a run that was stopped has written none.
+    """
+    records = find_records(root) if units else {}
+    rows: dict[tuple[str, str], IndexRow] = {}
+    for unit in units:
+        if unit.name not in records:
+            continue
+        videos = (read_json(records[unit.name]) or {}).get("videos")
+        if not isinstance(videos, dict):
+            continue
+        for name, facts in videos.items():
+            row = facts.get("row") if isinstance(facts, dict) else None
+            if isinstance(row, dict) and row:
+                rows[f"{unit.name}.npz", name] = IndexRow(row.get("signer", ""), row.get("label", ""), "sign" in row)
+        if not rows:
+            break
+    return rows
+
+
 def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
-    """The record of every unit that has an npz, by its name; the newest where settings were changed halfway.
+    """The record of every unit that has an npz, by its name.
+
+    Of several the one that is of the npz, as far as the size tells, where folders of two clusters were copied together;
+    else the newest, where settings were changed halfway.
 
     Args:
         failed: Also those of units of which all videos failed.
@@ -320,8 +343,10 @@ def find_records(root: Path, *, failed: bool = False) -> dict[str, Path]:
             if not stem or suffix not in suffixes:
                 continue
             unit, path = f"{folder.name}/{stem}", folder / name
-            if unit not in records or _modified(records[unit]) < _modified(path):
-                records[unit] = path
+            other = records.setdefault(unit, path)
+            if other != path:
+                npz = root / f"{unit}.npz"
+                records[unit] = max(other, path, key=lambda path: (_is_of(read_json(path) or {}, npz), _modified(path)))
     return records
 
 
@@ -400,7 +425,7 @@ class VideoInfo(NamedTuple):
     Attributes:
         signer, split, sign, video: Which one it is; `video` is its key in the npz.
         label: The name of its sign, or the text of its row in a manifest; "" where there is none.
-        target: Its place in `OutputDataset.classes`; -1 where its class is not known.
+        target: The number of its class, its place in `OutputDataset.classes`; -1 where its class is not known.
         frames, frame_rate, width, height, times: As in `KnownVideo`.
         path: Its npz.
     """
@@ -485,7 +510,14 @@ class _Choice:
     labels: frozenset[str] | None
     names: Mapping[int, str]
     index: Mapping[tuple[str, str], IndexRow]
+    has_signs: bool
     points: Topology | None = None
+
+    def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
+        """The class of a video; None where it is not known."""
+        if row is not None and not row.has_sign:
+            return row.label or None
+        return unit.sign if row is not None or self.has_signs else None
 
     def label(self, unit: OutputFile, row: IndexRow | None) -> str:
         """The label of a video."""
@@ -503,12 +535,17 @@ class OutputDataset:
     Attributes:
         root: The folder.
         units: Its output files.
-        classes: What `VideoInfo.target` counts: the signs, or the labels, of all signers and splits below the root.
+        classes: What `VideoInfo.target` counts: all signs, or labels, that the runs' configs or tables stated, whatever
+            is chosen here and whichever have an output (classes.py); what no run stated comes last.
+        unstated: How many of them no run stated: all, where version 0.2 or other scripts made the outputs.
+        moved: How many of them have another number than in the folder that they come from, see `moved_classes`.
     """
 
     root: Path
     units: tuple[OutputFile, ...]
     classes: tuple[Class, ...]
+    unstated: int
+    moved: int
     _choice: _Choice = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -522,6 +559,14 @@ class OutputDataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return self.samples(range(len(self)))
+
+    def as_stated(self, stated: Iterable[Class]) -> OutputDataset:
+        """The same with classes that a config states, where no run has stated any; else as it is."""
+        if self.unstated < len(self.classes):
+            return self
+        listed = dict.fromkeys(stated)
+        others = [name for name in self.classes if name not in listed]
+        return replace(self, classes=(*listed, *others), unstated=len(others))
 
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """Read some videos, in this order; neighbours in the same file are read from it at one go.
@@ -604,11 +649,11 @@ class OutputDataset:
             signer, label = (row and row.signer) or unit.signer, choice.label(unit, row)
             if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
                 continue
-            target = self._targets.get(_class_of(unit, row), -1)
+            target = self._targets.get(choice.class_of(unit, row), -1)
             yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
 
     @cached_property
-    def _targets(self) -> dict[Class, int]:
+    def _targets(self) -> dict[Class | None, int]:
         return {name: number for number, name in enumerate(self.classes)}
 
 
@@ -622,7 +667,7 @@ def open_dataset(
     sign_names: Mapping[int, str] | Path | str | None = None,
     points: str | Sequence[str] | None = None,
 ) -> OutputDataset:
-    """Find the outputs below a folder, by listing it; nothing is opened before it is used.
+    """Find the outputs below a folder, by listing it; no npz is opened before it is used.
 
         dataset = kpsbatch.open_dataset("karsl-kps", splits="train")
         dataset.videos[0].frame_rate, dataset[0].keypoints
@@ -642,10 +687,14 @@ def open_dataset(
         ConfigError: The table of names can't be used.
     """
     root = Path(root)
-    units = [OutputFile(*unit, path) for unit, path in sorted(find_outputs(root))]
-    if not units:
+    outputs = sorted(find_outputs(root))
+    if not outputs:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
-    index = read_index(root)
+    units = [OutputFile(*unit, path) for unit, path in outputs]
+    index, lists = read_index(root), read_lists(root)
+    listed = {file for file, _ in index}
+    index |= recorded_rows(root, [unit for unit, _ in outputs if f"{unit.name}.npz" not in listed])
+    stated = dict.fromkeys(name for each in lists for name in each.classes)
     rows: dict[str, list[IndexRow]] = {}
     for (file, _), row in index.items():
         rows.setdefault(file, []).append(row)
@@ -656,7 +705,15 @@ def open_dataset(
         None,
         _names(sign_names),
         index,
+        not any(isinstance(name, str) for name in stated) and all(row.has_sign for row in index.values()),
         None if points is None else kept_topology(points),
+    )
+    found = {choice.class_of(unit, row) for unit in units for row in rows.get(_file_of(unit)) or (None,)}
+    if not stated and choice.has_signs:
+        recorded = (name.rpartition("/")[2] for name in find_records(root, failed=True))
+        found |= {int(sign) for sign in recorded if re.fullmatch("[0-9]{4,5}", sign)}
+    unstated = sorted(
+        (name for name in found - {*stated} if name is not None), key=lambda name: (isinstance(name, str), name)
     )
     chosen_splits = _chosen("splits", splits, {unit.split for unit in units})
     if signs is not None:
@@ -667,12 +724,14 @@ def open_dataset(
         chosen_labels = _chosen("labels", labels, {label for *_, label in candidates if label})
         choice = replace(choice, labels=chosen_labels)
         candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
-    classes = sorted(
-        {_class_of(unit, row) for unit, row, _ in candidates}, key=lambda name: (isinstance(name, str), name)
-    )
     wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
     return OutputDataset(
-        root, tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits), tuple(classes), choice
+        root,
+        tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits),
+        (*stated, *unstated),
+        len(unstated),
+        len(moved_classes(lists)),
+        choice,
     )
 
 
@@ -697,10 +756,6 @@ def _names(table: Mapping[int, str] | Path | str | None) -> Mapping[int, str]:
 def _file_of(unit: OutputFile) -> str:
     """An output as index.csv names it."""
     return f"{unit.path.parent.name}/{unit.path.name}"
-
-
-def _class_of(unit: OutputFile, row: IndexRow | None) -> Class:
-    return row.label if row is not None and not row.has_sign else unit.sign
 
 
 def read_keypoints(npz: NpzReader, name: str) -> NDArray[Any]:

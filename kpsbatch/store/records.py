@@ -76,10 +76,12 @@ class VideoRecord(VideoFacts):
         made_from: Which row of a table it is (`ManifestSource`); "" without a table.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
         gone_since: When a run found that the dataset, or its table, has the video no more; "" while it has it.
+        row: What a table says of it, as index.csv has it, by column; none without a table.
     """
 
     attempts: int = 1
     made_from: str = ""
+    row: dict[str, str] = Field(default_factory=dict)
     kept_since: Text = ""
     gone_since: str = ""
 
@@ -143,6 +145,7 @@ class UnitRecord(RowsDigest):
         imported: The folder that the npz was imported from; "" where a run made it.
         fingerprint, models: What made it: the digest of the settings, and the hashes of the networks.
         host, container, slurm, versions: Where it was made, and with which packages.
+        processor: The model of the host's processor; "" in records of version 0.2 and before.
         started, finished: When.
         workers: Worker processes of the run.
         npz: The output file; None where all videos failed.
@@ -166,6 +169,7 @@ class UnitRecord(RowsDigest):
     container: str | None = None
     slurm: SlurmTask | None = None
     versions: dict[str, str] = Field(default_factory=dict)
+    processor: Text = ""
     started: Moment | None = None
     finished: Moment | None = None
     workers: int = 0
@@ -252,6 +256,7 @@ class HostFacts(NamedTuple):
     container: str | None
     slurm: SlurmTask | None
     versions: dict[str, str]
+    processor: str
 
 
 @cache
@@ -269,4 +274,22 @@ def host_facts() -> HostFacts:
             "python": platform.python_version(),
             **{package: version for package in PACKAGES if (version := installed_version(package)) != UNKNOWN},
         },
+        processor_model(),
     )
+
+
+def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The model of this host's processor, such as "AMD EPYC 7763 64-Core Processor"; else its architecture.
+
+    Args:
+        cpuinfo: As Linux has it: `model name` on x86; Arm's kernels name implementer and part by number only.
+    """
+    try:
+        lines = [line.partition(":") for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        lines = []
+    fields = {key.strip().lower(): " ".join(value.split()) for key, _, value in reversed(lines)}
+    if name := fields.get("model name") or fields.get("cpu"):
+        return name
+    arm = [fields[key] for key in ("cpu implementer", "cpu part") if fields.get(key)]
+    return " ".join([platform.machine(), *(f"({' '.join(arm)})" for _ in arm[:1])])

@@ -203,7 +203,9 @@ def run_id(origin: Origin, environment: Mapping[str, str] = os.environ) -> str:
         return f"{origin.submission}-{origin.shard:04}"
     job, task = job_of(environment)
     if job:
-        return f"job-{job}" if task is None else f"job-{job}_{task}"
+        name = f"job-{job}" if task is None else f"job-{job}_{task}"
+        cluster = environment.get("SLURM_CLUSTER_NAME", "")  # two clusters can number two jobs alike
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{name}-{cluster}" if cluster else name)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     return re.sub(r"[^A-Za-z0-9.-]", "-", f"run-{stamp}-{socket.gethostname()}-{os.getpid()}")
 

@@ -18,6 +18,7 @@ from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
 from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
+from kpsbatch.store.places import places_elsewhere
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -150,7 +151,8 @@ def survey(
 def gone_videos(config: Config, source: Source, outputs: Outputs) -> dict[Unit, list[str]]:
     """The videos of the outputs that the dataset, or its table, has no more.
 
-    What the config leaves out is not looked at. All other records are read, and all of the dataset is listed.
+    What the config leaves out is not looked at, nor what was computed where another part of the dataset lies. All other
+    records are read, and all of the dataset is listed.
 
     Raises:
         OutputError: The records can't be listed.
@@ -158,9 +160,12 @@ def gone_videos(config: Config, source: Source, outputs: Outputs) -> dict[Unit, 
     gone: dict[Unit, list[str]] = {}
     with explained(outputs.root):
         paths = sorted(outputs.records.glob("*/*.json"))
+        elsewhere = places_elsewhere(outputs, source)
     for path in paths:
         record = read_stored(path, UnitRecord)
         if record is None or record.unit is None or not _is_chosen(config, record.unit.unit):
+            continue
+        if record.dataset in elsewhere:
             continue
         listing = source.listing(record.unit.unit)
         there = {video.name for video in listing.videos}
@@ -172,12 +177,16 @@ def gone_videos(config: Config, source: Source, outputs: Outputs) -> dict[Unit, 
 def gone_units(config: Config, source: Source, outputs: Outputs) -> list[Unit]:
     """Recorded units that the dataset, or its table, has no more, as far as names tell; as `gone_videos` else."""
     units = {unit.name for unit in source.units()}
+    elsewhere: set[str] | None = None
     gone: list[Unit] = []
     for path in outputs.records.glob("*/*.json"):
         if f"{path.parent.name}/{path.name.partition('.')[0]}" in units:
             continue
         record = read_stored(path, UnitRecord)
-        if record is not None and record.unit is not None and _is_chosen(config, record.unit.unit):
+        if record is None or record.unit is None or not _is_chosen(config, record.unit.unit):
+            continue
+        elsewhere = places_elsewhere(outputs, source) if elsewhere is None else elsewhere
+        if record.dataset not in elsewhere:
             gone.append(record.unit.unit)
     return sorted(gone)
 

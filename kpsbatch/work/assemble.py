@@ -14,6 +14,7 @@ from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
+from kpsbatch.store.index_file import table_cells
 from kpsbatch.store.outputs import Outputs, OutputState, StoredVideo
 from kpsbatch.store.records import (
     RECORD_FORMAT,
@@ -131,7 +132,12 @@ def assemble(
             )
         else:
             made = outcome.value
-            good = VideoRecord(**dict(made.facts), attempts=outcome.attempts, made_from=source.made_from(video))
+            good = VideoRecord(
+                **dict(made.facts),
+                attempts=outcome.attempts,
+                made_from=source.made_from(video),
+                row=table_cells(source, done.unit, video) if digest else {},
+            )
             stored[video.name], videos[video.name] = StoredVideo(made.keypoints, good, made.full), good
     for name, kept in before.items():
         if name not in videos:

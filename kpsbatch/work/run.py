@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import Config
+from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Listing, Unit, Video
@@ -19,7 +20,9 @@ from kpsbatch.files import in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
+from kpsbatch.store.classes import note_classes
 from kpsbatch.store.index_file import update_index
+from kpsbatch.store.joined import settle
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, restarts
@@ -185,7 +188,9 @@ def run(
         note(at_once=True)  # the run's state file names its settings before it claims the folder for them
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         claim(outputs, progress.run, source, overwrite=overwrite)
+        note_classes(outputs, stated_classes(config.dataset, source))
         outputs.prepare_for(source.units(signs))
+        settle(outputs, source.units(signs))
         made_again = make_again(outputs, source.units(signs), progress, tell, stop_reason)
         surveyed = survey_to_do(
             source, outputs, signs, depth="videos",

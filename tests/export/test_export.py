@@ -216,7 +216,7 @@ class TestCommand:
             tmp_path / "x",
         )
         about = json.loads((tmp_path / "x" / "export.json").read_text())
-        assert (about["videos"], about["classes"], about["coordinates"]) == (7, [11], "image")
+        assert (about["videos"], about["classes"], about["coordinates"]) == (7, [*range(1, 13)], "image")
         assert "water" in (tmp_path / "x" / "index.csv").read_text()
 
     def test_again(self, finished, tmp_path, capsys):

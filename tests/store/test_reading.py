@@ -349,7 +349,7 @@ class TestKnownVideos:
 
 class TestLabels:
     def test_names_of_signs(self, root, tmp_path):
-        """Names of signs, or their table, label the videos; `labels` chooses by them, and counts classes anew."""
+        """Names of signs, or their table, label the videos; `labels` chooses by them."""
         table = tmp_path / "labels.csv"
         table.write_text("id,english\n1,peace\n2,water\n7,water\n")
         for names in ({1: "peace", 2: "water", 7: "water"}, table, str(table)):
@@ -359,15 +359,16 @@ class TestLabels:
             assert dataset.targets.tolist()[::2] == [1, 1, 3, 0, 2]
             water = kpsbatch.open_dataset(root, sign_names=names, labels="water")
             assert {info.sign for info in water.videos} == {2, 7}
-            assert water.classes == (2, 7)
+            assert water.classes == (1, 2, 7, 12345)
+            assert water.targets.tolist() == [1, 1, 1, 1, 2, 2]
         with pytest.raises(OutputError, match=r"labels: there is no 'fire'\. Choose among peace, water"):
             kpsbatch.open_dataset(root, sign_names=table, labels="fire")
 
     def test_classes_are_those_of_all_signers(self, root):
-        """A class has the same number whichever signers and splits are chosen."""
-        for filters in ({}, {"signers": "01"}, {"splits": "test"}):
+        """A class has the same number whichever signers, splits and signs are chosen."""
+        for filters in ({}, {"signers": "01"}, {"splits": "test"}, {"signs": [2, 7]}):
             assert kpsbatch.open_dataset(root, **filters).classes == (1, 2, 7, 12345)
-        assert kpsbatch.open_dataset(root, signs=[2, 7]).classes == (2, 7)
+        assert kpsbatch.open_dataset(root, signs=7).targets.tolist() == [2, 2]
 
     def test_manifest(self, tmp_path):
         """A manifest's index.csv has the real signers and labels; a bin's number is no class."""
