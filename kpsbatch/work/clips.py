@@ -54,7 +54,8 @@ def config_of_clips(folder: Path, overrides: Sequence[str]) -> Config:
         ConfigError: An override is unusable.
     """
     dataset = {"root": "/dev/null", "signers": ["-"], "splits": ["-"], "signs": "1"}
-    return make_config({"dataset": dataset, "output": {"root": str(folder)}}, overrides, base=Path.cwd())
+    output = {"root": str(folder), "keep": "contract"}
+    return make_config({"dataset": dataset, "output": output}, overrides, base=Path.cwd())
 
 
 def find_clips(paths: Sequence[Path], on_passed: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
