@@ -535,7 +535,7 @@ class TestBadData:
         assert "units with failed videos: 1 partial, 1 failed" in done.stdout
         assert done.stderr == ""
         out = small.parent / "out"
-        assert {str(path.relative_to(out)) for path in out.rglob("*.npz")} == {"01-train/0001.npz"}
+        assert {str(path.relative_to(out)) for path in out.glob("*-*/*.npz")} == {"01-train/0001.npz"}
         kept = read_outputs(out)["01-train/0001.npz"]
         assert list(kept) == [videos[0].name, "file"]
         assert [row.any() for row in kept["file"]] == [True, True, False, True, True, True]
@@ -658,12 +658,12 @@ class TestOutputs:
     def test_other_settings(self, small):
         """Outputs of other settings are refused with the difference; --overwrite replaces them."""
         run(load_config(small))
-        changed = load_config(small, ["landmarks.coordinates=adjusted"])
+        changed = load_config(small, ["landmarks.running_mode=image"])
         out = small.parent / "out"
         before = {path: path.read_bytes() for path in out.rglob("*.npz")}
-        done = kpsbatch("run", small, "--adjusted")
+        done = kpsbatch("run", small, *IMAGE_MODE)
         assert done.returncode == 2
-        assert "landmarks.coordinates is 'image' there, 'adjusted' here. Choose another output.root" in done.stderr
+        assert "landmarks.running_mode is 'clip' there, 'image' here. Choose another output.root" in done.stderr
         assert {path: path.read_bytes() for path in out.rglob("*.npz")} == before
         assert run(changed, overwrite=True).progress.units_done == 2
         assert {path: path.read_bytes() for path in out.rglob("*.npz")} != before
