@@ -52,6 +52,13 @@ class Folders:
             for entry in entries:
                 yield _entry_on_disk(entry)
 
+    def size(self, path: str) -> int:
+        """The bytes of a file, by its path below the root; 0 where that can't be told."""
+        try:
+            return os.stat(self.root / path).st_size
+        except OSError:
+            return 0
+
 
 def sorted_entries(folders: Folders, folder: str) -> list[Entry]:
     """The entries of a folder in natural order of their names; errors as `Folders.entries`."""

@@ -13,8 +13,10 @@ from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+OF_FRAMES = Made(bytes=0)
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
 
@@ -94,13 +96,24 @@ class LayoutSource:
         except OSError:
             return "unreadable"
 
-    def digest(self, unit: Unit) -> str:
-        """ "": only the listing of a folder says what a unit holds."""
-        return ""
+    def made(self, unit: Unit) -> Mapping[str, Made] | None:
+        """What the keypoints of each video of a unit would be made from; None where the unit has no video.
 
-    def made_from(self, video: Video) -> str:
-        """Nothing, as `digest`."""
-        return ""
+        Lists the unit's folder, and looks at no folder of frames.
+        """
+        if not self._file_part:
+            folder = self._folder(unit)
+            try:
+                entries = list(self.folders.entries(folder))
+            except OSError:
+                return None
+            if not any(entry.kind == "file" or entry.name.endswith(".npy") for entry in entries):
+                return dict.fromkeys((entry.name for entry in entries if entry.kind == "folder"), OF_FRAMES) or None
+        return {video.name: self.made_of(video) for video in self.listing(unit).videos} or None
+
+    def made_of(self, video: Video) -> Made:
+        """The same of one video."""
+        return Made(self.folders.size(video.path.relative_to(self.root).as_posix()) if video.is_file else 0)
 
     def strays(self) -> list[tuple[str, str]]:
         """Entries of the shared folders listed so far that the layout does not fit, each with what it is."""

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Made, Unit
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, explained, in_threads, write_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.changes import changes_since
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
@@ -56,6 +57,10 @@ class Problem(NamedTuple):
         unit = self.unit.name if self.unit else "settings.json"
         return f"{unit}/{self.video}" if self.video else unit
 
+    def as_tree(self, what: str) -> dict[str, str | None]:
+        """For JSON; `what` is the key of the text."""
+        return {"unit": self.unit.name if self.unit else None, "video": self.video, what: self.text}
+
 
 @dataclass
 class Verdict:
@@ -65,7 +70,8 @@ class Verdict:
         units: Units that have an output or a record.
         videos: Videos that were read from their outputs.
         failed_videos: Videos that are recorded as failed.
-        left: Units that have videos in the dataset, and neither an output nor a record, or those of other rows.
+        left: Units that have videos in the dataset that are not done.
+        news: What the dataset has by now and the outputs don't know: new videos, and replaced files.
         problems: What is wrong, unit by unit.
         repaired: Units that were removed, for the next run to redo.
         kept: Units with problems that repairing leaves, since a new run would not fix them, and why.
@@ -75,6 +81,7 @@ class Verdict:
     videos: int = 0
     failed_videos: int = 0
     left: list[Unit] = field(default_factory=list)
+    news: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     repaired: list[Unit] = field(default_factory=list)
     kept: list[tuple[Unit, str]] = field(default_factory=list)
@@ -85,11 +92,12 @@ class Verdict:
         self.videos += sum(result.videos for result in results.values())
         self.failed_videos += sum(result.failed for result in results.values())
         self.left += [unit for unit, result in results.items() if result.left]
+        self.news += [news for result in results.values() for news in result.news]
 
     @property
     def exit_status(self) -> int:
         """0 where all is there and right and no video failed, else 1."""
-        return int(bool(self.problems or self.left or self.failed_videos))
+        return int(bool(self.problems or self.news or self.left or self.failed_videos))
 
     def as_tree(self) -> dict[str, Any]:
         """For JSON."""
@@ -98,10 +106,8 @@ class Verdict:
             "videos": self.videos,
             "failed_videos": self.failed_videos,
             "left": [unit.name for unit in self.left],
-            "problems": [
-                {"unit": problem.unit.name if problem.unit else None, "video": problem.video, "problem": problem.text}
-                for problem in self.problems
-            ],
+            "news": [news.as_tree("news") for news in self.news],
+            "problems": [problem.as_tree("problem") for problem in self.problems],
             "repaired": [unit.name for unit in self.repaired],
             "kept": [{"unit": unit.name, "why": why} for unit, why in self.kept],
         }
@@ -115,6 +121,7 @@ class _Unit:
     left: bool = False
     videos: int = 0
     failed: int = 0
+    news: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     keep: str = ""
 
@@ -146,11 +153,13 @@ def verify(
         return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True).units
 
     def check(unit: Unit) -> _Unit:
-        return _check_unit(outputs, list_units([unit])[0])
+        return _check_unit(outputs, list_units([unit])[0], dataset)
 
     results: dict[Unit, _Unit] = {}
     surveyed = list_units()
-    checked = in_threads(partial(_check_unit, outputs), surveyed, available_cores())  # hashing runs in parallel
+    checked = in_threads(
+        partial(_check_unit, outputs, source=dataset), surveyed, available_cores()
+    )  # hashing runs in parallel
     for each, result in zip(surveyed, checked, strict=True):
         results[each.unit] = result
         on_unit(len(results), len(surveyed))
@@ -245,7 +254,7 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
 
 
-def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
+def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, source: Source | None = None) -> _Unit:
     """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
     unit, listing, settings = surveyed.unit, surveyed.listing, outputs.fingerprint.settings
@@ -256,7 +265,6 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
         result.left = surveyed.state in ("left", "unreadable")
         return result
     result.there = True
-    result.left = surveyed.state == "changed"
     if listing is not None and not names:
         result.keep = f"the dataset has no video for it: {listing.folder}"
     if settings.imported:
@@ -283,24 +291,29 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
             problems += _check_npz(settings, data, record.good or None if record else None, result)
         if listing is not None and listing.presence == "unreadable":
             problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
-        elif record is not None and names:
-            problems += _compare_with_dataset(record, names, result)
+        elif record is not None and listing is not None and names and source is not None:
+            problems += _compare_with_dataset(record, unit, {v.name: source.made_of(v) for v in listing.videos}, result)
     result.problems = [Problem(unit, video, text) for video, text in problems]
     return result
 
 
-def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -> Iterator[tuple[str, str]]:
+def _compare_with_dataset(
+    record: UnitRecord, unit: Unit, now: Mapping[str, Made], result: _Unit
+) -> Iterator[tuple[str, str]]:
     """Whether the dataset and the record hold the same videos."""
-    for name in names:
-        if name not in record.videos:
-            yield name, "the dataset has it, the output and its record do not"
-    for name in record.videos:
-        if name not in names:
-            good = record.good.get(name)
-            if good is None or not good.gone_since or not good.made_from:
-                yield name, "its record has it, the dataset does not"
-            if good is not None:
-                result.keep = "the dataset does not have all of its videos any more"
+    changes = changes_since(record, now)
+    result.left = changes.ask_for_a_run(redo_replaced=False)
+    for name in changes.added:
+        result.news.append(Problem(unit, name, "the dataset has it, the output and its record do not"))
+    for name in changes.replaced:
+        text = f"its file has {now[name].bytes} bytes; its keypoints are of one of {record.videos[name].bytes}"
+        result.news.append(Problem(unit, name, text))
+    for name in changes.gone:
+        good = record.good.get(name)
+        if good is None or not good.gone_since or not good.made_from:
+            yield name, "its record has it, the dataset does not"
+        if good is not None:
+            result.keep = "the dataset does not have all of its videos any more"
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.video import Listing, Unit
+from kpsbatch.dataset.video import Listing, Made, Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
 from kpsbatch.store.outputs import Outputs, OutputState
@@ -24,6 +24,7 @@ from kpsbatch.store.records import (
     UnitRecord,
     VideoRecord,
     host_facts,
+    made_digest,
     read_record,
 )
 
@@ -45,20 +46,38 @@ class VideoOutcome(NamedTuple):
     out_of_memory: bool = False
 
 
+NOT_DONE = VideoOutcome(None, "what an earlier run made of it is not there any more", 0, "")
+
+
 @dataclass
 class OpenUnit:
-    """A unit of which some videos are still to come."""
+    """A unit of which some videos are still to come.
+
+    Attributes:
+        todo: The videos that are computed; of the others the output and its record keep what they have.
+        failed: What the record has of those others that failed.
+        outcomes: What became of the videos that are computed.
+        made, started: What each video of the listing is made from, and when that was so, see `begin`.
+    """
 
     unit: Unit
     listing: Listing
     replace: bool
+    todo: Collection[str]
+    failed: Mapping[str, FailedVideo] = field(default_factory=dict)
     outcomes: dict[str, VideoOutcome] = field(default_factory=dict)
-    started: float = field(default_factory=time.time)
+    made: Mapping[str, Made] = field(default_factory=dict)
+    started: float = 0.0
+
+    def begin(self, source: Source) -> None:
+        """Note when it was begun, and what it is made from."""
+        self.started = time.time()
+        self.made = {video.name: source.made_of(video) for video in self.listing.videos}
 
     @property
     def is_whole(self) -> bool:
         """Whether its last video is in."""
-        return len(self.outcomes) == len(self.listing.videos)
+        return len(self.outcomes) == len(self.todo)
 
 
 class StoredUnit(NamedTuple):
@@ -70,7 +89,7 @@ class StoredUnit(NamedTuple):
     seconds: float
 
 
-def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
+def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
     """Write the two files of a unit.
 
     A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
@@ -86,7 +105,7 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
-        arrays, record = assemble(config, source, outputs, done, before, workers)
+        arrays, record = assemble(config, outputs, done, before, workers)
         if outputs.store(unit, arrays, record, replace=done.replace, locked=redo):
             kept = [name for name, video in record.good.items() if video.kept_since]
             return StoredUnit(unit, record.state, kept, seconds)
@@ -94,18 +113,26 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
 
 
 def assemble(
-    config: Config, source: Source, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
+    config: Config, outputs: Outputs, done: OpenUnit, before: Videos, workers: int
 ) -> tuple[dict[str, NDArray[Any]], UnitRecord]:
     """The arrays and the record of a unit; `before` is what to keep of it where nothing better is there."""
     arrays: dict[str, NDArray[Any]] = {}
     videos: dict[str, FailedVideo | VideoRecord] = {}
-    digest = source.digest(done.unit)
-    if digest:
-        rows = {video.name: source.made_from(video) for video in done.listing.videos}
-        before = {name: kept for name, kept in before.items() if kept[1].made_from == rows.get(name, kept[1].made_from)}
+    before = {
+        name: kept
+        for name, kept in before.items()
+        if name not in done.made or kept[1].made_from == done.made[name].made_from
+    }
     for video in done.listing.videos:
-        outcome = done.outcomes[video.name]
-        if outcome.problem and video.name in before:
+        outcome = done.outcomes.get(video.name) or NOT_DONE
+        made = done.made[video.name]
+        if outcome is NOT_DONE and video.name in before:
+            arrays[video.name], earlier = before[video.name]
+            why = "" if earlier.gone_since else earlier.kept_since
+            videos[video.name] = earlier.model_copy(update={"kept_since": why, "gone_since": ""})
+        elif outcome is NOT_DONE and video.name in done.failed:
+            videos[video.name] = done.failed[video.name]
+        elif outcome.problem and video.name in before:
             arrays[video.name], earlier = before[video.name]
             videos[video.name] = earlier.model_copy(update={"kept_since": outcome.problem, "gone_since": ""})
         elif outcome.value is None:
@@ -114,19 +141,18 @@ def assemble(
                 attempts=outcome.attempts,
                 output=outcome.output,
                 out_of_memory=outcome.out_of_memory,
+                **made._asdict(),
             )
         else:
             arrays[video.name] = outcome.value.keypoints
-            videos[video.name] = VideoRecord(
-                **dict(outcome.value.facts), attempts=outcome.attempts, made_from=source.made_from(video)
-            )
+            videos[video.name] = VideoRecord(**dict(outcome.value.facts), attempts=outcome.attempts, **made._asdict())
     for name in [name for name in before if name not in videos]:
         arrays[name], earlier = before[name]
         since = earlier.gone_since or _moment(time.time())
-        why = {"kept_since": "the dataset does not have it any more", "gone_since": since}
-        videos[name] = earlier.model_copy(update=why)
+        gone = {"kept_since": "the dataset does not have it any more", "gone_since": since}
+        videos[name] = earlier.model_copy(update=gone)
     unit = done.unit
-    return arrays, UnitRecord(
+    record = UnitRecord(
         format=RECORD_FORMAT,
         unit=UnitName(**unit._asdict()),
         state=state_of(videos),
@@ -134,7 +160,6 @@ def assemble(
         odd_entries=dict(done.listing.odd),
         dataset=str(config.dataset.root),
         source=str(done.listing.folder.relative_to(config.dataset.root)),
-        rows_digest=digest,
         points=config.output.points,
         fingerprint=outputs.fingerprint.digest,
         models=outputs.fingerprint.settings.models,
@@ -143,6 +168,7 @@ def assemble(
         finished=_moment(time.time()),
         workers=workers,
     )
+    return arrays, record.model_copy(update={"made_digest": made_digest(record.made)})
 
 
 def state_of(videos: Mapping[str, FailedVideo | VideoRecord]) -> RecordedState:
@@ -171,6 +197,7 @@ def remove_videos(outputs: Outputs, unit: Unit, names: Collection[str]) -> None:
             return
         arrays = {name: array for name, (array, _) in good.items() if name not in names}
         rest = record.model_copy(update={"videos": videos, "state": state_of(videos)})
+        rest = rest.model_copy(update={"made_digest": made_digest(rest.made)})
         outputs.store(unit, arrays, rest, replace=True, locked=True)
 
 
