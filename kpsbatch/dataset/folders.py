@@ -83,10 +83,11 @@ def _entry_on_disk(entry: os.DirEntry[str]) -> Entry:
 
 def problem_of_name(name: str) -> str:
     """Why an entry of this name can't be used, or ""."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "its name is not valid UTF-8"
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return "its name is not valid UTF-8"
     return "hidden" if name.startswith(".") else ""
 
 
