@@ -71,7 +71,7 @@ class LayoutSource:
         """
         folder = self._folder(unit)
         if not self._file_part:
-            return _list_folder(self.folders, folder)
+            return list_folder(self.folders, folder)
         with self._lock:
             groups = self._grouped(folder)
         if isinstance(groups, Listing):
@@ -221,7 +221,7 @@ def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
         return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
 
 
-def _list_folder(folders: Folders, folder: str) -> Listing:
+def list_folder(folders: Folders, folder: str) -> Listing:
     """List a folder that holds one entry for each video."""
     entries = _entries_of(folders, folder)
     if isinstance(entries, Listing):

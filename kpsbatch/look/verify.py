@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
-from kpsbatch.dataset.video import Made, Unit
+from kpsbatch.dataset.video import Listing, Made, Unit
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, explained, in_threads, write_json
-from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.found import MEANING, MISSING, is_found
+from kpsbatch.look.compare import Index, Videos, index_problems, read_index, videos_of_record
 from kpsbatch.points import CONTRACT, Topology, topology_of
 from kpsbatch.store.changes import changes_since
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import SET_ASIDE, Outputs
+from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
@@ -131,12 +133,14 @@ def verify(
     *,
     source: Source | None = None,
     repair: bool = False,
+    decode: bool = False,
     on_unit: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
     """Check all outputs of a config; several units at a time.
 
     Args:
         source: Its dataset, if it is open already.
+        decode: Decode all videos, too, and compare their frames with the rows.
         repair: Remove the outputs and records that are wrong, so that the next run redoes them.
         on_unit: Called with the number of units that are checked, and their total.
 
@@ -148,17 +152,22 @@ def verify(
     dataset = source or open_dataset(config)
     outputs, _ = open_outputs(config)
     verdict = Verdict()
+    compared = Compared(
+        dataset,
+        read_index(config.output.root),
+        Videos(outputs.fingerprint.settings, config.run.max_pixels) if decode else None,
+    )
 
     def list_units(units: Iterable[Unit] | None = None) -> Sequence[SurveyedUnit]:
         return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True).units
 
     def check(unit: Unit) -> _Unit:
-        return _check_unit(outputs, list_units([unit])[0], dataset)
+        return _check_unit(outputs, list_units([unit])[0], compared)
 
     results: dict[Unit, _Unit] = {}
     surveyed = list_units()
     checked = in_threads(
-        partial(_check_unit, outputs, source=dataset), surveyed, available_cores()
+        partial(_check_unit, outputs, compared=compared), surveyed, available_cores()
     )  # hashing runs in parallel
     for each, result in zip(surveyed, checked, strict=True):
         results[each.unit] = result
@@ -181,11 +190,14 @@ def verify(
     return verdict
 
 
-def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done, total: None) -> Verdict:
+def verify_folder(
+    root: Path, *, decode: bool = False, on_unit: Callable[[int, int], None] = lambda done, total: None
+) -> Verdict:
     """Check all outputs of a folder by the settings beside their records; no config, dataset or models are needed.
 
     Args:
         root: The folder; whichever versions and settings made its outputs.
+        decode: Decode the videos, too, where the records say that they lie, and compare their frames with the rows.
         on_unit: Called with the number of units that are checked, and their total.
 
     Raises:
@@ -205,7 +217,14 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
     if not checks and not files:
         raise OutputError(f"{root} holds no outputs of kpsbatch. Name a folder with {INTERNAL} in it, or a config.")
     units = [SurveyedUnit(unit, None) for unit in checks]
-    checked = in_threads(lambda each: _check_unit(checks[each.unit], each), units, available_cores())
+    index = read_index(root)
+
+    def check(each: SurveyedUnit) -> _Unit:
+        outputs = checks[each.unit]
+        videos = Videos(outputs.fingerprint.settings) if decode else None
+        return _check_unit(outputs, each, Compared(None, index, videos))
+
+    checked = in_threads(check, units, available_cores())
     results: dict[Unit, _Unit] = {}
     for each, result in zip(units, checked, strict=True):
         results[each.unit] = result
@@ -214,8 +233,9 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
         if unit not in results:
             results[unit] = _Unit(there=True, problems=[Problem(unit, "", "its npz has no record")])
     verdict.add(results)
-    for result in results.values():
+    for unit, result in results.items():
         verdict.problems += result.problems
+        verdict.kept += [(unit, result.keep)] if result.problems and result.keep else []
     return verdict
 
 
@@ -254,7 +274,16 @@ def _check_settings(outputs: Outputs, repair: bool) -> list[Problem]:
     return [Problem(None, "", "it does not hold the settings that its folder is named after")]
 
 
-def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, source: Source | None = None) -> _Unit:
+@dataclass(frozen=True)
+class Compared:
+    """What outputs are compared with, as far as that is there or asked for."""
+
+    source: Source | None
+    index: Index | None
+    videos: Videos | None
+
+
+def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, compared: Compared) -> _Unit:
     """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
     unit, listing, settings = surveyed.unit, surveyed.listing, outputs.fingerprint.settings
@@ -288,11 +317,19 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, source: Source | None 
             problems += [("", problem) for problem in _check_record(outputs, unit, records[0], record)]
             problems += [("", problem) for problem in _check_file(records[0], record, data)] if not unreadable else []
         if data is not None:
-            problems += _check_npz(settings, data, record.good or None if record else None, result)
+            check_video = _check_video(outputs, record, listing, compared, result)
+            problems += _check_npz(settings, data, record.good or None if record else None, result, check_video)
         if listing is not None and listing.presence == "unreadable":
             problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
-        elif record is not None and listing is not None and names and source is not None:
-            problems += _compare_with_dataset(record, unit, {v.name: source.made_of(v) for v in listing.videos}, result)
+        elif record is not None and listing is not None and names and compared.source is not None:
+            made = {video.name: compared.source.made_of(video) for video in listing.videos}
+            problems += _compare_with_dataset(record, unit, made, result)
+        if record is not None and compared.index is not None:
+            written = outputs.record_path(unit, records[0]).stat().st_mtime_ns
+            differing = list(index_problems(compared.index, record, written))
+            if differing and not problems:
+                result.keep = f"remove {INDEX_FILE}, and the next run writes it anew"
+            problems += differing
     result.problems = [Problem(unit, video, text) for video, text in problems]
     return result
 
@@ -358,8 +395,39 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
         yield "its npz is damaged: its SHA-256 is not that of its record"
 
 
+CheckVideo = Callable[[str, NDArray[Any], VideoRecord], Iterator[str]]
+
+
+def _check_video(
+    outputs: Outputs, record: UnitRecord | None, listing: Listing | None, compared: Compared, result: _Unit
+) -> CheckVideo:
+    """What compares the rows of a video with its frames; nothing where that is not asked for."""
+    videos = compared.videos
+    if videos is None or record is None or record.unit is None:
+        return lambda name, keypoints, noted: iter(())
+    unit = record.unit.unit
+    if listing is not None:
+        there = {video.name: video for video in listing.videos}
+    else:
+        rows = compared.index.rows.get(f"{unit.name}.npz", {}) if compared.index is not None else {}
+        there = videos_of_record(outputs.root, record, rows)
+
+    def check(name: str, keypoints: NDArray[Any], noted: VideoRecord) -> Iterator[str]:
+        if name in there:
+            yield from videos.problems(there[name], keypoints, noted)
+        elif listing is None:
+            where = f"{record.dataset}/{record.source}".removesuffix("/.")
+            result.news.append(Problem(unit, name, f"it is not compared: its video is not found in {where}"))
+
+    return check
+
+
 def _check_npz(
-    settings: Settings, data: bytes, good: Mapping[str, VideoRecord] | None, result: _Unit
+    settings: Settings,
+    data: bytes,
+    good: Mapping[str, VideoRecord] | None,
+    result: _Unit,
+    check_video: CheckVideo,
 ) -> Iterator[tuple[str, str]]:
     """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown)."""
     try:
@@ -377,7 +445,10 @@ def _check_npz(
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
-                for problem in check_keypoints(settings, keypoints, (good or {}).get(name)):
+                noted = (good or {}).get(name)
+                for problem in check_keypoints(settings, keypoints, noted):
+                    yield name, problem
+                for problem in check_video(name, keypoints, noted) if noted is not None else ():
                     yield name, problem
     except Exception as error:  # the same
         yield "", f"its npz can't be opened: {one_line(error)}"
@@ -421,6 +492,7 @@ def check_keypoints(settings: Settings, keypoints: NDArray[Any], noted: VideoRec
     visibility = keypoints[..., 3]
     for part, points_of_part in topology.parts.items():
         seen, there = visibility[:, points_of_part], is_found(keypoints, points_of_part)
+        always_seen = _always_has_a_visible_point(topology, part)
         if settings.imported:
             pass  # other scripts have other values there, such as 0 for all points of a hand
         elif part == "pose":
@@ -428,14 +500,32 @@ def check_keypoints(settings: Settings, keypoints: NDArray[Any], noted: VideoRec
                 yield "the visibility of its pose is not always from 0 to 1"
         elif not np.isin(seen, (0, 1)).all():
             yield f"the visibility of its {part} is not 1 or 0 for every point"
-        elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
+        elif always_seen and not seen[there].any(axis=1).all():
             yield f"where its {part} is missing some values are not 0"
         elif settings.coordinates == "image" and _wrongly_visible(keypoints[there, points_of_part]):
             yield f"the visibility of its {part} is not 1 for points inside the frame and 0 for those outside"
         if noted is not None and noted.found.of(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
+        elif noted is not None and always_seen and part in noted.how:
+            yield from _unlike_its_letters(part, there, noted.how[part])
     if noted is not None and noted.frames != len(keypoints):
         yield f"it has {len(keypoints)} frames; its record says {noted.frames}"
+    elif noted is not None:
+        zeros = int((~keypoints.any(axis=(1, 2))).sum())
+        if zeros < noted.bad_frames:
+            yield f"its record says that {noted.bad_frames} frames can't be read; {zeros} of its rows are zeros"
+
+
+def _unlike_its_letters(part: str, there: NDArray[np.bool_], letters: str) -> Iterator[str]:
+    """Whether a part is in other rows than those that its record has letters for: zeros that nothing explains."""
+    if len(letters) != len(there):
+        yield f"its {part} has {len(there)} rows; its record has letters for {len(letters)}"
+        return
+    for row, letter in enumerate(letters):
+        if there[row] != (letter != MISSING):
+            found = "has values" if there[row] else "is zeros"
+            yield f"its {part} {found} in row {row}; its record says {MEANING.get(letter, repr(letter))}"
+            return
 
 
 def _always_has_a_visible_point(topology: Topology, part: str) -> bool:
