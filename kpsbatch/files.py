@@ -243,6 +243,7 @@ def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
         yield
     except OSError as error:
         remedy = {
+            errno.EPERM: "Make it writable, or choose another folder",
             errno.ENOSPC: "Free space there",
             errno.EDQUOT: "Free some of your quota",
             errno.EROFS: "Choose another folder",
@@ -250,8 +251,23 @@ def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
             errno.ENOTDIR: "Choose another folder",
             errno.ENAMETOOLONG: "Choose shorter names",
         }.get(error.errno or 0, "Correct that, or choose another folder")
-        why = f"{setting}{root} can't be written: {error.strerror or error}"
+        why = f"{setting}{root} can't be written: {_whose(error, root)}{error.strerror or error}"
         raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
+
+
+def _whose(error: OSError, root: Path) -> str:
+    """What below a root, or the root itself, belongs to another user, where an error is for want of permission."""
+    if not error.filename or error.errno not in (errno.EACCES, errno.EPERM):
+        return ""
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        if path.stat().st_uid == os.geteuid():
+            return ""
+        return f"{path if root in path.parents else 'it'} belongs to {path.owner()}: "
+    except (KeyError, OSError):
+        return f"{path} belongs to another user: "
 
 
 def refuse_outside(root: Path, *folders: Path) -> None:
