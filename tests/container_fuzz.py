@@ -224,7 +224,7 @@ def by_pyav(path: Path) -> Seen:
     """What the FFmpeg of PyAV shows, with no more said to it."""
     greys: list[int] = []
     try:
-        with av.open(io.BytesIO(path.read_bytes())) as container:
+        with av.open(io.BytesIO(path.read_bytes()), "r") as container:
             stream = container.streams.best("video")
             for frame in container.decode(stream) if stream is not None else ():
                 assert isinstance(frame, av.VideoFrame)

@@ -18,6 +18,8 @@ from kpsbatch.errors import DatasetError
 
 OF_FRAMES = Made(bytes=0)
 
+STRANGE = "not named like dataset.layout"
+
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
 
 Values = Mapping[str, str]
@@ -116,7 +118,10 @@ class LayoutSource:
         return Made(self.folders.size(video.path.relative_to(self.root).as_posix()) if video.is_file else 0)
 
     def strays(self) -> list[tuple[str, str]]:
-        """Entries of the shared folders listed so far that the layout does not fit, each with what it is."""
+        """Entries of the folders listed so far that the layout does not fit, each with what it is.
+
+        Those are folders in which signers, splits and signs are looked for, and those that several units share.
+        """
         return [(f"{folder}/{name}".lstrip("/"), what) for folder, odd in self._strays.items() for name, what in odd]
 
     def folder(self, unit: Unit) -> Path:
@@ -151,7 +156,7 @@ class LayoutSource:
             problem = problem_of(entry)
             values = None if problem else self._match(entry)
             if values is None:
-                strays.append((entry.name, problem or "not named like dataset.layout"))
+                strays.append((entry.name, problem or STRANGE))
             else:
                 key = tuple(values[name] for name in self._key_fields)
                 groups.setdefault(key, []).append((values["video"], entry))
@@ -202,12 +207,18 @@ class LayoutSource:
             entries = sorted_entries(self.folders, folder)
         except OSError:
             return
+        strays: list[tuple[str, str]] = []
         for entry in entries:
             if entry.kind == "odd" or (rest and entry.kind != "folder"):
+                strays += [(entry.name, entry.problem)] if entry.kind == "odd" else []
                 continue
             matched = self._match(entry) if "video" in new else _match(pattern, entry.name)
             if matched is not None and all(matched.get(name, value) == value for name, value in values.items()):
                 yield from self._walk(_join(folder, entry.name), rest, {**values, **matched})
+            elif entry.kind == "folder":
+                strays.append((entry.name, STRANGE))
+        if new and strays:
+            self._strays[folder] = strays
 
 
 def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
