@@ -50,20 +50,24 @@ def read_index(root: Path) -> Index | None:
         return None
 
 
-def index_problems(index: Index, record: UnitRecord, written: int) -> Iterator[tuple[str, str]]:
+def index_problems(index: Index, record: UnitRecord, path: Path) -> Iterator[tuple[str, str]]:
     """Whether the index and the record of a unit say the same.
 
     Args:
-        written: When the record was written, in nanoseconds: of a later one the index need not know yet.
+        path: Of the record: of one that was written later the index need not know yet.
 
     Yields:
         A video, and what is wrong.
     """
+    try:
+        is_known = path.stat().st_mtime_ns <= index.newest
+    except OSError:  # a run replaces it
+        return
     if record.unit is None:
         return
     rows = index.rows.get(f"{record.unit.unit.name}.npz", {})
     good = {name: video for name, video in record.good.items() if not video.gone_since}
-    if written <= index.newest:
+    if is_known:
         yield from ((name, f"{INDEX_FILE} lacks it") for name in good if name not in rows)
     for name, row in rows.items():
         video = good.get(name)

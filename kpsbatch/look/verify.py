@@ -324,9 +324,9 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, compared: Compared) ->
         elif record is not None and listing is not None and names and compared.source is not None:
             made = {video.name: compared.source.made_of(video) for video in listing.videos}
             problems += _compare_with_dataset(record, unit, made, result)
+            result.left = result.left and not settings.imported
         if record is not None and compared.index is not None:
-            written = outputs.record_path(unit, records[0]).stat().st_mtime_ns
-            differing = list(index_problems(compared.index, record, written))
+            differing = list(index_problems(compared.index, record, outputs.record_path(unit, records[0])))
             if differing and not problems:
                 result.keep = f"remove {INDEX_FILE}, and the next run writes it anew"
             problems += differing
@@ -395,6 +395,12 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
         yield "its npz is damaged: its SHA-256 is not that of its record"
 
 
+def _bytes_of(record: UnitRecord, name: str, now: Made) -> int | None:
+    """The size of the file that a video was made from; that of now where it is not known."""
+    video = record.videos.get(name)
+    return now.bytes if video is None or video.bytes is None else video.bytes
+
+
 CheckVideo = Callable[[str, NDArray[Any], VideoRecord], Iterator[str]]
 
 
@@ -406,8 +412,12 @@ def _check_video(
     if videos is None or record is None or record.unit is None:
         return lambda name, keypoints, noted: iter(())
     unit = record.unit.unit
-    if listing is not None:
-        there = {video.name: video for video in listing.videos}
+    if listing is not None and compared.source is not None:
+        made = compared.source.made_of  # a replaced file is told as such
+        as_before = (
+            video for video in listing.videos if made(video).bytes == _bytes_of(record, video.name, made(video))
+        )
+        there = {video.name: video for video in as_before}
     else:
         rows = compared.index.rows.get(f"{unit.name}.npz", {}) if compared.index is not None else {}
         there = videos_of_record(outputs.root, record, rows)
