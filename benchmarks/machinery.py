@@ -25,6 +25,7 @@ from kpsbatch.dataset.source import open_source
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts, WorkSeconds
 from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.records import UnitRecord, made_digest, record_bytes
 from kpsbatch.store.run_state import Progress
 from kpsbatch.store.settings import Fingerprint, Settings
 from kpsbatch.work import run as run_module
@@ -103,15 +104,20 @@ def throughput(root: Path, videos: int, workers: int, job: StubJob) -> None:
 
 def resume(root: Path) -> None:
     (root / "config.yaml").write_text(
-        'dataset: {root: ., signers: ["01", "02", "03"], signs: 1-502}\noutput: {root: out}\n'
+        'dataset: {root: data, signers: ["01", "02", "03"], signs: 1-502}\noutput: {root: out}\n'
     )
     config = load_config(root / "config.yaml")
     outputs, _ = run_module.open_outputs(config)
+    config.dataset.root.mkdir()
     outputs.prepare()
-    for unit in open_source(config.dataset, config.output.root).units():
+    source = open_source(config.dataset, config.output.root)
+    for unit in source.units():
+        for video in range(25):
+            (source.folder(unit) / f"{unit.signer}_01_{unit.sign:04}_({video})_c").mkdir(parents=True)
+        digest = made_digest(source.made(unit) or {})
         for path in (outputs.npz_path(unit), outputs.record_path(unit, "complete")):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            path.write_bytes(record_bytes(UnitRecord(made_digest=digest)) if path.suffix == ".json" else b"")
     started = time.perf_counter()
     summary = run_module.run(config)
     print(f"{len(summary.states)} finished units found in {time.perf_counter() - started:.2f} s")

@@ -6,6 +6,7 @@ import sys
 
 def start() -> None:
     """Prepare the imports of the command line, and run it."""
+    open_closed_streams()
     start_in_utf8()
     import signal
 
@@ -19,6 +20,17 @@ def start() -> None:
     from kpsbatch.cli.main import main
 
     main()
+
+
+def open_closed_streams() -> None:
+    """Let what is said to a stream that whoever called has closed (`2>&-`) go nowhere, and not into the next file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def start_in_utf8() -> None:

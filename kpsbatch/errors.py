@@ -49,6 +49,41 @@ def printable(text: str) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
+def of_the_machine(error: BaseException) -> str:
+    """What is said where an error tells that this machine, or its Python, can't work; "" where it tells none of that.
+
+    That is: the system starts no more processes or threads for this user, or a package can't be imported.
+    """
+    if isinstance(error, BlockingIOError) or "can't start new thread" in str(error):
+        return f"the system starts no more processes or threads ({process_limit()}). Raise that, or lower run.workers."
+    if package := broken_package(error):
+        return (
+            f"{package} can't be imported ({type(error).__name__}: {one_line(error)}). Install the packages again: "
+            "`make setup`."
+        )
+    return ""
+
+
+def process_limit() -> str:
+    """How many processes and threads this user may have at once: `ulimit -u is 1024`."""
+    import resource  # here: nothing but an error needs it
+
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return f"ulimit -u is {'unlimited' if limit == resource.RLIM_INFINITY else limit}"
+
+
+def broken_package(error: BaseException) -> str:
+    """The package of others whose import raised an error; "" where it was raised elsewhere."""
+    trace, importing = error.__traceback__, False
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        importing |= name == "importlib"
+        if importing and name not in ("importlib", "kpsbatch"):
+            return name
+        trace = trace.tb_next
+    return str(error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+
+
 def without_opencv(error: ImportError) -> str:
     """What is said where OpenCV can't be imported, in this process or in a worker."""
     return (

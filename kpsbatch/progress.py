@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsbatch.config import format_signs
 from kpsbatch.errors import printable
-from kpsbatch.words import Part, counted, show_duration, time_to_go
+from kpsbatch.words import Part, counted, show_duration, some_of, time_to_go
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 30.0
 BAR_AFTER_SECONDS = 1.0
+MOST_SHOWN = 5
 BAR_WIDTH = 14
 """Columns that the words leave for the spinner and the bar."""
 
@@ -186,6 +187,12 @@ def print_summary(config: Config, summary: Summary) -> None:
             print(printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:
             print(f"  ... and {len(summary.failures) - 10} more, in the records")
+    for names, what in (
+        (summary.added, "new in units that were finished before"),
+        (summary.replaced, "with another file than its keypoints were made from; --overwrite redoes that"),
+    ):
+        if names:
+            print(printable(f"{counted(len(names), 'video')} {what}: {some_of(names, MOST_SHOWN)}"))
     if summary.kept:
         kept = counted(len(summary.kept), "video")
         print(f"{kept} of an earlier run kept, since the new attempt failed, or the dataset has them no more")

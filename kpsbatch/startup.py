@@ -19,3 +19,4 @@ def shorten_imports() -> None:
     if sys.path[:1] in ([os.getcwd()], [os.path.dirname(os.path.realpath(sys.argv[0]))]):
         del sys.path[0]
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's import starts a thread for each core of a login node

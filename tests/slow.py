@@ -12,6 +12,7 @@ SLOW = frozenset(
         "test_build.py::TestEdits",
         "test_build.py::TestTogether",
         "test_clip.py::TestOneSigner",
+        "test_container_fuzz.py",
         "test_extract.py::TestCommand::test_again_and_with_settings",
         "test_extract.py::TestCommand::test_interrupted",
         "test_notebook.py::test_first_steps",

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 import kpsbatch
 from kpsbatch.cli.options import HelpfulCommand, as_command, flag, without_types
-from kpsbatch.errors import KpsbatchError, printable, without_opencv
+from kpsbatch.errors import KpsbatchError, of_the_machine, printable, without_opencv
 
 MANY = ("--signers", "--splits", "--signs", "--set")
 """Options that take several values: `--signers 01 02`."""
@@ -148,16 +148,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except ImportError as error:
-        if debug or "cv2" not in str(error.path):
-            raise
-        print(f"kpsbatch: {without_opencv(error)}", file=sys.stderr)
-        sys.exit(2)
     except Exception as error:
         if debug:
             raise
-        problem = f"{type(error).__name__}: {printable(str(error))}"
-        print(f"kpsbatch: unexpected {problem} (--debug shows where)", file=sys.stderr)
+        if isinstance(error, ImportError) and "cv2" in str(error.path):
+            problem = without_opencv(error)
+        else:
+            unexpected = f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where)"
+            problem = of_the_machine(error) or unexpected
+        print(f"kpsbatch: {problem}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -20,7 +20,9 @@ def flag(*names: str, help: str, panel: str | None = None) -> Any:
 
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/looking.md).")]
-Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs of other settings or of another dataset.")]
+Overwrite = Annotated[
+    bool, flag("--overwrite", help="Replace outputs of other settings, of another dataset, or of replaced files.")
+]
 RetryFailed = Annotated[bool, flag("--retry-failed", help="Redo units with failed videos, too.")]
 NoPictures = Annotated[
     bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for pages that are shared.")

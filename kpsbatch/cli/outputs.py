@@ -139,6 +139,9 @@ def verify(
     repair: Annotated[
         bool, flag("--repair", help="Remove damaged units, npz and record; the next run redoes them.")
     ] = False,
+    sources: Annotated[
+        bool, flag("--sources", help="Decode the videos, too: their frames and times have to be those of the rows.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -147,12 +150,12 @@ def verify(
         if repair or any(selection.choices()):
             raise ConfigError("--repair, --set, --signers, --splits and --signs go with a config. Name one.")
         with count_progress("units verified", quiet=quiet) as show:
-            verdict = verify_folder(selection.config, on_unit=show)
+            verdict = verify_folder(selection.config, decode=sources, on_unit=show)
     else:
         config = selection.load()
         source = None if config.output.imported else open_dataset(config, quiet=quiet)
         with count_progress("units verified", quiet=quiet) as show:
-            verdict = verify_outputs(config, source=source, repair=repair, on_unit=show)
+            verdict = verify_outputs(config, source=source, repair=repair, decode=sources, on_unit=show)
     if as_json:
         print_json(verdict.as_tree())
     else:

@@ -153,12 +153,14 @@ def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:
 
 def print_verdict(verdict: Verdict, again: str = "", *, repair: bool = False) -> None:
     """Print what is wrong with which output, and what to do; `again` does what is left, "" where no config is known."""
-    for problem in verdict.problems:
+    for problem in [*verdict.news, *verdict.problems]:
         print(printable(f"{problem.name}: {problem.text}"))
     units = {problem.unit for problem in verdict.problems}
     damaged = len(units - {None})
     checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"
     print(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
+    if replaced := len({news.unit for news in verdict.news} - set(verdict.left)):
+        print(f"{counted(replaced, 'unit')} with replaced files. To redo these videos, run with --overwrite.")
     if verdict.failed_videos:
         failed = counted(verdict.failed_videos, "video")
         print(f"{failed} failed when they were made. Fix the data, then run with --retry-failed.")

@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -358,3 +359,14 @@ class ArchiveFolders(Folders):
             if name not in folders:
                 problem = problem_of_name(name) or of_member
                 yield Entry(name, "odd" if problem else "file", problem)
+
+    def size(self, path: str) -> int:
+        """See `Folders.size`."""
+        folder, _, name = path.rpartition("/")
+        return _sizes_in(self.opened, folder).get(name, 0)
+
+
+@lru_cache(maxsize=16)
+def _sizes_in(index: ArchiveIndex, folder: str) -> Mapping[str, int]:
+    """The bytes of the files in a folder, by their names."""
+    return {member.name: member.full_size for member in index.members(index.folder(folder))}

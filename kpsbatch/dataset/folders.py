@@ -52,6 +52,13 @@ class Folders:
             for entry in entries:
                 yield _entry_on_disk(entry)
 
+    def size(self, path: str) -> int:
+        """The bytes of a file, by its path below the root; 0 where that can't be told."""
+        try:
+            return os.stat(self.root / path).st_size
+        except OSError:
+            return 0
+
 
 def sorted_entries(folders: Folders, folder: str) -> list[Entry]:
     """The entries of a folder in natural order of their names; errors as `Folders.entries`."""
@@ -76,10 +83,11 @@ def _entry_on_disk(entry: os.DirEntry[str]) -> Entry:
 
 def problem_of_name(name: str) -> str:
     """Why an entry of this name can't be used, or ""."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "its name is not valid UTF-8"
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return "its name is not valid UTF-8"
     return "hidden" if name.startswith(".") else ""
 
 

@@ -100,7 +100,7 @@ def _from_layout(folders: Folders, sample: Sample) -> Guess | None:
         f"{_count_names(source.signers, 'signer')}, {_count_names(source.splits, 'split')}"
     )
     if strays := source.strays():
-        notes.append(f"{len(strays)} files are not named like the layout, such as {strays[0][0]!r}")
+        notes.append(f"{len(strays)} entries are not named like the layout, such as {strays[0][0]!r}")
     return Guess(tree, summary, notes)
 
 

@@ -13,8 +13,12 @@ from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Presence, Unit, Video, natural_key
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
+
+OF_FRAMES = Made(bytes=0)
+
+STRANGE = "not named like dataset.layout"
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
 
@@ -74,7 +78,7 @@ class LayoutSource:
         """
         folder = self._folder(unit)
         if not self._file_part:
-            return _list_folder(self.folders, folder)
+            return list_folder(self.folders, folder)
         with self._lock:
             groups = self._grouped(folder)
         if isinstance(groups, Listing):
@@ -99,16 +103,30 @@ class LayoutSource:
         except OSError:
             return "unreadable"
 
-    def digest(self, unit: Unit) -> str:
-        """ "": only the listing of a folder says what a unit holds."""
-        return ""
+    def made(self, unit: Unit) -> Mapping[str, Made] | None:
+        """What the keypoints of each video of a unit would be made from; None where the unit has no video.
 
-    def made_from(self, video: Video) -> str:
-        """Nothing, as `digest`."""
-        return ""
+        Lists the unit's folder, and looks at no folder of frames.
+        """
+        if not self._file_part:
+            folder = self._folder(unit)
+            try:
+                entries = list(self.folders.entries(folder))
+            except OSError:
+                return None
+            if not any(entry.kind == "file" or entry.name.endswith(".npy") for entry in entries):
+                return dict.fromkeys((entry.name for entry in entries if entry.kind == "folder"), OF_FRAMES) or None
+        return {video.name: self.made_of(video) for video in self.listing(unit).videos} or None
+
+    def made_of(self, video: Video) -> Made:
+        """The same of one video."""
+        return Made(self.folders.size(video.path.relative_to(self.root).as_posix()) if video.is_file else 0)
 
     def strays(self) -> list[tuple[str, str]]:
-        """Entries of the shared folders listed so far that the layout does not fit, each with what it is."""
+        """Entries of the folders listed so far that the layout does not fit, each with what it is.
+
+        Those are folders in which signers, splits and signs are looked for, and those that several units share.
+        """
         return [(f"{folder}/{name}".lstrip("/"), what) for folder, odd in self._strays.items() for name, what in odd]
 
     def folder(self, unit: Unit) -> Path:
@@ -143,7 +161,7 @@ class LayoutSource:
             problem = problem_of(entry)
             values = None if problem else self._match(entry)
             if values is None:
-                strays.append((entry.name, problem or "not named like dataset.layout"))
+                strays.append((entry.name, problem or STRANGE))
             else:
                 key = tuple(values[name] for name in self._key_fields)
                 groups.setdefault(key, []).append((values["video"], entry))
@@ -194,12 +212,18 @@ class LayoutSource:
             entries = sorted_entries(self.folders, folder)
         except OSError:
             return
+        strays: list[tuple[str, str]] = []
         for entry in entries:
             if entry.kind == "odd" or (rest and entry.kind != "folder"):
+                strays += [(entry.name, entry.problem)] if entry.kind == "odd" else []
                 continue
             matched = self._match(entry) if "video" in new else _match(pattern, entry.name)
             if matched is not None and all(matched.get(name, value) == value for name, value in values.items()):
                 yield from self._walk(_join(folder, entry.name), rest, {**values, **matched})
+            elif entry.kind == "folder":
+                strays.append((entry.name, STRANGE))
+        if new and strays:
+            self._strays[folder] = strays
 
 
 def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
@@ -213,7 +237,7 @@ def _entries_of(folders: Folders, folder: str) -> list[Entry] | Listing:
         return Listing(path, exists=True, problem=f"can't be listed: {error.strerror}")
 
 
-def _list_folder(folders: Folders, folder: str) -> Listing:
+def list_folder(folders: Folders, folder: str) -> Listing:
     """List a folder that holds one entry for each video."""
     entries = _entries_of(folders, folder)
     if isinstance(entries, Listing):

@@ -36,7 +36,7 @@ from kpsbatch.dataset.tables import (
     read_sign,
     writable,
 )
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Presence, Unit, Video, natural_key, without_suffix
+from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.words import counted
 
@@ -97,6 +97,7 @@ class ManifestSource:
         self.has_signs = dataset.manifest.columns.sign is not None
         self._units: dict[Unit, _UnitRows] = {}
         self._listed: dict[str, _Folder] = {}
+        self._sizes: dict[str, int] = {}
         self._names: dict[tuple[str, str, int], _Names] = {}
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
@@ -158,17 +159,17 @@ class ManifestSource:
         """What the table holds of a unit."""
         return self.listing(unit).presence
 
-    def digest(self, unit: Unit) -> str:
-        """Changes when what a unit's keypoints are made from changes: its videos' names, files, segments or boxes."""
+    def made(self, unit: Unit) -> Mapping[str, Made] | None:
+        """What the keypoints of each video of a unit would be made from; None where the unit has no video."""
         rows = self._units.get(unit)
-        return _digest([(video.name, self._told(video)) for video in (rows.videos if rows else ())])
+        return {video.name: self.made_of(video) for video in (rows.videos if rows else ())} or None
 
-    def made_from(self, video: Video) -> str:
-        """Changes when what a video's keypoints are made from changes: its file, segment or box."""
-        return _digest(self._told(video))
-
-    def _told(self, video: Video) -> tuple[Any, ...]:
-        return str(video.path).removeprefix(str(self.folders.root)), video.segment, video.box
+    def made_of(self, video: Video) -> Made:
+        """The same of one video: its row counts by the path of the file, segment and box; each file is asked once."""
+        path = video.path.relative_to(self.root).as_posix()
+        if path not in self._sizes:
+            self._sizes[path] = self.folders.size(path) if video.is_file else 0
+        return Made(self._sizes[path], _digest((f"/{path}", video.segment, video.box)))
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""

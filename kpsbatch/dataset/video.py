@@ -99,6 +99,18 @@ def video_of(path: Path) -> Video:
     return Video(path.stem, path, not path.is_dir())
 
 
+class Made(NamedTuple):
+    """What tells whether a video is the one that its keypoints were made from; never a time.
+
+    Attributes:
+        bytes: The size of its file; 0 for a folder of frames, None where it is not known.
+        made_from: Which row of a table it is; "" without a table.
+    """
+
+    bytes: int | None
+    made_from: str = ""
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video says about itself.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import LandmarksConfig
-from kpsbatch.errors import ModelError
+from kpsbatch.errors import ModelError, of_the_machine
 from kpsbatch.landmarks.detectors import Detector, face_anchors, palm_anchors, pose_anchors, sigmoid
 from kpsbatch.landmarks.mediapipe_import import import_mediapipe
 from kpsbatch.landmarks.network_files import NetworkFiles
@@ -176,6 +176,8 @@ class Networks:
 
 
 def _unusable(error: Exception, *, gpu: bool) -> ModelError:
+    if limited := of_the_machine(error):
+        return ModelError(limited)
     reason = " ".join(str(error).split())[:200]
     if not gpu:
         return ModelError(f"the networks do not work with MediaPipe: {reason}. Check landmarks.models.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,7 +45,7 @@ class Group:
         complete, partial, failed: Finished: all videos are in, some failed, all failed.
         other: Outputs that were made with other settings; a run refuses them.
         absent, empty: Units without a folder in the dataset, and without a video.
-        left: Units to do, those included of which a table has other rows by now.
+        left: Units to do, those included that have new videos by now.
         left_signs: Their signs, such as `1-3,7`.
     """
 
@@ -216,7 +216,7 @@ class StatusReader:
             known=self._with_video, unchanged=self._unchanged, on_unit=on_unit,
         )  # fmt: skip
         self._with_video.update({unit.unit: unit.presence for unit in surveyed if unit.presence == "videos"})
-        self._unchanged.update(surveyed.of_state(*FINISHED))
+        self._unchanged.update(unit.unit for unit in surveyed if unit.state in FINISHED and not unit.changes.record)
         status = Status(known.outputs.root, known.outputs.fingerprint.digest, self._groups(surveyed), notes=notes)
         if views := [unit for unit in surveyed if unit.output == "view"]:
             notes.append(
@@ -226,8 +226,9 @@ class StatusReader:
         if other := surveyed.of_state("foreign"):
             notes.append(_describe_other(known.outputs, other))
         status.failing, status.failing_unread = self._failing(known.outputs, surveyed)
-        if self._here and (note := _describe_gone(self._config, self._source, known.outputs)):
-            notes.append(note)
+        if self._here:
+            notes += _describe_changes(surveyed)
+            notes += _describe_gone(self._config, self._source, known.outputs, surveyed)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
         status.tasks = without_superseded(tasks_of(known.outputs.root))
@@ -285,15 +286,31 @@ def _describe_other(outputs: Outputs, units: Sequence[Unit]) -> str:
     return f"{len(units)} outputs (such as {units[0].name}.npz) were made with other settings: {why}"
 
 
-def _describe_gone(config: Config, source: Source, outputs: Outputs) -> str:
-    """One line about outputs that are kept although the dataset does not have their videos any more; "" for none."""
-    gone = [(since, f"{unit}/{name}") for unit, names in outputs.gone.items() for name, since in names.items()]
+def _describe_changes(surveyed: Survey) -> Iterator[str]:
+    """Lines about videos that finished units do not know, and about those whose files were replaced."""
+    added = [f"{each.unit.name}/{name}" for each in surveyed for name in each.changes.added]
+    replaced = [f"{each.unit.name}/{name}" for each in surveyed for name in each.changes.replaced]
+    if added:
+        yield f"{counted(len(added), 'video')} new in units that are finished (such as {added[0]}); a run does that"
+    if replaced:
+        which = f"{counted(len(replaced), 'video')} (such as {replaced[0]})"
+        yield f"{which} with another file than its keypoints were made from; run --overwrite redoes that"
+
+
+def _describe_gone(config: Config, source: Source, outputs: Outputs, surveyed: Survey) -> Iterator[str]:
+    """A line about outputs that are kept although the dataset does not have their videos any more."""
+    noted = outputs.gone
+    gone = [(since, f"{unit}/{name}") for unit, names in noted.items() for name, since in names.items()]
+    new = ((each.unit.name, name) for each in surveyed for name in each.changes.gone)
+    gone += [("", f"{unit}/{name}") for unit, name in new if name not in noted.get(unit, {})]
     units = [unit.name for unit in gone_units(config, source, outputs)]
-    if not gone and not units:
-        return ""
-    what = [f"{counted(len(gone), 'video')} (such as {min(gone)[1]}, since {min(gone)[0][:10]})"] if gone else []
+    what: list[str] = []
+    if gone:
+        since, name = min(gone)
+        what.append(f"{counted(len(gone), 'video')} (such as {name}{since and f', since {since[:10]}'})")
     what += [f"{counted(len(units), 'unit')} (such as {units[0]})"] if units else []
-    return f"kept, but not in the dataset any more: {' and '.join(what)}; run --prune removes them"
+    if what:
+        yield f"kept, but not in the dataset any more: {' and '.join(what)}; run --prune removes them"
 
 
 def _estimate(status: Status, runs: Sequence[RunState]) -> None:

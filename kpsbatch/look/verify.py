@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Listing, Made, Unit
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads, write_json
-from kpsbatch.landmarks.found import is_found
+from kpsbatch.landmarks.found import MEANING, MISSING, is_found
+from kpsbatch.look.compare import Index, Videos, index_problems, read_index, videos_of_record
 from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.changes import changes_since
 from kpsbatch.store.classes import read_lists
 from kpsbatch.store.joined import of_npz
 from kpsbatch.store.npz import npy_header, open_npz
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, settings_of_record
+from kpsbatch.store.reading import INDEX_FILE
 from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
 from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
@@ -61,6 +64,10 @@ class Problem(NamedTuple):
             return self.video or "settings.json"
         return f"{self.unit.name}/{self.video}" if self.video else self.unit.name
 
+    def as_tree(self, what: str) -> dict[str, str | None]:
+        """For JSON; `what` is the key of the text."""
+        return {"unit": self.unit.name if self.unit else None, "video": self.video, what: self.text}
+
 
 @dataclass
 class Verdict:
@@ -70,7 +77,8 @@ class Verdict:
         units: Units that have an output or a record.
         videos: Videos that were read from their outputs.
         failed_videos: Videos that are recorded as failed.
-        left: Units that have videos in the dataset, and neither an output nor a record, or those of other rows.
+        left: Units that have videos in the dataset that are not done.
+        news: What the dataset has by now and the outputs don't know: new videos, and replaced files.
         problems: What is wrong, unit by unit.
         repaired: Units that were removed, for the next run to redo.
         kept: Units with problems that repairing leaves, since a new run would not fix them, and why.
@@ -80,6 +88,7 @@ class Verdict:
     videos: int = 0
     failed_videos: int = 0
     left: list[Unit] = field(default_factory=list)
+    news: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     repaired: list[Unit] = field(default_factory=list)
     kept: list[tuple[Unit, str]] = field(default_factory=list)
@@ -90,11 +99,12 @@ class Verdict:
         self.videos += sum(result.videos for result in results.values())
         self.failed_videos += sum(result.failed for result in results.values())
         self.left += [unit for unit, result in results.items() if result.left]
+        self.news += [news for result in results.values() for news in result.news]
 
     @property
     def exit_status(self) -> int:
         """0 where all is there and right and no video failed, else 1."""
-        return int(bool(self.problems or self.left or self.failed_videos))
+        return int(bool(self.problems or self.news or self.left or self.failed_videos))
 
     def as_tree(self) -> dict[str, Any]:
         """For JSON."""
@@ -103,10 +113,8 @@ class Verdict:
             "videos": self.videos,
             "failed_videos": self.failed_videos,
             "left": [unit.name for unit in self.left],
-            "problems": [
-                {"unit": problem.unit.name if problem.unit else None, "video": problem.video, "problem": problem.text}
-                for problem in self.problems
-            ],
+            "news": [news.as_tree("news") for news in self.news],
+            "problems": [problem.as_tree("problem") for problem in self.problems],
             "repaired": [unit.name for unit in self.repaired],
             "kept": [{"unit": unit.name, "why": why} for unit, why in self.kept],
         }
@@ -120,6 +128,7 @@ class _Unit:
     left: bool = False
     videos: int = 0
     failed: int = 0
+    news: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     keep: str = ""
 
@@ -129,12 +138,14 @@ def verify(
     *,
     source: Source | None = None,
     repair: bool = False,
+    decode: bool = False,
     on_unit: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
     """Check all outputs of a config; several units at a time.
 
     Args:
         source: Its dataset, if it is open already.
+        decode: Decode all videos, too, and compare their frames with the rows.
         repair: Remove what is wrong, so that the next run redoes it; where all landmarks are whole, the npz alone.
         on_unit: Called with the number of units that are checked, and their total.
 
@@ -146,16 +157,23 @@ def verify(
     dataset = source or open_dataset(config)
     outputs, _ = open_outputs(config)
     verdict = Verdict()
+    compared = Compared(
+        dataset,
+        read_index(config.output.root),
+        Videos(outputs.fingerprint.settings, config.run.max_pixels) if decode else None,
+    )
 
     def list_units(units: Iterable[Unit] | None = None) -> Sequence[SurveyedUnit]:
         return survey(dataset, outputs, units, depth="videos", redo=lambda unit, state: True).units
 
     def check(unit: Unit) -> _Unit:
-        return _check_unit(outputs, list_units([unit])[0])
+        return _check_unit(outputs, list_units([unit])[0], compared)
 
     results: dict[Unit, _Unit] = {}
     surveyed = list_units()
-    checked = in_threads(partial(_check_unit, outputs), surveyed, available_cores())  # hashing runs in parallel
+    checked = in_threads(
+        partial(_check_unit, outputs, compared=compared), surveyed, available_cores()
+    )  # hashing runs in parallel
     for each, result in zip(surveyed, checked, strict=True):
         results[each.unit] = result
         on_unit(len(results), len(surveyed))
@@ -177,11 +195,14 @@ def verify(
     return verdict
 
 
-def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done, total: None) -> Verdict:
+def verify_folder(
+    root: Path, *, decode: bool = False, on_unit: Callable[[int, int], None] = lambda done, total: None
+) -> Verdict:
     """Check all outputs of a folder by the settings beside their records; no config, dataset or models are needed.
 
     Args:
         root: The folder; whichever versions and settings made its outputs.
+        decode: Decode the videos, too, where the records say that they lie, and compare their frames with the rows.
         on_unit: Called with the number of units that are checked, and their total.
 
     Raises:
@@ -203,7 +224,14 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
     if not checks and not files:
         raise OutputError(f"{root} holds no outputs of kpsbatch. Name a folder with {INTERNAL} in it, or a config.")
     units = [SurveyedUnit(unit, None) for unit in checks]
-    checked = in_threads(lambda each: _check_unit(checks[each.unit], each), units, available_cores())
+    index = read_index(root)
+
+    def check(each: SurveyedUnit) -> _Unit:
+        outputs = checks[each.unit]
+        videos = Videos(outputs.fingerprint.settings) if decode else None
+        return _check_unit(outputs, each, Compared(None, index, videos))
+
+    checked = in_threads(check, units, available_cores())
     results: dict[Unit, _Unit] = {}
     for each, result in zip(units, checked, strict=True):
         results[each.unit] = result
@@ -213,8 +241,9 @@ def verify_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done,
             results[unit] = _Unit(there=True, problems=[Problem(unit, "", "its npz has no record")])
     verdict.add(results)
     verdict.problems += _check_classes(root)
-    for result in results.values():
+    for unit, result in results.items():
         verdict.problems += result.problems
+        verdict.kept += [(unit, result.keep)] if result.problems and result.keep else []
     return verdict
 
 
@@ -261,7 +290,16 @@ def _check_classes(root: Path) -> list[Problem]:
     return []
 
 
-def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
+@dataclass(frozen=True)
+class Compared:
+    """What outputs are compared with, as far as that is there or asked for."""
+
+    source: Source | None
+    index: Index | None
+    videos: Videos | None
+
+
+def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, compared: Compared) -> _Unit:
     """Everything about one unit; it is compared with the dataset where that lists its videos."""
     result = _Unit()
     unit, listing = surveyed.unit, surveyed.listing
@@ -275,7 +313,7 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
         result.left = surveyed.state in ("left", "unreadable")
         return result
     result.there = True
-    result.left = surveyed.state == "changed" or surveyed.output == "view"
+    result.left = surveyed.output == "view"
     if listing is not None and not names:
         result.keep = f"the dataset has no video for it: {listing.folder}"
     if settings.imported:
@@ -304,13 +342,22 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit) -> _Unit:
             problems += [("", problem) for problem in _check_file(records[0], record, data)] if not unreadable else []
         held: dict[str, NDArray[Any]] = {}
         if data is not None:
-            problems += _check_npz(settings, data, record.good or None if record else None, result, held)
+            check_video = _check_video(outputs, record, listing, compared, result)
+            good = record.good or None if record else None
+            problems += _check_npz(settings, data, good, result, check_video, held)
         if record is not None:
             problems += _check_full(outputs, unit, record, held)
         if listing is not None and listing.presence == "unreadable":
             problems.append(("", f"it can't be compared with the dataset: {listing.folder} {listing.problem}"))
-        elif record is not None and names:
-            problems += _compare_with_dataset(record, names, result)
+        elif record is not None and listing is not None and names and compared.source is not None:
+            made = {video.name: compared.source.made_of(video) for video in listing.videos}
+            problems += _compare_with_dataset(record, unit, made, result)
+            result.left = result.left and not settings.imported
+        if record is not None and compared.index is not None:
+            differing = list(index_problems(compared.index, record, outputs.record_path(unit, records[0])))
+            if differing and not problems:
+                result.keep = f"remove {INDEX_FILE}, and the next run writes it anew"
+            problems += differing
     result.problems = [Problem(unit, video, text) for video, text in problems]
     return result
 
@@ -349,18 +396,23 @@ def _check_full(
                     yield name, "its npz is not what all its landmarks make"
 
 
-def _compare_with_dataset(record: UnitRecord, names: list[str], result: _Unit) -> Iterator[tuple[str, str]]:
+def _compare_with_dataset(
+    record: UnitRecord, unit: Unit, now: Mapping[str, Made], result: _Unit
+) -> Iterator[tuple[str, str]]:
     """Whether the dataset and the record hold the same videos."""
-    for name in names:
-        if name not in record.videos:
-            yield name, "the dataset has it, the output and its record do not"
-    for name in record.videos:
-        if name not in names:
-            good = record.good.get(name)
-            if good is None or not good.gone_since or not good.made_from:
-                yield name, "its record has it, the dataset does not"
-            if good is not None:
-                result.keep = "the dataset does not have all of its videos any more"
+    changes = changes_since(record, now)
+    result.left = changes.ask_for_a_run(redo_replaced=False)
+    for name in changes.added:
+        result.news.append(Problem(unit, name, "the dataset has it, the output and its record do not"))
+    for name in changes.replaced:
+        text = f"its file has {now[name].bytes} bytes; its keypoints are of one of {record.videos[name].bytes}"
+        result.news.append(Problem(unit, name, text))
+    for name in changes.gone:
+        good = record.good.get(name)
+        if good is None or not good.gone_since or not good.made_from:
+            yield name, "its record has it, the dataset does not"
+        if good is not None:
+            result.keep = "the dataset does not have all of its videos any more"
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:
@@ -405,11 +457,49 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
         yield "its npz is damaged: its SHA-256 is not that of its record"
 
 
+def _bytes_of(record: UnitRecord, name: str, now: Made) -> int | None:
+    """The size of the file that a video was made from; that of now where it is not known."""
+    video = record.videos.get(name)
+    return now.bytes if video is None or video.bytes is None else video.bytes
+
+
+CheckVideo = Callable[[str, NDArray[Any], VideoRecord], Iterator[str]]
+
+
+def _check_video(
+    outputs: Outputs, record: UnitRecord | None, listing: Listing | None, compared: Compared, result: _Unit
+) -> CheckVideo:
+    """What compares the rows of a video with its frames; nothing where that is not asked for."""
+    videos = compared.videos
+    if videos is None or record is None or record.unit is None:
+        return lambda name, keypoints, noted: iter(())
+    unit = record.unit.unit
+    if listing is not None and compared.source is not None:
+        made = compared.source.made_of  # a replaced file is told as such
+        as_before = (
+            video for video in listing.videos if made(video).bytes == _bytes_of(record, video.name, made(video))
+        )
+        there = {video.name: video for video in as_before}
+    else:
+        rows = compared.index.rows.get(f"{unit.name}.npz", {}) if compared.index is not None else {}
+        there = videos_of_record(outputs.root, record, rows)
+
+    def check(name: str, keypoints: NDArray[Any], noted: VideoRecord) -> Iterator[str]:
+        if name in there:
+            yield from videos.problems(there[name], keypoints, noted)
+        elif listing is None:
+            where = f"{record.dataset}/{record.source}".removesuffix("/.")
+            result.news.append(Problem(unit, name, f"it is not compared: its video is not found in {where}"))
+
+    return check
+
+
 def _check_npz(
     settings: Settings,
     data: bytes,
     good: Mapping[str, VideoRecord] | None,
     result: _Unit,
+    check_video: CheckVideo,
     held: dict[str, NDArray[Any]],
 ) -> Iterator[tuple[str, str]]:
     """Every member, by its CRC and by the contract; `good` is what the record says of each (None: unknown).
@@ -432,7 +522,10 @@ def _check_npz(
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
                 held[name] = keypoints
-                for problem in check_keypoints(settings, keypoints, (good or {}).get(name)):
+                noted = (good or {}).get(name)
+                for problem in check_keypoints(settings, keypoints, noted):
+                    yield name, problem
+                for problem in check_video(name, keypoints, noted) if noted is not None else ():
                     yield name, problem
     except Exception as error:  # the same
         yield "", f"its npz can't be opened: {one_line(error)}"
@@ -476,6 +569,7 @@ def check_keypoints(settings: Settings, keypoints: NDArray[Any], noted: VideoRec
     visibility = keypoints[..., 3]
     for part, points_of_part in topology.parts.items():
         seen, there = visibility[:, points_of_part], is_found(keypoints, points_of_part)
+        always_seen = _always_has_a_visible_point(topology, part)
         if settings.imported:
             pass  # other scripts have other values there, such as 0 for all points of a hand
         elif part == "pose":
@@ -483,14 +577,32 @@ def check_keypoints(settings: Settings, keypoints: NDArray[Any], noted: VideoRec
                 yield "the visibility of its pose is not always from 0 to 1"
         elif not np.isin(seen, (0, 1)).all():
             yield f"the visibility of its {part} is not 1 or 0 for every point"
-        elif _always_has_a_visible_point(topology, part) and not seen[there].any(axis=1).all():
+        elif always_seen and not seen[there].any(axis=1).all():
             yield f"where its {part} is missing some values are not 0"
         elif settings.coordinates == "image" and _wrongly_visible(keypoints[there, points_of_part]):
             yield f"the visibility of its {part} is not 1 for points inside the frame and 0 for those outside"
         if noted is not None and noted.found.of(part) != there.sum():
             yield f"its {part} is in {there.sum()} frames; its record says {noted.found.of(part)}"
+        elif noted is not None and always_seen and part in noted.how:
+            yield from _unlike_its_letters(part, there, noted.how[part])
     if noted is not None and noted.frames != len(keypoints):
         yield f"it has {len(keypoints)} frames; its record says {noted.frames}"
+    elif noted is not None:
+        zeros = int((~keypoints.any(axis=(1, 2))).sum())
+        if zeros < noted.bad_frames:
+            yield f"its record says that {noted.bad_frames} frames can't be read; {zeros} of its rows are zeros"
+
+
+def _unlike_its_letters(part: str, there: NDArray[np.bool_], letters: str) -> Iterator[str]:
+    """Whether a part is in other rows than those that its record has letters for: zeros that nothing explains."""
+    if len(letters) != len(there):
+        yield f"its {part} has {len(there)} rows; its record has letters for {len(letters)}"
+        return
+    for row, letter in enumerate(letters):
+        if there[row] != (letter != MISSING):
+            found = "has values" if there[row] else "is zeros"
+            yield f"its {part} {found} in row {row}; its record says {MEANING.get(letter, repr(letter))}"
+            return
 
 
 def _always_has_a_visible_point(topology: Topology, part: str) -> bool:

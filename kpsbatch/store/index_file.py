@@ -128,7 +128,7 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
                 return None
             if key in measured:
                 made_from, measures = measured[key]
-                return measures if made_from == source.made_from(video) else None
+                return measures if made_from == source.made_of(video).made_from else None
             return _as_written(written.rows.get(key), source, video)
 
         files = {f"{unit.name}.npz" for unit in units}

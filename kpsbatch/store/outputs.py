@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,6 @@ from kpsbatch.store.records import (
     RECORDED_STATES,
     GoneVideos,
     NpzFile,
-    RowsDigest,
     UnitRecord,
     VideoRecord,
     read_record,
@@ -70,12 +70,14 @@ SET_ASIDE = "-"
 
 OutputState = Literal["complete", "partial", "failed", "foreign", "changed", "view"]
 """complete, partial, failed: as recorded. foreign: an npz without a record under the current fingerprint. changed: as
-recorded, but of other rows of the table than it has now (only a survey tells). view: recorded under the current
-fingerprint and its landmarks are kept, but the npz is not there, or of another view of them."""
+recorded, but the dataset has other videos of it than were known then (only a survey tells). view: recorded under the
+current fingerprint and its landmarks are kept, but the npz is not there, or of another view of them."""
+
+_DIGEST = re.compile(rb'\{\s*"made_digest": "([0-9a-f]+)"')
 
 
 def states_to_redo(retry_failed: bool) -> set[OutputState]:
-    """States of units that are done again: outputs of other settings or rows, on request those with failed videos."""
+    """States of units that are done again: outputs of other settings or videos, on request those with failed videos."""
     return {"foreign", "changed", "partial", "failed"} if retry_failed else {"foreign", "changed"}
 
 
@@ -241,10 +243,14 @@ class Outputs:
         record = read_stored(self.record_path(unit, state), UnitRecord)
         return record is not None and any(video.out_of_memory for video in record.failed.values())
 
-    def rows_digest(self, unit: Unit, state: OutputState) -> str:
-        """What the source said of the rows that a unit was made from; "" where there is no such record."""
-        record = read_stored(self.record_path(unit, state), RowsDigest)
-        return record.rows_digest if record is not None else ""
+    def made_digest(self, unit: Unit, state: OutputState) -> str:
+        """What a unit was made from, as its record says in its first line; "" where that is not known."""
+        try:
+            with self.record_path(unit, state).open("rb", buffering=0) as file:
+                first = _DIGEST.match(file.read(64))
+        except OSError:
+            return ""
+        return first[1].decode() if first else ""
 
     def refuse_foreign(self, states: Mapping[Unit, OutputState]) -> None:
         """Refuse an output folder that holds outputs of other settings, among these units or anywhere.

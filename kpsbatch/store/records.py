@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 import kpsbatch
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Made, Unit
 from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.settings import UNKNOWN, installed_version
@@ -73,13 +73,14 @@ class VideoRecord(VideoFacts):
 
     Attributes:
         attempts: How often it was tried.
-        made_from: Which row of a table it is (`ManifestSource`); "" without a table.
+        bytes, made_from: What it was made from, see `Made`.
         kept_since: Why the array of an earlier run was kept in a redo; "" for an array of this run.
         gone_since: When a run found that the dataset, or its table, has the video no more; "" while it has it.
         row: What a table says of it, as index.csv has it, by column; none without a table.
     """
 
     attempts: int = 1
+    bytes: int | None = None
     made_from: str = ""
     row: dict[str, str] = Field(default_factory=dict)
     kept_since: Text = ""
@@ -94,12 +95,15 @@ class FailedVideo(Stored):
         attempts: How often it was tried.
         output: What its worker wrote last.
         out_of_memory: Whether the kernel killed its worker, for memory as far as can be told: the next run tries again.
+        bytes, made_from: What it was to be made from, see `Made`.
     """
 
     error: Text
     attempts: int = 1
     output: Text = ""
     out_of_memory: bool = False
+    bytes: int | None = None
+    made_from: str = ""
 
 
 class SlurmTask(Stored):
@@ -117,10 +121,16 @@ class NpzFile(Stored):
     bytes: int
 
 
-class RowsDigest(Stored):
-    """The part of a unit's record that tells which rows of a table it was made from (`Source.digest`)."""
+class MadeDigest(Stored):
+    """The part of a unit's record that tells what its videos were made from (`made_digest`); it comes first."""
 
-    rows_digest: str = ""
+    made_digest: str = ""
+
+
+def made_digest(made: Mapping[str, Made]) -> str:
+    """Changes when what the videos of a unit are made from changes: their names, files' sizes, or rows of a table."""
+    text = "\n".join(f"{name}\0{bytes}\0{made_from}" for name, (bytes, made_from) in sorted(made.items()))
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 class GoneVideos(Stored):
@@ -129,7 +139,7 @@ class GoneVideos(Stored):
     units: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
-class UnitRecord(RowsDigest):
+class UnitRecord(MadeDigest):
     """The record of a unit; only what a unit always has is required.
 
     Attributes:
@@ -139,7 +149,7 @@ class UnitRecord(RowsDigest):
         videos: By name, in the order of the npz.
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
-        rows_digest: Which rows of a table they are; "" without a table.
+        made_digest: What the videos were made from, those left out that the dataset has no more.
         points, coordinates, dtype: What the npz holds of the landmarks: the set of points, see `topology_of`; image or
             adjusted; the type of the values. They can change without another run, and are not part of the fingerprint.
         imported: The folder that the npz was imported from; "" where a run made it.
@@ -180,6 +190,12 @@ class UnitRecord(RowsDigest):
     def good(self) -> dict[str, VideoRecord]:
         """The videos that are in the output."""
         return {name: video for name, video in self.videos.items() if isinstance(video, VideoRecord)}
+
+    @property
+    def made(self) -> dict[str, Made]:
+        """What the videos were made from, those left out that are known to be in the dataset no more."""
+        there = {name: video for name, video in self.videos.items() if not getattr(video, "gone_since", "")}
+        return {name: Made(video.bytes, video.made_from) for name, video in there.items()}
 
     @property
     def failed(self) -> dict[str, FailedVideo]:

@@ -1,7 +1,8 @@
 """One survey of a job: what the dataset holds and what the outputs hold, joined unit by unit.
 
-run, submit, status, report and verify ask it, so that all of them count alike. Listings only: no npz and no frame is
-opened, no model is looked for, and records are opened only where a table tells what a unit holds (`ManifestSource`).
+run, submit, status, report and verify ask it, so that all of them count alike. Listings, sizes of files and first
+lines of records only: no npz and no frame is opened, no model is looked for, and records are read only where they
+differ from the dataset.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
 from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads
+from kpsbatch.store.changes import UNCHANGED, Changes, changes_of
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
 from kpsbatch.store.places import places_elsewhere
 from kpsbatch.store.records import UnitRecord
@@ -33,8 +35,8 @@ from kpsbatch.stored import read_stored
 
 UnitState = Literal["complete", "partial", "failed", "foreign", "changed", "left", "absent", "empty", "unreadable"]
 """complete, partial, failed: finished, as recorded. foreign: an output of other settings, or without a record.
-changed: finished, but made of other rows than the table has by now. left: not done yet. absent, empty, unreadable: not
-done, and without a folder, without a video, or with a folder that can't be listed in the dataset."""
+changed: finished, but the dataset has videos by now that are to be done. left: not done yet. absent, empty, unreadable:
+not done, and without a folder, without a video, or with a folder that can't be listed in the dataset."""
 
 FINISHED: tuple[UnitState, ...] = ("complete", "partial", "failed")
 """What a run passes over."""
@@ -52,12 +54,14 @@ class SurveyedUnit:
         output: What the outputs hold of it; None for nothing.
         presence: What the dataset holds of it; None where that was not looked for.
         listing: Its videos; None where they were not listed.
+        changes: How these differ from its record, if it is finished and its dataset was looked at.
     """
 
     unit: Unit
     output: OutputState | None
     presence: Presence | None = None
     listing: Listing | None = None
+    changes: Changes = UNCHANGED
 
     @property
     def state(self) -> UnitState:
@@ -98,6 +102,7 @@ def survey(
     redo: Callable[[Unit, OutputState], bool] = lambda unit, state: False,
     known: Mapping[Unit, Presence] | None = None,
     unchanged: Collection[Unit] = (),
+    redo_replaced: bool = False,
     on_unit: Callable[[int, int], None] = lambda done, total: None,
 ) -> Survey:
     """Look at every unit; the dataset only where a run would do the unit.
@@ -107,7 +112,8 @@ def survey(
         states: What the outputs hold; default looked for.
         redo: Whether a unit with an output is done again, and so looked for in the dataset too.
         known: What is known of the dataset already, which is not looked at again.
-        unchanged: Units whose outputs are known to be of the rows that the table has.
+        unchanged: Units whose outputs are known to be of the videos that the dataset has.
+        redo_replaced: Whether a unit of which a file was replaced counts as changed.
         on_unit: Called with (units surveyed, units in all).
 
     Raises:
@@ -118,28 +124,30 @@ def survey(
         states = outputs.states(chosen, sweep=False)
     imported = outputs.fingerprint.settings.imported  # then a unit without an output is none that is still to be done
 
-    def is_sought(unit: Unit, state: OutputState | None) -> bool:
-        return depth != "outputs" and (state in (None, "view") or redo(unit, state))
-
     def joined(unit: Unit) -> SurveyedUnit:
         state = states.get(unit)
         if imported and (state is None or depth != "videos"):
             return SurveyedUnit(unit, state, "absent", source.listing(unit) if depth == "videos" else None)
-        if state in FINISHED and unit not in unchanged and (digest := source.digest(unit)):
-            state = state if outputs.rows_digest(unit, state) == digest else "changed"
-        if not is_sought(unit, state):
-            return SurveyedUnit(unit, state)
+        changes = UNCHANGED
+        again = state == "view" or (state is not None and redo(unit, state))
+        if depth != "outputs" and state in FINISHED and not again and unit not in unchanged:
+            changes = changes_of(source, outputs, unit, state)
+            if changes.ask_for_a_run(redo_replaced):
+                state = "changed"
+                again = redo(unit, state)
+        if depth == "outputs" or (state is not None and not again):
+            return SurveyedUnit(unit, state, changes=changes)
         if depth == "videos":
             listing = source.listing(unit)
-            return SurveyedUnit(unit, state, listing.presence, listing)
-        return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit))
+            return SurveyedUnit(unit, state, listing.presence, listing, changes)
+        return SurveyedUnit(unit, state, (known or {}).get(unit) or source.presence(unit), changes=changes)
 
-    tabled = any(source.digest(unit) for unit in chosen[:1])
-    slow = set[Unit]()  # those for which files are read or folders listed
-    for unit in chosen:
-        compared = tabled and states.get(unit) in FINISHED and unit not in unchanged
-        if (depth == "videos") if imported else (compared or is_sought(unit, states.get(unit))):
-            slow.add(unit)
+    def is_slow(unit: Unit) -> bool:
+        """Whether files are read or folders listed for a unit."""
+        asked = depth == "videos" if imported else depth != "outputs"
+        return asked and unit not in unchanged and unit not in (known or ())
+
+    slow = {unit for unit in chosen if is_slow(unit)}
     answers = in_threads(joined, [unit for unit in chosen if unit in slow])
     surveyed: list[SurveyedUnit] = []
     for unit in chosen:

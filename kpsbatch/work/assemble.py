@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
-from kpsbatch.dataset.video import Listing, Unit
+from kpsbatch.dataset.video import Listing, Made, Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import explained
 from kpsbatch.store.index_file import table_cells
@@ -25,6 +25,7 @@ from kpsbatch.store.records import (
     UnitRecord,
     VideoRecord,
     host_facts,
+    made_digest,
     read_record,
 )
 
@@ -42,20 +43,45 @@ class VideoOutcome(NamedTuple):
     out_of_memory: bool = False
 
 
+NOT_DONE = VideoOutcome(None, "what an earlier run made of it is not there any more", 0, "")
+
+
 @dataclass
 class OpenUnit:
-    """A unit of which some videos are still to come."""
+    """A unit of which some videos are still to come.
+
+    Attributes:
+        todo: The videos that are computed; of the others the output and its record keep what they have.
+        failed: What the record has of those others that failed.
+        outcomes: What became of the videos that are computed.
+        made, rows, started: What each video of the listing is made from, what a table says of it, and when that was so,
+            see `begin`.
+    """
 
     unit: Unit
     listing: Listing
     replace: bool
+    todo: Collection[str]
+    failed: Mapping[str, FailedVideo] = field(default_factory=dict)
     outcomes: dict[str, VideoOutcome] = field(default_factory=dict)
-    started: float = field(default_factory=time.time)
+    made: Mapping[str, Made] = field(default_factory=dict)
+    rows: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    started: float = 0.0
+
+    def begin(self, source: Source) -> None:
+        """Note when it was begun, and what it is made from."""
+        self.started = time.time()
+        self.made = {video.name: source.made_of(video) for video in self.listing.videos}
+        self.rows = {
+            video.name: table_cells(source, self.unit, video)
+            for video in self.listing.videos
+            if self.made[video.name].made_from
+        }
 
     @property
     def is_whole(self) -> bool:
         """Whether its last video is in."""
-        return len(self.outcomes) == len(self.listing.videos)
+        return len(self.outcomes) == len(self.todo)
 
 
 class StoredUnit(NamedTuple):
@@ -67,7 +93,7 @@ class StoredUnit(NamedTuple):
     seconds: float
 
 
-def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
+def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -> StoredUnit:
     """Write the files of a unit.
 
     A video that fails in a redo, or is not in the dataset any more, keeps what an earlier run with the same settings
@@ -83,7 +109,7 @@ def store_unit(config: Config, source: Source, outputs: Outputs, done: OpenUnit,
     seconds = round(sum(value.facts.seconds.total for value in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
-        stored, record = assemble(config, source, outputs, done, before, workers)
+        stored, record = assemble(config, outputs, done, before, workers)
         if _store(outputs, unit, stored, record, replace=done.replace, locked=redo):
             kept = [name for name, video in record.good.items() if video.kept_since]
             return StoredUnit(unit, record.state, kept, seconds)
@@ -105,47 +131,51 @@ def _store(
 
 
 def assemble(
-    config: Config, source: Source, outputs: Outputs, done: OpenUnit, before: Mapping[str, StoredVideo], workers: int
+    config: Config, outputs: Outputs, done: OpenUnit, before: Mapping[str, StoredVideo], workers: int
 ) -> tuple[dict[str, StoredVideo], UnitRecord]:
     """The videos and the record of a unit; `before` is what to keep of it where nothing better is there."""
     stored: dict[str, StoredVideo] = {}
     videos: dict[str, FailedVideo | VideoRecord] = {}
-    digest = source.digest(done.unit)
-    if digest:
-        rows = {video.name: source.made_from(video) for video in done.listing.videos}
-        before = {
-            name: kept
-            for name, kept in before.items()
-            if kept.record.made_from == rows.get(name, kept.record.made_from)
-        }
+    before = {
+        name: kept
+        for name, kept in before.items()
+        if name not in done.made or kept.record.made_from == done.made[name].made_from
+    }
+
+    def keep(name: str, **why: str) -> None:
+        stored[name] = before[name]
+        videos[name] = before[name].record.model_copy(update=why)
+
     for video in done.listing.videos:
-        outcome = done.outcomes[video.name]
-        if outcome.problem and video.name in before:
-            stored[video.name] = kept = before[video.name]
-            videos[video.name] = kept.record.model_copy(update={"kept_since": outcome.problem, "gone_since": ""})
+        outcome = done.outcomes.get(video.name) or NOT_DONE
+        made = done.made[video.name]
+        if outcome is NOT_DONE and video.name in before:
+            earlier = before[video.name].record
+            keep(video.name, kept_since="" if earlier.gone_since else earlier.kept_since, gone_since="")
+        elif outcome is NOT_DONE and video.name in done.failed:
+            videos[video.name] = done.failed[video.name]
+        elif outcome.problem and video.name in before:
+            keep(video.name, kept_since=outcome.problem, gone_since="")
         elif outcome.value is None:
             videos[video.name] = FailedVideo(
                 error=outcome.problem,
                 attempts=outcome.attempts,
                 output=outcome.output,
                 out_of_memory=outcome.out_of_memory,
+                **made._asdict(),
             )
         else:
-            made = outcome.value
+            value = outcome.value
             good = VideoRecord(
-                **dict(made.facts),
-                attempts=outcome.attempts,
-                made_from=source.made_from(video),
-                row=table_cells(source, done.unit, video) if digest else {},
+                **dict(value.facts), attempts=outcome.attempts, row=done.rows.get(video.name, {}), **made._asdict()
             )
-            stored[video.name], videos[video.name] = StoredVideo(made.keypoints, good, made.full), good
+            stored[video.name], videos[video.name] = StoredVideo(value.keypoints, good, value.full), good
     for name, kept in before.items():
         if name not in videos:
             since = kept.record.gone_since or _moment(time.time())
-            why = {"kept_since": "the dataset does not have it any more", "gone_since": since}
-            stored[name], videos[name] = kept, kept.record.model_copy(update=why)
+            keep(name, kept_since="the dataset does not have it any more", gone_since=since)
     unit = done.unit
-    return stored, UnitRecord(
+    record = UnitRecord(
         format=RECORD_FORMAT,
         unit=UnitName(**unit._asdict()),
         state=state_of(videos),
@@ -153,7 +183,6 @@ def assemble(
         odd_entries=dict(done.listing.odd),
         dataset=str(config.dataset.root),
         source=str(done.listing.folder.relative_to(config.dataset.root)),
-        rows_digest=digest,
         points=config.output.points,
         coordinates=config.landmarks.coordinates,
         dtype=config.output.dtype,
@@ -164,6 +193,7 @@ def assemble(
         finished=_moment(time.time()),
         workers=workers,
     )
+    return stored, record.model_copy(update={"made_digest": made_digest(record.made)})
 
 
 def state_of(videos: Mapping[str, FailedVideo | VideoRecord]) -> RecordedState:
@@ -191,6 +221,7 @@ def remove_videos(outputs: Outputs, unit: Unit, names: Collection[str]) -> None:
             outputs.remove(unit)
             return
         rest = record.model_copy(update={"videos": videos, "state": state_of(videos)})
+        rest = rest.model_copy(update={"made_digest": made_digest(rest.made)})
         kept = {name: video for name, video in good.items() if name not in names}
         _store(outputs, unit, kept, rest, replace=True, locked=True)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 import kpsbatch
-from kpsbatch.errors import KpsbatchError, ModelError
+from kpsbatch.errors import KpsbatchError, ModelError, process_limit
 from kpsbatch.store.tracking import resident_bytes
 from kpsbatch.words import program
 from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES
@@ -163,7 +163,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
                 "Get more memory, or lower run.workers."
             )
         else:
-            remedy = f"it wrote: {worker.output.rpartition(chr(10))[2] or 'nothing'}. Run `{program()} check`."
+            wrote = worker.output.rpartition(chr(10))[2] or "nothing"
+            remedy = f"it wrote: {wrote} ({process_limit()}). Run `{program()} check`."
         raise ModelError(
             f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
             f"because {worker.problem}; {remedy}"

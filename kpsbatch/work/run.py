@@ -14,7 +14,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.video import Listing, Unit, Video
+from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import InterruptedRun, ModelError, OutputError
 from kpsbatch.files import in_threads
 from kpsbatch.landmarks.facts import OddFrames
@@ -75,6 +75,8 @@ class Summary:
         odd: Entries of the dataset that are no videos, by what is odd about them.
         failures: (unit/video, reason) of the videos, and (unit, reason) of the folders, that failed in this run.
         kept: unit/video of those that failed in this run or are gone, but are good in the output of an earlier one.
+        added: unit/video of those that came to units that were finished before; this run does them.
+        replaced: unit/video of those whose file has another size than the one that their keypoints were made from.
         bad_frames: Unreadable frames of the videos that succeeded, by unit/video; only videos that have some.
         odd_frames: What is odd in the folders of frames of those videos; the first name is a path below the dataset's.
         progress: Counts of this run.
@@ -94,6 +96,8 @@ class Summary:
     odd: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     bad_frames: Counter[str] = field(default_factory=Counter)
     odd_frames: dict[str, OddFrames] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
@@ -158,7 +162,7 @@ def run(
     Args:
         signs: The signs of this shard; default all.
         source: Its dataset, if it is open already.
-        overwrite: Replace outputs that were made with other settings, or of another dataset.
+        overwrite: Replace outputs that were made with other settings, of another dataset, or from other files.
         retry_failed: Also redo units of which videos failed.
         on_progress: Called a few times a second.
         on_notice: Called with what a person should know before the work begins.
@@ -199,13 +203,14 @@ def run(
         lacking = lacking_units(surveyed, origin.videos)
         summary = Summary(surveyed.outputs, made_again, lacking=lacking, progress=progress)
         count_earlier_starts(surveyed, outputs, progress)
-        todo = _sort(surveyed, summary)
+        todo = _sort(surveyed, summary, overwrite)
         if config.dataset.manifest is None:  # of a table the rows that can't be used are told when it is opened
             summary.odd.update(problem for _, problem in source.strays())
         summary.workers = worker_count(config.run.workers, progress.videos)
         if todo:
-            replaced = {unit.unit for unit in surveyed if unit.listing and unit.output}
-            _Work(config, source, outputs, job, summary, replaced, tell, stop_reason).do(todo)
+            _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
+        if not overwrite:
+            summary.replaced = [f"{each.unit.name}/{name}" for each in surveyed for name in each.changes.replaced]
         if config.dataset.manifest is not None:
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
@@ -270,9 +275,9 @@ def videos_to_prune(config: Config, source: Source) -> tuple[Outputs, dict[Unit,
     return outputs, gone_videos(config, source, outputs)
 
 
-def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
+def _sort(survey: Survey, summary: Summary, overwrite: bool) -> list[OpenUnit]:
     """The units that are to be done, counted in the summary; those that can't be are noted there."""
-    todo: list[tuple[Unit, Listing]] = []
+    todo: list[OpenUnit] = []
     for surveyed in survey:
         unit, listing = surveyed.unit, surveyed.listing
         if listing is None:
@@ -282,7 +287,11 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
             summary.unreadable.append(unit)
             summary.failures.append((unit.name, f"{listing.folder} {listing.problem}"))
         elif unit.name not in summary.lacking and listing.presence == "videos":
-            todo.append((unit, listing))
+            changes = surveyed.changes
+            names = changes.to_do([video.name for video in listing.videos], overwrite)
+            failed = changes.record.failed if changes.record is not None else {}
+            todo.append(OpenUnit(unit, listing, surveyed.output is not None, names, failed))
+            summary.added += [f"{unit.name}/{name}" for name in changes.added]
         elif unit.name not in summary.lacking:
             (summary.empty if listing.presence == "empty" else summary.absent).append(unit)
     if summary.lacking:
@@ -292,7 +301,7 @@ def _sort(survey: Survey, summary: Summary) -> list[tuple[Unit, Listing]]:
             "Let the node see all of dataset.root and what links in it point to, then submit again."
         )
     summary.progress.units = len(todo)
-    summary.progress.videos = sum(len(listing.videos) for _, listing in todo)
+    summary.progress.videos = sum(len(unit.todo) for unit in todo)
     return todo
 
 
@@ -313,7 +322,7 @@ def survey_to_do(
 
     Args:
         signs: Default all.
-        overwrite: Whether outputs of other settings are done again.
+        overwrite: Whether outputs of other settings, and videos with other files, are done again.
         retry_failed: Whether units of which videos failed are done again.
         retried_since: Units that were recorded after this moment are not done again.
         sweep: Whether stale temporary files are removed.
@@ -332,7 +341,7 @@ def survey_to_do(
         again = state in redone or outputs.ran_out_of_memory(unit, state)
         return again and not outputs.recorded_since(unit, state, retried_since)
 
-    surveyed = survey(source, outputs, units, states=states, depth=depth, redo=redo)
+    surveyed = survey(source, outputs, units, states=states, depth=depth, redo=redo, redo_replaced=overwrite)
     whole = len(units) == len(source.units())  # a shard may well have no video
     if whole and not surveyed.outputs and all(unit.presence in ("absent", "empty") for unit in surveyed):
         raise source.no_video()
@@ -409,13 +418,12 @@ class _Work:
         outputs: Outputs,
         job: VideoJob,
         summary: Summary,
-        replaced: set[Unit],
         on_progress: Callable[[Progress], None],
         stop_reason: Callable[[], str],
     ) -> None:
         self._config, self._source, self._outputs, self._job = config, source, outputs, job
         self._summary, self._progress = summary, summary.progress
-        self._replaced, self._on_progress, self._stop_reason = replaced, on_progress, stop_reason
+        self._on_progress, self._stop_reason = on_progress, stop_reason
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
         self._alone: deque[VideoTask] = deque()
@@ -424,7 +432,7 @@ class _Work:
         self._working: set[Future[TaskOutcome]] = set()
         self._storing: list[Future[StoredUnit]] = []
 
-    def do(self, todo: Sequence[tuple[Unit, Listing]]) -> None:
+    def do(self, todo: Sequence[OpenUnit]) -> None:
         """Do all of it; what the kernel killed for memory is done again by one worker alone.
 
         Raises:
@@ -455,9 +463,7 @@ class _Work:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
                     for unit in [unit for future in ended for unit in self._collect(future.result())]:
                         self._storing.append(
-                            writer.submit(
-                                store_unit, self._config, self._source, self._outputs, unit, self._summary.workers
-                            )
+                            writer.submit(store_unit, self._config, self._outputs, unit, self._summary.workers)
                         )
                 elif self._storing:
                     wait(self._storing, TICK_SECONDS, FIRST_COMPLETED)
@@ -472,23 +478,32 @@ class _Work:
         left = self._progress.units - len(self._summary.stored)
         raise InterruptedRun(stopped(reason, f"{counted(len(self._summary.stored), 'unit')} saved, {left:,} left"))
 
-    def _tasks(self, todo: Sequence[tuple[Unit, Listing]]) -> Iterator[VideoTask]:
+    def _tasks(self, todo: Sequence[OpenUnit]) -> Iterator[VideoTask]:
         """All tasks, unit by unit; in the last units the longest first, so that no core idles at the end.
 
         To know their length a folder of frames has to be listed, as the worker does again: so not in all units. Units
         that another run has finished meanwhile are passed over.
         """
         left = self._progress.videos
-        for unit, listing in todo:
-            replace = unit in self._replaced
-            left -= len(listing.videos)
-            if not replace and self._outputs.npz_path(unit).exists():
+        for opened in todo:
+            unit, videos = opened.unit, len(opened.todo)
+            left -= videos
+            if not opened.replace and self._outputs.npz_path(unit).exists():
                 self._summary.states.update(self._outputs.states([unit]))
                 self._progress.units -= 1
-                self._progress.videos -= len(listing.videos)
+                self._progress.videos -= videos
                 continue
-            self._open[unit] = OpenUnit(unit, listing, replace)
-            groups = list(together(listing.videos))
+            opened.begin(self._source)
+            if videos < len(opened.listing.videos):  # the others have to be in the output, undamaged
+                there = self._outputs.good_videos(unit).keys() | opened.failed.keys()
+                names = [video.name for video in opened.listing.videos]
+                opened.todo = [name for name in names if name in opened.todo or name not in there]
+                self._progress.videos += len(opened.todo) - videos
+            if not opened.todo:
+                self._note_stored_unit(store_unit(self._config, self._outputs, opened, self._summary.workers))
+                continue
+            self._open[unit] = opened
+            groups = list(together([video for video in opened.listing.videos if video.name in opened.todo]))
             if left < VIDEOS_AT_END * self._summary.workers:
                 groups.sort(key=lambda group: sum(map(listed_size, group)), reverse=True)
             for group in groups:
@@ -535,12 +550,14 @@ class _Work:
     def _note_stored(self, futures: Sequence[Future[StoredUnit]]) -> None:
         for future in list(futures):
             self._storing.remove(future)
-            stored = future.result()
-            if stored.state is not None:
-                self._summary.states[stored.unit] = stored.state
-            self._summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
-            self._summary.stored.append(stored.unit)
-            self._progress.units_done += 1
-            self._progress.unit = stored.unit.name
-            ranked = sorted([*self._progress.slowest, (stored.unit.name, stored.seconds)], key=lambda item: -item[1])
-            self._progress.slowest = ranked[:MAX_SLOWEST]
+            self._note_stored_unit(future.result())
+
+    def _note_stored_unit(self, stored: StoredUnit) -> None:
+        if stored.state is not None:
+            self._summary.states[stored.unit] = stored.state
+        self._summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
+        self._summary.stored.append(stored.unit)
+        self._progress.units_done += 1
+        self._progress.unit = stored.unit.name
+        ranked = sorted([*self._progress.slowest, (stored.unit.name, stored.seconds)], key=lambda item: -item[1])
+        self._progress.slowest = ranked[:MAX_SLOWEST]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from factories import tree_of
+from factories import make_config, tree_of
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import check_folder
@@ -222,3 +222,27 @@ class TestWhatToSay:
         assert str(tree_of(dataset).no_video()).endswith(
             "holds 's1', 's2', 's3', 's4', 's5' and more. Correct the layout, or dataset.root."
         )
+
+
+def test_folders_that_can_be_no_signer_split_or_sign_are_told(tmp_path):
+    """Whatever lies below them is not read: they are strays, where these are looked for; files beside them are not."""
+    for path in (
+        "good/train/0001/v",
+        "_kpsbatch/train/0001/v",
+        "good/train/one/v",
+        "good/.old/0001/v",
+        "good/train/0002",
+    ):
+        (tmp_path / "data" / path).mkdir(parents=True)
+    os.mkdir(os.fsencode(tmp_path / "data") + b"/\xff")
+    (tmp_path / "data" / "README.txt").touch()
+    every = dict.fromkeys(("signers", "splits", "signs"), "all")
+    config = make_config(tmp_path, dataset={"layout": "{signer}/{split}/{sign:04d}", **every})
+    source = tree_of(config.dataset)
+    assert [unit.name for unit in source.units()] == ["good-train/0001", "good-train/0002"]
+    assert sorted(source.strays()) == [
+        ("_kpsbatch", "not named like dataset.layout"),
+        ("good/.old", "hidden"),
+        ("good/train/one", "not named like dataset.layout"),
+        ("\udcff", "its name is not valid UTF-8"),
+    ]

@@ -16,6 +16,7 @@ from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Box, Segment, Unit
 from kpsbatch.errors import ConfigError
+from kpsbatch.store.records import made_digest
 
 
 @pytest.fixture
@@ -70,9 +71,9 @@ class TestUnits:
         text = "file\n" + "a.mp4\nb.mkv\n" * 10
         columns = {"video": "videos/{file}"}
         before = opened(root, "\n".join(text.split("\n")[: rows + 1]) + "\n", columns, videos_per_unit=4)
-        old = {unit: before.digest(unit) for unit in before.units()}
+        old = {unit: before.made(unit) for unit in before.units()}
         after = opened(root, text, columns, videos_per_unit=4)
-        changed = [unit.sign for unit in old if after.digest(unit) != old[unit]]
+        changed = [unit.sign for unit in old if after.made(unit) != old[unit]]
         assert changed == ([] if rows % 4 == 0 else [rows // 4 + 1])
 
     def test_digest(self, root):
@@ -85,7 +86,7 @@ class TestUnits:
                 "id": "id", "label": "gloss",
             }  # fmt: skip
             source = opened(root, text, columns)
-            return source.digest(source.units()[0])
+            return made_digest(source.made(source.units()[0]) or {})
 
         base = digest("a.mp4,1,2,0,0,10,10,k,hello")
         assert digest("a.mp4,1.0,2,0,0,10,10,k,other") == base
@@ -103,11 +104,11 @@ class TestUnits:
         text = "file\na.mp4\nlate\nb.mkv\nc.webm\n"
         before = opened(root, text, {"video": "videos/{file}"}, videos_per_unit=2)
         assert held(before) == {"all-all/0001": ["a"], "all-all/0002": ["b", "c"]}
-        old = {unit: before.digest(unit) for unit in before.units()}
+        old = {unit: before.made(unit) for unit in before.units()}
         (root / "videos" / "late.mp4").touch()
         after = opened(root, text, {"video": "videos/{file}"}, videos_per_unit=2)
         assert held(after) == {"all-all/0001": ["a", "late"], "all-all/0002": ["b", "c"]}
-        assert [after.digest(unit) == old[unit] for unit in after.units()] == [False, True]
+        assert [after.made(unit) == old[unit] for unit in after.units()] == [False, True]
 
     def test_selected(self, root):
         """Signers, splits and signs of the config choose rows; units keep their numbers."""

@@ -417,7 +417,7 @@ def test_rows_of_the_index(tmp_path: Path) -> None:
 
     def store_and_list(unit: Unit) -> list[str]:
         [video] = source.listing(unit).videos
-        facts = {"frames": 2, "found": {}, "hands": {}, "attempts": 1, "made_from": source.made_from(video)}
+        facts = {"frames": 2, "found": {}, "hands": {}, "attempts": 1, **source.made_of(video)._asdict()}
         record = unit_record("complete", videos={video.name: facts})
         assert outputs.store(unit, {video.name: OURS["v"]}, record, replace=False)
         update_index(config, source, outputs)

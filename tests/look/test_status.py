@@ -402,7 +402,7 @@ class TestFilesOnly:
         assert json.loads(done.stdout)["all"]["partial"] == 1
         *opened, imported = done.stderr.splitlines()
         names = {line.rpartition("/")[2] for line in opened}
-        wanted = {"0002.partial.json", "run-a.json", "settings.json", "gone.json"}
+        wanted = {"0001.json", "0002.partial.json", "run-a.json", "settings.json", "gone.json"}
         assert names == {*wanted, "runs"}  # the last for its clock
         assert imported == "[]"
 

@@ -271,10 +271,11 @@ def test_the_dataset_has_changed(config):
     folder = config.dataset.root / "01" / "01" / "train" / "0001"
     (folder / "three").mkdir()
     (folder / "two").rmdir()
-    assert found(verify(config)) == [
-        ("01-train/0001/three", "the dataset has it, the output and its record do not"),
-        ("01-train/0001/two", "its record has it, the dataset does not"),
-    ]
+    verdict = verify(config, repair=True)
+    new = "the dataset has it, the output and its record do not"
+    assert [(news.name, news.text) for news in verdict.news] == [("01-train/0001/three", new)]
+    assert found(verdict) == [("01-train/0001/two", "its record has it, the dataset does not")]
+    assert (verdict.left, verdict.repaired, npz(config).exists()) == ([UNITS[0]], [], True)
 
 
 def test_left(config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import socket
 import zipfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import make_config, write_config
+from factories import make_config, write_config, write_frames
 from made_pictures import write_mp4
 from numpy.typing import NDArray
 from synthetic.demo import write_demo
@@ -24,6 +25,7 @@ from kpsbatch.cluster.submission import plan_submission
 from kpsbatch.config import Config, LandmarksConfig, load_config
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.dataset.reading import read_each, read_frames, together
+from kpsbatch.dataset.source import open_source
 from kpsbatch.dataset.video import Box, Segment, Unit, Video
 from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import INTERNAL
@@ -35,7 +37,7 @@ from kpsbatch.look.verify import verify
 from kpsbatch.pictures.report.gather import gather
 from kpsbatch.points import Topology
 from kpsbatch.store.reading import open_dataset
-from kpsbatch.work.run import Summary, run
+from kpsbatch.work.run import Summary, open_outputs, run, survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
 from kpsbatch.work.worker import SentHeartbeat, receive
 
@@ -144,7 +146,7 @@ class TestTable:
             "0001/d": list(range(30, 35)),
         }
         record = json.loads(next((config.output.root / INTERNAL / "records").glob("*/*/0001.json")).read_text())
-        assert len(record["rows_digest"]) == 16
+        assert len(record["made_digest"]) == 16
         assert record["videos"]["b"]["frame_rate"] == 10.0
 
     def test_index(self, table):
@@ -493,3 +495,149 @@ class TestOneDataset:
             shutil.rmtree(config.output.root / INTERNAL / "datasets")
         write_rows(table.parent, [("short.mp4", "d" if earlier else "n", "", "", "")])
         assert names(run(config)) == ["all-all/0001"]
+
+
+@pytest.mark.usefixtures("stubbed")
+class TestNewVideos:
+    """New and replaced videos of units that are finished: by names and sizes of files."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Config:
+        """A finished run over a.mp4 and the frames of b."""
+        self.sign(tmp_path).mkdir(parents=True)
+        write_mp4(self.sign(tmp_path) / "a.mp4", SHADES[:4])
+        write_frames(self.sign(tmp_path) / "b", 3)
+        config = make_config(tmp_path, dataset={"layout": "{sign:04d}"}, run={"workers": 0})
+        assert names(run(config)) == ["01-train/0001"]
+        return config
+
+    @staticmethod
+    def sign(folder: Path) -> Path:
+        return folder / "data" / "0001"
+
+    @staticmethod
+    def record(config: Config) -> dict[str, Any]:
+        [path] = (config.output.root / INTERNAL / "records").glob("*/*/0001*.json")
+        videos: dict[str, Any] = json.loads(path.read_text())["videos"]
+        return videos
+
+    @staticmethod
+    def said(config: Config) -> tuple[list[str], list[tuple[str, str]], int]:
+        """What status notes; the news of verify, and its exit status."""
+        verdict = verify(config)
+        assert verdict.problems == []
+        news = [(news.name, news.text) for news in verdict.news]
+        return StatusReader(config).read().notes, news, verdict.exit_status
+
+    def test_added(self, config, tmp_path, capsys):
+        """status and verify name it; a run computes it alone and keeps the rest as it is; then nothing is left."""
+        arrays_before, record_before = arrays(config), self.record(config)
+        write_frames(self.sign(tmp_path) / "c", 2)
+        notes, news, status = self.said(config)
+        assert notes == ["1 video new in units that are finished (such as 01-train/0001/c); a run does that"]
+        assert news == [("01-train/0001/c", "the dataset has it, the output and its record do not")]
+        assert (status, StatusReader(config).read().count("left"), plan_submission(config).units) == (1, 1, 1)
+        assert call("run", str(tmp_path / "config.yaml"), "-q") == 0
+        said = capsys.readouterr().out
+        assert "1 unit finished now (1 video, 2 frames, " in said
+        assert "1 video new in units that were finished before: 01-train/0001/c\n" in said
+        assert self.said(config) == ([], [], 0)
+        assert list(self.record(config)) == ["a", "b", "c"]
+        for name in ("a", "b"):
+            assert self.record(config)[name] == record_before[name]
+            np.testing.assert_array_equal(arrays(config)[f"0001/{name}"], arrays_before[f"0001/{name}"])
+        assert run(config).stored == []
+
+    def test_replaced(self, config, tmp_path, capsys):
+        """A file of another size is named by run, status and verify, and redone with --overwrite, it alone."""
+        write_mp4(self.sign(tmp_path) / "a.mp4", SHADES[:9])
+        sizes = [(self.sign(tmp_path) / "a.mp4").stat().st_size, self.record(config)["a"]["bytes"]]
+        for _ in range(2):
+            assert call("run", str(tmp_path / "config.yaml"), "-q") == 0
+            what = (
+                "1 video with another file than its keypoints were made from; --overwrite redoes that: 01-train/0001/a"
+            )
+            assert what in capsys.readouterr().out
+        assert len(arrays(config)["0001/a"]) == 4
+        notes, news, status = self.said(config)
+        assert notes == [
+            "1 video (such as 01-train/0001/a) with another file than its keypoints were made from; "
+            "run --overwrite redoes that"
+        ]
+        assert news == [("01-train/0001/a", "its file has {} bytes; its keypoints are of one of {}".format(*sizes))]
+        assert (status, plan_submission(config).units, plan_submission(config, overwrite=True).units) == (1, 0, 1)
+        summary = run(config, overwrite=True)
+        assert (summary.progress.videos_done, len(arrays(config)["0001/a"])) == (1, 9)
+        assert self.said(config) == ([], [], 0)
+        assert run(config, overwrite=True).stored == []
+
+    def test_times_do_not_count(self, config, tmp_path):
+        """A dataset that was purged and copied back is the same."""
+        shutil.copytree(tmp_path / "data", tmp_path / "copy")
+        shutil.rmtree(tmp_path / "data")
+        for path in (tmp_path / "copy").rglob("*"):
+            os.utime(path, (1, 1))
+        (tmp_path / "copy").rename(tmp_path / "data")
+        assert self.said(config) == ([], [], 0)
+        assert run(config, overwrite=True).stored == []
+
+    def test_beside_failed_and_gone(self, config, tmp_path):
+        """What failed is not tried again for it, and what is gone is kept."""
+        (self.sign(tmp_path) / "x.mp4").write_bytes(b"broken")
+        assert (run(config).exit_status, self.record(config)["x"]["bytes"]) == (1, 6)
+        (self.sign(tmp_path) / "a.mp4").unlink()
+        write_frames(self.sign(tmp_path) / "c", 2)
+        failed = self.record(config)["x"]
+        [new, gone] = StatusReader(config).read().notes
+        assert new.startswith("1 video new") and gone.startswith("kept, but not in the dataset any more: 1 video (such")
+        summary = run(config)
+        assert (summary.progress.videos_done, summary.exit_status) == (1, 1)
+        assert sorted(arrays(config)) == ["0001/a", "0001/b", "0001/c"]
+        assert self.record(config)["x"] == failed
+        write_mp4(self.sign(tmp_path) / "a.mp4", SHADES[:4])
+        assert run(config).progress.videos_done == 0
+        assert (self.record(config)["a"]["gone_since"], self.said(config)[:2]) == ("", ([], []))
+
+    def test_output_that_is_damaged(self, config, tmp_path):
+        """What can't be kept is computed again."""
+        [npz] = config.output.root.glob("*/*.npz")
+        npz.write_bytes(npz.read_bytes()[:-9])
+        write_frames(self.sign(tmp_path) / "c", 2)
+        assert run(config).progress.videos_done == 3
+        assert self.said(config) == ([], [], 0)
+
+    def test_a_file_that_a_table_names(self, table):
+        """All of its rows are named, and no other row is done again."""
+        config = load_config(table)
+        run(config)
+        write_mp4(table.parent / "data" / "short.mp4", SHADES[:9])
+        summary = run(config)
+        assert (summary.stored, summary.replaced) == ([], ["all-all/0001/d"])
+        assert run(config, overwrite=True).progress.videos_done == 1
+        assert len(arrays(config)["0001/d"]) == 9
+        assert verify(config).exit_status == 0
+
+    def test_appended_rows(self, table):
+        """Of a unit that grows only the new rows are computed."""
+        config = load_config(table)
+        run(config)
+        short = [row for row in ROWS if row[1] != "e"]
+        write_rows(table.parent, [*short[:3], ("short.mp4", "d", "four", "", ""), *short[4:]])
+        run(config)
+        write_rows(table.parent, [*short[:3], ("short.mp4", "d", "four", "", ""), ("short.mp4", "h", "", "", "")])
+        assert run(config).progress.videos_done == 1
+
+    def test_no_folder_of_frames_is_listed(self, config, tmp_path, monkeypatch):
+        """A run with nothing to do lists the folder of a unit, and none of its videos; the claim looks at some."""
+        listed: list[str] = []
+        scandir = os.scandir
+
+        def noted(path: Any = ".") -> Any:
+            listed.append(os.fspath(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", noted)
+        surveyed = survey_to_do(open_source(config.dataset, tmp_path), open_outputs(config)[0], depth="videos")
+        assert [unit.state for unit in surveyed] == ["complete"]
+        below = [path for path in listed if path.startswith(str(tmp_path / "data"))]
+        assert set(below) == {str(tmp_path / "data"), str(self.sign(tmp_path))}
