@@ -54,7 +54,8 @@ def index_problems(index: Index, record: UnitRecord, path: Path) -> Iterator[tup
     """Whether the index and the record of a unit say the same.
 
     Args:
-        path: Of the record: of one that was written later the index need not know yet.
+        path: Of the record: of one that was written later the index need not know yet. Where the record has the cells
+            of the table, readers take them from there.
 
     Yields:
         A video, and what is wrong.
@@ -68,7 +69,9 @@ def index_problems(index: Index, record: UnitRecord, path: Path) -> Iterator[tup
     rows = index.rows.get(f"{record.unit.unit.name}.npz", {})
     good = {name: video for name, video in record.good.items() if not video.gone_since}
     if is_known:
-        yield from ((name, f"{INDEX_FILE} lacks it") for name in good if name not in rows)
+        yield from (
+            (name, f"{INDEX_FILE} lacks it") for name, video in good.items() if name not in rows and not video.row
+        )
     for name, row in rows.items():
         video = good.get(name)
         if video is None:
