@@ -70,9 +70,16 @@ def show_command(words: Sequence[str]) -> str:
 
 
 def program() -> str:
-    """What to type to start this program again, from the same folder and without activating anything."""
-    if PurePath(sys.argv[0]).name == "kpsbatch":
+    """What to type to start this program again, from the same folder and without activating anything.
+
+    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder.
+    """
+    command = os.path.join(os.path.dirname(sys.executable), "kpsbatch")
+    known = shutil.which("kpsbatch")
+    if PurePath(sys.argv[0]).name == "kpsbatch" or (known and os.path.realpath(known) == os.path.realpath(command)):
         return "kpsbatch"
+    if os.access(command, os.X_OK):
+        return shlex.quote(min(os.path.relpath(command), command, key=len))
     python = shutil.which("python")
     if python and os.path.samefile(python, sys.executable):
         return "python -m kpsbatch"

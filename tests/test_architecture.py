@@ -20,6 +20,7 @@ ROOMS = (
     "points",
     "words",
     "files",
+    "permissions",
     "stored",
     "config",
     "dataset",

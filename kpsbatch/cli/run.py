@@ -17,7 +17,14 @@ from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_
 from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
-from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
+from kpsbatch.cluster.submission import (
+    choose_cluster,
+    only_submission,
+    plan_submission,
+    refuse_live,
+    refuse_shared,
+    waiting_jobs,
+)
 from kpsbatch.config import Config
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
@@ -185,6 +192,7 @@ def submit(
     ] = None,
     dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
     force: Annotated[bool, flag("--force", help="Submit even while jobs for the same output are live.")] = False,
+    shared: Annotated[bool, flag("--shared", help="Submit although others can write in the output folder.")] = False,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
@@ -195,8 +203,12 @@ def submit(
     config = selection.load()
     cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
     refuse_uncomputable(config)
+    if told := refuse_shared(config.output.root, shared or dry_run):
+        print(f"kpsbatch: {printable(told)}", file=sys.stderr)
     source = open_dataset(config, quiet=quiet)
     with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
+        if not dry_run:
+            refuse_shared(config.output.root, shared)  # again, as it may only be there now
         if not (force or dry_run):
             refuse_live(config.output.root, cluster)
         plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)

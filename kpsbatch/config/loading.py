@@ -96,14 +96,15 @@ def make_config(tree: dict[Any, Any], overrides: Sequence[str], *, base: Path, w
         raise ConfigError(f"{where}{explain(error, changed=changed)}") from None
 
 
-def load_frozen_config(path: Path) -> Config:
-    """Read what `dump_config` wrote: paths are absolute, and taken as they stand.
+def load_frozen_config(path: Path, data: bytes | None = None) -> Config:
+    """Read what `dump_config` wrote, or what was read of it already: paths are absolute, and taken as they stand.
 
     Raises:
         ConfigError: It can't be read.
     """
     try:
-        return Config.model_validate(read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
+        text = (path.read_bytes() if data is None else data).decode()
+        return Config.model_validate(read_yaml(text), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"the submission's config {path} can't be read: {one_line(error)}. Submit again.") from None
 

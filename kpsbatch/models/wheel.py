@@ -112,7 +112,7 @@ def _installers() -> Iterator[tuple[list[str], list[str]]]:
     """Commands that have `install`, and the options of each for a wheel of 64-bit Linux."""
     pip_platform = ["--platform", "manylinux_2_28_x86_64", "--no-compile", "--disable-pip-version-check"]
     if find_spec("pip"):
-        yield [sys.executable, "-m", "pip"], pip_platform
+        yield [sys.executable, *module_words("pip")], pip_platform
     if uv := shutil.which("uv"):
         yield [uv, "pip"], ["--python-platform", "x86_64-manylinux_2_28"]
     if pip := shutil.which("pip3") or shutil.which("pip"):

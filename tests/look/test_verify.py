@@ -365,7 +365,7 @@ def test_command_line(config, tmp_path):
     tree = json.loads(kpsbatch("verify", tmp_path / "config.yaml", "--json", "--repair").stdout)
     assert (tree["units"], tree["repaired"]) == (3, ["01-train/0001"])
     done = kpsbatch("verify", tmp_path / "config.yaml")
-    assert re.match(r"1 unit not done yet. Next: \S*python\S* -m kpsbatch run ", done.stdout.splitlines()[-1])
+    assert re.match(r"1 unit not done yet. Next: \S*kpsbatch run ", done.stdout.splitlines()[-1])
 
 
 def test_the_next_command_has_the_same_choices(config, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shlex
 import shutil
 import signal
@@ -16,6 +17,19 @@ import numpy as np
 import pytest
 from conftest import HERE, REPO, Cluster, Project, wait_until
 from synthetic.demo import write_demo
+
+from kpsbatch.store.submissions import list_submissions
+
+
+class Bomb:
+    """Makes a file when it is loaded from a pickle."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> object:
+        return Path.touch, (self.mark,)
+
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
 
@@ -159,6 +173,39 @@ class TestSubmission:
         job = project.submit("--set", f"slurm.setup={json.dumps(setup)}", "--set", "slurm.extra={export: NONE}")
         project.finish(job)
         assert project.units() == all_units(1)
+
+    def test_pickles_in_the_output_folder(self, new_project, cluster):
+        """What another user puts below the outputs while the jobs wait is not run: the jobs do their work."""
+        project = new_project(signs=2, seconds=0.1)
+        job = project.submit("--set", "slurm.extra={hold: true}")
+        assert not list(project.out.rglob("*.pkl"))
+        [folder] = list_submissions(project.out)
+        mark = project.folder / "was here"
+        bomb = pickle.dumps(Bomb(mark))
+        for task in (0, 1):
+            for name in (f"{job}_{task}_submitted.pkl", f"{job}_{task}_0_result.pkl"):
+                (folder / "logs" / name).write_bytes(bomb)
+        cluster.ask("scontrol", "release", job)
+        project.finish(job)
+        assert project.units() == all_units(2)
+        assert not mark.exists()
+
+    def test_another_tree_in_the_output_folder(self, new_project, cluster):
+        """Where `_kpsbatch` was replaced while the jobs wait, they end with one line that says so, and do nothing."""
+        project = new_project(signs=2, seconds=0.1)
+        job = project.submit("--set", "slurm.extra={hold: true}")
+        internal = project.out / "_kpsbatch"
+        internal.rename(internal.with_name("away"))
+        shutil.copytree(internal.with_name("away"), internal)
+        [folder] = list_submissions(project.out)
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("cpus_per_task: 1", "cpus_per_task: 2"))
+        cluster.ask("scontrol", "release", job)
+        project.finish(job)
+        assert project.units() == set()
+        logs = [path.read_text() for path in (folder / "logs").glob(f"{job}_*_0_log.out")]
+        assert len(logs) == 2
+        assert all("are not those that were submitted, so this task does nothing" in log for log in logs)
 
     def test_more_than_a_node_has(self, new_project):
         """A number of cores that no node has is named before it waits for ever."""
