@@ -9,7 +9,8 @@ START = (
     "import sys; sys.path[:1] == [''] and sys.path.pop(0); del sys.argv[0]; "
     "import runpy; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
-"""`python -m MODULE` without the current folder on the path; PYTHONSAFEPATH does that from Python 3.11 on."""
+"""`python -m MODULE` without the current folder on the path. PYTHONSAFEPATH does that from Python 3.11 on, and goes
+with it: 3.13 imports a module before it runs what follows -c."""
 
 
 def module_words(module: str) -> list[str]:

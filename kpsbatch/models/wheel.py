@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.network_files import SOURCE_SHA256
+from kpsbatch.startup import module_words
 
 WHEEL_VERSION = "0.10.21"
 """The last release of mediapipe whose wheel carries the networks."""

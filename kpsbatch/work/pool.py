@@ -70,7 +70,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
         self.steps = 0
         self._job = job
         self._limits = limits
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **environment, "PYTHONSAFEPATH": "1"}
         named, ours = self._environment.get("PYTHONPATH", ""), Path(kpsbatch.__file__).parents[1].resolve()
         self._environment["PYTHONPATH"] = python_path(named, str(ours))
         self._workers: list[_Worker] = []

@@ -158,7 +158,10 @@ class TestProgram:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "a b" / "python"))
         (tmp_path / "a b").mkdir()
         (tmp_path / "a b" / "kpsbatch").touch(0o755)
-        assert shlex.split(program()) in ([str(tmp_path / "a b" / "kpsbatch")], [os.path.relpath(tmp_path / "a b" / "kpsbatch")])
+        assert shlex.split(program()) in (
+            [str(tmp_path / "a b" / "kpsbatch")],
+            [os.path.relpath(tmp_path / "a b" / "kpsbatch")],
+        )
         monkeypatch.setenv("PATH", str(tmp_path / "a b"))
         assert program() == "kpsbatch"
 
@@ -448,7 +451,7 @@ class TestDemo:
         monkeypatch.setattr(demo, "write_demo", lambda *arguments, **options: None)
         status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
         assert status == 0
-        assert re.search(rf"next: +(\S*python[\d.]* -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
+        assert re.search(rf"next: +(\S*python[\d.]* -m |\S*/)?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
 
     def test_not_over_a_dataset(self, capsys, tmp_path):
         """A folder that holds somebody's dataset is left alone."""

@@ -59,7 +59,7 @@ if [ "$1" = -c ]; then exec "$FAKE_PYTHON" "$@"; fi
 for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"
 """
 FAKE_APPTAINER = """\
-case "$*" in *" -c "*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
+case "$*" in *" -c "*batch.sh*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
 for word in "$@"; do echo "<$word>"; done
 """
 COMMANDS = {
@@ -846,7 +846,18 @@ class TestArrayScript:
     def test_array_task(self, cluster, project):
         """A task of an array asks for its shard; arguments arrive as they were."""
         done = self.run(project, project, "--set", "output.root=a b", **self.array(7, 3, 9, 2))
-        expected = ["-u", "-c", START_IN_SHELL, "kpsbatch", "run", project, "--shard", "auto", "--set", "output.root=a b"]
+        expected = [
+            "-u",
+            "-c",
+            START_IN_SHELL,
+            "kpsbatch",
+            "run",
+            project,
+            "--shard",
+            "auto",
+            "--set",
+            "output.root=a b",
+        ]
         assert done.stdout.splitlines() == [f"<{word}>" for word in expected]
 
     def test_defaults(self, cluster, project):

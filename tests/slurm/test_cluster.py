@@ -321,6 +321,18 @@ class TestArrayScript:
         assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 4), (1, 8)]
         assert "finished, 8/8 units" in project.kpsbatch("logs").stdout
 
+    def test_from_a_folder_of_downloads(self, new_project):
+        """Submitted from a folder that holds a `kpsbatch` and a `signal.py`, it takes the repository it lies in."""
+        project = new_project(signs=1, seconds=0.1)
+        mark = project.folder / "ran"
+        (project.folder / "kpsbatch").mkdir()
+        for name in ("kpsbatch/__init__.py", "kpsbatch/__main__.py", "signal.py", "runpy.py", "numpy.py"):
+            (project.folder / name).write_text(f"open({str(mark)!r}, 'a').write(__file__)\n")
+        job = project.sbatch("--array=0-1", str(REPO / "slurm" / "array.sh"), str(project.config))
+        project.finish(job)
+        assert project.units() == all_units(1)
+        assert not mark.exists()
+
     @pytest.mark.parametrize("how", [["--batch"], []])
     def test_warning(self, new_project, cluster, how):
         """The warning signal, to the shell or to the step, stops a task; it is requeued alone and completes."""
