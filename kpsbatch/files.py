@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
 from kpsbatch.errors import OutputError
+from kpsbatch.untrusted import parse_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -319,8 +320,8 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The fields of a JSON file; None where it is missing, unreadable or holds no fields."""
     try:
-        tree = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        tree = parse_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return tree if isinstance(tree, dict) else None
 

@@ -17,6 +17,7 @@ MAX_INNER_IMPORTS = 27
 ROOMS = (
     "startup",
     "errors",
+    "untrusted",
     "points",
     "words",
     "files",

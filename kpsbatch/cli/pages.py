@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -9,6 +10,7 @@ import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet
 from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
+from kpsbatch.config import Config
 from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
 from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
@@ -20,6 +22,9 @@ from kpsbatch.progress import count_progress
 from kpsbatch.words import counted
 
 REPORT = "report.html"
+PicturesFrom = Annotated[
+    Optional[Path], typer.Option(metavar="DIR", help="Without a config: show pictures of videos below this folder.")
+]
 
 
 def view(
@@ -29,6 +34,7 @@ def view(
     compare: Annotated[
         Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
     ] = None,
+    pictures_from: PicturesFrom = None,
     no_pictures: NoPictures = False,
     quiet: Quiet = False,
 ) -> None:
@@ -41,12 +47,33 @@ def view(
     shown, rest = candidates(opened, video)
     with count_progress("clips packed", quiet=quiet) as show:
         html = view_page(
-            shown, config=config, adjusted=source.adjusted, compare=compare, pictures=not no_pictures, on_clip=show
+            shown,
+            config=config,
+            adjusted=source.adjusted,
+            compare=compare,
+            pictures=not no_pictures,
+            pictures_from=_named(pictures_from, config),
+            on_clip=show,
         )
     page = page or Path(f"view-{_default_name(source.config)}.html")
     size = write_page(page, html)
     counts = counted(len(shown), "video") + (f" of {rest}; --video chooses others" if rest else "")
     print(f"view: {page} ({size / 1e6:.1f} MB, {counts})")
+
+
+def _named(pictures_from: Path | None, config: Config | None) -> list[Path]:
+    """The folder that --pictures-from names, if it is named.
+
+    Raises:
+        ConfigError: It goes with a config, or is not there.
+    """
+    if pictures_from is None:
+        return []
+    if config is not None:
+        raise ConfigError("--pictures-from goes with an npz or a folder. Leave it out: a config names its dataset.")
+    if not pictures_from.exists():
+        raise ConfigError(f"--pictures-from: {pictures_from} does not exist. Correct the path.")
+    return [pictures_from]
 
 
 def _default_name(source: Path) -> str:
@@ -98,6 +125,7 @@ def preview(
     frames: Annotated[
         Optional[Path], typer.Option(metavar="PATH", help="Where the frames of an npz lie: a folder, or a video file.")
     ] = None,
+    pictures_from: PicturesFrom = None,
     no_pictures: NoPictures = False,
     speed: Annotated[
         float, typer.Option(min=0.05, max=10, metavar="FACTOR", help="How fast it plays: 0.5 for half as fast.")
@@ -111,8 +139,13 @@ def preview(
     opened = source.open()
     chosen = choose_one(opened, video)
     if isinstance(opened, Path):
-        clip = clip_of_file(chosen.path, chosen.video, frames, adjusted=source.adjusted, blank=no_pictures)
+        places = _named(pictures_from, None)
+        look = {"adjusted": source.adjusted, "blank": no_pictures}
+        clip = clip_of_file(chosen.path, chosen.video, frames, pictures_from=places, **look)
+        if clip.note:
+            print(f"kpsbatch: drawn without its frames: {clip.note}", file=sys.stderr)
     else:
+        _named(pictures_from, opened)
         assert chosen.unit is not None
         labels = load_labels(opened.dataset.labels)
         clip = clip_of_unit(

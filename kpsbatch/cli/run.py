@@ -78,7 +78,8 @@ def extract(
     for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
         print(printable(_line(clip, folder)))
     if good:
-        print(_write_page([clip.npz for clip in good], folder / PAGE, pictures=not no_pictures))
+        read = [clip.clip for clip in good]
+        print(_write_page([clip.npz for clip in good], folder / PAGE, pictures=not no_pictures, pictures_from=read))
     if len(good) < len(done):
         print(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
         raise typer.Exit(1)
@@ -95,13 +96,13 @@ def _line(clip: DoneClip, folder: Path) -> str:
     return f"{folder / clip.npz.name}: {counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
 
 
-def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
+def _write_page(outputs: list[Path], page: Path, *, pictures: bool, pictures_from: list[Path]) -> str:
     """Write the page that plays them; tells where it is."""
     from kpsbatch.pictures.clip import MAX_CLIPS, Candidate  # Jinja and OpenCV, which `submit` does without
     from kpsbatch.pictures.player import view_page, write_page
 
     shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
-    size = write_page(page, view_page(shown, pictures=pictures))
+    size = write_page(page, view_page(shown, pictures=pictures, pictures_from=pictures_from))
     some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"
 
