@@ -6,6 +6,7 @@ rich shows what moves, and nothing else: to import it takes as many calls to the
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from kpsbatch.errors import printable
+from kpsbatch.startup import START
 
 JSON_VERSION = 1
 """Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
@@ -66,7 +68,23 @@ def time_to_go(done: int, total: int, seconds: float) -> str:
 
 def show_command(words: Sequence[str]) -> str:
     """A command line as it would be typed, without the folder of its program."""
+    words = without_secrets(words)
     return shlex.join([PurePath(words[0]).name, *words[1:]]) if words else ""
+
+
+_SECRET = re.compile(r"((?:--set=)?\s*slurm\s*(?:\.(?:setup|extra)[^=]*)?=).+", re.DOTALL)
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line for files that others may read: values of slurm.setup and slurm.extra are left out (tokens).
+
+    What starts a module without the current folder is written as `-m`.
+    """
+    shown = [_SECRET.sub(r"\1...", word) if _SECRET.fullmatch(word) else word for word in words]
+    if START in shown:
+        at = shown.index(START)
+        shown[at - 1 : at + 1] = ["-m"]
+    return shown
 
 
 def program() -> str:

@@ -284,8 +284,9 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
 
 
 def _logs_command(selection: Selection) -> str:
-    """`logs` shows all tasks, so it takes no selection."""
-    return ConfigFile(selection.config, selection.overrides, selection.adjusted).command("logs")
+    """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
+    return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
 def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:

@@ -130,9 +130,14 @@ def with_networks(config: Config) -> Config:
 
 
 def frozen_files(config: Config, plan: Plan) -> dict[str, bytes]:
-    """The files that a task reads, by name."""
+    """The files that a task reads, by name; without `slurm.setup` and `slurm.extra`, which can hold secrets.
+
+    They are in the batch script, which SLURM shows to its user and to administrators only.
+    """
+    plain = with_networks(config)
+    plain = plain.model_copy(update={"slurm": plain.slurm.model_copy(update={"setup": (), "extra": {}})})
     return {
-        "config.yaml": dump_config(with_networks(config)).encode("utf-8", "backslashreplace"),
+        "config.yaml": dump_config(plain).encode("utf-8", "backslashreplace"),
         "plan.json": json_bytes(plan.model_dump(mode="json")),
     }
 

@@ -39,6 +39,7 @@ from kpsbatch.store.submissions import (
     write_plan,
 )
 from kpsbatch.store.tracking import tracked
+from kpsbatch.words import show_command, without_secrets
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoJob
 
@@ -555,6 +556,45 @@ class TestOthersInTheFolder:
         assert done.returncode == 1, done.stderr
         out = project.parent / "out"
         assert [path.name for path in out.rglob("*") if path.suffix in (".pkl", ".sh", ".status")] == []
+
+
+class TestSecrets:
+    def test_nothing_below_the_outputs(self, cluster, project):
+        """Values of slurm.setup and slurm.extra stay in the config and in the job: no file of the outputs has them."""
+        sets = ["--set", "slurm.setup=['export TOKEN=hunter2']", "--set=slurm.extra={comment: hunter2}"]
+        (project.parent / "data" / "01" / "train" / "0001" / "w").mkdir()
+        _write_video(project.parent / "data" / "01" / "train" / "0001" / "w")
+        assert kpsbatch("submit", project, *sets).returncode == 0
+        assert "TOKEN=hunter2" in cluster.script()
+        assert kpsbatch("submit", project, "--force", "--cluster", "local", "--signs", "1", *sets).returncode == 1
+        assert kpsbatch("run", project, "--signs", "2", "--set", "slurm.extra.comment=hunter2").returncode == 1
+        assert kpsbatch("run", project, "--signs", "3", "--set", "slurm={setup: [hunter2]}").returncode == 1
+        assert kpsbatch("report", project, *sets).returncode == 0
+        files = [path for path in (project.parent / "out").rglob("*") if path.is_file()]
+        assert len(files) > 8
+        assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+        page = (project.parent / "out" / "report.html").read_text()
+        assert "--set 'slurm={setup: [hunter2]}'" not in page
+        assert "slurm=..." in page
+
+    def test_command_lines(self):
+        """A command line is stored as it was typed, but for these values; one of an earlier version is shown so."""
+        words = [
+            "/x/python",
+            "-u",
+            "-c",
+            START,
+            "kpsbatch",
+            "run",
+            "c.yaml",
+            "--set",
+            "slurm.setup=[a=b, c]",
+            "run.stage=/x",
+        ]
+        assert without_secrets(words) == [
+            *("/x/python", "-u", "-m", "kpsbatch", "run", "c.yaml", "--set", "slurm.setup=...", "run.stage=/x")
+        ]
+        assert show_command(["/x/python", "--set=slurm.extra.comment=a\nb"]) == "python --set=slurm.extra.comment=..."
 
 
 class TestSubmission:
