@@ -5,15 +5,17 @@ rich shows what moves, and nothing else: to import it takes as many calls to the
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from kpsbatch.errors import printable
 from kpsbatch.startup import START
@@ -135,6 +137,18 @@ def terminal() -> Terminal:
     width = shutil.get_terminal_size((FILE_WIDTH, 24)).columns
     stroke = "━" if (sys.stdout.encoding or "").lower().startswith("utf") else "-"
     return Terminal(is_terminal, codes, width, stroke * min(BAR_WIDTH, width) if is_terminal else "")
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print lines for people, on standard error or output; what names in them could do to a terminal is escaped."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    print(lines, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def say_json(tree: Mapping[str, Any], indent: int | None = None) -> None:
+    """Print JSON for programs, and for terminals: what could harm these is a \\u escape."""
+    text = json.dumps(tree, indent=indent, ensure_ascii=False)
+    print("".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text))
 
 
 def print_lines(lines: Iterable[Sequence[Part]], here: Terminal | None = None) -> None:

@@ -24,6 +24,7 @@ ROOMS = (
     "permissions",
     "stored",
     "config",
+    "privacy",
     "dataset",
     "landmarks",
     "models",

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as error:
         if debug or "cv2" not in str(error.path):
             raise
-        print(f"kpsbatch: {without_opencv(error)}", file=sys.stderr)
+        print(f"kpsbatch: {printable(without_opencv(error))}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if debug:

@@ -13,6 +13,7 @@ from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
 from kpsbatch.errors import ConfigError
+from kpsbatch.export.anonymous import anonymous as without_names
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.verify import verify as verify_outputs
@@ -20,7 +21,7 @@ from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
-from kpsbatch.words import counted, program
+from kpsbatch.words import counted, program, say
 
 
 def export(
@@ -35,20 +36,26 @@ def export(
     labels: Annotated[
         Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
     ] = None,
+    anonymous: Annotated[
+        bool, flag("--anonymous", help="Pseudonyms for signers and videos; the key goes to a file beside DEST.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
     dataset, left = _chosen(selection, labels)
     failed = sum(known.failed for known in dataset.known)
+    if anonymous:
+        dataset, key = without_names(dataset, destination)
+        say(f"key: {key} (keep it to yourself)")
     with count_progress("videos exported", quiet=quiet) as show:
         done = write_export(dataset, form, destination, show)
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
-    print(f"export: {destination} ({form}, {amount})")
+    say(f"export: {destination} ({form}, {amount})")
     if failed:
-        print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+        say(f"left out: {counted(failed, 'video')} that failed, without keypoints")
     if left:
-        print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
+        say(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
 
 
 def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
@@ -117,6 +124,6 @@ def import_outputs(
         imported = import_files(old, output, to=to, dataset=theirs, on_file=show)
     config, videos = imported.config, [video for file in imported.files for video in file.videos.values()]
     frames = counted(sum(video.frames for video in videos), "frame")
-    print(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
-    print(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
-    print(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")
+    say(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
+    say(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
+    say(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")

@@ -16,6 +16,7 @@ from kpsbatch.errors import InterruptedRun, KpsbatchError
 from kpsbatch.progress import print_summary, run_progress
 from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
 from kpsbatch.store.submissions import Plan, read_frozen, read_plan
+from kpsbatch.words import say
 from kpsbatch.work.signals import StopRequest, stop_on_signals
 
 SIGNAL_DELAY_SECONDS = 90
@@ -31,7 +32,7 @@ class Task:
 
     def __call__(self) -> None:
         """Say what to do."""
-        print("kpsbatch: this task was submitted by an earlier version of kpsbatch. Submit again.", file=sys.stderr)
+        say("kpsbatch: this task was submitted by an earlier version of kpsbatch. Submit again.", error=True)
         sys.exit(2)
 
 
@@ -67,7 +68,7 @@ def run_shard(folder: Path, number: int, digest: str) -> int:
             config = load_frozen_config(folder / "config.yaml", files["config.yaml"])
             return _run(config, read_plan(folder, files["plan.json"]), folder, number, stop, started)
         except KpsbatchError as error:
-            print(f"kpsbatch: {error}", file=sys.stderr, flush=True)
+            say(f"kpsbatch: {error}", error=True)
             return error.exit_status
 
 
@@ -76,10 +77,7 @@ def _run(config: Config, plan: Plan, folder: Path, number: int, stop: StopReques
 
     shard = plan.shards[number]
     again = f", start {restarts() + 1}" if restarts() else ""
-    print(
-        f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
-        flush=True,
-    )
+    say(f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}")
     submitted = (folder / "plan.json").stat().st_mtime
     origin = Origin(plan.id, number, len(plan.shards), submitted, shard.videos, plan.settings)
     last_start = read_run(config.output.root, origin) if restarts() else None
@@ -112,7 +110,7 @@ def _run(config: Config, plan: Plan, folder: Path, number: int, stop: StopReques
             raise
     print_summary(config, summary)
     if summary.progress.error:
-        print(f"kpsbatch: {summary.progress.error}", file=sys.stderr, flush=True)
+        say(f"kpsbatch: {summary.progress.error}", error=True)
     return summary.exit_status
 
 

@@ -665,6 +665,18 @@ class SlurmConfig(Section):
         return self
 
 
+class PrivacyConfig(Section):
+    """What pages and pictures may show. A site decides for all by KPSBATCH_PRIVACY; the stricter one counts.
+
+    Attributes:
+        pictures: Whether frames of videos may be shown.
+        names: keep, or pseudonyms for signers and videos.
+    """
+
+    pictures: bool = True
+    names: Literal["keep", "pseudonyms"] = "keep"
+
+
 class Config(Section):
     """A whole config, validated and frozen.
 
@@ -674,6 +686,7 @@ class Config(Section):
         output: Where the keypoints go.
         run: How a run works; nothing here changes values.
         slurm: What `submit` requests from the cluster.
+        privacy: What pages and pictures may show.
     """
 
     dataset: DatasetConfig
@@ -681,6 +694,7 @@ class Config(Section):
     output: OutputConfig
     run: RunConfig = RunConfig()
     slurm: SlurmConfig = SlurmConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
 
     @model_validator(mode="after")
     def _parts_that_have_points(self) -> Config:
