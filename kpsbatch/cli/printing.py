@@ -120,6 +120,9 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     here = terminal()
     say(f"dataset: {config.dataset.root}")
     print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=gap_of(here.width)), here)
+    if scan.outside:
+        what = "inside leaves them out" if config.dataset.follow_links == "anywhere" else "inside, so not read"
+        say(f"links lead out of it, to: {', '.join(scan.outside)} (dataset.follow_links: {what})")
     if scan.row_sum:
         say(f"table: {scan.row_sum}")
     if scan.bad_rows:

@@ -297,6 +297,7 @@ class DatasetConfig(Section):
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+        follow_links: anywhere, or inside for no link that leads out of `root`.
     """
 
     root: AnyPath
@@ -309,6 +310,7 @@ class DatasetConfig(Section):
     labels: AnyPath | None = None
     mirrored: bool = False
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
+    follow_links: Literal["anywhere", "inside"] = "anywhere"
 
     @model_validator(mode="before")
     @classmethod

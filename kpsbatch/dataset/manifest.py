@@ -275,6 +275,7 @@ class ManifestSource:
             writable(parse.signer(row)),
             writable(parse.view(row)),
             source,
+            inside=self.folders.root if self.folders.inside else None,
         )
 
     def _find(self, path: str) -> tuple[Path, Entry]:
