@@ -55,7 +55,7 @@ lint: $(VENV)/ready-dev ## ruff and mypy
 
 setup: $(VENV)/ready ## make .venv from requirements.lock, and get the models
 
-licences: ## list what an installation brings, with licences (docs/licences.md), and an SBOM (needs uv)
+licences: ## list what an installation brings, with licences (docs/licences.md)
 	@scripts/licences.sh
 
 lock: ## renew the lock files (needs uv)

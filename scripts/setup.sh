@@ -38,6 +38,7 @@ fi
 "$venv/bin/python" -c 'import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
 # the `kpsbatch` command, as an installer writes it: a shell's line, as the path may be too long for the kernel, or have blanks
+# shellcheck disable=SC2016
 "$venv/bin/python" -c 'import pathlib, sys
 python = pathlib.Path(sys.executable).absolute()
 command = python.with_name("kpsbatch")
