@@ -271,12 +271,17 @@ def refuse_outside(root: Path, *folders: Path) -> None:
             )
 
 
+BIG_READ = 1 << 26
+
+
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
     """The bytes at a place of a file, fewer where it ends before: Linux gives 2 GiB at a time at most.
 
     Raises:
         OSError: It can't be read.
     """
+    if size > BIG_READ:  # which may be wrong, and no room shall be made for it
+        size = max(0, min(size, os.fstat(descriptor).st_size - offset))
     data = os.pread(descriptor, size, offset)
     if not data or len(data) == size:
         return data

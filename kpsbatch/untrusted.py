@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
+MOST_FOR_A_BYTE = 1032
+"""Bytes to which one byte of DEFLATE data can unpack."""
+
 MAX_DIGITS = 20
 """Characters of the largest whole number that is read: 64 bits and a sign."""
 
@@ -30,6 +33,8 @@ def inflate(packed: bytes | memoryview, size: int) -> bytes:
     Raises:
         ValueError, zlib.error: It unpacks to more, or to fewer, or is damaged.
     """
+    if size > MOST_FOR_A_BYTE * (len(packed) + 1):
+        raise ValueError(f"it can't unpack to the {size} bytes that its directory says")
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     data = unpack.decompress(packed, size + 1)
     if len(data) != size:

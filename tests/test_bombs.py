@@ -12,7 +12,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,39 @@ class TestPacked:
             opened.read(bad)
         with opened.place(good) as (file, start, size):
             assert (file.read_bytes(), start, size) == (data["data/w.mp4"], 0, 3 * MEGA)
+
+    def test_impossible_places(self, tmp_path: Path) -> None:
+        """A member that is said to be larger than its archive, or to lie outside of it, is damaged; others are read."""
+        path = tmp_path / "data.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("a", "b", "c", "d"):
+                archive.writestr(f"v/{name}.jpg", bytes(1000), zipfile.ZIP_DEFLATED)
+            archive.getinfo("v/a.jpg").compress_size = 1 << 60
+            archive.getinfo("v/b.jpg").file_size = 1 << 62
+            archive.getinfo("v/c.jpg").header_offset = (1 << 64) - 1
+        folders = open_archive_folders(path, tmp_path)
+        opened = Archive(folders.index)
+        for name, said in (("a", "outside of it"), ("b", "can't unpack to"), ("c", "outside of it")):
+            with memory(MEGA), pytest.raises(OSError, match=said):
+                opened.read(opened.index.member(f"v/{name}.jpg"))
+        assert opened.read(opened.index.member("v/d.jpg")) == bytes(1000)
+
+    def test_impossible_array(self, tmp_path: Path) -> None:
+        """So is an array of an npz."""
+        path = tmp_path / "0001.npz"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("a", "b", "c", "d"):
+                archive.writestr(f"{name}.npy", npy(np.ones((2, 184, 4), np.float32)), zipfile.ZIP_DEFLATED)
+            archive.getinfo("a.npy").compress_size = 1 << 60
+            archive.getinfo("b.npy").file_size = 1 << 62
+            archive.getinfo("d.npy").header_offset = (1 << 64) - 9
+        with memory(MEGA), open_npz(path) as file:
+            assert file.read("a").shape == file.read("c").shape == (2, 184, 4)  # all bytes are there
+            for name in ("b", "d"):
+                with pytest.raises(OutputError, match=f"damaged in video '{name}'"):
+                    file.read(name)
+                with pytest.raises(OutputError, match=f"damaged in video '{name}'") if name == "d" else nullcontext():
+                    file.shape(name)
 
     def test_npz(self, bomb: Path) -> None:
         """An array that unpacks to more than it claims is damaged; the others are read."""

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from kpsbatch.dataset.archive_index import (
     DEFLATED,
+    ELSEWHERE,
     HARD_LINK,
     LINK,
     OUTSIDE,
@@ -267,7 +268,7 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
                 raise _damaged(name, "its directory ends too early", "zip -T")
             data, at, position = data[at:] + more, 0, position + len(more)
             continue
-        at = _add_from_zip(data, at, name, shift, index, ignored)
+        at = _add_from_zip(data, at, name, size, shift, index, ignored)
         number += 1
         if number % 100_000 == 0:
             on_progress(number, total)
@@ -277,7 +278,9 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
     return ignored
 
 
-def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: Counter[str]) -> int:
+def _add_from_zip(
+    data: bytes, at: int, name: str, end: int, shift: int, index: IndexWriter, ignored: Counter[str]
+) -> int:
     """Add one member; returns where the next one starts."""
     signature, made_by, _, flags, method, _, _, crc, size, full, *rest = _CENTRAL.unpack_from(data, at)
     name_size, extra_size, comment_size, disk, _, attributes, offset = rest
@@ -308,6 +311,8 @@ def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWrite
         method = LINK
     elif kind in (1, 2, 6, 12):
         method = SPECIAL
+    if offset + shift + size > end:
+        offset, shift, size, full, method = 0, 0, 0, 0, ELSEWHERE
     index.add(path, offset + shift, size, full, crc, method)
     return at
 

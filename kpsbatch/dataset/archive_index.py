@@ -30,7 +30,7 @@ MAGIC = b"KPSIDX1\n"
 START = 16
 
 STORED, DEFLATED = 0, 8
-LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
+LINK, SPECIAL, HARD_LINK, SPARSE, ELSEWHERE = 65_001, 65_002, 65_003, 65_004, 65_005
 """Numbers that no zip method has, for members that are not plain files."""
 
 _PROBLEMS = {
@@ -39,6 +39,7 @@ _PROBLEMS = {
     LINK: "a link, which is not followed in an archive",
     HARD_LINK: "a link, which is not followed in an archive",
     SPECIAL: "neither a directory nor a file",
+    ELSEWHERE: "damaged in the archive: it is said to lie outside of it",
     SPARSE: "a sparse file, which is not read from an archive",
 }
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}

@@ -84,7 +84,7 @@ class NpzReader:
                 raise ValueError("its checksum is another")
             shape, fortran, dtype, start = _header(bytes(data[:_LONG_NPY_HEADER]))
             return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy()
-        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        except (OSError, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -95,7 +95,7 @@ class NpzReader:
         """
         try:
             return _header(bytes(self._bytes(self._member(name), _NPY_HEADER)))[0]
-        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        except (OSError, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
     def _member(self, name: str) -> Member:
