@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -293,9 +294,11 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def last_lines(path: Path, size: int) -> list[str]:
-    """The lines in the last bytes of a text; none where it can't be read."""
+    """The lines in the last bytes of a text; none where it can't be read, or is no file (one waits for a pipe)."""
     try:
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return []
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read().decode("utf-8", "replace").splitlines()
     except OSError:

@@ -24,6 +24,7 @@ from processes import kpsbatch
 from kpsbatch.config import load_config
 from kpsbatch.dataset.archive import Archive, open_archive_folders
 from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.files import last_lines
 from kpsbatch.look.verify import verify
 from kpsbatch.store.adopt import read_old_files
 from kpsbatch.store.npz import npy_header, open_npz
@@ -321,3 +322,12 @@ class TestDepth:
             done = kpsbatch(*words)
             assert "Traceback" not in done.stderr, done.stderr[-2000:]
         subprocess.run(["rm", "-rf", str(tmp_path / "data")], check=False)
+
+
+def test_log_that_is_no_file(tmp_path: Path) -> None:
+    """A run's state can name any file as its log: a pipe or a device is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "log").write_text("a\nb\n")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, tmp_path / "nothing"):
+        assert last_lines(path, 1000) == []
+    assert last_lines(tmp_path / "log", 1000) == ["a", "b"]
