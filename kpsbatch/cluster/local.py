@@ -82,12 +82,12 @@ def _command(config: Config, plan: Plan, number: int, logs: Path, report: Path) 
     Args:
         report: The file for the exit status.
     """
-    words = ["env", "PYTHONSAFEPATH=1", f"{STATUS_FILE}={report}", f"KPSBATCH_LOGS={logs}"]
+    words = ["env"]
     if config.slurm.container is not None:
         words += ["-u", "PYTHONPATH", "-u", "PYTHONHOME", "PYTHONNOUSERSITE=1"]
     elif path := python_path(os.environ.get("PYTHONPATH", ""), package_parent()):
         words += [f"PYTHONPATH={path}"]
-    words += ["sh", "-c", LOGGED, "sh"]
+    words += ["PYTHONSAFEPATH=1", f"{STATUS_FILE}={report}", f"KPSBATCH_LOGS={logs}", "sh", "-c", LOGGED, "sh"]
     return f"{shlex.join(words)} {task_command(config, plan, str(number))}"
 
 

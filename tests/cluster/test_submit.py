@@ -809,6 +809,21 @@ class TestLocal:
         [log] = (project.parent / "out").glob("_kpsbatch/submissions/*/logs/*_log.out")
         assert "found on PYTHONPATH" in log.read_text()
 
+    def test_container(self, cluster, project):
+        """With slurm.container the task runs in the image, without this checkout's PYTHONPATH, and writes its log."""
+        image = project.parent / "my image.sif"
+        image.touch()
+        (cluster.folder / "bin" / "apptainer").write_text(
+            '#!/bin/bash\necho "path: <${PYTHONPATH-unset}>"; for word in "$@"; do echo "<$word>"; done\n'
+        )
+        setting = f"slurm.container={json.dumps(str(image))}"
+        done = kpsbatch("submit", project, "--cluster", "local", "--signs", "1", "--set", setting)
+        assert done.returncode == 2  # nothing was done
+        [log] = (project.parent / "out").glob("_kpsbatch/submissions/*/logs/*_log.out")
+        words = log.read_text().splitlines()
+        assert words[:2] == ["path: <unset>", "<exec>"]
+        assert words[words.index("<kpsbatch.cluster.task>") + 1] == f"<{log.parents[1]}>"
+
     def test_failed_videos(self, project):
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
