@@ -30,6 +30,7 @@ from kpsbatch.store.adopt import read_old_files
 from kpsbatch.store.npz import npy_header, open_npz
 from kpsbatch.store.records import read_record
 from kpsbatch.store.run_state import read_runs, runs_folder
+from kpsbatch.store.settings import Settings
 from kpsbatch.untrusted import inflate, parse_json
 
 MEGA = 1 << 20
@@ -322,6 +323,12 @@ class TestDepth:
             done = kpsbatch(*words)
             assert "Traceback" not in done.stderr, done.stderr[-2000:]
         subprocess.run(["rm", "-rf", str(tmp_path / "data")], check=False)
+
+
+@pytest.mark.parametrize("parts", [[[[]]], {"a": 1}, "pose", 7, None])
+def test_settings_from_elsewhere(parts: object) -> None:
+    """Settings beside records that are none of ours name parts all the same."""
+    assert all(isinstance(part, str) for part in Settings(landmarks={"parts": parts}).parts)
 
 
 def test_log_that_is_no_file(tmp_path: Path) -> None:
