@@ -9,10 +9,10 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/ready ## set up, write the demo dataset, run the main job on it
-	@$(BIN)/python -m kpsbatch demo demo --run
+	@$(BIN)/kpsbatch demo demo --run
 
 test: $(VENV)/ready-dev ## set up and run the tests that take minutes: does it work here, and still?
-	@$(BIN)/python -m kpsbatch models >/dev/null
+	@$(BIN)/kpsbatch models >/dev/null
 	@$(PYTEST) -m "not slow"
 
 test-all: test test-rest ## all tests but the rehearsal, under half an hour on two cores
@@ -20,7 +20,7 @@ test-all: test test-rest ## all tests but the rehearsal, under half an hour on t
 test-rest: test-slow test-pythons test-formats test-container # what `make test` leaves out
 
 test-slow: $(VENV)/ready-dev ## the tests that `make test` leaves out: many disturbances, SLURM, every video and browser
-	@$(BIN)/python -m kpsbatch models >/dev/null
+	@$(BIN)/kpsbatch models >/dev/null
 	@ROUNDS=$(or $(ROUNDS),24) $(PYTEST) -m slow
 
 test-pythons: ## the fast tests on the oldest and the newest Python of this machine
@@ -55,7 +55,7 @@ lint: $(VENV)/ready-dev ## ruff and mypy
 
 setup: $(VENV)/ready ## make .venv from requirements.lock, and get the models
 
-licences: ## list what an installation brings, with licences (docs/licences.md), and an SBOM (needs uv)
+licences: ## list what an installation brings, with licences (docs/licences.md)
 	@scripts/licences.sh
 
 lock: ## renew the lock files (needs uv)

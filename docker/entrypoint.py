@@ -6,7 +6,6 @@ Without a command it does the main job: `kpsbatch run /config.yaml`, dataset at 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -19,6 +18,8 @@ from typing import NoReturn
 CONFIG = Path("/config.yaml")  # KArSL's; users mount their own over it
 DATA = Path("/data")
 OUT = Path("/out")
+NOBODY = 10001
+AS_USER = '--user "$(id -u):$(id -g)"'
 FOR_PROGRAM = ("-h", "--help", "--version")
 
 
@@ -26,7 +27,8 @@ def main() -> None:
     """Entry point of the image."""
     # Process 1 has no default handlers: without this, `docker stop` would wait ten seconds and kill.
     signal.signal(signal.SIGTERM, interrupted)
-    become_owner(OUT)
+    leave_root(OUT)
+    have_home()
     leave_read_only_folder()
     arguments = complete(sys.argv[1:])
     if arguments[0] == "run" and str(CONFIG) in arguments and (problem := missing_mount()):
@@ -51,19 +53,49 @@ def fail(message: str, status: int = 2) -> NoReturn:
     sys.exit(status)
 
 
-def become_owner(folder: Path) -> None:
-    """As root, go on as the user to whom the output folder belongs, so that the files will be theirs."""
-    owner = folder.stat()
-    if os.getuid() == 0 and owner.st_uid != 0:
-        with contextlib.suppress(PermissionError):  # --cap-drop ALL
-            os.setgroups([])
-            os.setgid(owner.st_gid)
-            os.setuid(owner.st_uid)
+def leave_root(folder: Path) -> None:
+    """As root, go on as the user to whom the output folder belongs, so that the files will be theirs, or say why not.
+
+    Where there is no such folder, as a user to whom nothing belongs.
+    """
+    if os.getuid() != 0:
+        return
+    try:
+        owner = folder.stat()
+        user, group = owner.st_uid, owner.st_gid
+    except OSError:
+        user, group = NOBODY, NOBODY
+    if user == 0:
+        warn(
+            f"this runs as root, since {folder} belongs to root. Make that folder first, as yourself, or add {AS_USER}."
+        )
+        return
+    try:
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(user)
+    except OSError as error:  # --cap-drop ALL, or a user that this container does not map
+        warn(f"this runs as root, since it may not become user {user} ({error.strerror}). Add {AS_USER}.")
+
+
+def have_home() -> None:
+    """Let HOME be a folder of this user's own; libraries write there, and root's is none of another user's business."""
+    if not os.access(os.environ.get("HOME") or "/", os.W_OK):
+        os.environ["HOME"] = "/tmp"
+
+
+def warn(message: str) -> None:
+    """Say what goes on."""
+    print(f"kpsbatch: {message}", file=sys.stderr)
 
 
 def leave_read_only_folder() -> None:
     """`demo` writes below the working directory, /out; with --read-only and nothing mounted there it goes to /tmp."""
-    if Path.cwd() == OUT and not os.access(OUT, os.W_OK):
+    try:
+        here = Path.cwd()
+    except OSError:
+        here = OUT
+    if here == OUT and not os.access(OUT, os.W_OK):
         os.chdir("/tmp")
 
 

@@ -6,16 +6,16 @@ import sys
 
 def start() -> None:
     """Prepare the imports of the command line, and run it."""
+    from kpsbatch.startup import keep_out_current_folder, shorten_imports
+
+    shorten_imports()
     open_closed_streams()
     start_in_utf8()
+    keep_out_current_folder()
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it without a traceback
-
-    from kpsbatch.startup import shorten_imports
-
-    shorten_imports()
 
     from kpsbatch.cli.main import main
 

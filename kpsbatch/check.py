@@ -20,6 +20,7 @@ from kpsbatch.dataset.archive import archive_kind
 from kpsbatch.dataset.folders import check_folder
 from kpsbatch.errors import KpsbatchError, one_line
 from kpsbatch.landmarks.mediapipe_import import MEDIAPIPE_VERSION, import_mediapipe
+from kpsbatch.permissions import others_who_write
 from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.words import counted
 from kpsbatch.work.cores import (
@@ -100,6 +101,7 @@ def check(
         checks.append(partial(check_dataset, config))
         is_kept = config.output.keep == "full"
         checks.append(partial(check_disk, "output.root", config.output.root, _units(config), keep=is_kept))
+        checks.append(partial(check_writers, config.output.root))
     checks += [partial(check_slurm, config), partial(check_container, config)]
     findings: list[Finding] = []
     for done, run_check in enumerate(checks, 1):
@@ -298,6 +300,17 @@ def check_disk(name: str, folder: Path, units: int | None, *, keep: bool = False
         yield Finding("disk", "warning", f"{text}: {shortage}", "Delete files there, or choose another output.root.")
     else:
         yield Finding("disk", "ok", text)
+
+
+def check_writers(folder: Path) -> Iterator[Finding]:
+    """Whether others can write in the output folder."""
+    if who := others_who_write(folder):
+        yield Finding(
+            "disk",
+            "warning",
+            f"output.root: {who}: they can change outputs, logs and what tasks read",
+            "Choose a folder that only you can write (chmod g-w,o-w), or trust them: submit --shared.",
+        )
 
 
 def check_slurm(config: Config | None) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ the path or mount the drive."
 
 from __future__ import annotations
 
+import re
+
 
 class KpsbatchError(Exception):
     """Root of all errors that a user can fix; shown as one line, without a traceback."""
@@ -44,9 +46,16 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+_HARMFUL = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL and C1: escape sequences, carriage returns
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that turn the direction of what follows
+    "\u2028\u2029\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"  # line ends, annotations, halves, invisible tags
+)
+
+
 def printable(text: str) -> str:
-    """A text that stays on one line, whatever names it holds."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    """A text that stays on one line and does nothing to a terminal, whatever names it holds: what could is escaped."""
+    return _HARMFUL.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 def of_the_machine(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
 from kpsbatch.errors import OutputError
+from kpsbatch.untrusted import parse_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -295,12 +297,17 @@ def refuse_outside(root: Path, *folders: Path) -> None:
             )
 
 
+BIG_READ = 1 << 26
+
+
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
     """The bytes at a place of a file, fewer where it ends before: Linux gives 2 GiB at a time at most.
 
     Raises:
         OSError: It can't be read.
     """
+    if size > BIG_READ:  # which may be wrong, and no room shall be made for it
+        size = max(0, min(size, os.fstat(descriptor).st_size - offset))
     data = os.pread(descriptor, size, offset)
     if not data or len(data) == size:
         return data
@@ -312,9 +319,11 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def last_lines(path: Path, size: int) -> list[str]:
-    """The lines in the last bytes of a text; none where it can't be read."""
+    """The lines in the last bytes of a text; none where it can't be read, or is no file (one waits for a pipe)."""
     try:
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return []
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read().decode("utf-8", "replace").splitlines()
     except OSError:
@@ -344,8 +353,8 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The fields of a JSON file; None where it is missing, unreadable or holds no fields."""
     try:
-        tree = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        tree = parse_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return tree if isinstance(tree, dict) else None
 

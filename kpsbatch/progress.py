@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsbatch.config import format_signs
 from kpsbatch.errors import printable
-from kpsbatch.words import Part, counted, show_duration, some_of, time_to_go
+from kpsbatch.words import Part, counted, say, show_duration, some_of, time_to_go
 
 if TYPE_CHECKING:
     from kpsbatch.config import Config
@@ -102,7 +102,7 @@ def _shown(
             if now - last_line >= LINE_SECONDS:
                 last_line = now
                 text = ", ".join(filter(None, words(now - started)[1]))
-                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+                say(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", error=True)
 
         yield show_line
 
@@ -161,49 +161,49 @@ def print_summary(config: Config, summary: Summary) -> None:
     done = summary.progress
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
     if summary.made_again:
-        print(f"{counted(len(summary.made_again), 'unit')} re-made from what is kept; no video read")
+        say(f"{counted(len(summary.made_again), 'unit')} re-made from what is kept; no video read")
     if summary.stored or done.videos_done:
-        print(
+        say(
             f"{counted(len(summary.stored), 'unit')} finished now ({counted(done.videos_done, 'video')}, "
             f"{counted(done.frames, 'frame')}, {show_duration(summary.seconds)}, "
             f"{counted(summary.workers, 'worker')}), {before} finished before"
         )
     else:
-        print(f"Nothing to do: {counted(before, 'unit')} finished before.")
+        say(f"Nothing to do: {counted(before, 'unit')} finished before.")
     for lack, units in (("a folder in the dataset", summary.absent), ("a video", summary.empty)):
         if units:
             signs = format_signs(unit.sign for unit in units)
             shown = signs if len(signs) < 60 else signs[:57] + "..."
-            print(f"{counted(len(units), 'unit')} without {lack}: signs {shown}")
+            say(f"{counted(len(units), 'unit')} without {lack}: signs {shown}")
     if summary.odd:
-        print("ignored: " + ", ".join(f"{count} x {problem}" for problem, count in summary.odd.most_common(5)))
+        say("ignored: " + ", ".join(f"{count} x {problem}" for problem, count in summary.odd.most_common(5)))
     for problem, odd in summary.odd_frames.items():
-        print(printable(f"among the frames: {odd.count} x {problem}, first {odd.first}"))
+        say(printable(f"among the frames: {odd.count} x {problem}, first {odd.first}"))
     counts = Counter(summary.states.values())
     if summary.failures:
         unread = f", {len(summary.unreadable)} folders can't be listed" if summary.unreadable else ""
-        print(f"{counted(done.videos_failed, 'video')} failed{unread}:")
+        say(f"{counted(done.videos_failed, 'video')} failed{unread}:")
         for name, reason in summary.failures[:10]:
-            print(printable(f"  {name}: {reason}"))
+            say(printable(f"  {name}: {reason}"))
         if len(summary.failures) > 10:
-            print(f"  ... and {len(summary.failures) - 10} more, in the records")
+            say(f"  ... and {len(summary.failures) - 10} more, in the records")
     for names, what in (
         (summary.added, "new in units that were finished before"),
         (summary.replaced, "with another file than its keypoints were made from; --overwrite redoes that"),
     ):
         if names:
-            print(printable(f"{counted(len(names), 'video')} {what}: {some_of(names, MOST_SHOWN)}"))
+            say(printable(f"{counted(len(names), 'video')} {what}: {some_of(names, MOST_SHOWN)}"))
     if summary.kept:
         kept = counted(len(summary.kept), "video")
-        print(f"{kept} of an earlier run kept, since the new attempt failed, or the dataset has them no more")
+        say(f"{kept} of an earlier run kept, since the new attempt failed, or the dataset has them no more")
     if summary.bad_frames:
         worst, most = summary.bad_frames.most_common(1)[0]
         videos = counted(len(summary.bad_frames), "video")
         frames = f"{counted(summary.bad_frames.total(), 'unreadable frame')} in {videos}"
-        print(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
+        say(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
     if counts["partial"] or counts["failed"]:
-        print(
+        say(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "
             "Fix the data, then run again with --retry-failed."
         )
-    print(f"outputs: {config.output.root}")
+    say(f"outputs: {config.output.root}")

@@ -5,16 +5,20 @@ rich shows what moves, and nothing else: to import it takes as many calls to the
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from kpsbatch.errors import printable
+from kpsbatch.startup import START
 
 JSON_VERSION = 1
 """Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
@@ -66,13 +70,36 @@ def time_to_go(done: int, total: int, seconds: float) -> str:
 
 def show_command(words: Sequence[str]) -> str:
     """A command line as it would be typed, without the folder of its program."""
+    words = without_secrets(words)
     return shlex.join([PurePath(words[0]).name, *words[1:]]) if words else ""
 
 
+_SECRET = re.compile(r"((?:--set=)?\s*slurm\s*(?:\.(?:setup|extra)[^=]*)?=).+", re.DOTALL)
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line for files that others may read: values of slurm.setup and slurm.extra are left out (tokens).
+
+    What starts a module without the current folder is written as `-m`.
+    """
+    shown = [_SECRET.sub(r"\1...", word) if _SECRET.fullmatch(word) else word for word in words]
+    if START in shown:
+        at = shown.index(START)
+        shown[at - 1 : at + 1] = ["-m"]
+    return shown
+
+
 def program() -> str:
-    """What to type to start this program again, from the same folder and without activating anything."""
-    if PurePath(sys.argv[0]).name == "kpsbatch":
+    """What to type to start this program again, from the same folder and without activating anything.
+
+    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder.
+    """
+    command = os.path.join(os.path.dirname(sys.executable), "kpsbatch")
+    known = shutil.which("kpsbatch")
+    if PurePath(sys.argv[0]).name == "kpsbatch" or (known and os.path.realpath(known) == os.path.realpath(command)):
         return "kpsbatch"
+    if os.access(command, os.X_OK):
+        return shlex.quote(min(os.path.relpath(command), command, key=len))
     python = shutil.which("python")
     if python and os.path.samefile(python, sys.executable):
         return "python -m kpsbatch"
@@ -110,6 +137,18 @@ def terminal() -> Terminal:
     width = shutil.get_terminal_size((FILE_WIDTH, 24)).columns
     stroke = "━" if (sys.stdout.encoding or "").lower().startswith("utf") else "-"
     return Terminal(is_terminal, codes, width, stroke * min(BAR_WIDTH, width) if is_terminal else "")
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print lines for people, on standard error or output; what names in them could do to a terminal is escaped."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    print(lines, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def say_json(tree: Mapping[str, Any], indent: int | None = None) -> None:
+    """Print JSON for programs, and for terminals: what could harm these is a \\u escape."""
+    text = json.dumps(tree, indent=indent, ensure_ascii=False)
+    print("".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text))
 
 
 def print_lines(lines: Iterable[Sequence[Part]], here: Terminal | None = None) -> None:

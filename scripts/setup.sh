@@ -37,8 +37,21 @@ fi
 # the package itself, from this folder, wherever the interpreter is started
 "$venv/bin/python" -c 'import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "kpsbatch.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")'
+# the `kpsbatch` command, as an installer writes it: a shell's line, as the path may be too long for the kernel, or have blanks
+# shellcheck disable=SC2016
+"$venv/bin/python" -c 'import pathlib, sys
+python = pathlib.Path(sys.executable).absolute()
+command = python.with_name("kpsbatch")
+command.write_text(f"""#!/bin/sh
+{chr(39) * 3}exec{chr(39)} "{python}" "$0" "$@"
+{chr(39)} {chr(39) * 3}
+import sys
+from kpsbatch.__main__ import start
+sys.exit(start())
+""", encoding="utf-8")
+command.chmod(0o755)'
 # the models are what a run would miss on a machine without a package index
-"$venv/bin/python" -m kpsbatch models >/dev/null
+"$venv/bin/kpsbatch" models >/dev/null
 # everything loads here, and what workers import is compiled, for where the environment can't be written
 PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c '
 import compileall, importlib, pkgutil, kpsbatch

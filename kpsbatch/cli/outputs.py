@@ -14,7 +14,8 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
-from kpsbatch.errors import ConfigError, OutputError, printable
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.export.anonymous import anonymous as without_names
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.about import about as about_outputs
@@ -27,7 +28,7 @@ from kpsbatch.store.adopt import import_files
 from kpsbatch.store.reading import OutputDataset
 from kpsbatch.store.run_state import ALONE, other_live_runs
 from kpsbatch.store.slim import slim_folder
-from kpsbatch.words import counted, program
+from kpsbatch.words import counted, program, say
 
 
 def export(
@@ -46,22 +47,28 @@ def export(
         Optional[str],
         typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
     ] = None,
+    anonymous: Annotated[
+        bool, flag("--anonymous", help="Pseudonyms for signers and videos; the key goes to a file beside DEST.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
     dataset, left = _chosen(selection, labels, points)
     failed = sum(known.failed for known in dataset.known)
+    if anonymous:
+        dataset, key = without_names(dataset, destination)
+        say(f"key: {key} (keep it to yourself)")
     with count_progress("videos exported", quiet=quiet) as show:
         done = write_export(dataset, form, destination, show)
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
-    print(f"export: {destination} ({form}, {amount})")
+    say(f"export: {destination} ({form}, {amount})")
     if failed:
-        print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+        say(f"left out: {counted(failed, 'video')} that failed, without keypoints")
     for note in _about_classes(dataset):
         print(f"kpsbatch: class numbers: {note}", file=sys.stderr)
     if left:
-        print(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
+        say(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
 
 
 def _about_classes(dataset: OutputDataset) -> Iterator[str]:
@@ -111,7 +118,7 @@ def slim(
         )
     with count_progress("units", quiet=quiet) as show:
         removed = slim_folder(folder, show)
-    print(
+    say(
         f"slim: {counted(removed.units, 'unit')}, {removed.bytes / 1e6:,.1f} MB freed. Other points, coordinates or "
         "dtype need another run from now on."
     )
@@ -128,10 +135,10 @@ def about(
         print_json({"output": str(root), "made": [each.as_tree() for each in made]})
         return
     for each in made:
-        print(f"{paragraph(each)}\n\n| | |\n|---|---|")
+        say(f"{paragraph(each)}\n\n| | |\n|---|---|")
         for name, value in table(each):
-            print(printable(f"| {name} | {value} |"))
-        print()
+            say(f"| {name} | {value} |")
+        say("")
 
 
 def verify(
@@ -183,6 +190,6 @@ def import_outputs(
         imported = import_files(old, output, to=to, dataset=theirs, on_file=show)
     config, videos = imported.config, [video for file in imported.files for video in file.videos.values()]
     frames = counted(sum(video.frames for video in videos), "frame")
-    print(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
-    print(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
-    print(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")
+    say(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
+    say(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
+    say(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -9,17 +10,23 @@ import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet
 from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
+from kpsbatch.config import Config
 from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
 from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.player import check_page, view_page, write_page
 from kpsbatch.pictures.preview import check_picture, write_preview
 from kpsbatch.pictures.report.gather import gather
+from kpsbatch.pictures.report.names import without_names
 from kpsbatch.pictures.report.view import render, view_of
+from kpsbatch.privacy import privacy_of
 from kpsbatch.progress import count_progress
-from kpsbatch.words import counted
+from kpsbatch.words import counted, say
 
 REPORT = "report.html"
+PicturesFrom = Annotated[
+    Optional[Path], typer.Option(metavar="DIR", help="Without a config: show pictures of videos below this folder.")
+]
 
 
 def view(
@@ -29,6 +36,7 @@ def view(
     compare: Annotated[
         Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
     ] = None,
+    pictures_from: PicturesFrom = None,
     no_pictures: NoPictures = False,
     quiet: Quiet = False,
 ) -> None:
@@ -38,15 +46,38 @@ def view(
     config = None if isinstance(opened, Path) else opened
     if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
         compare = ConfigFile(compare).load().output.root
+    privacy = privacy_of(config)
     shown, rest = candidates(opened, video)
     with count_progress("clips packed", quiet=quiet) as show:
         html = view_page(
-            shown, config=config, adjusted=source.adjusted, compare=compare, pictures=not no_pictures, on_clip=show
+            shown,
+            config=config,
+            adjusted=source.adjusted,
+            compare=compare,
+            pictures=privacy.pictures and not no_pictures,
+            pictures_from=_named(pictures_from, config),
+            names=privacy.names,
+            on_clip=show,
         )
-    page = page or Path(f"view-{_default_name(source.config)}.html")
+    page = page or Path(f"view-{_default_name(source.config)}.html" if privacy.names else "view.html")
     size = write_page(page, html)
     counts = counted(len(shown), "video") + (f" of {rest}; --video chooses others" if rest else "")
-    print(f"view: {page} ({size / 1e6:.1f} MB, {counts})")
+    say(f"view: {page} ({size / 1e6:.1f} MB, {counts})")
+
+
+def _named(pictures_from: Path | None, config: Config | None) -> list[Path]:
+    """The folder that --pictures-from names, if it is named.
+
+    Raises:
+        ConfigError: It goes with a config, or is not there.
+    """
+    if pictures_from is None:
+        return []
+    if config is not None:
+        raise ConfigError("--pictures-from goes with an npz or a folder. Leave it out: a config names its dataset.")
+    if not pictures_from.exists():
+        raise ConfigError(f"--pictures-from: {pictures_from} does not exist. Correct the path.")
+    return [pictures_from]
 
 
 def _default_name(source: Path) -> str:
@@ -72,18 +103,26 @@ def report(
     """Write one HTML page about a run: progress, detection rates, failures, samples. Reads files only."""
     check_page(page)
     config = selection.load()
+    privacy = privacy_of(config)
     with count_progress("units read", quiet=quiet) as show:
         data = gather(config, show, on_index=show)
+    if not privacy.names:
+        data = without_names(data)
     with count_progress("samples drawn", quiet=quiet) as show:
         shown = view_of(
-            config, data, config_path=selection.config, samples=samples, pictures=not no_pictures, on_sample=show
+            config,
+            data,
+            config_path=selection.config,
+            samples=samples,
+            pictures=privacy.pictures and not no_pictures,
+            on_sample=show,
         )
     page = page or config.output.root / REPORT
     size = write_page(page, render(shown))
     counts = (
         f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
     )
-    print(f"report: {page} ({size / 1e6:.1f} MB: {counts})")
+    say(f"report: {page} ({size / 1e6:.1f} MB: {counts})")
 
 
 def preview(
@@ -98,6 +137,7 @@ def preview(
     frames: Annotated[
         Optional[Path], typer.Option(metavar="PATH", help="Where the frames of an npz lie: a folder, or a video file.")
     ] = None,
+    pictures_from: PicturesFrom = None,
     no_pictures: NoPictures = False,
     speed: Annotated[
         float, typer.Option(min=0.05, max=10, metavar="FACTOR", help="How fast it plays: 0.5 for half as fast.")
@@ -109,15 +149,23 @@ def preview(
     if frames is not None and source.config.suffix.lower() != ".npz":
         raise ConfigError("--frames goes with an npz. Leave it out: a run's outputs know where their frames are.")
     opened = source.open()
+    privacy = privacy_of(None if isinstance(opened, Path) else opened)
+    no_pictures = no_pictures or not privacy.pictures
     chosen = choose_one(opened, video)
     if isinstance(opened, Path):
-        clip = clip_of_file(chosen.path, chosen.video, frames, adjusted=source.adjusted, blank=no_pictures)
+        places = _named(pictures_from, None)
+        look = {"adjusted": source.adjusted, "blank": no_pictures}
+        clip = clip_of_file(chosen.path, chosen.video, frames, pictures_from=places, **look)
+        if clip.note:
+            say(f"kpsbatch: drawn without its frames: {clip.note}", error=True)
     else:
+        _named(pictures_from, opened)
         assert chosen.unit is not None
         labels = load_labels(opened.dataset.labels)
         clip = clip_of_unit(
             opened, chosen.unit, chosen.video, adjusted=source.adjusted, blank=no_pictures, labels=labels
         )
-    picture = picture or Path(f"preview-{chosen.path.absolute().parent.name}-{chosen.path.stem}.png")
-    drawn = write_preview(clip, picture, speed)
-    print(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")
+    name = f"preview-{chosen.path.absolute().parent.name}-{chosen.path.stem}" if privacy.names else "preview"
+    picture = picture or Path(f"{name}.png")
+    drawn = write_preview(clip if privacy.names else replace(clip, title="video 1"), picture, speed)
+    say(f"{clip.title} ({drawn} of {len(clip.keypoints)} frames)\npreview: {picture}")

@@ -31,7 +31,7 @@ from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.look.scan import scan as scan_dataset
 from kpsbatch.progress import count_progress
-from kpsbatch.words import program
+from kpsbatch.words import program, say
 
 
 def demo(
@@ -48,9 +48,9 @@ def demo(
     with count_progress("files written", quiet=quiet) as show:
         write_demo(directory, on_progress=show)
     selection = Selection(directory / "config.yaml")
-    print(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")
+    say(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")
     if not run_it:
-        print(f"next:    {selection.command('run')}")
+        say(f"next:    {selection.command('run')}")
         return
     try:
         run(selection, quiet=quiet)
@@ -61,13 +61,13 @@ def demo(
     config = selection.load()
     unit = Unit(config.dataset.signers[0], config.dataset.splits[0], config.dataset.signs[:2][-1])  # two hands
     write_preview(clip_of_unit(config, unit), picture)
-    print(f"preview: {picture}\n\nnext, for example:")
+    say(f"preview: {picture}\n\nnext, for example:")
     for arguments, purpose in (
         (("view", str(selection.config)), "a page in which the keypoints move"),
         (("extract", "YOUR_CLIP.mp4"), "the keypoints of a video of your own"),
         (("report", str(selection.config)), "a page about the whole run"),
     ):
-        print(f"  {program()} {shlex.join(arguments)}  # {purpose}")
+        say(f"  {program()} {shlex.join(arguments)}  # {purpose}")
 
 
 def init(
@@ -84,7 +84,7 @@ def init(
 ) -> None:
     """Look at a dataset and write a config for it; what is unsure is listed."""
     if like == "list":
-        print("\n".join(recipe_names()))
+        say("\n".join(recipe_names()))
         return
     recipe = None if like is None else recipe_like(like)
     if place is None:
@@ -100,11 +100,11 @@ def init(
     with contextlib.suppress(OSError):  # editors do without
         write_schema(config.parent / SCHEMA_FILE)
     dataset = load_config(config).dataset  # it must be one that every other command accepts
-    print(f"found: {printable(summary)}")
+    say(f"found: {printable(summary)}")
     notes += [f"{table} is not there; see docs/datasets.md" for table in tables_not_there(dataset)]
     for note in notes:
-        print(f"unsure: {printable(note)}")
-    print(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")
+        say(f"unsure: {printable(note)}")
+    say(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")
 
 
 def check(
@@ -181,7 +181,7 @@ def models(
 
         networks = obtain_networks(wheel=wheel, origin=origin, rebuild=rebuild, export=export)
     for file in networks.values():
-        print(f"{file.sha256}  {file.path.stat().st_size:>9}  {file.origin:<17}  {file.path}")
+        say(f"{file.sha256}  {file.path.stat().st_size:>9}  {file.origin:<17}  {file.path}")
 
 
 def schema(
@@ -191,11 +191,11 @@ def schema(
 ) -> None:
     """Print the JSON Schema of the config, with which editors complete and check it."""
     if file is None:
-        print(schema_text(), end="")
+        say(schema_text().rstrip("\n"))
         return
     try:
         write_schema(file)
     except OSError as error:
         raise OutputError(f"{file} can't be written: {error.strerror or error}. Choose another -o.") from None
     line = SCHEMA_LINE.replace(SCHEMA_FILE, file.name)
-    print(f"schema: {file}; first line of the configs beside it: {line}")
+    say(f"schema: {file}; first line of the configs beside it: {line}")

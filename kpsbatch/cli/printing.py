@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
-from kpsbatch.words import JSON_VERSION, Part, counted, gap_of, print_lines, show_duration, table_lines, terminal
+from kpsbatch.words import (
+    JSON_VERSION,
+    Part,
+    counted,
+    gap_of,
+    print_lines,
+    say,
+    say_json,
+    show_duration,
+    table_lines,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from kpsbatch.check import Finding
@@ -28,7 +38,7 @@ STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 def print_json(tree: Mapping[str, Any]) -> None:
     """Print a command's result as JSON, one object with `version` first."""
-    print(json.dumps({"version": JSON_VERSION, **tree}, indent=1, ensure_ascii=False))
+    say_json({"version": JSON_VERSION, **tree}, indent=1)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -44,7 +54,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
         print_lines([first, *([(" " * INDENT + text, "")] for text in texts[1:])], here)
     counts = Counter(finding.state for finding in findings)
     problems, warnings = counted(counts["problem"], "problem"), counted(counts["warning"], "warning")
-    print(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
+    say(f"{problems}, {warnings}" if counts["problem"] or counts["warning"] else "Everything is fine.")
 
 
 def print_estimate(config: Config, estimate: Estimate) -> None:
@@ -63,7 +73,7 @@ def print_estimate(config: Config, estimate: Estimate) -> None:
         )
     npz, kept = (size * estimate.dataset_videos / 1e9 for size in (estimate.npz_bytes, estimate.full_bytes))
     full = f"and {kept:,.2f} GB of all landmarks (output.keep: full)" if kept else "all landmarks are not kept"
-    print(
+    say(
         f"measured: {estimate.unit.name}, {counted(estimate.videos, 'video')}, {counted(estimate.frames, 'frame')}: "
         f"{estimate.frames_per_core_second:.1f} frames a second and core, {estimate.core_seconds:.2f} s of a core for "
         f"a video, {estimate.worker_megabytes} MB a worker\n"
@@ -82,54 +92,57 @@ def print_plan(config: Config, plan: Plan) -> None:
     missing = f", {plan.missing} have no video" if plan.missing else ""
     if plan.shards:
         shards = counted(len(plan.shards), "shard")
-        print(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
+        say(f"{counted(plan.units, 'unit')} in {shards}; {plan.finished} finished before{missing}")
         return
-    print(f"Nothing to do: {counted(plan.finished, 'unit')} finished{missing}.\noutputs: {config.output.root}")
+    say(f"Nothing to do: {counted(plan.finished, 'unit')} finished{missing}.\noutputs: {config.output.root}")
     if plan.failing:
-        print(f"units with failed videos: {plan.failing}. Fix the data, then submit again with --retry-failed.")
+        say(f"units with failed videos: {plan.failing}. Fix the data, then submit again with --retry-failed.")
 
 
 def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: float) -> None:
     """Print how a shard that ran here ended."""
     how = {0: "finished", 1: "finished, some videos failed", 3: "interrupted"}.get(status, "failed")
     name = f"shard {number} of {len(plan.shards)}"
-    print(f"{name}: {how}, {counted(units, 'unit')}, {show_duration(seconds)}", flush=True)
+    say(f"{name}: {how}, {counted(units, 'unit')}, {show_duration(seconds)}")
 
 
 def print_task(task: Task, lines: int) -> None:
     """Print a task's state and the last lines of its log."""
     place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
-    print(", ".join(part for part in (task.name, place, task.outcome, task.counts) if part))
+    say(", ".join(part for part in (task.name, place, task.outcome, task.counts) if part))
     if task.error:
-        print(f"    {task.error}")
+        say(f"    {task.error}")
     for line in task.tail(lines):
-        print(f"  | {line}")
+        say(f"  | {line}")
     if task.log and task.needs_attention:
-        print(f"    whole log: {task.log}")
+        say(f"    whole log: {task.log}")
 
 
 def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     """Print what a dataset holds; `frames`: whether they were counted."""
     here = terminal()
-    print(f"dataset: {config.dataset.root}")
+    say(f"dataset: {config.dataset.root}")
     print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=gap_of(here.width)), here)
+    if scan.outside:
+        what = "inside leaves them out" if config.dataset.follow_links == "anywhere" else "inside, so not read"
+        say(f"links lead out of it, to: {', '.join(scan.outside)} (dataset.follow_links: {what})")
     if scan.row_sum:
-        print(f"table: {scan.row_sum}")
+        say(f"table: {scan.row_sum}")
     if scan.bad_rows:
-        print(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
+        say(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
         for row, problem in scan.bad_rows:
-            print(printable(f"  {row}: {problem}"))
+            say(printable(f"  {row}: {problem}"))
     for (signer, split), group in scan.groups.items():
         for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:
                 kind = "signs" if scan.has_signs else "units"
-                print(f"{state} in {signer} {split}: {kind} {format_signs(missing)}")
+                say(f"{state} in {signer} {split}: {kind} {format_signs(missing)}")
     if scan.odd_counts:
-        print("odd: " + ", ".join(f"{count} x {problem}" for problem, count in scan.odd_counts.most_common()))
+        say("odd: " + ", ".join(f"{count} x {problem}" for problem, count in scan.odd_counts.most_common()))
         for path, problem in scan.odd:
-            print(f"  {path}: {problem}")
+            say(f"  {path}: {problem}")
         if (more := sum(scan.odd_counts.values()) - len(scan.odd)) > 0:
-            print(f"  ... and {more} more")
+            say(f"  ... and {more} more")
 
 
 def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:
@@ -154,23 +167,23 @@ def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:
 def print_verdict(verdict: Verdict, again: str = "", *, repair: bool = False) -> None:
     """Print what is wrong with which output, and what to do; `again` does what is left, "" where no config is known."""
     for problem in [*verdict.news, *verdict.problems]:
-        print(printable(f"{problem.name}: {problem.text}"))
+        say(printable(f"{problem.name}: {problem.text}"))
     units = {problem.unit for problem in verdict.problems}
     damaged = len(units - {None})
     checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"
-    print(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
+    say(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
     if replaced := len({news.unit for news in verdict.news} - set(verdict.left)):
-        print(f"{counted(replaced, 'unit')} with replaced files. To redo these videos, run with --overwrite.")
+        say(f"{counted(replaced, 'unit')} with replaced files. To redo these videos, run with --overwrite.")
     if verdict.failed_videos:
         failed = counted(verdict.failed_videos, "video")
-        print(f"{failed} failed when they were made. Fix the data, then run with --retry-failed.")
+        say(f"{failed} failed when they were made. Fix the data, then run with --retry-failed.")
     for why, count in Counter(why for _, why in verdict.kept).items():
-        print(f"--repair leaves {counted(count, 'unit')} alone: {why}")
+        say(f"--repair leaves {counted(count, 'unit')} alone: {why}")
     if verdict.repaired:
-        print(f"{counted(len(verdict.repaired), 'unit')} removed. Next: {again}")
+        say(f"{counted(len(verdict.repaired), 'unit')} removed. Next: {again}")
     elif not repair and units - {unit for unit, _ in verdict.kept}:
         how = "add --repair" if again else "verify with its config and --repair"
-        print(f"To remove what is damaged, so that the next run redoes it, {how}.")
+        say(f"To remove what is damaged, so that the next run redoes it, {how}.")
     if verdict.left:
         next_command = "" if verdict.kept else f" Next: {again}"  # a run would refuse outputs of other settings
-        print(f"{counted(len(verdict.left), 'unit')} not done yet.{next_command}")
+        say(f"{counted(len(verdict.left), 'unit')} not done yet.{next_command}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -17,18 +16,26 @@ from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_
 from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
-from kpsbatch.cluster.submission import choose_cluster, only_submission, plan_submission, refuse_live, waiting_jobs
+from kpsbatch.cluster.submission import (
+    choose_cluster,
+    only_submission,
+    plan_submission,
+    refuse_live,
+    refuse_shared,
+    waiting_jobs,
+)
 from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
 from kpsbatch.look.estimate import estimate
+from kpsbatch.privacy import privacy_of
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, unshared_warning
-from kpsbatch.words import counted, stopped
+from kpsbatch.words import counted, say, stopped
 from kpsbatch.work.assemble import remove_videos
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
@@ -56,26 +63,28 @@ def extract(
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
-    named = find_clips(clips, on_passed=lambda text: print(f"kpsbatch: {printable(text)}", file=sys.stderr))
+    named = find_clips(clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True))
     config = config_of_clips(folder, [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
+    privacy = privacy_of(config)
     done: list[DoneClip] = []
 
     def tell(clip: DoneClip) -> None:
         done.append(clip)
         if clip.problem:
-            print(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", file=sys.stderr)
+            say(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", error=True)
         for problem, odd in clip.facts.odd_frames.items() if clip.facts else ():
-            print(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", file=sys.stderr)
+            say(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", error=True)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
     good = [clip for clip in done if clip.facts is not None]
     for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
-        print(printable(_line(clip, folder)))
+        say(printable(_line(clip, folder)))
     if good:
-        print(_write_page([clip.npz for clip in good], folder / PAGE, pictures=not no_pictures))
+        read = [clip.clip for clip in good] if privacy.pictures and not no_pictures else []
+        say(_write_page([clip.npz for clip in good], folder / PAGE, pictures_from=read, names=privacy.names))
     if len(good) < len(done):
-        print(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
+        say(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
         raise typer.Exit(1)
 
 
@@ -90,13 +99,13 @@ def _line(clip: DoneClip, folder: Path) -> str:
     return f"{folder / clip.npz.name}: {counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
 
 
-def _write_page(outputs: list[Path], page: Path, *, pictures: bool) -> str:
+def _write_page(outputs: list[Path], page: Path, *, pictures_from: list[Path], names: bool) -> str:
     """Write the page that plays them; tells where it is."""
     from kpsbatch.pictures.clip import MAX_CLIPS, Candidate  # Jinja and OpenCV, which `submit` does without
     from kpsbatch.pictures.player import view_page, write_page
 
     shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
-    size = write_page(page, view_page(shown, pictures=pictures))
+    size = write_page(page, view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names))
     some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"
 
@@ -126,7 +135,7 @@ def run(
                 "(scancel), or wait."
             )
         if waiting:
-            print(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", file=sys.stderr)
+            say(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", error=True)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
     source = open_dataset(config, quiet=quiet)
@@ -136,7 +145,7 @@ def run(
     if part is not None:
         signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
         if not signs:
-            print(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
+            say(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
             return
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
@@ -146,7 +155,7 @@ def run(
             overwrite=overwrite,
             retry_failed=retry_failed,
             on_progress=show,
-            on_notice=lambda notice: print(f"kpsbatch: {notice}", file=sys.stderr),
+            on_notice=lambda notice: say(f"kpsbatch: {notice}", error=True),
             stop_reason=stop,
             origin=origin,
         )
@@ -158,10 +167,10 @@ def _prune(config: Config, source: Source) -> None:
     """List the videos of the outputs that the dataset has no more, then remove them."""
     outputs, gone = videos_to_prune(config, source)
     for unit, names in gone.items():
-        print(printable(f"not in the dataset any more: {unit.name}.npz: {', '.join(names)}"))
+        say(printable(f"not in the dataset any more: {unit.name}.npz: {', '.join(names)}"))
     for unit, names in gone.items():
         remove_videos(outputs, unit, names)
-    print(f"{counted(sum(map(len, gone.values())), 'video')} removed from {outputs.root}")
+    say(f"{counted(sum(map(len, gone.values())), 'video')} removed from {outputs.root}")
 
 
 def open_dataset(config: Config, *, quiet: bool) -> Source:
@@ -176,7 +185,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in bad[:SHOWN_ROWS])
         more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
-        print(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), file=sys.stderr)
+        say(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), error=True)
     return source
 
 
@@ -187,6 +196,7 @@ def submit(
     ] = None,
     dry_run: Annotated[bool, flag("--dry-run", help="Print the batch script and submit nothing.")] = False,
     force: Annotated[bool, flag("--force", help="Submit even while jobs for the same output are live.")] = False,
+    shared: Annotated[bool, flag("--shared", help="Submit although others can write in the output folder.")] = False,
     overwrite: Overwrite = False,
     retry_failed: RetryFailed = False,
     quiet: Quiet = False,
@@ -197,8 +207,12 @@ def submit(
     config = selection.load()
     cluster = (cluster or "slurm") if dry_run else choose_cluster(cluster)
     refuse_uncomputable(config)
+    if told := refuse_shared(config.output.root, shared or dry_run):
+        say(f"kpsbatch: {printable(told)}", error=True)
     source = open_dataset(config, quiet=quiet)
     with contextlib.nullcontext() if force or dry_run else only_submission(config.output.root):
+        if not dry_run:
+            refuse_shared(config.output.root, shared)  # again, as it may only be there now
         if not (force or dry_run):
             refuse_live(config.output.root, cluster)
         plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
@@ -210,7 +224,7 @@ def submit(
         if cluster == "slurm":
             _submit_to_slurm(selection, config, plan, dry_run=dry_run)
         elif dry_run:
-            print("This would run here, one shard after another.")
+            say("This would run here, one shard after another.")
         else:
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
@@ -218,21 +232,21 @@ def submit(
 def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
-        print("kpsbatch: SLURM is not on this machine; this is what sbatch would get", file=sys.stderr)
+        say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
     for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
-        print(f"kpsbatch: {warning}", file=sys.stderr)
+        say(f"kpsbatch: {warning}", error=True)
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)
         for number, script in enumerate(scripts):
             if len(scripts) > 1:
-                print(f"### array {number + 1} of {len(scripts)}")
-            print(script)
+                say(f"### array {number + 1} of {len(scripts)}")
+            say(script)
         return
     submitted = slurm.submit(config, plan)
-    print(f"jobs:  {' '.join(submitted.jobs)}")
-    print(f"logs:  {submitted.folder / 'logs'}")
-    print(f"watch: squeue --jobs={','.join(submitted.jobs)}")
-    print(f"look:  {_logs_command(selection)}")
+    say(f"jobs:  {' '.join(submitted.jobs)}")
+    say(f"logs:  {submitted.folder / 'logs'}")
+    say(f"watch: squeue --jobs={','.join(submitted.jobs)}")
+    say(f"look:  {_logs_command(selection)}")
 
 
 def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
@@ -260,7 +274,7 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
         status = local.submit(
             config,
             plan,
-            on_start=lambda folder: print(f"logs: {folder / 'logs'}", flush=True),
+            on_start=lambda folder: say(f"logs: {folder / 'logs'}"),
             on_wait=lambda number: show(starts[number] + units_done(number), plan.units),
             on_end=on_end,
             stop=stop,
@@ -268,15 +282,16 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     if status == 3:
         raise InterruptedRun(stopped(stop.reason, "Finished units are saved"))
     if status == 1:
-        print(f"Some videos failed. Which and why: {selection.command('status')}")
+        say(f"Some videos failed. Which and why: {selection.command('status')}")
     elif status == 2:
-        print(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", file=sys.stderr)
+        say(f"kpsbatch: A shard failed. Why: {_logs_command(selection)} --failed", error=True)
     return status
 
 
 def _logs_command(selection: Selection) -> str:
-    """`logs` shows all tasks, so it takes no selection."""
-    return ConfigFile(selection.config, selection.overrides, selection.adjusted).command("logs")
+    """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
+    return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
 def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:

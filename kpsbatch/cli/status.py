@@ -12,7 +12,7 @@ from kpsbatch.cli.printing import print_json, print_task
 from kpsbatch.cli.selection import ConfigFile, Selection
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status_screen import show_status
-from kpsbatch.words import counted
+from kpsbatch.words import counted, say
 
 TAIL_LINES = 2
 FAILED_TAIL_LINES = 20
@@ -40,13 +40,13 @@ def logs(
     tasks = tasks_of(config.output.root)
     shown = [task for task in tasks if task.needs_attention or not failed]
     if not tasks:
-        print(f"Nothing was submitted or run yet for {config.output.root}.")
+        say(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
     if note := without_a_trace(config.output.root):
-        print(f"note: {note}")
+        say(f"note: {note}")
     elif failed and tasks and not shown:
-        print(f"None of {counted(len(tasks), 'task')} failed.")
+        say(f"None of {counted(len(tasks), 'task')} failed.")
 
 
 def inspect_file(

@@ -14,14 +14,26 @@ pass_on() {
       sleep 0.5
       kill -0 "$task_id" 2>/dev/null || exit 0 # bash can wait for this messenger in place of a task that has ended
     done
-    kill -s "$1" "$(cat "$KPSBATCH_PID_FILE")" 2>/dev/null
+    process=$(head -c 20 "$KPSBATCH_PID_FILE" | tr -dc 0-9)
+    # others may be able to write that file: only a process of this very job is signalled
+    if grep -qzxF "KPSBATCH_PID_FILE=$KPSBATCH_PID_FILE" "/proc/${process:-none}/environ" 2>/dev/null; then
+      kill -s "$1" "$process" 2>/dev/null
+    fi
   } &
   task_messengers="$task_messengers $!"
+}
+
+# keep_out_current_folder: Python imports nothing from it, either by itself or for an empty entry of PYTHONPATH.
+keep_out_current_folder() {
+  export PYTHONSAFEPATH=1
+  [ -n "${PYTHONPATH:-}" ] || return 0
+  PYTHONPATH=$(printf ':%s:' "$PYTHONPATH" | tr -s :) PYTHONPATH=${PYTHONPATH#:} PYTHONPATH=${PYTHONPATH%:}
 }
 
 # run_task COMMAND...: runs it, and has SLURM start the job again when it was interrupted; returns its status.
 run_task() {
   local status messenger
+  keep_out_current_folder
   unset SLURM_EXPORT_ENV # `sbatch --export=NONE` leaves NONE there, and srun would start the task without its variables
   "$@" &
   task_id=$!

@@ -15,17 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import kpsbatch
 from kpsbatch.cluster.task import signal_delay
 from kpsbatch.config import Config
 from kpsbatch.errors import SubmitError
-from kpsbatch.store.submissions import Plan
+from kpsbatch.startup import module_words, package_parent
+from kpsbatch.store.submissions import Plan, digest_of, frozen_files, plan_folder
 
 BATCH_SHELL = Path(__file__).with_name("batch.sh")
 """The shell functions around a task, which slurm/array.sh uses too."""
-
-SUBMITIT_VARIABLES = {"SUBMITIT_LOG_LEVEL": "WARNING", "SUBMITIT_PREEMPT_SIGNAL": "USR1"}
-"""For tasks: submitit logs warnings only, and leaves the signal USR2 to the task."""
 
 
 def refuse_unusable(config: Config) -> None:
@@ -45,11 +42,12 @@ def refuse_unusable(config: Config) -> None:
         raise SubmitError(f"slurm.dataset_image: {image} does not exist. Make it (mksquashfs), or correct the path.")
 
 
-def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> dict[str, Any]:
+def parameters(config: Config, logs: Path, job_name: str, *, array: bool, after: str = "") -> dict[str, Any]:
     """submitit's parameters; what is None is left out of the script.
 
     Args:
         logs: The folder of the logs, which a container sees too.
+        array: Whether the job is an array.
         after: The job that must have ended before, or "".
     """
     slurm = config.slurm
@@ -71,14 +69,39 @@ def parameters(config: Config, logs: Path, job_name: str, after: str = "") -> di
         "use_srun": False,  # the command has its own srun: without a pseudo-terminal, with the right number of cores
         "stderr_to_stdout": True,
         "setup": _setup(config, logs),
-        "additional_parameters": {"requeue": True, "signal": f"B:USR2@{signal_delay(slurm.time)}", **extra},
+        "additional_parameters": {
+            "output": f"{logs}/{'%A_%a' if array else '%j'}_0_log.out",
+            "requeue": True,
+            "signal": f"B:USR2@{signal_delay(slurm.time)}",
+            **extra,
+        },
     }
 
 
-def step_command(config: Config, plan: Plan) -> str:
-    """The shell words that start the interpreter in a step of the job."""
-    python = interpreter(config, '"$apptainer"', plan.mounts)
-    return f"run_task srun --ntasks=1 --cpus-per-task={config.slurm.cpus_per_task} {python}"
+def step_command(config: Config, plan: Plan, first: int) -> str:
+    """The shell words that do a shard in a step of the job.
+
+    submitit puts its own behind them, which would load a pickle from its folder: for the shell they are a comment.
+
+    Args:
+        first: The shard of the array's first task.
+    """
+    srun = f"srun --ntasks=1 --cpus-per-task={config.slurm.cpus_per_task}"
+    number = f'"$(({first} + ${{SLURM_ARRAY_TASK_ID:-0}}))"'
+    task = task_command(config, plan, number, '"$apptainer"')
+    return f"run_task {srun} {task} #"
+
+
+def task_command(config: Config, plan: Plan, number: str, apptainer: str = "") -> str:
+    """The shell words that do a shard: the interpreter, the submission's folder, the shard, and what it may read there.
+
+    Args:
+        number: A shell word for the shard.
+        apptainer: A shell word for Apptainer; default what is on the PATH here.
+    """
+    python = interpreter(config, apptainer, plan.mounts)
+    words = [*module_words("kpsbatch.cluster.task"), str(plan_folder(config.output.root, plan))]
+    return f"{python} {shlex.join(words)} {number} {digest_of(frozen_files(config, plan))}"
 
 
 def _setup(config: Config, logs: Path) -> list[str]:
@@ -86,7 +109,6 @@ def _setup(config: Config, logs: Path) -> list[str]:
     lines = [
         f'export KPSBATCH_PID_FILE={shlex.quote(str(logs))}"/$SLURM_JOB_ID.pid"',
         'export KPSBATCH_LOG="$(readlink -f "/proc/$$/fd/1")"',
-        *(f"export {name}={value}" for name, value in SUBMITIT_VARIABLES.items()),
         *BATCH_SHELL.read_text(encoding="utf-8").splitlines()[1:],  # without the line for shellcheck
     ]
     if config.slurm.container is not None:
@@ -119,12 +141,6 @@ def interpreter(config: Config, apptainer: str = "", mounts: Sequence[Path] = ()
     inner = [dataset, _mount(config.output.root), *(_mount(path, "ro") for path in besides)]
     options = " ".join(f"--mount {shlex.quote(mount)}" for mount in (*outer, *inner))
     return f"{program} exec {options} {shlex.quote(str(slurm.container))} python"
-
-
-def package_parent() -> str:
-    """The folder of a checkout; "" for an installed package."""
-    parent = Path(kpsbatch.__file__).resolve().parent.parent
-    return "" if parent.name in ("site-packages", "dist-packages") else str(parent)
 
 
 def _read_besides(config: Config) -> list[Path]:

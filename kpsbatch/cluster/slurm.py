@@ -11,13 +11,12 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
-from kpsbatch.cluster.task import Task
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
@@ -56,15 +55,14 @@ def submit(config: Config, plan: Plan) -> Submitted:
     if shutil.which("srun") is None:
         raise SubmitError("srun is not on the PATH. Log in to the cluster.")
     folder = write_plan(config, plan)
-    logs = folder / "logs"
     name = job_name(config.output.root)
     jobs: list[str] = []
     arrays: list[str] = []
     for size in sizes:
-        tasks = [Task(str(folder), number) for number in range(len(jobs), len(jobs) + size)]
         try:
-            with _outside_of_jobs():
-                accepted = _submit_array(config, plan, logs, name, tasks, after=arrays[-1] if arrays else "")
+            with _outside_of_jobs(), private_folder() as scratch:
+                after = arrays[-1] if arrays else ""
+                accepted = _submit_array(config, plan, scratch, name, len(jobs), size, after)
         except (RuntimeError, OSError) as error:
             reason = one_line(error)
             if not arrays:
@@ -86,8 +84,7 @@ def submit(config: Config, plan: Plan) -> Submitted:
 def batch_scripts(config: Config, plan: Plan) -> list[str]:
     """The scripts that `submit` would give to sbatch, an array each; nothing is submitted and no output written.
 
-    submitit writes them below a temporary folder, whose name is then taken out of the text, and gives them to a
-    stand-in for sbatch.
+    submitit gives them to a stand-in for sbatch.
 
     Raises:
         SubmitError: The output root or the container is none that a batch job could use.
@@ -96,21 +93,17 @@ def batch_scripts(config: Config, plan: Plan) -> list[str]:
     sizes = array_sizes(len(plan.shards))
     name = job_name(config.output.root)
     scripts = []
-    with tempfile.TemporaryDirectory(prefix="kpsbatch-") as folder, _stand_in_for_sbatch(Path(folder) / "bin"):
-        below = f"{folder}/root"
-        logs = Path(f"{below}{plan_folder(config.output.root, plan) / 'logs'}")
-        for number, size in enumerate(sizes):
-            tasks = [Task("", task) for task in range(size)]
-            after = f"<job {number}>" if number else ""
+    for number, size in enumerate(sizes):
+        after = f"<job {number}>" if number else ""
+        with private_folder() as scratch, _stand_in_for_sbatch(scratch / "bin"):
             try:
-                job = _submit_array(config, plan, logs, name, tasks, after)[0]
+                job = _submit_array(config, plan, scratch, name, sum(sizes[:number]), size, after)[0]
             except (RuntimeError, OSError) as error:
                 raise SubmitError(
                     f"--dry-run: no program can run in {tempfile.gettempdir()}: {error}. Set TMPDIR to a folder where "
                     "that is allowed."
                 ) from None
-            scripts.append(job.paths.submission_file.read_text(encoding="utf-8").replace(below, ""))
-            shutil.rmtree(below)
+            scripts.append(job.paths.submission_file.read_text(encoding="utf-8"))
     return scripts
 
 
@@ -199,17 +192,39 @@ def max_array_size() -> int:
     return max(1, int(match[1])) if match else 1001
 
 
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder of this user's own (mode 0700) while the block runs, for the files that submitit can't do without.
+
+    They are a script, which sbatch copies, and pickles, which nobody reads.
+
+    Raises:
+        SubmitError: It can't be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kpsbatch-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SubmitError(f"no temporary folder can be made: {error.strerror}. Set TMPDIR to one.") from None
+    with folder as path:
+        yield Path(path)
+
+
 def _submit_array(
-    config: Config, plan: Plan, logs: Path, name: str, tasks: Sequence[Callable[[], None]], after: str
+    config: Config, plan: Plan, scratch: Path, name: str, first: int, size: int, after: str
 ) -> list[submitit.Job[None]]:
-    """Submit one array; raises RuntimeError with the error text of sbatch."""
+    """Submit the shards from `first` on as one array; raises RuntimeError with the error text of sbatch."""
     import submitit  # here: `run` and `check` ask SLURM and submit nothing
 
+    logs = plan_folder(config.output.root, plan) / "logs"
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
-        executor = submitit.SlurmExecutor(logs, python=step_command(config, plan))
-        executor.update_parameters(**parameters(config, logs, name, after))
-        jobs: list[submitit.Job[None]] = executor.submit_array(tasks)
+        executor = submitit.SlurmExecutor(scratch, python=step_command(config, plan, first))
+        executor.update_parameters(**parameters(config, logs, name, array=size > 1, after=after))
+        jobs: list[submitit.Job[None]] = executor.submit_array([nothing] * size)
     return jobs
+
+
+def nothing() -> None:
+    """What submitit is given to pickle: what a task does is in the script."""
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
+from kpsbatch.permissions import others_who_write
 from kpsbatch.store.claim import mixed_datasets, other_dataset
 from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.run_state import read_runs
@@ -116,6 +117,22 @@ def refuse_live(root: Path, cluster: str) -> None:
         raise SubmitError(
             f"{root}: {'; '.join(live)} already at work on these outputs. Wait, cancel (scancel, kill), or --force."
         )
+
+
+def refuse_shared(root: Path, shared: bool) -> str:
+    """Refuse an output folder in which others can write, unless that is wanted; what to tell, or "".
+
+    Raises:
+        SubmitError: Who can.
+    """
+    if not (who := others_who_write(root)):
+        return ""
+    if shared:
+        return f"output.root: {who}: they can change outputs and logs"
+    raise SubmitError(
+        f"output.root: {who}: they could change what your jobs read and write. Choose a folder that only you can write "
+        "(chmod g-w,o-w), or add --shared if you trust them."
+    )
 
 
 @contextlib.contextmanager

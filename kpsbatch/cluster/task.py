@@ -1,7 +1,12 @@
-"""What a task of a submission does: one shard of its plan."""
+"""What a task of a submission does: one shard of its plan.
+
+A task's command line holds the submission's folder, the number of the shard, and the SHA-256 of what it reads there.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,24 +15,35 @@ from kpsbatch.config import Config, format_signs, load_frozen_config
 from kpsbatch.errors import InterruptedRun, KpsbatchError
 from kpsbatch.progress import print_summary, run_progress
 from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
-from kpsbatch.store.submissions import read_plan
+from kpsbatch.store.submissions import Plan, read_frozen, read_plan
+from kpsbatch.words import say
 from kpsbatch.work.signals import StopRequest, stop_on_signals
 
 SIGNAL_DELAY_SECONDS = 90
 SIGNAL_EARLY_SECONDS = 75
 """SLURM may send the signal a minute early; the remaining time is for the interpreter's start."""
 
+STATUS_FILE = "KPSBATCH_STATUS_FILE"
+"""The variable that names the file for the exit status: submitit's local executor does not report it."""
+
 
 class Task:
-    """One shard of a submission, in the form that submitit pickles."""
-
-    def __init__(self, folder: str, shard: int) -> None:
-        self.folder, self.shard = folder, shard
+    """What the pickle of a task names that an earlier version has submitted: it is not done."""
 
     def __call__(self) -> None:
-        """Do the shard; ends the process with its exit status, unless that is 0."""
-        if status := run_shard(Path(self.folder), self.shard):
-            sys.exit(status)
+        """Say what to do."""
+        say("kpsbatch: this task was submitted by an earlier version of kpsbatch. Submit again.", error=True)
+        sys.exit(2)
+
+
+def main() -> None:
+    """Entry point of a task; ends with its exit status."""
+    folder, number, digest = sys.argv[1:4]
+    status = run_shard(Path(folder), int(number), digest)
+    if path := os.environ.get(STATUS_FILE):
+        with contextlib.suppress(OSError):
+            Path(path).write_text(str(status), encoding="ascii")
+    sys.exit(status)
 
 
 def signal_delay(minutes: int) -> int:
@@ -35,8 +51,12 @@ def signal_delay(minutes: int) -> int:
     return min(SIGNAL_DELAY_SECONDS, minutes * 15)
 
 
-def run_shard(folder: Path, number: int) -> int:
+def run_shard(folder: Path, number: int, digest: str) -> int:
     """Do one shard; errors are printed, as the command line does.
+
+    Args:
+        folder: The submission's.
+        digest: `digest_of` what was frozen there.
 
     Returns:
         The exit status: 0, 1, 2, or 3 when the task is to be started again.
@@ -44,23 +64,20 @@ def run_shard(folder: Path, number: int) -> int:
     started = time.monotonic()
     with stop_on_signals() as stop:
         try:
-            config = load_frozen_config(folder / "config.yaml")
-            return _run(config, folder, number, stop, started)
+            files = read_frozen(folder, digest)
+            config = load_frozen_config(folder / "config.yaml", files["config.yaml"])
+            return _run(config, read_plan(folder, files["plan.json"]), folder, number, stop, started)
         except KpsbatchError as error:
-            print(f"kpsbatch: {error}", file=sys.stderr, flush=True)
+            say(f"kpsbatch: {error}", error=True)
             return error.exit_status
 
 
-def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: float) -> int:
+def _run(config: Config, plan: Plan, folder: Path, number: int, stop: StopRequest, started: float) -> int:
     from kpsbatch.work.run import run  # here: whoever submits needs no NumPy, and a task first listens to signals
 
-    plan = read_plan(folder)
     shard = plan.shards[number]
     again = f", start {restarts() + 1}" if restarts() else ""
-    print(
-        f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}",
-        flush=True,
-    )
+    say(f"submission {plan.id}, shard {number} of {len(plan.shards)}: signs {format_signs(shard.signs)}{again}")
     submitted = (folder / "plan.json").stat().st_mtime
     origin = Origin(plan.id, number, len(plan.shards), submitted, shard.videos, plan.settings)
     last_start = read_run(config.output.root, origin) if restarts() else None
@@ -93,5 +110,13 @@ def _run(config: Config, folder: Path, number: int, stop: StopRequest, started: 
             raise
     print_summary(config, summary)
     if summary.progress.error:
-        print(f"kpsbatch: {summary.progress.error}", file=sys.stderr, flush=True)
+        say(f"kpsbatch: {summary.progress.error}", error=True)
     return summary.exit_status
+
+
+if __name__ == "__main__":
+    from kpsbatch.startup import keep_out_current_folder, shorten_imports
+
+    shorten_imports()
+    keep_out_current_folder()
+    main()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from kpsbatch.config.sections import Config
 from kpsbatch.errors import ConfigError, one_line
+from kpsbatch.untrusted import MAX_DIGITS
 
 TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "view")
 """Settings below `dataset` that can start with a brace."""
@@ -25,17 +28,62 @@ PATH_SETTINGS = (
 )
 
 
+MAX_VALUES = 1_000_000
+"""Values that a config may have; a list of all 75,000 videos of a dataset is a table, and none."""
+
+
+MAX_MISTAKES, MAX_TEXT = 50, 600
+"""Mistakes that one line names, and characters of each."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without numbers to the base of 60 (`time: 4:00:00` stays a text), and without keys that are there twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that would silently win over an earlier one."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := next((key for key in keys if keys.count(key) > 1), None):
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+        if twice := next((key for key, count in keys.items() if count > 1), None):
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
 
+    def get_single_node(self) -> yaml.Node | None:
+        """Refuse anchors that stand for more than a config has: each `*` is what its `&` holds, again and again."""
+        root: yaml.Node | None = super().get_single_node()
+        if root is not None and _size(root) > MAX_VALUES:
+            problem = f"with its anchors (& and *) it holds more than {MAX_VALUES:,} values"
+            raise yaml.constructor.ConstructorError(None, None, problem, root.start_mark)
+        return root
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Refuse a number that no setting takes."""
+        if len(node.value) > MAX_DIGITS:
+            problem = f"a number has {len(node.value)} characters"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return int(super().construct_yaml_int(node))
+
+
+def _size(root: yaml.Node) -> int:
+    """How many values a text stands for; more than any limit where a value holds itself."""
+    sizes: dict[int, float] = {}
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # until its parts are counted
+            waiting += [part for part in parts if id(part) not in sizes]
+        else:
+            waiting.pop()
+            if sizes[id(node)] == math.inf:
+                sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+    return int(min(sizes[id(root)], 2 * MAX_VALUES))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.yaml_implicit_resolvers = {
     char: [
         (tag, re.compile(r"^(?![-+]?[0-9][0-9_]*:)(?:" + pattern.pattern + ")", re.VERBOSE))
@@ -96,14 +144,15 @@ def make_config(tree: dict[Any, Any], overrides: Sequence[str], *, base: Path, w
         raise ConfigError(f"{where}{explain(error, changed=changed)}") from None
 
 
-def load_frozen_config(path: Path) -> Config:
-    """Read what `dump_config` wrote: paths are absolute, and taken as they stand.
+def load_frozen_config(path: Path, data: bytes | None = None) -> Config:
+    """Read what `dump_config` wrote, or what was read of it already: paths are absolute, and taken as they stand.
 
     Raises:
         ConfigError: It can't be read.
     """
     try:
-        return Config.model_validate(read_yaml(path.read_text(encoding="utf-8")), context={"expand": False})
+        text = (path.read_bytes() if data is None else data).decode()
+        return Config.model_validate(read_yaml(text), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"the submission's config {path} can't be read: {one_line(error)}. Submit again.") from None
 
@@ -141,7 +190,8 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
     """
     found: dict[str, str] = {}
     misspelt: set[str] = set()
-    for finding in sorted(error.errors(include_url=False), key=lambda finding: finding["type"] != "extra_forbidden"):
+    findings = sorted(error.errors(include_url=False), key=lambda finding: finding["type"] != "extra_forbidden")
+    for finding in findings[:MAX_MISTAKES]:
         where = [section] if section else []
         for item in map(str, finding["loc"]):
             if not item.startswith(("literal[", "constrained-", "function-")) and item not in ("int", "float"):
@@ -156,8 +206,10 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
         elif not (finding["type"] == "missing" and key in misspelt):
             found.setdefault(key, _explain_value(key, finding))
     texts = [f"--set {text}" if key in changed else text for key, text in found.items()]
+    texts = [text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..." for text in texts]
     numbered = [f"({number}) {text}" for number, text in enumerate(texts, 1)]
-    return texts[0] if len(texts) == 1 else " ".join([f"{len(texts)} mistakes.", *numbered])
+    count = f"{len(texts)} mistakes." if len(findings) <= MAX_MISTAKES else f"{len(findings)} mistakes, the first ones:"
+    return texts[0] if len(texts) == 1 else " ".join([count, *numbered])
 
 
 def _explain_value(key: str, finding: ErrorDetails) -> str:

@@ -297,6 +297,7 @@ class DatasetConfig(Section):
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
+        follow_links: anywhere, or inside for no link that leads out of `root`.
     """
 
     root: AnyPath
@@ -309,6 +310,7 @@ class DatasetConfig(Section):
     labels: AnyPath | None = None
     mirrored: bool = False
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
+    follow_links: Literal["anywhere", "inside"] = "anywhere"
     _whole: DatasetConfig | None = PrivateAttr(None)
 
     @property
@@ -680,6 +682,18 @@ class SlurmConfig(Section):
         return self
 
 
+class PrivacyConfig(Section):
+    """What pages and pictures may show. A site decides for all by KPSBATCH_PRIVACY; the stricter one counts.
+
+    Attributes:
+        pictures: Whether frames of videos may be shown.
+        names: keep, or pseudonyms for signers and videos.
+    """
+
+    pictures: bool = True
+    names: Literal["keep", "pseudonyms"] = "keep"
+
+
 class Config(Section):
     """A whole config, validated and frozen.
 
@@ -689,6 +703,7 @@ class Config(Section):
         output: Where the keypoints go.
         run: How a run works; nothing here changes values.
         slurm: What `submit` requests from the cluster.
+        privacy: What pages and pictures may show.
     """
 
     dataset: DatasetConfig
@@ -696,6 +711,7 @@ class Config(Section):
     output: OutputConfig
     run: RunConfig = RunConfig()
     slurm: SlurmConfig = SlurmConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
 
     @model_validator(mode="after")
     def _points_of_the_parts(self) -> Config:

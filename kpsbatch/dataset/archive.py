@@ -23,23 +23,29 @@ from typing import BinaryIO
 
 from kpsbatch.dataset.archive_index import (
     DEFLATED,
+    ELSEWHERE,
     HARD_LINK,
     LINK,
     OUTSIDE,
     SPARSE,
     SPECIAL,
     STORED,
+    TOO_DEEP,
     ArchiveFolders,
     ArchiveIndex,
     IndexWriter,
     Member,
     clean,
+    is_too_deep,
 )
 from kpsbatch.dataset.folders import OnProgress, no_progress
 from kpsbatch.errors import DatasetError
 from kpsbatch.files import read_at, write_atomically
+from kpsbatch.untrusted import inflate
 
 _TAIL = 1 << 16
+_BLOCK = 1 << 20
+"""Bytes that are read and unpacked at a time."""
 _SLACK = 512
 """Bytes read besides a member's own, for its local header: its name and extra fields are rarely longer."""
 
@@ -100,7 +106,7 @@ def open_archive_folders(archive: Path, index_folder: Path, on_progress: OnProgr
             "tail": hashlib.sha256(tail).hexdigest(),
         }
         path = index_folder / f"{archive.name[:60]}-{hashlib.sha256(os.fsencode(archive)).hexdigest()[:12]}.index"
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             index = ArchiveIndex(path)
             if all(index.header.get(key) == value for key, value in state.items()):
                 return ArchiveFolders(archive, index)
@@ -157,8 +163,8 @@ class Archive:
             data = read_at(self._fd, member.size, member.offset + start)
         if member.method == DEFLATED:
             try:  # never more than the directory says: a zip bomb is not unpacked
-                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.full_size + 1)
-            except zlib.error as error:
+                data = inflate(data, member.full_size)
+            except (zlib.error, ValueError) as error:
                 raise _damaged_member(member, str(error)) from None
         if len(data) != member.full_size:
             raise _damaged_member(member, "it ends too early")
@@ -181,19 +187,27 @@ class Archive:
             yield self.path, self._start(member) if self._zip else member.offset, member.size
             return
         start, left = self._start(member), member.size
-        unpack, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        unpack, crc, room = zlib.decompressobj(-zlib.MAX_WBITS), 0, member.full_size
         with tempfile.NamedTemporaryFile(prefix="kpsbatch-") as file:
-            while left:
-                block = os.pread(self._fd, min(left, 1 << 20), start + member.size - left)
+            while left or unpack.unconsumed_tail:
+                block = unpack.unconsumed_tail
+                if not block:
+                    block = os.pread(self._fd, min(left, _BLOCK), start + member.size - left)
+                    left -= len(block)
                 if not block:
                     raise _damaged_member(member, "it ends too early")
                 try:
-                    data = unpack.decompress(block)
+                    data = unpack.decompress(block, _BLOCK)
                 except zlib.error as error:
                     raise _damaged_member(member, str(error)) from None
+                if (room := room - len(data)) < 0:
+                    raise _damaged_member(member, f"it unpacks to more than its {member.full_size} bytes")
+                if unpack.eof:
+                    left = 0
                 crc = zlib.crc32(data, crc)
                 file.write(data)
-                left -= len(block)
+            if room:
+                raise _damaged_member(member, "it ends too early")
             if crc != member.crc:
                 raise _damaged_member(member, "its checksum differs")
             file.flush()
@@ -254,7 +268,7 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
                 raise _damaged(name, "its directory ends too early", "zip -T")
             data, at, position = data[at:] + more, 0, position + len(more)
             continue
-        at = _add_from_zip(data, at, name, shift, index, ignored)
+        at = _add_from_zip(data, at, name, size, shift, index, ignored)
         number += 1
         if number % 100_000 == 0:
             on_progress(number, total)
@@ -264,7 +278,9 @@ def _scan_zip(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
     return ignored
 
 
-def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWriter, ignored: Counter[str]) -> int:
+def _add_from_zip(
+    data: bytes, at: int, name: str, end: int, shift: int, index: IndexWriter, ignored: Counter[str]
+) -> int:
     """Add one member; returns where the next one starts."""
     signature, made_by, _, flags, method, _, _, crc, size, full, *rest = _CENTRAL.unpack_from(data, at)
     name_size, extra_size, comment_size, disk, _, attributes, offset = rest
@@ -280,7 +296,7 @@ def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWrite
         raise _split(name)
     path = clean(raw if raw.isascii() else _utf8(raw, flags, extra), backslashes=made_by >> 8 != 3)
     if path is None:
-        ignored[OUTSIDE] += 1
+        ignored[TOO_DEEP if is_too_deep(raw) else OUTSIDE] += 1
         return at
     kind = attributes >> 28 if made_by >> 8 == 3 else 0  # the type bits of a Unix mode
     if raw.endswith((b"/", b"\\")) or kind == 4:
@@ -295,6 +311,8 @@ def _add_from_zip(data: bytes, at: int, name: str, shift: int, index: IndexWrite
         method = LINK
     elif kind in (1, 2, 6, 12):
         method = SPECIAL
+    if offset + shift + size > end:
+        offset, shift, size, full, method = 0, 0, 0, 0, ELSEWHERE
     index.add(path, offset + shift, size, full, crc, method)
     return at
 
@@ -414,7 +432,7 @@ def _scan_tar(fd: int, name: str, size: int, index: IndexWriter, on_progress: On
         if member.size < 0 or (member.isfile() and not member.issparse() and member.offset_data + member.size > size):
             raise _damaged(name, "it is cut off", "tar -tf")
         if member.type not in _NO_MEMBERS and not _add_from_tar(member, index):
-            ignored[OUTSIDE] += 1
+            ignored[TOO_DEEP if is_too_deep(os.fsencode(member.name)) else OUTSIDE] += 1
         if number % 20_000 == 0:
             on_progress(member.offset, size)
     on_progress(size, size)

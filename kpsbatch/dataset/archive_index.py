@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from kpsbatch.dataset.folders import Entry, Folders, problem_of_name
+from kpsbatch.untrusted import parse_json
 
 MAGIC = b"KPSIDX1\n"
 START = 16
 
 STORED, DEFLATED = 0, 8
-LINK, SPECIAL, HARD_LINK, SPARSE = 65_001, 65_002, 65_003, 65_004
+LINK, SPECIAL, HARD_LINK, SPARSE, ELSEWHERE = 65_001, 65_002, 65_003, 65_004, 65_005
 """Numbers that no zip method has, for members that are not plain files."""
 
 _PROBLEMS = {
@@ -39,6 +40,7 @@ _PROBLEMS = {
     LINK: "a link, which is not followed in an archive",
     HARD_LINK: "a link, which is not followed in an archive",
     SPECIAL: "neither a directory nor a file",
+    ELSEWHERE: "damaged in the archive: it is said to lie outside of it",
     SPARSE: "a sparse file, which is not read from an archive",
 }
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
@@ -92,6 +94,10 @@ class Member(NamedTuple):
 
 
 OUTSIDE = "its path leads out of the archive"
+TOO_DEEP = "its path is longer or deeper than that of any file"
+
+LONGEST, DEEPEST = 4096, 100
+"""Bytes of a path (PATH_MAX of Linux), and folders in it: each folder above is kept by its whole path."""
 
 
 def clean(path: bytes, *, backslashes: bool = False) -> bytes | None:
@@ -102,14 +108,21 @@ def clean(path: bytes, *, backslashes: bool = False) -> bytes | None:
         backslashes: Whether the archive may have been made on Windows, by a program that wrote \\ for /.
 
     Returns:
-        The path, or None where it leads out of the archive.
+        The path, or None where it leads out of the archive, or is longer or deeper than is read.
     """
+    if is_too_deep(path):
+        return None
     if backslashes and b"\\" in path and b"/" not in path:
         path = path.replace(b"\\", b"/")
     if b"/." in path or b"//" in path or path.startswith((b"/", b".")):
         parts = [part for part in path.split(b"/") if part not in (b"", b".")]
         return None if b".." in parts else b"/".join(parts)
     return path.rstrip(b"/")
+
+
+def is_too_deep(path: bytes) -> bool:
+    """Whether a path is longer, or has more folders, than is read."""
+    return len(path) > LONGEST or path.count(b"/") + path.count(b"\\") > DEEPEST
 
 
 class IndexWriter:
@@ -260,7 +273,7 @@ class ArchiveIndex:
             if len(start) < START or not start.startswith(MAGIC):
                 raise ValueError(f"{path} is not an index of this version")
             file.seek(struct.unpack_from("<Q", start, len(MAGIC))[0])
-            self.header: dict[str, Any] = json.loads(file.read())
+            self.header: dict[str, Any] = parse_json(file.read())
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(self._map)
         codes = {**MEMBER_COLUMNS, **FOLDER_COLUMNS}

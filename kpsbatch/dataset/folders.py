@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -29,9 +30,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Folders:
-    """A tree of folders on disk; `ArchiveFolders` is one in an archive, which is its root then."""
+    """A tree of folders on disk; `ArchiveFolders` is one in an archive, which is its root then.
+
+    Attributes:
+        root: Its root.
+        inside: Whether links that lead out of it are not followed (`dataset.follow_links`).
+    """
 
     root: Path
+    inside: bool = field(default=False, kw_only=True)
 
     @property
     def index(self) -> Path | None:
@@ -48,9 +55,14 @@ class Folders:
             FileNotFoundError: It is not there.
             OSError: It can't be listed.
         """
+        if self.inside and folder and leads_out(self.root / folder, self.root):
+            raise OSError(errno.EXDEV, LEADS_OUT, str(self.root / folder))
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
-                yield _entry_on_disk(entry)
+                if self.inside and entry.is_symlink() and leads_out(entry.path, self.root):
+                    yield Entry(entry.name, "odd", LEADS_OUT)
+                else:
+                    yield _entry_on_disk(entry)
 
     def size(self, path: str) -> int:
         """The bytes of a file, by its path below the root; 0 where that can't be told."""
@@ -58,6 +70,15 @@ class Folders:
             return os.stat(self.root / path).st_size
         except OSError:
             return 0
+
+
+LEADS_OUT = "a link that leads out of dataset.root (dataset.follow_links: inside)"
+
+
+def leads_out(path: Path | str, root: Path) -> bool:
+    """Whether a path, all links followed, lies outside of a folder; one that is not there does not."""
+    real, top = os.path.realpath(path), os.path.realpath(root)
+    return os.path.commonpath([real, top]) != top and os.path.exists(real)
 
 
 def sorted_entries(folders: Folders, folder: str) -> list[Entry]:

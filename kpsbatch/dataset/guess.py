@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 from collections import deque
@@ -24,6 +23,7 @@ from kpsbatch.dataset.source import open_folders
 from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
 
 
@@ -163,7 +163,7 @@ def _boxes_beside(
     """A JSON file of boxes by key that lies beside a table."""
     for name in () if "box" in fields else [name for name in sample.tables if name.endswith(".json")]:
         try:
-            boxes = json.loads(read_table(folders, folders.root / name))
+            boxes = parse_json(read_table(folders, folders.root / name), odd=str)
         except (ConfigError, ValueError):
             continue
         if not isinstance(boxes, dict):

@@ -258,7 +258,8 @@ def list_folder(folders: Folders, folder: str) -> Listing:
 
 
 def _video_at(folders: Folders, folder: str, entry: Entry, name: str) -> Video:
-    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index)
+    inside = folders.root if folders.inside else None
+    return Video(name, folders.root / folder / entry.name, entry.kind == "file", folders.index, inside=inside)
 
 
 def _named_listing(path: Path, videos: dict[str, Video], odd: list[tuple[str, str]], *, exists: bool) -> Listing:

@@ -38,6 +38,7 @@ from kpsbatch.dataset.tables import (
 )
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
 
 ALL_SIGNERS = "all"
@@ -194,7 +195,7 @@ class ManifestSource:
         if path is None:
             return {}
         try:
-            boxes = json.loads(decode_table(read_table(self.folders, path), setting, path))
+            boxes = parse_json(decode_table(read_table(self.folders, path), setting, path), odd=str)
         except ValueError as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it.") from None
         if not isinstance(boxes, dict):
@@ -289,6 +290,7 @@ class ManifestSource:
             writable(parse.signer(row)),
             writable(parse.view(row)),
             source,
+            inside=self.folders.root if self.folders.inside else None,
         )
 
     def _find(self, path: str) -> tuple[Path, Entry]:

@@ -6,6 +6,7 @@ OpenCV and Pillow are imported where an image is decoded: the process that gives
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.dataset.archive import Archive, open_archive
+from kpsbatch.dataset.folders import LEADS_OUT, leads_out
 from kpsbatch.dataset.frame import Frame, resample
 from kpsbatch.dataset.storage import StoredFile, with_retries
 from kpsbatch.dataset.video import (
@@ -224,7 +226,7 @@ def stored_frames(video: Video, frame_rate: float) -> StoredFrames:
         members = {member.name: member for member in archive.index.members(folder)}
         frames = StoredFrames(lambda: list(members), lambda name: archive.read(members[name]))
     else:
-        frames = StoredFrames(lambda: os.listdir(video.path), lambda name: (video.path / name).read_bytes())
+        frames = StoredFrames(lambda: os.listdir(video.path), lambda name: _read(video.path / name, video.inside))
     segment = video.segment
     if segment is None:
         return frames
@@ -232,6 +234,17 @@ def stored_frames(video: Video, frame_rate: float) -> StoredFrames:
     first = math.ceil(segment.start * rate - 0.01)
     last = None if segment.end is None else math.ceil(segment.end * rate - 0.01)
     return frames._replace(part=slice(first, last))
+
+
+def _read(frame: Path, inside: Path | None) -> bytes:
+    """A frame's file.
+
+    Raises:
+        OSError: It can't be read, or is a link that leads out of a folder.
+    """
+    if inside is not None and frame.is_symlink() and leads_out(frame, inside):
+        raise OSError(errno.EXDEV, LEADS_OUT, str(frame))
+    return frame.read_bytes()
 
 
 def _frames_of_folder(

@@ -38,7 +38,7 @@ def open_source(dataset: DatasetConfig, index_folder: Path, on_progress: OnProgr
         ConfigError: The manifest can't be read, or lacks a column.
         OutputError: The index can't be written.
     """
-    folders = open_folders(dataset.root, index_folder, on_progress)
+    folders = open_folders(dataset.root, index_folder, on_progress, inside=dataset.follow_links == "inside")
     if dataset.manifest is not None:
         from kpsbatch.dataset.manifest import ManifestSource  # as above
 
@@ -64,8 +64,13 @@ def open_if_there(
     return open_source(dataset, index_folder, on_progress), True
 
 
-def open_folders(root: Path, index_folder: Path, on_progress: OnProgress = no_progress) -> Folders:
+def open_folders(
+    root: Path, index_folder: Path, on_progress: OnProgress = no_progress, *, inside: bool = False
+) -> Folders:
     """The folders of a dataset, on disk or in an archive.
+
+    Args:
+        inside: Whether links that lead out of the root are not followed; in an archive none is.
 
     Raises:
         DatasetError: The root is missing, or can't be read.
@@ -73,7 +78,7 @@ def open_folders(root: Path, index_folder: Path, on_progress: OnProgress = no_pr
     """
     if not root.is_file():
         check_folder(root)
-        return Folders(root)
+        return Folders(root, inside=inside)
     from kpsbatch.dataset.archive import open_archive_folders
 
     try:

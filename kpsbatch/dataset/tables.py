@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
+from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
 
 Row = dict[str, Any]
@@ -108,7 +108,7 @@ def read_rows(
                 continue
             try:
                 row = _load_json(line)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 comma = "ends with a comma, which a row of JSON lines must not"
                 yield number, comma if line.endswith("},") else f"is no JSON: {error}"
             else:
@@ -116,7 +116,7 @@ def read_rows(
     else:
         try:
             tree = _load_json(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it, or set the format.") from None
         yield from enumerate(_flatten(tree, path, setting), 1)
 
@@ -265,7 +265,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return tree
 
 
-_load_json = json.JSONDecoder(object_pairs_hook=_unique).decode
+def _load_json(text: str) -> Any:
+    """A JSON text; a number that is none stays a text, so that its row is bad and no other."""
+    return parse_json(text, _unique, odd=str)
 
 
 def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:

@@ -80,6 +80,7 @@ class Video:
         signer: The signer that a manifest's row names.
         view: The camera that a manifest's row names.
         source: Where the manifest names it, such as train.csv:17.
+        inside: The folder out of which no link of its frames is followed; None where all are.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Video:
     signer: str = ""
     view: str = ""
     source: str = ""
+    inside: Path | None = None
 
 
 def video_of(path: Path) -> Video:

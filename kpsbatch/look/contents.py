@@ -10,7 +10,7 @@ from typing import Any
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology
 from kpsbatch.store.reading import load
-from kpsbatch.words import Part, counted, print_lines, table_lines
+from kpsbatch.words import Part, counted, print_lines, say, table_lines
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def show_contents(file: FileContents) -> None:
         rows.append([(text, "bold") for text in _cells("all", every)])
     points = "" if topology == CONTRACT else f", points: {topology.name}"
     shape = f"(T, {topology.points}, {len(topology.CHANNELS)})"
-    print(f"{file.file}: {counted(len(videos), 'video')} of {shape} {', '.join(file.dtypes)}{points}")
-    print("share of frames in which a part was found:")
+    say(f"{file.file}: {counted(len(videos), 'video')} of {shape} {', '.join(file.dtypes)}{points}")
+    say("share of frames in which a part was found:")
     print_lines(table_lines(rows, numbers_from=1))
 
 

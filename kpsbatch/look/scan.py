@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
+from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.reading import count_frames
 from kpsbatch.dataset.source import Source
@@ -56,6 +58,7 @@ class Scan:
         bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
         rows: How many rows the table has ("all"), and how many of them are videos, bad and left out; None without one.
         row_sum: The same in words.
+        outside: The places outside of the dataset's root to which links on the way to its videos lead.
     """
 
     groups: dict[tuple[str, str], Group]
@@ -65,6 +68,7 @@ class Scan:
     row_sum: str = ""
     odd: list[tuple[str, str]] = field(default_factory=list)
     odd_counts: Counter[str] = field(default_factory=Counter)
+    outside: list[str] = field(default_factory=list)
 
     def as_tree(self, frames: bool) -> dict[str, Any]:
         """For JSON; `frames` of a group is null where they were not counted."""
@@ -77,6 +81,7 @@ class Scan:
             "bad_rows": [{"row": row, "problem": problem} for row, problem in self.bad_rows],
             "odd_counts": dict(self.odd_counts),
             "odd": [{"path": path, "problem": problem} for path, problem in self.odd],
+            "outside": self.outside,
         }
 
 
@@ -100,11 +105,14 @@ def scan(
         result.rows = {"all": source.rows, "videos": source.videos, "bad": bad, "left_out": left_out}
         result.row_sum = source.sum
     listings = in_threads(partial(_list_unit, source, frames), units)
+    paths: list[Path] = []
     for done, (unit, (listing, counts)) in enumerate(zip(units, listings, strict=True), 1):
+        paths += dict.fromkeys(video.path for video in listing.videos if video.index is None)
         _add(result, unit, listing, counts)
         on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
+    result.outside = [str(place) for place in places_outside(source.root, paths)]
     if not result.bad_rows:
         for path, problem in source.strays():
             _note(result, os.path.join(source.root, path), problem)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kpsbatch.config import Config
+from kpsbatch.errors import printable
 from kpsbatch.look.logs import Task
 from kpsbatch.look.status import Failing, Status, StatusReader
 from kpsbatch.progress import count_progress
-from kpsbatch.words import Part, counted, gap_of, print_lines, show_duration, table_lines, terminal
+from kpsbatch.words import Part, counted, gap_of, print_lines, say_json, show_duration, table_lines, terminal
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
@@ -33,6 +33,11 @@ class Line:
 
     parts: Sequence[Part] = ()
     cut: bool = False
+
+    @property
+    def shown(self) -> list[Part]:
+        """Its parts for a live screen."""
+        return [(printable(text), style) for text, style in self.parts]
 
 
 def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> None:
@@ -58,7 +63,7 @@ def show_status(config: Config, *, watch: bool, as_json: bool, quiet: bool) -> N
 
 
 def _print_json(status: Status) -> None:
-    print(json.dumps(status.as_json(), ensure_ascii=False), flush=True)
+    say_json(status.as_json())
 
 
 def until_the_end(reader: StatusReader, status: Status, seconds: float) -> Iterator[Status]:
@@ -105,7 +110,7 @@ def fill_screen(statuses: Iterable[Status], status: Status) -> None:
             others = 12 + len(status.groups) + len(status.notes)
             rows = max(1, min(MAX_ROWS, (console.height - others) // 3))  # of each list: the screen is not overfull
             lines = picture(status, rows=rows, watched=True, bar=bar, gap=gap_of(console.width))
-            texts = (Text.assemble(*line.parts, no_wrap=line.cut, overflow="ellipsis") for line in lines)
+            texts = (Text.assemble(*line.shown, no_wrap=line.cut, overflow="ellipsis") for line in lines)
             live.update(Group(*texts), refresh=True)
     print_status(status)
 

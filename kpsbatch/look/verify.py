@@ -34,6 +34,7 @@ from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
 from kpsbatch.store.views import view_of_kept
 from kpsbatch.stored import read_stored
+from kpsbatch.untrusted import read_zip_member
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 
@@ -517,7 +518,7 @@ def _check_npz(
             for name, member in zip(names, members, strict=True):
                 result.videos += 1
                 try:
-                    keypoints = _array(archive.read(member))
+                    keypoints = _array(read_zip_member(archive, member))
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue

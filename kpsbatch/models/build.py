@@ -28,6 +28,7 @@ from kpsbatch.landmarks.network_files import (
 )
 from kpsbatch.models.edits import EDITS
 from kpsbatch.models.wheel import source_networks
+from kpsbatch.untrusted import read_zip_member
 
 BUNDLES = {
     "pose_landmarker.task": {
@@ -136,7 +137,7 @@ def bundled_networks(folder: Path) -> dict[str, bytes]:
     for bundle, names in BUNDLES.items():
         try:
             with zipfile.ZipFile(folder / bundle) as archive:
-                networks |= {name: archive.read(member) for name, member in names.items()}
+                networks |= {name: read_zip_member(archive, member) for name, member in names.items()}
         except FileNotFoundError:
             raise ModelError(f"{folder / bundle} does not exist. Put {', '.join(BUNDLES)} there.") from None
         except OSError as error:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.network_files import SOURCE_SHA256
+from kpsbatch.startup import module_words
+from kpsbatch.untrusted import read_zip_member
 
 WHEEL_VERSION = "0.10.21"
 """The last release of mediapipe whose wheel carries the networks."""
@@ -71,7 +73,7 @@ def _checked(read: Callable[[str], bytes], source: str) -> dict[str, bytes]:
 def _networks_of_wheel(wheel: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            return _checked(lambda member: archive.read(f"mediapipe/modules/{member}"), str(wheel))
+            return _checked(lambda member: read_zip_member(archive, f"mediapipe/modules/{member}"), str(wheel))
     except OSError as error:
         raise ModelError(f"--wheel: {wheel} can't be read: {error.strerror}. Correct the path.") from error
     except (zipfile.BadZipFile, KeyError) as error:
@@ -112,7 +114,7 @@ def _installers() -> Iterator[tuple[list[str], list[str]]]:
     """Commands that have `install`, and the options of each for a wheel of 64-bit Linux."""
     pip_platform = ["--platform", "manylinux_2_28_x86_64", "--no-compile", "--disable-pip-version-check"]
     if find_spec("pip"):
-        yield [sys.executable, "-m", "pip"], pip_platform
+        yield [sys.executable, *module_words("pip")], pip_platform
     if uv := shutil.which("uv"):
         yield [uv, "pip"], ["--python-platform", "x86_64-manylinux_2_28"]
     if pip := shutil.which("pip3") or shutil.which("pip"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,10 @@ from kpsbatch.words import some_of
 SHOWN_NAMES = 6
 MAX_CLIPS = 12
 """Videos on a player's page."""
+
+
+_NOT_NAMED = "nothing says that the videos of an output without its config may be shown (--pictures-from DIR)"
+_NOT_THERE = "they are not below --pictures-from"
 
 
 class Candidate(NamedTuple):
@@ -255,7 +260,8 @@ class Clip:
     Attributes:
         title: What is written above it.
         keypoints: (T, points, 4).
-        frames: The video of the dataset; None for an empty canvas.
+        frames: The video of the dataset; None for an empty canvas. A record that came with an output from elsewhere can
+            name any file of this machine, so that it never says alone where frames lie.
         adjusted: Whether the coordinates are adjusted, which an empty canvas shows.
         frame_rate: Frames a second of a directory of frames.
         max_pixels: Larger frames are not decoded.
@@ -291,8 +297,13 @@ class _Recorded(NamedTuple):
     """What lies beside an npz about one of its videos."""
 
     facts: VideoFacts | None = None
-    frames: Path | None = None
+    frames: tuple[tuple[Path, Path], ...] = ()
     coordinates: str | None = None
+
+    def places(self, folders: Sequence[Path]) -> Iterator[Path]:
+        """Where its frames may lie: where it says, or in the same way below one of the folders; only what is there."""
+        for base, path in self.frames:
+            yield from (place for place in (folder / path for folder in (base, *folders)) if place.exists())
 
     def adjusted(self, keypoints: NDArray[Any], topology: Topology, claimed: bool) -> bool:
         """Whether the coordinates are adjusted: as recorded, else as the user or the values say."""
@@ -348,13 +359,20 @@ def clip_of_unit(
 
 
 def clip_of_file(
-    path: Path, video: str | None = None, frames: Path | None = None, *, adjusted: bool = False, blank: bool = False
+    path: Path,
+    video: str | None = None,
+    frames: Path | None = None,
+    *,
+    pictures_from: Sequence[Path] = (),
+    adjusted: bool = False,
+    blank: bool = False,
 ) -> Clip:
     """One video of any npz, with its frames where they are known.
 
     Args:
         video: Its name; default the first.
-        frames: Where they lie; default where its record says, if they are still there.
+        frames: Where they lie; default where its record says, if that is below `pictures_from`.
+        pictures_from: Files and folders of which pictures may be shown.
         adjusted: Whether the coordinates are adjusted, where no record tells.
         blank: Draw on an empty canvas.
 
@@ -370,11 +388,13 @@ def clip_of_file(
     if blank or is_adjusted:
         frames = None
     elif frames is None:
-        frames = recorded.frames
+        frames = next((place for place in recorded.places(pictures_from) if _is_below(place, pictures_from)), None)
     elif not frames.exists():
         raise DatasetError(f"--frames: {frames} does not exist. Name a directory of frames or a video file.")
     shown = None if frames is None else video_of(frames)
-    return Clip(Candidate(path, name).label, keypoints, shown, is_adjusted, topology=topology, facts=recorded.facts)
+    note = "" if shown or blank or is_adjusted else (_NOT_THERE if pictures_from else _NOT_NAMED)
+    title = Candidate(path, name).label
+    return Clip(title, keypoints, shown, is_adjusted, topology=topology, facts=recorded.facts, note=note)
 
 
 def load_clip(
@@ -383,6 +403,7 @@ def load_clip(
     *,
     source: Source | None = None,
     pictures: bool = True,
+    pictures_from: Sequence[Path] = (),
     adjusted: bool = False,
 ) -> Clip:
     """A candidate with its frames, where they are at hand; else with a note that says why it has none.
@@ -391,13 +412,15 @@ def load_clip(
         config: The config that it was made with, if known.
         source: The config's dataset, if it is open already.
         pictures: Whether its frames are wanted.
+        pictures_from: Without a config: files and folders of which pictures may be shown.
         adjusted: Whether the coordinates are adjusted, where no record tells.
 
     Raises:
         OutputError: Its npz can't be read.
     """
     if config is None or candidate.unit is None:
-        return clip_of_file(candidate.path, candidate.video, adjusted=adjusted, blank=not pictures)
+        path, name = candidate.path, candidate.video
+        return clip_of_file(path, name, pictures_from=pictures_from, adjusted=adjusted, blank=not pictures)
     load = partial(clip_of_unit, config, candidate.unit, candidate.video, source=source, adjusted=adjusted)
     try:
         return load(blank=not pictures)
@@ -436,8 +459,11 @@ def _recorded(path: Path, video: str) -> _Recorded:
     """What the record of a run, or of `extract`, says of a video in an npz."""
     clip = read_stored(path.with_suffix(".json"), ClipRecord)
     if clip is not None:
-        frames = Path(clip.clip)
-        return _Recorded(clip.video, frames if frames.exists() else None, clip.landmarks.get("coordinates", "image"))
+        return _Recorded(
+            clip.video,
+            ((Path(clip.clip).parent, Path(Path(clip.clip).name)),),
+            clip.landmarks.get("coordinates", "image"),
+        )
     coordinates = None
     for record_path in records_of(path.parent.parent, f"{path.parent.name}/{path.stem}"):
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
@@ -448,12 +474,13 @@ def _recorded(path: Path, video: str) -> _Recorded:
     return _Recorded(coordinates=coordinates)
 
 
-def _frames_of(record: UnitRecord, video: str) -> Path | None:
-    """Where the frames of a recorded video lie, if they are still there."""
-    if not record.dataset:
-        return None
-    folder = Path(record.dataset) / record.source
-    if (folder / video).is_dir():
-        return folder / video
-    files = (folder / f"{video}{suffix}" for suffix in ("", *VIDEO_SUFFIXES, *map(str.upper, VIDEO_SUFFIXES)))
-    return next((file for file in files if file.is_file()), None)
+def _frames_of(record: UnitRecord, video: str) -> tuple[tuple[Path, Path], ...]:
+    """The dataset of a recorded video, and where in it its frames may lie."""
+    suffixes = ("", *VIDEO_SUFFIXES, *map(str.upper, VIDEO_SUFFIXES)) if record.dataset else ()
+    return tuple((Path(record.dataset), Path(record.source) / f"{video}{suffix}") for suffix in suffixes)
+
+
+def _is_below(path: Path, places: Sequence[Path]) -> bool:
+    """Whether a path, with all links followed, is one of the places or lies below one."""
+    real = Path(os.path.realpath(path))
+    return any(place in (real, *real.parents) for place in (Path(os.path.realpath(place)) for place in places))

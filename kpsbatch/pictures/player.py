@@ -83,6 +83,8 @@ def view_page(
     config: Config | None = None,
     compare: Path | None = None,
     pictures: bool = True,
+    pictures_from: Sequence[Path] = (),
+    names: bool = True,
     adjusted: bool = False,
     on_clip: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
@@ -93,6 +95,8 @@ def view_page(
         config: The config that they were made with, if known.
         compare: Another npz or folder, whose videos are compared with these.
         pictures: Whether frames of the videos are shown behind the keypoints.
+        pictures_from: Without a config: files and folders of which pictures may be shown.
+        names: Whether the names of the videos are shown; else `video 1`, and no reason that could hold one.
         adjusted: Whether the coordinates of an npz are adjusted, where no record tells.
         on_clip: Called with (clips packed, clips in all).
 
@@ -104,7 +108,7 @@ def view_page(
     side, budget = SIDE if pictures else 0, BUDGET // len(shown)
     entries: list[Entry] = []
     for candidate in shown:
-        clip = load_clip(candidate, config, pictures=pictures, adjusted=adjusted)
+        clip = load_clip(candidate, config, pictures=pictures, pictures_from=pictures_from, adjusted=adjusted)
         entries.append(pack(clip, side=side, budget=budget))
         on_clip(len(entries), wanted)
     for number, pair in enumerate(pairs):
@@ -113,9 +117,13 @@ def view_page(
             entries.append(pack(load_clip(pair, pictures=False)))
             entries[-1]["name"] += f" ({compare.absolute().name if compare else ''})"
             on_clip(len(entries), wanted)
+    for number, entry in enumerate(entries, 1):
+        if not names:
+            entry |= {"name": f"video {number}", "note": entry["note"] and "Shown without its frames."}
     title = entries[0]["name"] if len(shown) == 1 else f"{len(shown)} videos"
     style, script = player_assets()
     page: dict[str, Any] = {"style": style, "script": script, "player": player_html(entries)}
+    page["pictured"] = ", ".join(entry["name"] for entry in entries if entry["pictures"])
     page |= {"title": f"Keypoints: {title}", "version": kpsbatch.__version__}
     return templates().get_template("player/page.html").render(**page)
 

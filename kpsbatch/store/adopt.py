@@ -31,6 +31,7 @@ from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.reading import are_adjusted, find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.store.settings import fingerprint_of, settings_of
+from kpsbatch.untrusted import read_zip_member
 from kpsbatch.words import counted
 
 READERS = 4
@@ -232,7 +233,8 @@ def _check_file(unit: Unit, path: Path) -> OldFile:
         data = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             arrays = {
-                member.removesuffix(".npy"): _array(path, member, archive.read(member)) for member in archive.namelist()
+                member.removesuffix(".npy"): _array(path, member, read_zip_member(archive, member))
+                for member in archive.namelist()
             }
     except OutputError:
         raise

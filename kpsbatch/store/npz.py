@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError, one_line
 from kpsbatch.files import read_at
+from kpsbatch.untrusted import inflate
 
 COMPRESSION = 1
 """Keypoints hardly compress: level 1 is twice as fast as zlib's usual 6, for 2% more bytes (measured)."""
@@ -119,7 +120,7 @@ class NpzReader:
                 raise ValueError("its checksum is another")
             shape, fortran, dtype, start = _header(bytes(data[:_LONG_NPY_HEADER]))
             return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy()
-        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        except (OSError, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -130,7 +131,7 @@ class NpzReader:
         """
         try:
             return _header(bytes(self._bytes(self._member(name), _NPY_HEADER)))[0]
-        except (OSError, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        except (OSError, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError) as error:
             raise self._damaged(name, error) from None
 
     def _member(self, name: str) -> Member:
@@ -155,7 +156,7 @@ class NpzReader:
             raise NotImplementedError(f"compression method {member.method}")
         if first is not None:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, first)
-        return zlib.decompress(packed, -zlib.MAX_WBITS, member.size + 1)
+        return inflate(packed, member.size)
 
     def _damaged(self, name: str, error: Exception) -> OutputError:
         problem = f"{self.path} is damaged in video {name!r}: {one_line(error)}."
@@ -254,5 +255,12 @@ def npy_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     file = io.BytesIO(data)
     npy: Any = np.lib.format  # untyped
     read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(file)
+    try:
+        shape, fortran, dtype = read_header(file)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever NumPy, and Python's parser, raise at a header that is none
+        raise ValueError(f"its header is no header of an array: {type(error).__name__}") from None
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
     return shape, fortran, dtype, file.tell()

@@ -21,6 +21,7 @@ from kpsbatch.files import json_bytes
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.settings import UNKNOWN, installed_version
 from kpsbatch.stored import Stored, Text
+from kpsbatch.untrusted import parse_json
 
 RECORD_FORMAT = 2
 """1 was written until 0.1.0, under the name `record_version`; everything in it is read."""
@@ -239,10 +240,10 @@ def read_record(path: Path) -> RecordFile:
     """Read a record and compare it with its checksum."""
     try:
         data = path.read_bytes()
-        tree = json.loads(data)
+        tree = parse_json(data)
     except OSError as error:
         return RecordFile(None, f"its record can't be read: {error.strerror}")
-    except (ValueError, RecursionError):
+    except ValueError:
         return RecordFile(None, "its record can't be read: it is no JSON")
     if not isinstance(tree, dict):
         return RecordFile(None, "its record can't be read: it holds no fields")

@@ -54,7 +54,8 @@ class Settings(Stored):
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that were computed: of pose, face and hands."""
-        return tuple(self.landmarks.get("parts") or PART_NAMES)
+        parts = self.landmarks.get("parts")
+        return tuple(map(str, parts)) if isinstance(parts, (list, tuple)) and parts else PART_NAMES
 
     @property
     def is_earlier(self) -> bool:

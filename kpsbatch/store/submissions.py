@@ -3,17 +3,19 @@
     <output root>/_kpsbatch/submissions/<id>/config.yaml     the validated config, paths absolute
                                              plan.json       the signs of every shard, and the options
                                              jobs.json       the job of every shard
-                                             logs/           a log for every shard, and submitit's files
+                                             logs/           a log for every shard
 
-A submission counts from the moment its plan.json is there.
+A submission counts from the moment its plan.json is there. Config and plan are data that others may be able to change:
+a task compares them with a hash that lies in the job itself, where the scheduler keeps it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, Vali
 
 from kpsbatch.config import Config, dump_config, format_signs, parse_signs
 from kpsbatch.errors import SubmitError
-from kpsbatch.files import INTERNAL, explained, write_bytes, write_json
+from kpsbatch.files import INTERNAL, explained, json_bytes, write_bytes, write_json
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.settings import Settings
@@ -127,6 +129,44 @@ def with_networks(config: Config) -> Config:
     return config.model_copy(update={"landmarks": landmarks})
 
 
+def frozen_files(config: Config, plan: Plan) -> dict[str, bytes]:
+    """The files that a task reads, by name; without `slurm.setup` and `slurm.extra`, which can hold secrets.
+
+    They are in the batch script, which SLURM shows to its user and to administrators only.
+    """
+    plain = with_networks(config)
+    plain = plain.model_copy(update={"slurm": plain.slurm.model_copy(update={"setup": (), "extra": {}})})
+    return {
+        "config.yaml": dump_config(plain).encode("utf-8", "backslashreplace"),
+        "plan.json": json_bytes(plan.model_dump(mode="json")),
+    }
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of the files of a plan, in hex."""
+    return hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files))).hexdigest()
+
+
+def read_frozen(folder: Path, digest: str) -> dict[str, bytes]:
+    """The files that a task reads, if they are those that were submitted.
+
+    Raises:
+        SubmitError: One is missing, or they were changed.
+    """
+    files = {}
+    for name in ("config.yaml", "plan.json"):
+        try:
+            files[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise SubmitError(f"{folder / name} can't be read: {error.strerror}. Submit again.") from None
+    if digest_of(files) != digest:
+        raise SubmitError(
+            f"{folder}: config.yaml and plan.json are not those that were submitted, so this task does nothing. Find "
+            "out who can write there (kpsbatch check), then submit again."
+        )
+    return files
+
+
 def write_plan(config: Config, plan: Plan) -> Path:
     """Freeze a plan; returns its folder.
 
@@ -136,20 +176,20 @@ def write_plan(config: Config, plan: Plan) -> Path:
     folder = plan_folder(config.output.root, plan)
     with explained(config.output.root):
         (folder / "logs").mkdir(parents=True)
-        write_bytes(folder / "config.yaml", dump_config(with_networks(config)).encode())
-        write_json(folder / "plan.json", plan.model_dump(mode="json"))
+        for name, data in frozen_files(config, plan).items():
+            write_bytes(folder / name, data)
     return folder
 
 
-def read_plan(folder: Path) -> Plan:
-    """Read a plan back.
+def read_plan(folder: Path, data: bytes | None = None) -> Plan:
+    """Read a plan back, or what was read already.
 
     Raises:
         SubmitError: It is missing or damaged.
     """
     path = folder / "plan.json"
     try:
-        return Plan.model_validate_json(path.read_bytes())
+        return Plan.model_validate_json(path.read_bytes() if data is None else data)
     except (OSError, ValidationError) as error:
         reason = error.strerror if isinstance(error, OSError) else error.errors(include_url=False)[0]["msg"]
         raise SubmitError(f"the submission's plan {path} can't be read: {reason}. Submit again.") from None

@@ -29,6 +29,7 @@ from kpsbatch.store.run_state import (
     run_id,
     state_file,
 )
+from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
 SAMPLE_SECONDS = 1.0
@@ -62,7 +63,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         pid=os.getpid(),
         log=_log_file(),
-        command=sys.orig_argv,
+        command=without_secrets(sys.orig_argv),
         started=now,
         updated=now,
         state="running",

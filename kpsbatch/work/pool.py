@@ -24,6 +24,7 @@ from typing import Any, Generic
 
 import kpsbatch
 from kpsbatch.errors import KpsbatchError, ModelError, process_limit
+from kpsbatch.startup import module_words, python_path
 from kpsbatch.store.tracking import resident_bytes
 from kpsbatch.words import program
 from kpsbatch.work.cores import PARENT_BYTES, WORKER_BYTES
@@ -69,9 +70,9 @@ class WorkerPool(Generic[TaskT, ResultT]):
         self.steps = 0
         self._job = job
         self._limits = limits
-        self._environment = {**os.environ, **environment}
-        paths = [Path(kpsbatch.__file__).parents[1].resolve(), self._environment.get("PYTHONPATH")]
-        self._environment["PYTHONPATH"] = os.pathsep.join(str(path) for path in paths if path)
+        self._environment = {**os.environ, **environment, "PYTHONSAFEPATH": "1"}
+        named, ours = self._environment.get("PYTHONPATH", ""), Path(kpsbatch.__file__).parents[1].resolve()
+        self._environment["PYTHONPATH"] = python_path(named, str(ours))
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
         self._closed = False
@@ -196,7 +197,7 @@ class _Worker:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kpsbatch.work.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *module_words("kpsbatch.work.worker"), str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output_file,
                 stderr=self._output_file,

@@ -1,6 +1,6 @@
 """A worker process: loads its landmarkers, then turns one video after another into keypoints.
 
-`WorkerPool` starts it as `python -m kpsbatch.work.worker FD PARENT_PID`, with a socket to talk over. It ignores the
+`WorkerPool` starts it with the words FD PARENT_PID, with a socket to talk over. It ignores the
 signals that reach a whole job step, and ends with its parent.
 
 The parent sends the job; the worker answers None once it is open, or the KpsbatchError that says why it can't be. Then

@@ -141,6 +141,9 @@ class TestHelp:
         assert "Traceback" not in error
 
 
+EXECUTABLE = sys.executable
+
+
 class TestProgram:
     """What people are told to type next."""
 
@@ -149,9 +152,25 @@ class TestProgram:
         monkeypatch.setattr(sys, "argv", ["/opt/bin/kpsbatch", "status"])
         assert program() == "kpsbatch"
 
-    def test_activated(self, monkeypatch, tmp_path):
-        """Where `python` is this interpreter, that is enough; where it is another one, its path is named."""
+    def test_command(self, monkeypatch, tmp_path):
+        """Where there is the command it is what to type, since `python -m` imports from the current folder."""
         monkeypatch.setattr(sys, "argv", ["-m", "status"])
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "a b" / "python"))
+        (tmp_path / "a b").mkdir()
+        (tmp_path / "a b" / "kpsbatch").touch(0o755)
+        assert shlex.split(program()) in (
+            [str(tmp_path / "a b" / "kpsbatch")],
+            [os.path.relpath(tmp_path / "a b" / "kpsbatch")],
+        )
+        monkeypatch.setenv("PATH", str(tmp_path / "a b"))
+        assert program() == "kpsbatch"
+
+    def test_activated(self, monkeypatch, tmp_path):
+        """Without the command: where `python` is this interpreter, that is enough; else its path is named."""
+        monkeypatch.setattr(sys, "argv", ["-m", "status"])
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "python").symlink_to(EXECUTABLE)
         (tmp_path / "python").symlink_to(sys.executable)
         monkeypatch.setenv("PATH", str(tmp_path))
         assert program() == "python -m kpsbatch"
@@ -433,7 +452,7 @@ class TestDemo:
         monkeypatch.setattr(demo, "write_demo", lambda *arguments, **options: None)
         status, out, _ = call(capsys, "demo", tmp_path / "x", "--quiet")
         assert status == 0
-        assert re.search(rf"next: +(\S*python[\d.]* -m )?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
+        assert re.search(rf"next: +(\S*python[\d.]* -m |\S*/)?kpsbatch run {tmp_path}/x/config\.yaml\n", out)
 
     def test_not_over_a_dataset(self, capsys, tmp_path):
         """A folder that holds somebody's dataset is left alone."""

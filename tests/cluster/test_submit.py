@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -23,18 +24,30 @@ from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader
+from kpsbatch.permissions import others_who_write
+from kpsbatch.startup import START
 from kpsbatch.store import submissions
 from kpsbatch.store.records import host_facts
 from kpsbatch.store.run_state import ALONE, Origin, Progress, job_of, read_run, run_id
 from kpsbatch.store.settings import VALUES_VERSION
-from kpsbatch.store.submissions import list_submissions, read_jobs, read_plan, with_networks, write_jobs, write_plan
+from kpsbatch.store.submissions import (
+    digest_of,
+    list_submissions,
+    read_jobs,
+    read_plan,
+    with_networks,
+    write_jobs,
+    write_plan,
+)
 from kpsbatch.store.tracking import tracked
+from kpsbatch.words import show_command, without_secrets
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoJob
 
 REPO = Path(__file__).resolve().parents[2]
 ARRAY = REPO / "slurm" / "array.sh"
 BATCH_SHELL = REPO / "kpsbatch" / "cluster" / "batch.sh"
+START_IN_SHELL = START.replace("''", '""')
 AWAY = """\
 if grep -qx "${0##*/}" "$FAKE/away" 2>/dev/null; then sed -i "0,/^${0##*/}$/{//d}" "$FAKE/away"; exit 1; fi
 """
@@ -48,7 +61,7 @@ if [ "$1" = -c ]; then exec "$FAKE_PYTHON" "$@"; fi
 for word in "$@"; do echo "<$word>"; done; exit "${FAKE_STATUS:-0}"
 """
 FAKE_APPTAINER = """\
-case "$*" in *" -c "*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
+case "$*" in *" -c "*batch.sh*) PYTHONPATH="$FAKE_PYTHONPATH" exec "$FAKE_PYTHON" -c "${@: -1}" ;; esac
 for word in "$@"; do echo "<$word>"; done
 """
 COMMANDS = {
@@ -148,7 +161,11 @@ class TestBatchScript:
             "#SBATCH --signal=B:USR2@90",
             "#SBATCH --time=240",
         ]
-        assert f"\nrun_task srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -m submitit" in cluster.script()
+        step = cluster.script().partition("\nrun_task ")[2].partition(" -u -m submitit")[0]
+        digest = digest_of({name: (folder / name).read_bytes() for name in ("config.yaml", "plan.json")})
+        number = '"$((0 + ${SLURM_ARRAY_TASK_ID:-0}))"'
+        assert step.startswith(f"srun --ntasks=1 --cpus-per-task=8 {sys.executable} -u -c ")
+        assert step.endswith(f" kpsbatch.cluster.task '{quoted}' {number} {digest} #")
 
     def test_settings(self, cluster, project):
         """Every setting of the slurm section has its line; setup lines come before the command."""
@@ -209,7 +226,9 @@ class TestBatchScript:
         assert not any(call.startswith("sbatch") for call in cluster.calls)
         kpsbatch("submit", project)
         stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
-        assert re.sub(stamp, "ID", cluster.script()) in re.sub(stamp, "ID", dry.stdout)
+        changing = f"{stamp}|[0-9a-f]{{64}}| -u -m submitit.*"
+        shown, submitted = (re.sub(changing, "ID", text) for text in (dry.stdout, cluster.script()))
+        assert submitted in shown
 
     def test_dry_run_without_slurm(self, cluster, project, monkeypatch):
         """--dry-run shows the script on a machine without SLURM, too, and says that there is none."""
@@ -218,7 +237,8 @@ class TestBatchScript:
         dry = kpsbatch("submit", project, "--dry-run")
         assert (dry.returncode, "SLURM is not on this machine" in dry.stderr) == (0, True)
         stamp = r"\d{8}-\d{6}-[0-9a-f]{4}"
-        assert re.sub(stamp, "ID", dry.stdout) == re.sub(stamp, "ID", expected)
+        changing = f"{stamp}|[0-9a-f]{{64}}| -u -m submitit.*"
+        assert re.sub(changing, "ID", dry.stdout) == re.sub(changing, "ID", expected)
         assert "#SBATCH --array=0-3%4" in dry.stdout
 
     def test_container(self, cluster, project):
@@ -271,6 +291,12 @@ class TestBatchScript:
         assert [path.replace('""', '"') for path in mounted] == expected
 
 
+def do_shard(folder, number=0):
+    """Do a shard of what lies in a submission's folder."""
+    files = {name: (folder / name).read_bytes() for name in ("config.yaml", "plan.json")}
+    return run_shard(folder, number, digest_of(files))
+
+
 @pytest.fixture
 def frozen(cluster, project, monkeypatch):
     """Freezes the plan of one shard of signs 1 and 2; its videos are then done here, without MediaPipe."""
@@ -300,7 +326,7 @@ class TestTask:
         (train / "0001" / "w").mkdir()
         folder = frozen()
         (train / "0001" / "w").rmdir()
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         said = capsys.readouterr().err
         assert "the dataset holds less than where this was submitted: 01-train/0001 (1 of 2 videos); not done" in said
         out = project.parent / "out"
@@ -309,18 +335,18 @@ class TestTask:
         assert (run.state, run.units_done, "01-train/0001 (1 of 2" in run.error) == ("failed", 1, True)
         (train / "0001" / "v").rmdir()
         (train / "0001").rmdir()
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         assert "01-train/0001 (0 of 2 videos)" in capsys.readouterr().err
         (train / "0001" / "v").mkdir(parents=True)
         (train / "0001" / "w").mkdir()
         (train / "0001" / "x").mkdir()
-        assert run_shard(folder, 0) == 0
+        assert do_shard(folder) == 0
 
     def test_other_settings_than_planned(self, frozen, project, capsys, monkeypatch):
         """A task on a node with another mediapipe refuses in one line that says what differs; nothing is done."""
         folder = frozen()
         monkeypatch.setattr(run_module, "installed_version", lambda package: "0.9.9")
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert f"mediapipe is '{version('mediapipe')}' there, '0.9.9' here. Give all nodes the same" in line
         out = project.parent / "out"
@@ -336,11 +362,11 @@ class TestTask:
         assert load_frozen_config(folder / "config.yaml").landmarks.models == default_folder()
         monkeypatch.setenv("KPSBATCH_CACHE", str(tmp_path / "nothing"))
         monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
-        assert run_shard(folder, 0) == 0
+        assert do_shard(folder) == 0
         assert len(list((project.parent / "out").glob("*/*.npz"))) == 2
         shutil.rmtree(elsewhere)
         (project.parent / "data" / "01" / "train" / "0001" / "more").mkdir()
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         line = capsys.readouterr().err.splitlines()[-1]
         assert f"the models are not in {elsewhere}. Run `kpsbatch models` once" in line
 
@@ -358,7 +384,7 @@ class TestTask:
         folder = frozen()
         config = (folder / "config.yaml").read_text()
         (folder / "config.yaml").write_text(config.replace("running_mode: clip", "running_mode: video"))
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         line = capsys.readouterr().err.splitlines()[-1]
         assert line.startswith("kpsbatch: landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip")
         assert not list((project.parent / "out").glob("*/*.npz"))
@@ -369,7 +395,7 @@ class TestTask:
         plan = json.loads((folder / "plan.json").read_text())
         plan["settings"]["values_version"] -= 1
         (folder / "plan.json").write_text(json.dumps(plan))
-        assert run_shard(folder, 0) == 2
+        assert do_shard(folder) == 2
         line = capsys.readouterr().err.splitlines()[-1]
         assert f"values_version is {VALUES_VERSION - 1} there (an earlier kpsbatch), {VALUES_VERSION} here" in line
         assert not list((project.parent / "out").glob("*/*.npz"))
@@ -412,7 +438,7 @@ class TestTask:
         monkeypatch.setattr(VideoJob, "do", refuse_one)
         for start in ("0", "1", "2"):
             monkeypatch.setenv("SLURM_RESTART_COUNT", start)
-            assert run_shard(folder, 0) == 1
+            assert do_shard(folder) == 1
             task = tasks_of(project.parent / "out")[0]
             assert (task.outcome, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
             assert task.needs_attention
@@ -420,6 +446,156 @@ class TestTask:
         assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
         monkeypatch.delenv("SLURM_JOB_ID")
         host_facts.cache_clear()
+
+
+class Bomb:
+    """Makes a file when it is loaded from a pickle."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+class TestOthersInTheFolder:
+    """What another user who can write in the output folder can do to the jobs of a submission."""
+
+    def run_job(self, cluster, task=0):
+        """What SLURM would do with a task of the submitted array."""
+        variables = {"SLURM_JOB_ID": "71", "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": str(task)}
+        return subprocess.run(
+            ["bash", str(cluster.folder / "script-1.sh")],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def test_no_pickle_is_loaded(self, cluster, project, tmp_path):
+        """There is no pickle below the outputs; one that is put there, by any name of submitit's, is not loaded."""
+        assert kpsbatch("submit", project).returncode == 0
+        out, mark = project.parent / "out", tmp_path / "was here"
+        assert [path.name for path in out.rglob("*") if path.suffix in (".pkl", ".sh")] == []
+        [folder] = list_submissions(out)
+        bomb = pickle.dumps(Bomb(mark))
+        for name in ("71_0_submitted.pkl", "71_submitted.pkl", "71_0_0_result.pkl", "config.pkl"):
+            (folder / "logs" / name).write_bytes(bomb)
+        done = self.run_job(cluster)
+        assert (done.returncode, mark.exists()) == (1, False), done.stdout + done.stderr
+        assert "shard 0 of 4: signs 1" in done.stdout
+
+    @pytest.mark.parametrize("name", ["config.yaml", "plan.json"])
+    def test_a_file_that_was_changed(self, cluster, project, name):
+        """A task that finds another config or plan than was submitted says so in one line, and does nothing."""
+        assert kpsbatch("submit", project).returncode == 0
+        [folder] = list_submissions(project.parent / "out")
+        (folder / name).write_bytes((folder / name).read_bytes().replace(b"retry_failed", b"retry_Failed") + b"\n")
+        done = self.run_job(cluster)
+        assert done.returncode == 2
+        [line] = done.stderr.splitlines()
+        assert "config.yaml and plan.json are not those that were submitted, so this task does nothing. Find" in line
+        assert not list((project.parent / "out").rglob("*.failed.json"))
+
+    def test_a_tree_in_its_place(self, cluster, project, tmp_path):
+        """Where `_kpsbatch` was renamed away, another one with a config of its own is not worked on."""
+        assert kpsbatch("submit", project).returncode == 0
+        internal = project.parent / "out" / "_kpsbatch"
+        internal.rename(internal.with_name("away"))
+        shutil.copytree(internal.with_name("away"), internal)
+        [folder] = list_submissions(project.parent / "out")
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("data", "elsewhere"))
+        assert self.run_job(cluster).returncode == 2
+        config.unlink()
+        done = self.run_job(cluster)
+        assert (done.returncode, "config.yaml can't be read: No such file or directory. Submit" in done.stderr) == (
+            2,
+            True,
+        )
+
+    def test_a_task_of_an_earlier_version(self, cluster, tmp_path):
+        """The pickle of a task that an earlier version has submitted ends with what to do."""
+        old = b"ckpsbatch.cluster.task\nTask\n)\x81}(X\x05\x00\x00\x00shardK\x00ub."
+        code = f"import pickle; pickle.loads({old!r})()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2
+        assert done.stderr == "kpsbatch: this task was submitted by an earlier version of kpsbatch. Submit again.\n"
+
+    @pytest.mark.parametrize("mode", [0o2775, 0o777])
+    def test_a_folder_that_others_can_write(self, cluster, project, mode, monkeypatch):
+        """It is refused, in one line that says who can write; --shared submits, a dry run and `check` tell."""
+        out = project.parent / "out"
+        out.mkdir()
+        os.chown(out, os.geteuid(), _group_of_others())
+        out.chmod(mode)
+        refused = kpsbatch("submit", project)
+        assert refused.returncode == 2
+        [line] = refused.stderr.splitlines()
+        assert "they could change what your jobs read and write. Choose a folder that only you can write" in line
+        assert not list_submissions(out)
+        assert "can write in" in kpsbatch("submit", project, "--dry-run").stderr
+        assert "submit --shared" in kpsbatch("check", project).stdout
+        assert kpsbatch("submit", project, "--shared").returncode == 0
+
+    def test_a_folder_above_that_others_can_write(self, project):
+        """Who can write in a folder above can put another folder in the place of the outputs; not so in /tmp."""
+        out = project.parent / "out"
+        project.parent.chmod(0o777)
+        assert others_who_write(out) == f"all users can write in {project.parent}"
+        project.parent.chmod(0o1777)
+        assert others_who_write(out) == ""
+        out.mkdir()
+        assert others_who_write(out) == ""
+        out.chmod(0o1777)
+        assert others_who_write(out) == f"all users can write in {out}"
+
+    def test_local(self, project):
+        """With --cluster local there is no pickle below the outputs, and a private folder is gone in the end."""
+        done = kpsbatch("submit", project, "--cluster", "local", "--signs", "1-2")
+        assert done.returncode == 1, done.stderr
+        out = project.parent / "out"
+        assert [path.name for path in out.rglob("*") if path.suffix in (".pkl", ".sh", ".status")] == []
+
+
+class TestSecrets:
+    def test_nothing_below_the_outputs(self, cluster, project):
+        """Values of slurm.setup and slurm.extra stay in the config and in the job: no file of the outputs has them."""
+        sets = ["--set", "slurm.setup=['export TOKEN=hunter2']", "--set=slurm.extra={comment: hunter2}"]
+        (project.parent / "data" / "01" / "train" / "0001" / "w").mkdir()
+        _write_video(project.parent / "data" / "01" / "train" / "0001" / "w")
+        assert kpsbatch("submit", project, *sets).returncode == 0
+        assert "TOKEN=hunter2" in cluster.script()
+        assert kpsbatch("submit", project, "--force", "--cluster", "local", "--signs", "1", *sets).returncode == 1
+        assert kpsbatch("run", project, "--signs", "2", "--set", "slurm.extra.comment=hunter2").returncode == 1
+        assert kpsbatch("run", project, "--signs", "3", "--set", "slurm={setup: [hunter2]}").returncode == 1
+        assert kpsbatch("report", project, *sets).returncode == 0
+        files = [path for path in (project.parent / "out").rglob("*") if path.is_file()]
+        assert len(files) > 8
+        assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+        page = (project.parent / "out" / "report.html").read_text()
+        assert "--set 'slurm={setup: [hunter2]}'" not in page
+        assert "slurm=..." in page
+
+    def test_command_lines(self):
+        """A command line is stored as it was typed, but for these values; one of an earlier version is shown so."""
+        words = [
+            "/x/python",
+            "-u",
+            "-c",
+            START,
+            "kpsbatch",
+            "run",
+            "c.yaml",
+            "--set",
+            "slurm.setup=[a=b, c]",
+            "run.stage=/x",
+        ]
+        assert without_secrets(words) == [
+            *("/x/python", "-u", "-m", "kpsbatch", "run", "c.yaml", "--set", "slurm.setup=...", "run.stage=/x")
+        ]
+        assert show_command(["/x/python", "--set=slurm.extra.comment=a\nb"]) == "python --set=slurm.extra.comment=..."
 
 
 class TestSubmission:
@@ -629,12 +805,27 @@ class TestLocal:
         [log] = (project.parent / "out").glob("_kpsbatch/submissions/*/logs/*_log.out")
         assert "found on PYTHONPATH" in log.read_text()
 
+    def test_container(self, cluster, project):
+        """With slurm.container the task runs in the image, without this checkout's PYTHONPATH, and writes its log."""
+        image = project.parent / "my image.sif"
+        image.touch()
+        (cluster.folder / "bin" / "apptainer").write_text(
+            '#!/bin/bash\necho "path: <${PYTHONPATH-unset}>"; for word in "$@"; do echo "<$word>"; done\n'
+        )
+        setting = f"slurm.container={json.dumps(str(image))}"
+        done = kpsbatch("submit", project, "--cluster", "local", "--signs", "1", "--set", setting)
+        assert done.returncode == 2  # nothing was done
+        [log] = (project.parent / "out").glob("_kpsbatch/submissions/*/logs/*_log.out")
+        words = log.read_text().splitlines()
+        assert words[:2] == ["path: <unset>", "<exec>"]
+        assert words[words.index("<kpsbatch.cluster.task>") + 1] == f"<{log.parents[1]}>"
+
     def test_failed_videos(self, project):
         """A shard whose videos fail ends with status 1, and `logs --failed` shows it."""
         done = kpsbatch("submit", project, "--cluster", "local", "--signs", "4")
         assert done.returncode == 1, done.stdout + done.stderr
         look = shlex.split(done.stdout.partition("Some videos failed. Which and why: ")[2])
-        assert look[-6:] == ["-m", "kpsbatch", "status", str(project), "--signs", "4"]
+        assert look[-4:] == ["status", str(project), "--signs", "4"]
         shown = kpsbatch("logs", project, "--failed").stdout
         assert "finished, 1 videos failed" in shown
         assert "01-train/0004/v: " in shown
@@ -652,7 +843,7 @@ class TestLocal:
         assert kpsbatch("submit", project, "--cluster", "local", "--signs", "4", "--retry-failed").returncode == 1
         second = record.stat().st_mtime
         assert second > first
-        run_shard(list_submissions(out)[-1], 0)
+        do_shard(list_submissions(out)[-1])
         assert record.stat().st_mtime == second
 
     def test_interrupt(self, project):
@@ -706,7 +897,18 @@ class TestArrayScript:
     def test_array_task(self, cluster, project):
         """A task of an array asks for its shard; arguments arrive as they were."""
         done = self.run(project, project, "--set", "output.root=a b", **self.array(7, 3, 9, 2))
-        expected = ["-u", "-m", "kpsbatch", "run", project, "--shard", "auto", "--set", "output.root=a b"]
+        expected = [
+            "-u",
+            "-c",
+            START_IN_SHELL,
+            "kpsbatch",
+            "run",
+            project,
+            "--shard",
+            "auto",
+            "--set",
+            "output.root=a b",
+        ]
         assert done.stdout.splitlines() == [f"<{word}>" for word in expected]
 
     def test_defaults(self, cluster, project):
@@ -714,7 +916,8 @@ class TestArrayScript:
         done = self.run(project)
         assert done.stdout.splitlines() == [
             "<-u>",
-            "<-m>",
+            "<-c>",
+            f"<{START_IN_SHELL}>",
             "<kpsbatch>",
             "<run>",
             f"<{REPO / 'configs' / 'karsl.yaml'}>",
@@ -726,7 +929,8 @@ class TestArrayScript:
         words = done.stdout.splitlines()
         assert words[0] == "<exec>"
         assert '<type=bind,"source=/data/my karsl","destination=/data/my karsl">' in words
-        assert words[-7:] == ["<my image.sif>", "<python>", "<-u>", "<-m>", "<kpsbatch>", "<run>", f"<{project}>"]
+        assert words[-8:-5] == ["<my image.sif>", "<python>", "<-u>"]
+        assert words[-3:] == ["<kpsbatch>", "<run>", f"<{project}>"]
 
     @pytest.mark.parametrize(
         ("status", "state", "requeued"), [(3, "RUNNING", True), (3, "COMPLETING", False), (1, "RUNNING", False)]
@@ -798,6 +1002,23 @@ signal.pause()' &
         assert done.returncode == 3
         assert "scontrol requeue 5" in cluster.calls
         assert not (cluster.folder / "task.pid").exists()
+
+    def test_another_process_is_not_signalled(self, cluster):
+        """An ID that somebody else has put into the file is not signalled, unless it is of this job."""
+        with subprocess.Popen(["sleep", "60"]) as other:
+            task = f'echo {other.pid} >"$KPSBATCH_PID_FILE"; kill -TERM $PPID; sleep 2; exit 0'
+            assert self.run(cluster, task).returncode == 0
+            assert other.poll() is None
+            task = 'echo -1 >"$KPSBATCH_PID_FILE"; kill -TERM $PPID; sleep 2; exit 0'
+            assert self.run(cluster, task).returncode == 0
+            assert other.poll() is None
+            other.kill()
+
+    def test_empty_entries_of_python_path(self, cluster):
+        """Python would take them for the current folder."""
+        for path, kept in (("", ""), (":", ""), (":/a::/b:", "/a:/b"), ("/a", "/a")):
+            done = self.run(cluster, 'echo "$PYTHONSAFEPATH $PYTHONPATH"', PYTHONPATH=path)
+            assert done.stdout == f"1 {kept}\n"
 
     def test_signal_before_the_task(self, cluster):
         """A signal that comes before the task is there reaches it all the same."""
@@ -891,6 +1112,12 @@ class TestRunState:
         assert not (tmp_path / "missing").exists()
 
 
+def _group_of_others() -> int:
+    """A group that is not this user's alone, and that files can be given to."""
+    others = [group for group in (os.getgroups() if os.geteuid() else [100]) if group != os.getegid()]
+    return others[0] if others else os.getegid()
+
+
 def _planned(project):
     """The config of a project, and a plan for it."""
     config = load_config(project)
@@ -899,7 +1126,7 @@ def _planned(project):
 
 def _step_of(script: str) -> list[str]:
     """The words of the command that a batch script runs, as bash reads them."""
-    shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -m submitit")]
+    shell = script[script.index("\nrun_task srun ") + 10 : script.index(" -u -c ")]
     shell = shell.replace('"$apptainer"', "apptainer")
     command = ["bash", "-c", f'printf "%s\\n" {shell}']
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -228,6 +228,26 @@ class TestRun:
         assert {record["container"] for record in records(out)} == {"kpsbatch"}
         assert "01/01/train/0002" in {record["source"] for record in records(out)}
 
+    def test_root_is_told(self) -> None:
+        """Where it may not become another user, it says that it runs as root, and what to add."""
+        done = container("--version", options=["--network", "none", "--cap-drop", "ALL"])
+        assert (
+            "this runs as root, since it may not become user 10001 (Operation not permitted). Add --user" in done.stderr
+        )
+        assert container("--version", options=["--network", "none"]).stderr == ""
+
+    def test_current_folder(self) -> None:
+        """Nothing is imported from the folder that it is started in."""
+        folder = new_folder()
+        for name in ("signal", "enum", "numpy", "kpsbatch"):
+            (folder / f"{name}.py").write_text("print('was run')\n")
+        options = ["--network", "none", "-w", "/elsewhere"]
+        done = container("demo", "/tmp/demo", "--run", "--quiet", mounts=[f"{folder}:/elsewhere"], options=options)
+        assert "was run" not in done.stdout + done.stderr
+        code = ["-c", "import signal, enum, numpy, kpsbatch, os; print(os.environ['HOME'])"]
+        options += ["--entrypoint", "python", "--user", "12345:12345"]
+        assert "was run" not in container(*code, mounts=[f"{folder}:/elsewhere"], options=options).stdout
+
     def test_without_user_the_files_belong_to_the_owner_of_the_folder(self, demo: Path) -> None:
         out = new_folder(owner=23456)
         mounts = [f"{demo}/dataset:/data:ro", f"{out}:/out"]

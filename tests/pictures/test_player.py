@@ -140,11 +140,42 @@ class TestChoice:
             candidates(tmp_path / name)
 
     def test_frames_by_record(self, config):
-        """A file alone finds its frames, its letters and its size by the record beside it."""
-        clip = load_clip(Candidate(config.output.root / "01-train" / "0007.npz", "take (1)"))
+        """A file alone finds its letters and its size by the record beside it; its frames where that is allowed."""
+        candidate = Candidate(config.output.root / "01-train" / "0007.npz", "take (1)")
+        assert "--pictures-from DIR" in load_clip(candidate).note
+        assert load_clip(candidate).frames is None
+        clip = load_clip(candidate, pictures_from=[config.dataset.root.parent])
         assert clip.frames is not None
         assert clip.frames.path == config.dataset.root / "01/01/train/0007/take (1)"
         assert (clip.how, clip.aspect) == (HOW, 1.5)
+
+    @pytest.mark.parametrize("how", ["absolute", "relative", "link", "clip"])
+    def test_a_record_from_elsewhere(self, config, tmp_path, how):
+        """A record that names somebody's own video shows nothing of it, however it names it, and the page says so."""
+        private = write_frames(tmp_path / "private" / "me", LENGTH)
+        download = tmp_path / "download"
+        path = store(download, {"me": moving()})
+        where = {"absolute": private.parent, "relative": download / "data", "link": download / "data"}
+        (download / "data").mkdir()
+        record(download, {"me": facts()}, where.get(how, private))
+        made = download / "_kpsbatch/records/0123456789ab/01-train/0007.json"
+        sources = {"absolute": "", "relative": "../../private", "link": "link"}
+        source = unit_record(videos={"me": facts()}, dataset=str(where.get(how, "")), source=sources.get(how, ""))
+        made.write_bytes(record_bytes(source))
+        (download / "data" / "link").symlink_to(private.parent)
+        if how == "clip":
+            made.unlink()
+            clip = {"format": 1, "clip": str(private), "video": facts()}
+            path.with_suffix(".json").write_text(json.dumps(clip))
+        for allowed in ((), (download,), (download / "data",)):
+            page = view_page([Candidate(path, "me")], pictures_from=allowed)
+            [entry] = entries_of(page)
+            assert entry["pictures"] == []
+            assert entry["note"].startswith("Shown without its frames: ")
+            assert "This page holds no picture of a video." in page
+        page = view_page([Candidate(path, "me")], pictures_from=[private.parent])
+        assert entries_of(page)[0]["pictures"]
+        assert "This page holds pictures of: 01-train/0007: me." in page
 
     def test_adjusted_by_record(self, tmp_path):
         """The settings beside the record decide whether coordinates are adjusted."""
@@ -181,7 +212,7 @@ class TestData:
     def test_size(self, config):
         """A sample with small pictures takes some 60 kB; the budget of the pictures holds."""
         path = config.output.root / "01-train" / "0007.npz"
-        clip = load_clip(Candidate(path, "take (1)"))
+        clip = load_clip(Candidate(path, "take (1)"), pictures_from=[config.dataset.root])
         rng = np.random.default_rng(0)
         noisy = clip.keypoints[np.arange(60) % LENGTH] + rng.normal(0, 0.002, (60, 184, 4)) * clip.keypoints[:1]
         entry = encode_clip(clip_of_file(store(config.output.root.parent / "noisy", {"a": noisy.astype(np.float32)})))

@@ -27,7 +27,7 @@ from kpsbatch.pictures.report.view import render, view_of
 from kpsbatch.store.run_state import RunState
 
 PROBE = (Path(__file__).parent / "player_probe.js").read_text(encoding="utf-8")
-FORMULAS = ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", " =1", "\uff1d1"]
+FORMULAS = ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", " =1", "\uff1d1", "\u200b=1", "\u202e@1"]
 PLAIN = ['a "b", c;\nd', " space ", "1.5", "a=b", "01"]
 
 
@@ -273,7 +273,7 @@ class TestInABrowser:
     def test_formulas(self, html_file, tmp_path):
         """No text of a dataset becomes a formula of a spreadsheet; any other text is kept as it is."""
         page = html_file.read_text(encoding="utf-8")
-        names = [*FORMULAS, *PLAIN]
+        names = [*FORMULAS, *PLAIN, "a;=1", "b\t+1"]
         made = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
         row = made["tables"]["bad"]["rows"][0]
         made["tables"]["bad"]["rows"] = [[*row[:3], name, *row[4:]] for name in names]
@@ -291,7 +291,7 @@ class TestInABrowser:
             while not (tmp_path / "bad.csv").exists():
                 page.run("new Promise((done) => setTimeout(done, 20))")
         assert (tmp_path / "bad.csv").read_bytes().startswith("\ufeffSign,Name,Arabic name,".encode())
-        assert [row[5] for row in rows] == [*(f"'{name}" for name in FORMULAS), *PLAIN]
+        assert [row[5] for row in rows] == [*(f"'{name}" for name in FORMULAS), *PLAIN, "a;'=1", "b\t'+1"]
 
     def test_partial_units_on_the_map(self, page):
         """A unit of which some videos failed has a dark corner, one of which all failed is dark, and others are not."""

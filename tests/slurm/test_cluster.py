@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shlex
 import shutil
 import signal
@@ -16,6 +17,19 @@ import numpy as np
 import pytest
 from conftest import HERE, REPO, Cluster, Project, wait_until
 from synthetic.demo import write_demo
+
+from kpsbatch.store.submissions import list_submissions
+
+
+class Bomb:
+    """Makes a file when it is loaded from a pickle."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> object:
+        return Path.touch, (self.mark,)
+
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
 
@@ -160,6 +174,39 @@ class TestSubmission:
         project.finish(job)
         assert project.units() == all_units(1)
 
+    def test_pickles_in_the_output_folder(self, new_project, cluster):
+        """What another user puts below the outputs while the jobs wait is not run: the jobs do their work."""
+        project = new_project(signs=2, seconds=0.1)
+        job = project.submit("--set", "slurm.extra={hold: true}")
+        assert not list(project.out.rglob("*.pkl"))
+        [folder] = list_submissions(project.out)
+        mark = project.folder / "was here"
+        bomb = pickle.dumps(Bomb(mark))
+        for task in (0, 1):
+            for name in (f"{job}_{task}_submitted.pkl", f"{job}_{task}_0_result.pkl"):
+                (folder / "logs" / name).write_bytes(bomb)
+        cluster.ask("scontrol", "release", job)
+        project.finish(job)
+        assert project.units() == all_units(2)
+        assert not mark.exists()
+
+    def test_another_tree_in_the_output_folder(self, new_project, cluster):
+        """Where `_kpsbatch` was replaced while the jobs wait, they end with one line that says so, and do nothing."""
+        project = new_project(signs=2, seconds=0.1)
+        job = project.submit("--set", "slurm.extra={hold: true}")
+        internal = project.out / "_kpsbatch"
+        internal.rename(internal.with_name("away"))
+        shutil.copytree(internal.with_name("away"), internal)
+        [folder] = list_submissions(project.out)
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("cpus_per_task: 1", "cpus_per_task: 2"))
+        cluster.ask("scontrol", "release", job)
+        project.finish(job)
+        assert project.units() == set()
+        logs = [path.read_text() for path in (folder / "logs").glob(f"{job}_*_0_log.out")]
+        assert len(logs) == 2
+        assert all("are not those that were submitted, so this task does nothing" in log for log in logs)
+
     def test_more_than_a_node_has(self, new_project):
         """A number of cores that no node has is named before it waits for ever."""
         project = new_project(signs=1)
@@ -273,6 +320,18 @@ class TestArrayScript:
         assert project.units() == all_units(3)
         assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 4), (1, 8)]
         assert "finished, 8/8 units" in project.kpsbatch("logs").stdout
+
+    def test_from_a_folder_of_downloads(self, new_project):
+        """Submitted from a folder that holds a `kpsbatch` and a `signal.py`, it takes the repository it lies in."""
+        project = new_project(signs=1, seconds=0.1)
+        mark = project.folder / "ran"
+        (project.folder / "kpsbatch").mkdir()
+        for name in ("kpsbatch/__init__.py", "kpsbatch/__main__.py", "signal.py", "runpy.py", "numpy.py"):
+            (project.folder / name).write_text(f"open({str(mark)!r}, 'a').write(__file__)\n")
+        job = project.sbatch("--array=0-1", str(REPO / "slurm" / "array.sh"), str(project.config))
+        project.finish(job)
+        assert project.units() == all_units(1)
+        assert not mark.exists()
 
     @pytest.mark.parametrize("how", [["--batch"], []])
     def test_warning(self, new_project, cluster, how):

@@ -149,6 +149,7 @@ class ReportData:
         hosts: How many units each host made.
         odd: Entries of the dataset that are no videos, by what is odd about them.
         unreadable_records: Records that can't be read.
+        named: What stands behind pseudonyms: the unit and name of each video; None where names are shown.
     """
 
     units: list[UnitRow]
@@ -164,6 +165,7 @@ class ReportData:
     hosts: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     unreadable_records: list[str] = field(default_factory=list)
+    named: Mapping[tuple[Unit, str], tuple[Unit, str]] | None = None
 
     def name(self, unit: Unit) -> UnitName:
         """A unit with the names of its sign."""

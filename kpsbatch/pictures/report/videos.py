@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.source import Source
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
 from kpsbatch.pictures.clip import Candidate, Clip, load_clip, spread
@@ -100,19 +99,25 @@ def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow
     rates = f"{counted(video.frames, 'frame')}: {shown}"
     where = {"signers": unit.signer, "splits": unit.split, "signs": unit.sign, "video": video.name}
     words = [word for option, value in where.items() for word in (f"--{option}", str(value))]
-    command = shlex.join(["python", "-m", "kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
+    command = shlex.join(["kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
     pictures: tuple[tuple[int, str], ...] = ()
     player, warning, error = NO_PLAYER, "", ""
     try:
-        candidate = Candidate(config.output.root / f"{unit.name}.npz", video.name, unit)
+        real, name = (unit, video.name) if data.named is None else data.named[unit, video.name]
+        candidate = Candidate(config.output.root / f"{real.name}.npz", name, real)
         clip = load_clip(candidate, config, source=data.source, pictures=with_frames)
-        player, warning = sample_player(clip), clip.note
+        warning = clip.note
+        if data.named is not None:
+            clip = replace(clip, title=video.name, note="")
+        player = sample_player(clip)
         try:
             pictures = _draw(clip)
         except KpsbatchError as problem:
             pictures, warning = _draw(replace(clip, frames=None)), str(problem)
     except KpsbatchError as problem:
         warning, error = "", str(problem)
+    if data.named is not None:
+        command, warning, error = "", warning and "not shown", error and "it can't be drawn"
     return Sample(data.name(unit), video.name, rates, command, player, pictures, warning, error)
 
 
@@ -147,23 +152,26 @@ def failed_videos(config: Config, data: ReportData, *, pictures: bool) -> list[F
     logs = _Logs(data.runs)
     shown: list[FailedVideo] = []
     for number, failure in enumerate(data.failures[:MAX_FAILURES]):
-        jpeg, caption = _picture(config, data.source, failure) if pictures and number < MAX_PICTURES else ("", "")
+        jpeg, caption = _picture(config, data, failure) if pictures and number < MAX_PICTURES else ("", "")
         log = logs.log_of(failure)
         lines = logs.lines_about(log, failure) if log else ()
         shown.append(FailedVideo(failure, jpeg, caption, log, lines))
     return shown
 
 
-def _picture(config: Config, source: Source | None, failure: Failure) -> tuple[str, str]:
+def _picture(config: Config, data: ReportData, failure: Failure) -> tuple[str, str]:
     """The first frame that can be read, and what it is; "" and the reason where there is none.
 
     A video that stopped or stalled its worker is not read: it might stop this process, too.
     """
     if failure.lost_worker:
         return "", "not read again: it stopped its worker"
+    source, unit, name = data.source, failure.unit, failure.name
+    if data.named is not None:
+        unit, name = data.named[unit, name]
     try:
-        videos = source.listing(failure.unit).videos if source is not None else ()
-        video = next((video for video in videos if video.name == failure.name), None)
+        videos = source.listing(unit).videos if source is not None else ()
+        video = next((video for video in videos if video.name == name), None)
         if video is None:
             return "", "not in the dataset"
         frames = read_frames(video, frame_rate=config.landmarks.frame_rate, max_pixels=config.run.max_pixels)

@@ -121,8 +121,8 @@ def view_of(
     """
     worst_first = ranked(data)
     return Page(
-        title=f"Keypoints of {config.dataset.root.name}",
-        output=str(config.output.root),
+        title="Keypoints" if data.named is not None else f"Keypoints of {config.dataset.root.name}",
+        output="Outputs" if data.named is not None else str(config.output.root),
         moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         headline=headline_of(data),
         findings=findings_of(data),
@@ -201,6 +201,7 @@ def _settings(config: Config, data: ReportData) -> dict[str, list[tuple[str, str
     manifest = config.dataset.manifest
     told_by = config.dataset.layout if manifest is None else ", ".join(str(table) for _, table in manifest.tables)
     entries = [("Dataset", f"{config.dataset.root} ({told_by})"), ("Outputs", str(config.output.root))]
+    entries = entries if data.named is None else []
     versions: dict[str, list[str]] = {}
     for (package, version), count in sorted(data.versions.items()):
         versions.setdefault(package, []).append(f"{version} ({counted(count, 'unit')})")

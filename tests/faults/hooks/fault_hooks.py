@@ -219,7 +219,7 @@ def jumping_clock(seed: int) -> Callable[[], float]:
 def install() -> None:
     """Install what KPSBATCH_FAULTS asks for, if this process is kpsbatch or a worker of it."""
     arguments = sys.orig_argv[1:]
-    modules = (("worker", "kpsbatch.work.worker"), ("parent", "kpsbatch"), ("parent", "submitit.core._submit"))
+    modules = (("worker", "kpsbatch.work.worker"), ("parent", "kpsbatch"), ("parent", "kpsbatch.cluster.task"))
     role = next((role for role, module in modules if module in arguments), "")
     if not role:
         return
@@ -231,11 +231,11 @@ def install() -> None:
         Steps(spec["root"], [fault for fault in faults if "step" in fault], spec.get("log", "")).install()
         if node := spec.get("node"):
             Node(node, spec["root"]).install()
-            sys.path.insert(0, str(Path.cwd()))
+            sys.path.insert(0, str(Path(__file__).parents[3]))
             note_stores(os.path.join(spec["marks"], "stores"))
             use_stub()  # for run.workers=0
         return
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.insert(0, str(Path(__file__).parents[3]))
     if spec["stub"]:
         use_stub()
     disturb_frames([fault for fault in faults if "frame" in fault or "poison" in fault], spec["marks"], spec["root"])

@@ -152,7 +152,7 @@ class Rehearsal:
 
     def kill_task(self) -> bool:
         """The Python process of a task alone, as the kernel does when memory runs out."""
-        return self._kill(b"submitit.core._submit")
+        return self._kill(b"kpsbatch.cluster.task")
 
     def freeze_scheduler(self) -> bool:
         with self.cluster.without_scheduler():

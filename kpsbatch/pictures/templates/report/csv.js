@@ -1,11 +1,14 @@
 /* A table as CSV, as spreadsheets read it: UTF-8 with a byte order mark, lines that end in CR LF. */
-const FORMULA = /^[\s\u0000-\u001f]*[=+\-@\uff0b\uff0d\uff1d\uff20]|^[\t\r\n]/;
+const UNSEEN = "[\\s\\p{Cc}\\p{Cf}]*";
+const FORMULA = new RegExp(`^${UNSEEN}[=+\\-@\\uff0b\\uff0d\\uff1d\\uff20]|^[\\t\\r\\n]`, "u");
+const INNER = new RegExp(`(?<=[^])([;\\t\\r\\n|]${UNSEEN})(?=[=+\\-@\\uff0b\\uff0d\\uff1d\\uff20])`, "gu");
 
-/* A cell. A text that a spreadsheet would take for a formula gets an apostrophe before it, so that it stays text. */
+/* A cell. A text that a spreadsheet would take for a formula gets an apostrophe before it, so that it stays text; also
+   what follows a character that separates cells where the spreadsheet is set to another one than the comma. */
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
-  const text = FORMULA.test(String(value)) ? `'${value}` : String(value);
+  const text = `${FORMULA.test(String(value)) ? "'" : ""}${String(value).replace(INNER, "$1'")}`;
   return /[",;\r\n\t]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
