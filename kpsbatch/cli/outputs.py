@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
@@ -66,7 +65,7 @@ def export(
     if failed:
         say(f"left out: {counted(failed, 'video')} that failed, without keypoints")
     for note in _about_classes(dataset):
-        print(f"kpsbatch: class numbers: {note}", file=sys.stderr)
+        say(f"kpsbatch: class numbers: {note}", error=True)
     if left:
         say(f"left out: {counted(left, 'unit')} of the config that are not done or not of its settings")
 
