@@ -114,8 +114,8 @@ def made_up_run(folder: Path) -> Config:
         put(root, Unit("02", "train", sign), {f"v{sign}": video(100, 100 - sign)})
     (root / "01-train" / "0004.npz").touch()
     write_broken_frames(config.dataset.root / "01" / "01" / "train" / "0002" / "broken")
-    for sign in range(1, 8):
-        (config.dataset.root / "01" / "01" / "train" / f"{sign:04}" / "a video").mkdir(parents=True)
+    for sign, name in ((1, "one"), *((sign, "a video") for sign in range(4, 8))):
+        (config.dataset.root / "01" / "01" / "train" / f"{sign:04}" / name).mkdir(parents=True)
     runs = root / "_kpsbatch" / "runs"
     runs.mkdir()
     run = {"run": "run-1", "host": "node1", "state": "failed", "error": "no space <left>", "units": 9, "units_done": 8}

@@ -566,9 +566,11 @@ class TestNewVideos:
         ]
         assert news == [("01-train/0001/a", "its file has {} bytes; its keypoints are of one of {}".format(*sizes))]
         assert (status, plan_submission(config).units, plan_submission(config, overwrite=True).units) == (1, 0, 1)
+        assert verify(config, decode=True).problems == []
         summary = run(config, overwrite=True)
         assert (summary.progress.videos_done, len(arrays(config)["0001/a"])) == (1, 9)
         assert self.said(config) == ([], [], 0)
+        assert verify(config, decode=True).exit_status == 0
         assert run(config, overwrite=True).stored == []
 
     def test_times_do_not_count(self, config, tmp_path):
