@@ -16,6 +16,7 @@ from mediapipe_landmarkers import OPENED, TrackedPose, open_landmarker, picture
 from pydantic import ValidationError
 
 from kpsbatch.config import LandmarksConfig
+from kpsbatch.dataset.video import Box
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.keypoints import frame_keypoints
 from kpsbatch.landmarks.network_files import find_networks
@@ -44,9 +45,9 @@ class Mode:
         self._networks = Networks(settings, find_networks())
         OPENED.append(self._networks)
 
-    def __call__(self, clip: Clip) -> Result:
+    def __call__(self, clip: Clip, box: Box | None = None) -> Result:
         started = time.process_time()
-        made = extract(clip.frames, self._networks)
+        made = extract(clip.frames, self._networks, box=box)
         return Result(made.keypoints, made.facts.how, time.process_time() - started)
 
 
