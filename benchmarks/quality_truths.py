@@ -154,16 +154,16 @@ def compositions(data: Path) -> Iterator[tuple[str, Callable[[], Truth]]]:
         return made
 
     def two_with_a_cut() -> Composition:
-        return (
-            Composition("", 640, 360, 60).add(clip("signer", 20), 0, half[0]).add(clip("koko", 20), 30, half[1])
-        )
+        return Composition("", 640, 360, 60).add(clip("signer", 20), 0, half[0]).add(clip("koko", 20), 30, half[1])
 
     def side_by_side() -> Composition:
         made = Composition("", 640, 360, 50).add(clip("football", 30, 50, still=True), 0, half[1], signer=False)
         return made.add(clip("koko", 15, 50), 0, half[0])
 
     def side_by_side_still_large() -> Composition:
-        made = Composition("", 640, 360, 50).add(clip("signer", 79, 50, still=True), 0, (200, 0, 440, 360), signer=False)
+        made = Composition("", 640, 360, 50).add(
+            clip("signer", 79, 50, still=True), 0, (200, 0, 440, 360), signer=False
+        )
         return made.add(clip("autsl", 0, 43), 0, (0, 160, 200, 200))
 
     def corner() -> Composition:
@@ -224,7 +224,9 @@ def compositions(data: Path) -> Iterator[tuple[str, Callable[[], Truth]]]:
 
     def hd_leaves_and_enters() -> Composition:
         made = Composition("", 1280, 720, 110)
-        return made.add(clip("football", 0, 45), 0, (640, 0, 640, 720)).add(clip("phoenix", 20, 50), 60, (0, 0, 640, 720))
+        return made.add(clip("football", 0, 45), 0, (640, 0, 640, 720)).add(
+            clip("phoenix", 20, 50), 60, (0, 0, 640, 720)
+        )
 
     made = {
         "move": move, "there_and_back": there_and_back, "two_with_a_cut": two_with_a_cut, "side_by_side": side_by_side,

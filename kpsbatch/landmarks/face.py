@@ -55,6 +55,8 @@ def followed(moment: Moment, neighbour: Moment | None) -> Reading | None:
     """The face by that of the neighbouring frame, moved as the pose's nose has."""
     if moment.pose is None or neighbour is None or neighbour.face is None or neighbour.pose is None:
         return None
+    if neighbour.shot != moment.shot:
+        return None
     by = moment.pose.points[t.POSE_NOSE, :2] - neighbour.pose.points[t.POSE_NOSE, :2]
     used, wanted = neighbour.face.square, mesh_square(neighbour.face.points)
     kept = used if not far_apart(used, moved(wanted, by), *KEPT) else moved(wanted, by)

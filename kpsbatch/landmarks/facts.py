@@ -66,6 +66,40 @@ class FaceCounts(Stored):
     recovered: int = 0
 
 
+class PersonFacts(Stored):
+    """One person of a shot.
+
+    Attributes:
+        x, y: The chest's median place, in frame widths and heights.
+        unit: The shoulders' distance, or twice that of the ears where that is more, in frame widths.
+        probes: In how many of the frames that were searched the person is.
+        signs: How much the confirmed hands move, in units of the body; None where nobody had to be chosen from.
+        chosen: Whether the landmarks are this person's.
+    """
+
+    x: float
+    y: float
+    unit: float
+    probes: int = 0
+    signs: float | None = None
+    chosen: bool = False
+
+
+class ShotFacts(Stored):
+    """One shot of a clip, and who is in it.
+
+    Attributes:
+        first, last: Its frames, of those that could be read.
+        reason: Why the signer was chosen.
+        people: The signer first.
+    """
+
+    first: int
+    last: int
+    reason: str = ""
+    people: list[PersonFacts] = Field(default_factory=list)
+
+
 class WorkSeconds(Stored):
     """Wall-clock seconds that a worker spent on a video, in all and of these in two of its steps."""
 
@@ -99,6 +133,7 @@ class VideoFacts(Timing):
         found: In how many frames each part was found.
         how: How each part was found, a letter for each frame, see found.py.
         hands, faces: What became of the hands and faces that were found.
+        shots: Its shots and the people in them; of `running_mode: image`, none.
         seconds: Of a worker.
     """
 
@@ -111,6 +146,7 @@ class VideoFacts(Timing):
     how: dict[str, str] = Field(default_factory=dict)
     hands: HandCounts = HandCounts()
     faces: FaceCounts = FaceCounts()
+    shots: list[ShotFacts] = Field(default_factory=list)
     seconds: WorkSeconds = WorkSeconds()
 
     @property

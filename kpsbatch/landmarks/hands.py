@@ -288,6 +288,8 @@ def followed(moments: Sequence[Moment], frame: int, step: int, side: Side) -> Re
     moment = moments[frame]
     if neighbour is None or side not in neighbour.hands or neighbour.pose is None:
         return None
+    if neighbour.shot != moment.shot:
+        return None
     last = neighbour.hands[side]
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
     square = moved(hand_square(last.points), by)

@@ -51,6 +51,7 @@ class Moment:
         pose: (39, 4) points, if the signer is there.
         face: (478, 3) points.
         hands: (21, 3) points of each side.
+        shot: Which shot it belongs to: nothing is followed from one into another.
     """
 
     image: RGB
@@ -58,6 +59,7 @@ class Moment:
     pose: Reading | None = None
     face: Reading | None = None
     hands: dict[Side, Reading] = field(default_factory=dict)
+    shot: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,7 +74,7 @@ class Moment:
 
     def without_image(self) -> Moment:
         """What was found in the frame, without its picture."""
-        return Moment(np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands)
+        return Moment(np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands, self.shot)
 
     def read_pose(self, square: Square, how: Letter) -> Reading:
         """What the pose network says of a square."""
