@@ -94,7 +94,7 @@ def part(clip: Truth, first: int, count: int, still: bool = False) -> Truth:
 
 
 def put(canvas: list[np.ndarray], chest: np.ndarray, unit: np.ndarray, clip: Truth, at: int, place: Rectangle) -> None:
-    """Draw a clip into a place (x, y, width, height) of a canvas's frames from `at` on, cut to its shape, and its truth.
+    """Draw a clip into a place (x, y, width, height) of a canvas's frames, cut to its shape; note its truth.
 
     Args:
         canvas: Frames, changed in place.
@@ -249,7 +249,7 @@ def rendered() -> Composition:
             for t in range(at, at + 24):
                 made.truth.frames[t][:, x : x + 256] = frames[t]
                 if is_signer:
-                    made.truth.chest[t] = truth.pose[t][:2].mean(axis=0) + (x, 0)
+                    made.truth.chest[t] = truth.pose[t][:2].mean(axis=0) + np.array([x, 0])
                     made.truth.unit[t] = np.linalg.norm(truth.pose[t][0] - truth.pose[t][1])
     return made
 

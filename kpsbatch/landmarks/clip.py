@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.frame import RGB, Frame
 from kpsbatch.errors import DatasetError
-from kpsbatch.landmarks.face import follow_face
+from kpsbatch.landmarks.face import follow_face, follow_face_back
 from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter
 from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
 from kpsbatch.landmarks.keypoints import empty_row, frame_keypoints
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit, chest
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.pose import drop_bodiless, follow_pose
+from kpsbatch.landmarks.pose import drop_bodiless, follow, follow_pose
 from kpsbatch.landmarks.shots import Shot, look_at_images, look_at_moments, no_one_in_box, refuse_empty_box
 from kpsbatch.landmarks.signer import Wish, in_box
 from kpsbatch.points import Topology
@@ -142,8 +142,6 @@ def shots_in_memory(
         shot.move(first)
     if goes_on:
         before[-1].stop = shots.pop(0).stop
-        if before[-1].facts is not None:
-            before[-1].facts.last = before[-1].stop - 1
     return shots
 
 
@@ -184,7 +182,12 @@ def work_on(moments: list[Moment], start: int, shots: Sequence[Shot], first: int
     follow_pose(moments, start, shots, first, wish)
     if "face" in parts:
         follow_face(moments, start)
-    drop_bodiless(moments, start, shots)
+    if dropped := drop_bodiless(moments, start, shots):  # nobody was there: somebody can come in, as in a fade
+        for run in dropped:
+            follow(moments, run.stop, -1, run)
+        if "face" in parts:
+            follow_face_back(moments, dropped)
+        drop_bodiless(moments, start, shots)
     if "hands" in parts:
         follow_hands(moments, start)
 

@@ -94,7 +94,7 @@ def extract(
         how=how_found(how, topology),
         hands=HandCounts(**signer.hands),
         faces=FaceCounts(**signer.faces),
-        shots=[shot.facts for shot in signer.shots if shot.facts is not None],
+        shots=[shot.facts for shot in signer.shots],
         seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
     )
     return VideoKeypoints(keypoints.astype(dtype, copy=False), facts)

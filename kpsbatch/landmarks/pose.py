@@ -148,7 +148,7 @@ def distance(one: Reading, other: Reading) -> float:
     return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)
 
 
-def drop_bodiless(moments: Sequence[Moment], start: int, shots: Sequence[Shot]) -> None:
+def drop_bodiless(moments: Sequence[Moment], start: int, shots: Sequence[Shot]) -> list[range]:
     """Remove poses, from frames from `start` on, that the pose network sees where nobody is, as in a bare hand.
 
     A pose that is sure of itself and has a face stays. Of each run of others some are read again: all stay if most of
@@ -158,7 +158,11 @@ def drop_bodiless(moments: Sequence[Moment], start: int, shots: Sequence[Shot]) 
         moments: A stretch of frames whose faces are found.
         start: The first new frame.
         shots: Those of the stretch; who is known in them is forgotten where nobody is left.
+
+    Returns:
+        The runs of frames that lost their poses, each before one that has a pose of the same shot.
     """
+    dropped = []
     doubtful = [moment.pose is not None and not is_sure(moment) for moment in moments]
     for run in gaps([not doubt for doubt in doubtful], start):
         frames = spread(run.start, run.stop, CHECKED_FRAMES)
@@ -166,9 +170,12 @@ def drop_bodiless(moments: Sequence[Moment], start: int, shots: Sequence[Shot]) 
             continue
         for moment in moments[run.start : run.stop]:
             moment.pose = moment.face = None
+        if run.stop < len(moments) and moments[run.stop].shot == moments[run.start].shot:
+            dropped.append(run)
     if all(moment.pose is None for moment in moments):
         for shot in shots:
             shot.known, shot.others = None, []
+    return [run for run in dropped if moments[run.stop].pose is not None]
 
 
 def is_sure(moment: Moment) -> bool:

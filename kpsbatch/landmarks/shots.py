@@ -51,8 +51,9 @@ FLASH_FRAMES, COMES_BACK = 4, 0.5
 """Where one of so many next frames differs by less than this share of the jump from the frame before it, all is back: a
 flash."""
 
-STAYS, STAYS_SIZE = 0.35, 1.25
-"""A person who is no farther away after a cut than this, in units of the body, and no larger by this factor, stayed."""
+STAYS, STAYS_SIZE, STAYS_LOOK = 0.35, 1.25, 25.0
+"""Who is no farther away after a cut than this, in units of the body, no larger by this factor, and whose look (see
+`look_of`) differs by no more (of 255, on average), stayed."""
 
 
 @dataclass
@@ -64,7 +65,8 @@ class Shot:
             signs where the others are not.
         others: The other people.
         known: The signer's last known pose.
-        facts: For the record.
+        reason: Why the first of them was chosen.
+        people: What the record says of everybody.
     """
 
     start: int
@@ -72,7 +74,13 @@ class Shot:
     signers: list[Track] = field(default_factory=list)
     others: list[Track] = field(default_factory=list)
     known: Reading | None = None
-    facts: ShotFacts | None = None
+    reason: str = ""
+    people: list[PersonFacts] = field(default_factory=list)
+
+    @property
+    def facts(self) -> ShotFacts:
+        """The shot for the record."""
+        return ShotFacts(first=self.start, last=self.stop - 1, reason=self.reason, people=self.people)
 
     def move(self, by: int) -> None:
         """Count frames from `by` frames earlier."""
@@ -81,8 +89,6 @@ class Shot:
         self.start, self.stop = self.start + by, self.stop + by
         for track in [*self.signers, *self.others]:
             track.poses = {frame + by: pose for frame, pose in track.poses.items()}
-        if self.facts is not None:
-            self.facts.first, self.facts.last = self.start, self.stop - 1
 
 
 class CutFinder:
@@ -157,9 +163,11 @@ class FirstLook:
             self.sightings[frame] = sight(moment, self.people[frame], with_hands=True)
 
     def cut_or_not(self, frame: int) -> bool:
-        """Whether somebody is elsewhere in a frame than in the one before it, both of them probed."""
-        before, after = self.people[frame - 1], self.people[frame]
-        return len(before) != len(after) or not all(any(_stays(one, other) for other in after) for one in before)
+        """Whether people are elsewhere, or others, in a frame than in the one before it, both of them probed."""
+        before, after = (
+            list(zip(self.people[number], self.sightings[number].looks, strict=True)) for number in (frame - 1, frame)
+        )
+        return len(before) != len(after) or not all(any(_stays(*one, *other) for other in after) for one in before)
 
     def tracks(self, start: int, stop: int) -> list[Track]:
         """The people of some frames."""
@@ -186,12 +194,8 @@ class FirstLook:
             ):
                 shot.signers.append(track)
         shot.others = [track for track in people if not any(track is signer for signer in shot.signers)]
-        shot.facts = ShotFacts(
-            first=shot.start,
-            last=shot.stop - 1,
-            reason=choice.reason,
-            people=[self._person(track, shot) for track in [*shot.signers, *shot.others]],
-        )
+        shot.reason = choice.reason
+        shot.people = [self._person(track, shot) for track in [*shot.signers, *shot.others]]
 
     def _person(self, track: Track, shot: Shot) -> PersonFacts:
         x, y = track.middle
@@ -205,9 +209,10 @@ class FirstLook:
         )
 
 
-def _stays(one: Reading, other: Reading) -> bool:
+def _stays(one: Reading, look: NDArray[np.float32], other: Reading, later: NDArray[np.float32]) -> bool:
     sizes = one.square.side, other.square.side
-    return apart(one, other) <= STAYS and max(sizes) <= STAYS_SIZE * min(sizes)
+    in_place = apart(one, other) <= STAYS and max(sizes) <= STAYS_SIZE * min(sizes)
+    return in_place and _difference(look, later) <= STAYS_LOOK
 
 
 def search(moment: Moment, wish: Wish, smallest: float | None = None, *, whole_first: bool = False) -> list[Reading]:
