@@ -48,6 +48,12 @@ def extract(
     ),
     no_pictures: NoPictures = False,
     adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.")] = False,
+    person: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="WHO", help="Who the signer is, of several: left, right, largest, x=0.3, or a number from the left."
+        ),
+    ] = None,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
@@ -55,7 +61,8 @@ def extract(
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
     named = find_clips(clips, on_passed=lambda text: print(f"kpsbatch: {printable(text)}", file=sys.stderr))
-    config = config_of_clips(folder, [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
+    chosen = [] if person is None else [f"dataset.person={person}"]
+    config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     done: list[DoneClip] = []
 
     def tell(clip: DoneClip) -> None:

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from kpsbatch.config.sections import Config
 from kpsbatch.errors import ConfigError, one_line
 
-TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "view")
+TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "person", "view")
 """Settings below `dataset` that can start with a brace."""
 
 PATH_SETTINGS = (

@@ -30,6 +30,7 @@ from kpsbatch.dataset.tables import (
     decode_table,
     encodable,
     read_bytes,
+    read_person,
     read_rows,
     read_segment,
     read_sign,
@@ -152,16 +153,17 @@ class ManifestSource:
         return self.listing(unit).presence
 
     def digest(self, unit: Unit) -> str:
-        """Changes when what a unit's keypoints are made from changes: its videos' names, files, segments or boxes."""
+        """Changes when what a unit's keypoints are made from changes: its videos' names, files, segments, people."""
         rows = self._units.get(unit)
         return _digest([(video.name, self._told(video)) for video in (rows.videos if rows else ())])
 
     def made_from(self, video: Video) -> str:
-        """Changes when what a video's keypoints are made from changes: its file, segment or box."""
+        """Changes when what a video's keypoints are made from changes: its file, segment, box or person."""
         return _digest(self._told(video))
 
     def _told(self, video: Video) -> tuple[Any, ...]:
-        return str(video.path).removeprefix(str(self.folders.root)), video.segment, video.box
+        person = (video.person,) if video.person else ()  # left out, so that digests of before stay
+        return str(video.path).removeprefix(str(self.folders.root)), video.segment, video.box, *person
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
@@ -274,6 +276,7 @@ class ManifestSource:
             writable(parse.signer(row)),
             writable(parse.view(row)),
             source,
+            read_person(parse.person(row)),
         )
 
     def _find(self, path: str) -> tuple[Path, Entry]:
@@ -321,6 +324,7 @@ class _RowParser:
             return compile_template(template, columns, f"dataset.manifest.columns.{name}", table)
 
         self.video, self.label, self.view, self.signer = map(getter, ("video", "label", "view", "signer"))
+        self.person = getter("person")
         self.id = getter("id") if manifest.columns.id is not None else None
         self.sign = getter("sign") if manifest.columns.sign is not None else None
         self.split = getter("split", split or (dataset.splits[0] if len(dataset.splits) == 1 else NO_SPLIT))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
+from kpsbatch.config import AUTO, PART_NAMES, Config, LandmarksConfig
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.points import CONTRACT
 from kpsbatch.stored import Stored
@@ -106,11 +106,14 @@ def settings_of(config: Config) -> Settings:
     output: dict[str, str] = {"dtype": config.output.dtype}
     if config.output.points != CONTRACT.name:  # left out, so that outputs of before keep their fingerprint
         output["points"] = config.output.points
+    dataset: dict[str, Any] = {"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out}
+    if config.dataset.person != AUTO:  # left out for the same reason
+        dataset["person"] = config.dataset.person
     if config.output.imported:
         return Settings(imported=True, landmarks={"coordinates": config.landmarks.coordinates}, output=output)
     return Settings(
         values_version=VALUES_VERSION,
-        dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
+        dataset=dataset,
         landmarks={**config.landmarks.model_dump(mode="json", exclude={"models"}), **config.landmarks.removed},
         output=output,
     )
