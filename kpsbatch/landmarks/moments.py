@@ -31,6 +31,7 @@ class Reading:
         how: How the square was chosen.
         right: Of a hand: how much it is a right one, 0 to 1.
         checked: Of a hand at the frame's edge: its points when it was last read with more room around it.
+        unsure: Of a hand that is followed by its name: frames since the network was sure that it is there.
     """
 
     points: Pixels
@@ -39,6 +40,7 @@ class Reading:
     how: Letter
     right: float = 0.5
     checked: Pixels | None = None
+    unsure: int = 0
 
 
 @dataclass
