@@ -123,7 +123,7 @@ SHRINKS = 0.75
 """A hand that is smaller than this share of what it was in the neighbouring frame may be a part of a hand."""
 
 ARMS_SIDE = 1.7
-"""Side of the four squares around the chest in which palms are searched one by one, in units of the body: hands that
+"""Side of two squares below the chest in which palms are searched one by one, in units of the body: hands that
 lie on each other are two there where the whole frame shows one."""
 
 PALM_SIDE = 1.5
@@ -319,11 +319,14 @@ def followed(moments: Sequence[Moment], frame: int, step: int, side: Side) -> Re
     square = moved(hand_square(last.points), by)
     if last.unsure >= MOST_UNSURE:
         return None
-    hand = confirmed(moment, side, square, TRACKED, one_is_enough=True)
+    first = moment.read_hand(square, TRACKED)
+    hand = confirmed(moment, side, square, TRACKED, one_is_enough=True, first=first)
     hand = hand and check_at_edge(hand, last, moment)
     is_by_name = False
     if hand is None or hand_size(hand.points) < SHRINKS * hand_size(last.points):
-        where_it_was = confirmed(moment, side, hand_square(last.points), TRACKED, one_is_enough=True, by_name=True)
+        still = hand_square(last.points)
+        known = None if far_apart(square, still, *READ_AGAIN) else first
+        where_it_was = confirmed(moment, side, still, TRACKED, one_is_enough=True, by_name=True, first=known)
         where_it_was = where_it_was and check_at_edge(where_it_was, last, moment)
         if where_it_was is not None and (hand is None or is_larger(where_it_was, hand)):
             hand, is_by_name = where_it_was, True
@@ -342,7 +345,10 @@ def searched(moment: Moment, side: Side) -> Reading | None:
 
 
 def with_room(hand: Reading, side: Side, moment: Moment) -> Reading:
-    """A hand that was searched, read again in a larger square: all of it, where a part of it was taken for a hand."""
+    """A hand that was searched beside the other one, read again with more room: where it is but a part, all of it."""
+    other = moment.hands.get(OTHER[side])
+    if other is None or np.hypot(*(other.points[0] - hand.points[0])[:2]) > hand_size(other.points):
+        return hand
     wide = moment.read_hand(resized(hand_square(hand.points), ROOM), hand.how)
     if wide.presence < SURE_AGAIN or not is_larger(wide, hand):
         return hand
@@ -368,7 +374,7 @@ def spotted(moment: Moment, side: Side) -> Reading | None:
     around = [upright_square(chest(pose), REACH_SIDE * unit)]
     whole = whole_frame(*moment.size)
     around = [whole] if whole.side < around[0].side else around
-    for x, y in ((0.6, 1.0), (-0.6, 1.0), (0.6, 0.0), (-0.6, 0.0)):
+    for x, y in ((0.6, 1.0), (-0.6, 1.0)):
         around.append(upright_square(chest(pose) + unit * np.array([x, y]), ARMS_SIDE * unit))
     for square in around:
         for palm, _ in palm_squares(moment, square):
@@ -429,7 +435,14 @@ def wrist_of(moment: Moment, side: Side) -> Pixels:
 
 
 def confirmed(
-    moment: Moment, side: Side, square: Square, how: Letter, *, one_is_enough: bool, by_name: bool = False
+    moment: Moment,
+    side: Side,
+    square: Square,
+    how: Letter,
+    *,
+    one_is_enough: bool,
+    by_name: bool = False,
+    first: Reading | None = None,
 ) -> Reading | None:
     """A hand in a square, read once more where the first reading leaves doubt; None where there is none.
 
@@ -442,6 +455,7 @@ def confirmed(
         square: Where it is.
         how: How the square was chosen.
         one_is_enough: Whether one reading is enough: the hand is there in the neighbouring frame.
+        first: The first reading, where it is there.
         by_name: Whether not the wrist of the pose tells whose hand it is, but its name, which must be sure.
     """
 
@@ -451,7 +465,7 @@ def confirmed(
         return is_hand_of(hand, side, moment, distance)
 
     presence = moment.thresholds.hand_presence
-    first = moment.read_hand(square, how)
+    first = first or moment.read_hand(square, how)
     if first.presence < FIRST_PRESENCE * presence:
         return None
     wanted = hand_square(first.points)

@@ -102,6 +102,10 @@ SURE_PERSON = 0.75
 """Least score of a person who is seen in a corner only: pieces of a larger body have up to 0.7 there."""
 
 
+LEAST_CORNER = 160
+"""Pixels of the side of a corner that is searched: in a smaller one the hands of an inset have no fingers."""
+
+
 def find_in_corners(moment: Moment, known: list[Reading]) -> list[Reading]:
     """People in a frame's corners who are too small to be seen in the whole of it, such as an interpreter's inset.
 
@@ -112,6 +116,8 @@ def find_in_corners(moment: Moment, known: list[Reading]) -> list[Reading]:
     people: list[Reading] = []
     width, height = moment.size
     side = min(width, height) / 2
+    if side < LEAST_CORNER:
+        return people
     for x in (side / 2, width - side / 2):
         for y in (side / 2, height - side / 2):
             window = upright_square(np.array([x, y]), side)
