@@ -93,7 +93,8 @@ def follow_clip(
             found = shots_in_memory(kept, start, first, wish, shots)
         elif not is_known:
             assert again is not None
-            look = look_at_images(again(), networks, wish)
+            look = look_at_moments(kept, 0, wish)
+            look_at_images(again(), networks, look)
             found, is_known = look.shots(), True
             refuse_empty_box(found, look)
         else:

@@ -10,7 +10,7 @@ from kpsbatch.landmarks.found import TRACKED
 from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
 from kpsbatch.landmarks.people import SURE_BODY, pose_square, steady_body
 from kpsbatch.landmarks.shots import Shot, search, spread
-from kpsbatch.landmarks.signer import Track, Wish, in_box
+from kpsbatch.landmarks.signer import LINK, Track, Wish, apart, in_box
 from kpsbatch.landmarks.squares import far_apart
 
 GAP_STEP = 6
@@ -46,22 +46,32 @@ def follow_pose(moments: Sequence[Moment], start: int, shots: Sequence[Shot], fi
         frames = range(max(shot.start - first, 0), min(shot.stop - first, len(moments)))
         if not frames or frames.stop <= start:
             continue
-        for number, signer in enumerate(shot.signers):
+        if start - 1 in frames:
+            follow(moments, start - 1, 1, frames)
+        for signer in shot.signers:
             anchors = [frame - first for frame in sorted(signer.poses) if start <= frame - first < frames.stop]
+            if signer is shot.signers[0]:
+                leave_others(moments, anchors, signer, first, frames)
             anchors = [frame for frame in anchors if moments[frame].pose is None]
             for frame in anchors:
                 moments[frame].pose = signer.poses[first + frame]
-            if not number and start - 1 in frames:
-                follow(moments, start - 1, 1, frames)
             for frame in anchors:
                 follow_both_ways(moments, frame, frames)
-        if not shot.signers and start - 1 in frames:
-            follow(moments, start - 1, 1, frames)
         known = [moment.pose is not None for moment in moments[: frames.stop]]
         for gap in gaps(known, max(start, frames.start)):
             search_gap(moments, gap, frames, shot, wish)
         poses = [moments[frame].pose for frame in reversed(frames)]
         shot.known = next((pose for pose in poses if pose is not None), shot.known)
+
+
+def leave_others(moments: Sequence[Moment], anchors: Sequence[int], signer: Track, first: int, frames: range) -> None:
+    """Forget poses from the first frame on in which they are not where the signer is known to be."""
+    for frame in anchors:
+        pose = moments[frame].pose
+        if pose is not None and apart(pose, signer.poses[first + frame]) > LINK:
+            for moment in moments[frame : frames.stop]:
+                moment.pose = None
+            return
 
 
 def follow_both_ways(moments: Sequence[Moment], anchor: int, frames: range) -> None:

@@ -35,7 +35,7 @@ from kpsbatch.landmarks.signer import (
 PROBE_EVERY, MOST_PROBES = 20, 6
 """A shot is searched for people about every so many frames, evenly spread, in so many frames at most."""
 
-MORE_PROBES = 12
+MORE_PROBES = 8
 """Frames that are searched where those show more than one person."""
 
 LATER_EVERY = 60
@@ -143,15 +143,17 @@ class FirstLook:
         self.sightings: dict[int, Sightings] = {}
         self.cuts: list[int] = []
         self._corners: set[int] = set()
+        self._is_inset = False
 
     def probe(self, frame: int, moment: Moment, *, whole_first: bool = False, corners: bool = False) -> None:
         """Search a frame for people, once."""
         if frame not in self.people:
             self.people[frame] = search(moment, self.wish, whole_first=whole_first)
             self.sightings[frame] = sight(moment, self.people[frame], with_hands=False)
-        if corners and frame not in self._corners:
+        if (corners or self._is_inset) and frame not in self._corners:
             self._corners.add(frame)
             if found := find_in_corners(moment, self.people[frame]):
+                self._is_inset = True
                 self.people[frame] += found
                 self.sightings[frame] = sight(moment, self.people[frame], with_hands=False)
 
@@ -295,36 +297,42 @@ def look_at_moments(moments: Sequence[Moment], start: int, wish: Wish, *, probe_
             for frame in spread(low, high, MORE_PROBES):
                 look.probe(frame, moments[frame], whole_first=alone)
             for frame in [frame for frame in look.people if low <= frame < high]:
-                look.probe(frame, moments[frame], corners=not alone)
+                look.probe(frame, moments[frame])
                 look.probe_hands(frame, moments[frame])
     return look
 
 
-def look_at_images(images: Iterable[RGB], networks: Networks, wish: Wish) -> FirstLook:
-    """The first look at a clip that is too long for memory, in one pass over its frames."""
-    look = FirstLook(wish)
-    finder = CutFinder()
+def look_at_images(images: Iterable[RGB], networks: Networks, look: FirstLook) -> None:
+    """Go on with the first look at a clip that is too long for memory, in one pass over all its frames.
+
+    Args:
+        images: The frames, from the first on.
+        networks: The networks.
+        look: What is seen of the frames that are in memory; it comes to be that of the clip.
+    """
+    in_memory, finder = look.count, CutFinder()
     before: Moment | None = None
-    start = 0
+    start = look.cuts[-1] if look.cuts else 0
     for frame, image in enumerate(images):
+        is_new = finder.add(image)
+        if frame < in_memory - 1:
+            continue
         moment = Moment(np.ascontiguousarray(image), networks)
-        look.count = frame + 1
-        if frame == 0:
-            look.size = moment.size
-        if finder.add(image) and before is not None:
-            look.probe(frame - 1, before)
-            look.probe(frame, moment)
-            start = frame if look.cut_or_not(frame) else start
-        since = frame - start - PROBE_EVERY // 2
-        early = PROBE_EVERY * MOST_PROBES
-        if since >= 0 and since % (PROBE_EVERY if since < early else LATER_EVERY) == 0:
-            several = len(look.tracks(start, frame + 1)) > 1
-            look.probe(frame, moment, corners=several or not since)
-            if several or len(look.people[frame]) > 1:
-                look.probe_hands(frame, moment)
+        if frame >= in_memory and before is not None:
+            look.count = frame + 1
+            if is_new:
+                look.probe(frame - 1, before)
+                look.probe(frame, moment)
+                start = frame if look.cut_or_not(frame) else start
+            several = len(look.tracks(start, frame)) > 1
+            since = frame - start - PROBE_EVERY // 2
+            often = PROBE_EVERY // 2 if several else PROBE_EVERY
+            if since >= 0 and since % (often if since < PROBE_EVERY * MOST_PROBES else LATER_EVERY) == 0:
+                look.probe(frame, moment, corners=not since)
+                if several or len(look.people[frame]) > 1:
+                    look.probe_hands(frame, moment)
         before = moment
-    look.cuts = [cut for cut in finder.cuts if look.cut_or_not(cut)]
-    return look
+    look.cuts += [cut for cut in finder.cuts if cut >= in_memory and look.cut_or_not(cut)]
 
 
 def refuse_empty_box(shots: Sequence[Shot], look: FirstLook) -> None:

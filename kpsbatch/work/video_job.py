@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import AUTO, Config, LandmarksConfig
@@ -81,7 +82,6 @@ class VideoJob:
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
         """
-        from kpsbatch.dataset.reading import read_each
 
         def skipped() -> None:
             heartbeat(0)
@@ -97,7 +97,7 @@ class VideoJob:
             one = self._extract(video, frames, heartbeat)
             return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd}))]
         made: list[VideoKeypoints | None] = [None] * len(task.videos)
-        segments = read_each(
+        segments = self._reading().read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
         )
         for number, segment in segments:
@@ -106,15 +106,19 @@ class VideoJob:
                     made[number] = self._extract(task.videos[number], segment, heartbeat)
         return made
 
+    @staticmethod
+    def _reading() -> ModuleType:
+        from kpsbatch.dataset import reading  # OpenCV, which the process that starts the workers does without
+
+        return reading
+
     def _read(
         self,
         video: Video,
         skipped: Callable[[], None],
         on_odd: Callable[[Mapping[str, list[str]]], None] = lambda names: None,
     ) -> Iterator[Frame]:
-        from kpsbatch.dataset.reading import read_frames
-
-        return read_frames(
+        return self._reading().read_frames(
             video,
             frame_rate=self.settings.frame_rate,
             max_pixels=self.max_pixels,
