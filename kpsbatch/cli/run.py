@@ -71,6 +71,8 @@ def extract(
             print(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", file=sys.stderr)
         for problem, odd in clip.facts.odd_frames.items() if clip.facts else ():
             print(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", file=sys.stderr)
+        for doubt in clip.facts.doubts if clip.facts else ():
+            print(f"kpsbatch: {printable(f'{clip.clip}: who signs is in doubt: {doubt}')}", file=sys.stderr)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)

@@ -18,6 +18,7 @@ from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.people import find_in_corners, find_people, steady_body
 from kpsbatch.landmarks.signer import (
     LEAST_SIGNING,
+    OTHER_LOOK,
     Chosen,
     Sightings,
     Track,
@@ -67,6 +68,7 @@ class Shot:
         known: The signer's last known pose.
         reason: Why the first of them was chosen.
         people: What the record says of everybody.
+        changes: Whether the signer looks like another person than in the other shots.
     """
 
     start: int
@@ -76,11 +78,14 @@ class Shot:
     known: Reading | None = None
     reason: str = ""
     people: list[PersonFacts] = field(default_factory=list)
+    changes: bool = False
 
     @property
     def facts(self) -> ShotFacts:
         """The shot for the record."""
-        return ShotFacts(first=self.start, last=self.stop - 1, reason=self.reason, people=self.people)
+        return ShotFacts(
+            first=self.start, last=self.stop - 1, reason=self.reason, people=self.people, changes=self.changes
+        )
 
     def move(self, by: int) -> None:
         """Count frames from `by` frames earlier."""
@@ -196,7 +201,7 @@ class FirstLook:
             ):
                 shot.signers.append(track)
         shot.others = [track for track in people if not any(track is signer for signer in shot.signers)]
-        shot.reason = choice.reason
+        shot.reason, shot.changes = choice.reason, choice.changes
         shot.people = [self._person(track, shot) for track in [*shot.signers, *shot.others]]
 
     def _person(self, track: Track, shot: Shot) -> PersonFacts:
@@ -249,8 +254,6 @@ def around(box: tuple[float, float, float, float], size: tuple[int, int]) -> tup
 
 def same_person(chosen: Sequence[Chosen], wish: Wish) -> None:
     """In each shot put the person first who is the signer of the clip, where the looks tell; the user's word stays."""
-    if wish != Wish():
-        return
     best = max(
         (choice for choice in chosen if choice.order),
         key=lambda choice: (signing(choice.order[0]) * len(choice.order[0].hands), len(choice.order[0].poses)),
@@ -260,13 +263,14 @@ def same_person(chosen: Sequence[Chosen], wish: Wish) -> None:
         return
     known = median_look(best.order[0])
     for choice in chosen:
-        if choice is best:
+        if choice is best or not choice.order:
             continue
-        alike = most_alike(choice.order, known)
+        alike = most_alike(choice.order, known) if wish == Wish() else None
         if alike is not None:
             if alike is not choice.order[0]:
                 choice.reason = "the same person as in other shots"
             choice.order = [alike, *(track for track in choice.order if track is not alike)]
+        choice.changes = _difference(median_look(choice.order[0]), known) > OTHER_LOOK
 
 
 def look_at_moments(moments: Sequence[Moment], start: int, wish: Wish, *, probe_first: bool = True) -> FirstLook:

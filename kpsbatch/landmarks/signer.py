@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kpsbatch.config import AUTO
 from kpsbatch.dataset.video import Box
 from kpsbatch.landmarks.hands import find_hands, same_hand, wrist_distance
 from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, body_unit, chest
@@ -26,9 +27,6 @@ CENTRE_COUNTS = 0.5
 LEAST_SIGNING = 0.05
 """Where everybody signs less than this, see `signing`, nobody does: hands at rest are at 0.03 or less."""
 
-ALMOST = 0.7
-"""Who signs at least this much of what the signer does is a second candidate: the choice is in doubt."""
-
 OFTEN = 1 / 3
 """Somebody is counted among the people of a shot who is in this share of the frames of the one who is in most."""
 
@@ -37,6 +35,13 @@ LOOK_SIDE, LOOK_PIXELS = 1.6, 8
 
 SAME_LOOK, CLEARLY = 25.0, 1.5
 """Looks that differ by less (of 255, on average) can be one person's, if the next one differs by this factor more."""
+
+OTHER_LOOK = 30.0
+"""From here on two looks are two people's: those of one person differ by up to 18 from shot to shot, those of two by 32
+or more."""
+
+NO_SUCH = "there is no person"
+"""How a reason begins where the user's word names nobody."""
 
 Hands = dict[Side, Pixels]
 
@@ -51,7 +56,7 @@ class Wish:
         mirrored: Whether frames are flipped before they are looked at.
     """
 
-    person: str = "auto"
+    person: str = AUTO
     box: Box | None = None
     mirrored: bool = False
 
@@ -229,10 +234,11 @@ def weight(track: Track, size: tuple[int, int]) -> float:
 
 @dataclass
 class Chosen:
-    """The people of a shot, the likeliest signer first, and why that one."""
+    """The people of a shot, the likeliest signer first; why that one; whether that is another person than elsewhere."""
 
     order: list[Track]
     reason: str
+    changes: bool = False
 
 
 def choose(tracks: Sequence[Track], size: tuple[int, int], wish: Wish = Wish()) -> Chosen:
@@ -252,7 +258,9 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], wish: Wish = Wish()) 
         people, reason = inside, "in the box"
     named = _by_word(people, size, wish)
     if named:
-        return Chosen(named, f"{reason}, {wish.person}".removeprefix(", "))
+        return Chosen(named, f"{reason}, asked for as {wish.person}".removeprefix(", "))
+    if wish.person != AUTO:
+        reason = f"{NO_SUCH} {wish.person}"
     amounts = {id(track): signing(track) for track in people}
     if len(people) == 1:
         return Chosen(people, reason or "the only person")

@@ -118,7 +118,7 @@ class VideoJob:
         skipped: Callable[[], None],
         on_odd: Callable[[Mapping[str, list[str]]], None] = lambda names: None,
     ) -> Iterator[Frame]:
-        return self._reading().read_frames(
+        frames: Iterator[Frame] = self._reading().read_frames(
             video,
             frame_rate=self.settings.frame_rate,
             max_pixels=self.max_pixels,
@@ -127,6 +127,7 @@ class VideoJob:
             on_skipped=skipped,
             on_odd=on_odd,
         )
+        return frames
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
