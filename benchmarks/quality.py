@@ -16,6 +16,7 @@ import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -59,7 +60,7 @@ def open_ways(names: list[str], holistic_python: str) -> dict[str, Callable[[Cli
     return ways
 
 
-def load_poses(clip: Clip, reference: Reference, keep: Path | None) -> np.ndarray:
+def load_poses(clip: Clip, reference: Callable[[Clip], np.ndarray], keep: Path | None) -> np.ndarray:
     """The reference of a clip, from the folder `keep` if it is there."""
     if keep is None:
         return reference(clip)
@@ -102,7 +103,9 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--modes", default=",".join(WAYS), help=f"of {', '.join(WAYS)}; lag needs image")
     parser.add_argument("--swap-channels", default="", help="names of clips whose red and blue are exchanged")
-    parser.add_argument("--signer", type=float, help="where the signer stands, 0 (left) to 1, if not clear")
+    parser.add_argument(
+        "--signer", type=float, help="where the signer stands, 0 (left) to 1, if truths.json does not say it"
+    )
     parser.add_argument("--holistic-python", default=sys.executable, help="a Python with mediapipe 0.10.21")
     parser.add_argument("--demo", type=Path, metavar="DIR", help="the demo dataset; made if need be")
     parser.add_argument("--truths", type=Path, metavar="DATA", help="the folder of the clips that truths.json names")
@@ -133,14 +136,15 @@ def main() -> None:
 
 
 def measure_all(arguments: argparse.Namespace, ways: Mapping[str, Callable[[Clip], Result]]) -> dict[str, object]:
-    reference = Reference(arguments.signer)
+    reference = Reference()
     groups: dict[str, dict[str, Counter]] = defaultdict(lambda: defaultdict(Counter))
     each = {}
     sheets = quality_sheets.Sheets(arguments.sheet) if arguments.sheet else None
     swapped = arguments.swap_channels.split(",")
     for path in arguments.clips:
         for clip in read_clips(path, swapped):
-            poses = load_poses(clip, reference, arguments.keep)
+            seen = quality_truths.signer_of(clip.name) if arguments.signer is None else arguments.signer
+            poses = load_poses(clip, partial(reference, signer=seen), arguments.keep)
             made = {name: way(clip) for name, way in ways.items()}
             sums = measure_clip(clip, made, poses)
             each[f"{clip.group}/{clip.name}"] = {name: summarise(counts) for name, counts in sums.items()}

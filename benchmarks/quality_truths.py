@@ -53,6 +53,13 @@ class Truth:
     any_hand: np.ndarray | None = None
 
 
+def signer_of(name: str) -> float | None:
+    """Where a person saw the signer of a clip of this file name, 0 (left) to 1; None where nobody looked."""
+    told = json.loads(Path(__file__).with_name("truths.json").read_text())
+    chests = [x for truth in told.values() if Path(truth["file"]).name == name for _, _, x, _ in truth["chest"]]
+    return float(np.median(chests)) if chests else None
+
+
 def _spans(length: int, spans: Sequence[Sequence[int]]) -> np.ndarray:
     marked = np.zeros(length, bool)
     for first, last in spans:

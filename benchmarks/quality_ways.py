@@ -122,16 +122,15 @@ class Reference:
     each point is the median of theirs: the lags of forwards and backwards cancel out.
     """
 
-    def __init__(self, signer: float | None = None) -> None:
-        self._signer = signer
+    def __init__(self) -> None:
         self._people = open_landmarker("pose", num_poses=3)
         self._video = TrackedPose()
 
-    def __call__(self, clip: Clip) -> np.ndarray:
-        """(T, 33, 4), NaN where no pass saw the signer."""
+    def __call__(self, clip: Clip, signer: float | None = None) -> np.ndarray:
+        """(T, 33, 4), NaN where no pass saw the signer, who stands nearest to `signer` if it is told."""
         passes = [self._in_frames(clip), self._tracked(clip, 1), self._tracked(clip, -1)]
         people = [[pose for one in passes for pose in one[t]] for t in range(len(clip.frames))]
-        return choose_signer(people, clip.size, self._signer)
+        return choose_signer(people, clip.size, signer)
 
     def _in_frames(self, clip: Clip) -> list[list[np.ndarray]]:
         return [self._in_picture(frame.image) or self._in_windows(frame.image) for frame in clip.frames]
