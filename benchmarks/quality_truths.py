@@ -41,6 +41,7 @@ class Truth:
         shown, hidden: By side, (T,): the hand must, or must not, be found.
         nobody: (T,): no body must be found.
         any_hand: (T,): a hand of any side must be found.
+        wide_box: Whether a box must hold all places of the signer: another person comes to where she was first.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Truth:
     hidden: dict[str, np.ndarray] = field(default_factory=dict)
     nobody: np.ndarray | None = None
     any_hand: np.ndarray | None = None
+    wide_box: bool = False
 
 
 def signer_of(name: str) -> float | None:
@@ -245,6 +247,10 @@ def compositions(data: Path) -> Iterator[tuple[str, Callable[[], Truth]]]:
         yield name, lambda make=make, name=name: _named(make().truth, name)
 
 
+COME_THERE = ("swap*", "fade*", "rendered*")
+"""Compositions in which another person comes to where the signer was first."""
+
+
 def rendered() -> Composition:
     """Two rendered signers: one signs, the other's arms rest; after a cut they have changed sides."""
     from tests.synthetic.signer import render_video
@@ -262,17 +268,19 @@ def rendered() -> Composition:
 
 
 def _named(truth: Truth, name: str) -> Truth:
-    truth.name = name
+    truth.name, truth.wide_box = name, name in COME_THERE
     return truth
 
 
 def box_of(truth: Truth) -> Box:
-    """A box around the signer's upper body where she is in the first frame that has her."""
+    """A box around the signer's upper body where she is in the first frame that has her, or wherever she is."""
     height, width = truth.frames[0].shape[:2]
-    t = int(np.flatnonzero(np.isfinite(truth.chest[:, 0]))[0])
-    (x, y), unit = truth.chest[t], truth.unit[t]
-    left, top = max(x - 0.9 * unit, 0), max(y - 1.1 * unit, 0)
-    right, bottom = min(x + 0.9 * unit, width), min(y + 1.6 * unit, height)
+    known = np.flatnonzero(np.isfinite(truth.chest[:, 0]))
+    frames = known if truth.wide_box else known[:1]
+    unit = truth.unit[frames].max()
+    low, high = truth.chest[frames].min(axis=0), truth.chest[frames].max(axis=0)
+    left, top = max(low[0] - 0.9 * unit, 0), max(low[1] - 1.1 * unit, 0)
+    right, bottom = min(high[0] + 0.9 * unit, width), min(high[1] + 1.6 * unit, height)
     return Box(left / width, top / height, (right - left) / width, (bottom - top) / height, "shares")
 
 

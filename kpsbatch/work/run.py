@@ -485,6 +485,8 @@ class _Work:
                 self._summary.odd_frames[kind] = OddFrames(count=before.count + odd.count, first=before.first)
             if doubts := outcome.value.facts.doubts:
                 self._summary.doubtful.append((name, "; ".join(doubts)))
+                self._progress.videos_doubtful += 1
+                self._progress.doubtful = self._progress.doubtful or f"{name}: {doubts[0]}"
             self._summary.worker_seconds += outcome.value.facts.seconds.total
         self._open[unit].outcomes[video.name] = outcome
 
