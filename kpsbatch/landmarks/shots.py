@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kpsbatch.config import AUTO
 from kpsbatch.dataset.frame import RGB
 from kpsbatch.errors import DatasetError
 from kpsbatch.landmarks.facts import PersonFacts, ShotFacts
@@ -197,7 +198,7 @@ class FirstLook:
             taken = {frame for signer in shot.signers for frame in signer.poses}
             alone = track.poses.keys() - taken
             if len(alone) == len(track.poses) or (
-                self.wish == Wish() and signing(track, alone) >= LEAST_SIGNING and len(alone) > 1
+                self.wish.person == AUTO and signing(track, alone) >= LEAST_SIGNING and len(alone) > 1
             ):
                 shot.signers.append(track)
         shot.others = [track for track in people if not any(track is signer for signer in shot.signers)]
