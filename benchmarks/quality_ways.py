@@ -16,6 +16,7 @@ from mediapipe_landmarkers import OPENED, TrackedPose, open_landmarker, picture
 from pydantic import ValidationError
 
 from kpsbatch.config import LandmarksConfig
+from kpsbatch.dataset.video import Box
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.full import frame_row
 from kpsbatch.landmarks.keypoints import view
@@ -46,9 +47,9 @@ class Mode:
         self._networks = Networks(settings, find_networks())
         OPENED.append(self._networks)
 
-    def __call__(self, clip: Clip) -> Result:
+    def __call__(self, clip: Clip, box: Box | None = None) -> Result:
         started = time.process_time()
-        made = extract(clip.frames, self._networks)
+        made = extract(clip.frames, self._networks, box=box)
         return Result(made.keypoints, made.facts.how, time.process_time() - started)
 
 
@@ -124,16 +125,15 @@ class Reference:
     each point is the median of theirs: the lags of forwards and backwards cancel out.
     """
 
-    def __init__(self, signer: float | None = None) -> None:
-        self._signer = signer
+    def __init__(self) -> None:
         self._people = open_landmarker("pose", num_poses=3)
         self._video = TrackedPose()
 
-    def __call__(self, clip: Clip) -> np.ndarray:
-        """(T, 33, 4), NaN where no pass saw the signer."""
+    def __call__(self, clip: Clip, signer: float | None = None) -> np.ndarray:
+        """(T, 33, 4), NaN where no pass saw the signer, who stands nearest to `signer` if it is told."""
         passes = [self._in_frames(clip), self._tracked(clip, 1), self._tracked(clip, -1)]
         people = [[pose for one in passes for pose in one[t]] for t in range(len(clip.frames))]
-        return choose_signer(people, clip.size, self._signer)
+        return choose_signer(people, clip.size, signer)
 
     def _in_frames(self, clip: Clip) -> list[list[np.ndarray]]:
         return [self._in_picture(frame.image) or self._in_windows(frame.image) for frame in clip.frames]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kpsbatch.config import LandmarksConfig, OutputConfig, explain, parts_with_points
+from kpsbatch.config import AUTO, LandmarksConfig, OutputConfig, explain, parse_person, parts_with_points
+from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import video_of
 from kpsbatch.errors import ConfigError, DatasetError
@@ -30,6 +31,7 @@ def extract_video(
     max_bad_frames: float = 0.2,
     max_pixels: int = 50_000_000,
     frame_rate_out: float | None = None,
+    person: str | int = AUTO,
     **landmarks: Any,
 ) -> NDArray[Any]:
     """Compute the keypoints of one video, in this process; MediaPipe's messages are not shown.
@@ -50,6 +52,8 @@ def extract_video(
         max_bad_frames: Share of unreadable frames above which it fails.
         max_pixels: Larger frames are not decoded.
         frame_rate_out: Give the video as many frames a second first, each the nearest in time; None for its own.
+        person: Who the signer is, of several people, as `dataset.person`: auto, left, right, largest, x=0.3, or a
+            number from the left.
         landmarks: The settings of the config's `landmarks` section, such as `running_mode`, `coordinates`, `parts`.
 
     Returns:
@@ -65,21 +69,30 @@ def extract_video(
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
-    frames = read_frames(
-        video_of(path),
-        frame_rate=settings.frame_rate,
-        max_pixels=max_pixels,
-        reduced=settings.decode == "fast",
-        frame_rate_out=frame_rate_out,
-    )
+    try:
+        person = parse_person(person)
+    except ValueError as error:
+        raise ConfigError(f"person: {error}") from None
+
+    def frames() -> Iterator[Frame]:
+        return read_frames(
+            video_of(path),
+            frame_rate=settings.frame_rate,
+            max_pixels=max_pixels,
+            reduced=settings.decode == "fast",
+            frame_rate_out=frame_rate_out,
+        )
+
     with borrowed_networks(settings, find_networks(settings.models)) as networks:
         made = extract(
-            frames,
+            frames(),
             networks,
             mirrored=mirrored,
             dtype=dtype,
             topology=FULL if points == FULL.name else topology_of(output.points),
             max_bad_frames=max_bad_frames,
+            person=person,
+            again=frames,
         )
     return made.keypoints
 

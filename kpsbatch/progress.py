@@ -156,6 +156,9 @@ def fitting(width: int, *parts: tuple[int, str, str]) -> list[Part]:
     return [part[1:] for part in parts if part in shown]
 
 
+MAX_DOUBTFUL = 5
+
+
 def print_summary(config: Config, summary: Summary) -> None:
     """Print what a run did, what failed and why, and where the outputs are."""
     done = summary.progress
@@ -201,6 +204,10 @@ def print_summary(config: Config, summary: Summary) -> None:
         videos = counted(len(summary.bad_frames), "video")
         frames = f"{counted(summary.bad_frames.total(), 'unreadable frame')} in {videos}"
         say(printable(f"{frames}, whose rows are zeros; most in {worst}: {most}"))
+    if summary.doubtful:
+        say(f"{counted(len(summary.doubtful), 'video')} whose signer is in doubt (the report lists all):")
+        for name, reason in summary.doubtful[:MAX_DOUBTFUL]:
+            say(printable(f"  {name}: {reason}"))
     if counts["partial"] or counts["failed"]:
         say(
             f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "

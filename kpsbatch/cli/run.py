@@ -57,6 +57,12 @@ def extract(
     ),
     no_pictures: NoPictures = False,
     adjusted: Annotated[bool, flag("--adjusted", help=f"Short for --set {ADJUSTED}.")] = False,
+    person: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="WHO", help="Who the signer is, of several: left, right, largest, x=0.3, or a number from the left."
+        ),
+    ] = None,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
@@ -64,7 +70,8 @@ def extract(
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
     named = find_clips(clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True))
-    config = config_of_clips(folder, [*(overrides or ()), *([ADJUSTED] if adjusted else ())])
+    chosen = [] if person is None else [f"dataset.person={person}"]
+    config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
     done: list[DoneClip] = []
 
@@ -74,6 +81,8 @@ def extract(
             say(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", error=True)
         for problem, odd in clip.facts.odd_frames.items() if clip.facts else ():
             say(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", error=True)
+        for doubt in clip.facts.doubts if clip.facts else ():
+            say(f"kpsbatch: {printable(f'{clip.clip}: who signs is in doubt: {doubt}')}", error=True)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)

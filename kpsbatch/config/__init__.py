@@ -2,6 +2,7 @@
 
 from kpsbatch.config.loading import dump_config, explain, load_config, load_frozen_config, make_config
 from kpsbatch.config.sections import (
+    AUTO,
     MAX_SIGN,
     PART_NAMES,
     BoxOrder,
@@ -16,12 +17,14 @@ from kpsbatch.config.sections import (
     SlurmConfig,
     check_name,
     format_signs,
+    parse_person,
     parse_signs,
     parse_time,
     parts_with_points,
 )
 
 __all__ = [
+    "AUTO",
     "MAX_SIGN",
     "PART_NAMES",
     "BoxOrder",
@@ -41,6 +44,7 @@ __all__ = [
     "load_config",
     "load_frozen_config",
     "make_config",
+    "parse_person",
     "parse_signs",
     "parse_time",
     "parts_with_points",

@@ -19,7 +19,7 @@ from kpsbatch.config.sections import Config
 from kpsbatch.errors import ConfigError, one_line
 from kpsbatch.untrusted import MAX_DIGITS
 
-TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "view")
+TEMPLATES = ("layout", "video", "id", "signer", "split", "sign", "label", "start", "end", "box", "person", "view")
 """Settings below `dataset` that can start with a brace."""
 
 PATH_SETTINGS = (

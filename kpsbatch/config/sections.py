@@ -80,6 +80,34 @@ def format_signs(signs: Iterable[int]) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
 
 
+AUTO = "auto"
+MOST_PEOPLE = 99
+
+
+def parse_person(value: object) -> str:
+    """Read who the signer is: auto, left, right, largest, a place such as x=0.3, or a number from the left, from 1 on.
+
+    Returns:
+        The same in one spelling.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    text = "" if isinstance(value, (bool, float)) else str(value).strip().casefold()
+    if text in (AUTO, "left", "right", "largest"):
+        return text
+    number = re.fullmatch(r"0*([1-9][0-9]?)", text)
+    place = re.fullmatch(r"x ?= ?([01]?\.?[0-9]*)", text)
+    if number is not None:
+        return number[1]
+    if place is not None and place[1] not in ("", ".") and float(place[1]) <= 1:
+        return f"x={float(place[1]):g}"
+    raise ValueError(
+        f"{value!r} is no person. Write auto, left, right, largest, a place such as x=0.3 (0 is the left edge), or a "
+        f"number from the left (1 to {MOST_PEOPLE})."
+    )
+
+
 def expand_path(value: object, info: ValidationInfo) -> Path:
     """Expand `~` and `$VARIABLES`; a relative path is relative to the config's own folder."""
     if not isinstance(value, (str, Path)) or not str(value).strip():
@@ -184,6 +212,7 @@ AllOrNames = Annotated[
     WrapValidator(lambda value, read: () if value in (ALL, ()) else read(value)),
     WithJsonSchema(one_or_more({"type": "string"})),
 ]
+Person = Annotated[str, BeforeValidator(parse_person), WithJsonSchema({"type": ["string", "integer"]})]
 AllOrSigns = Annotated[
     tuple[int, ...],
     BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
@@ -229,6 +258,7 @@ class Columns(Section):
         label: Any text; copied to index.csv.
         start, end: When a segment starts and ends in the file, in `unit`.
         box: Where the person is: one column with four numbers, or four columns.
+        person: Who the signer is, as `dataset.person`, which holds where the cell is empty.
         view: The camera; copied to index.csv.
     """
 
@@ -241,6 +271,7 @@ class Columns(Section):
     start: Template | None = None
     end: Template | None = None
     box: Template | Annotated[tuple[Template, ...], Field(min_length=4, max_length=4)] | None = None
+    person: Template | None = None
     view: Template | None = None
 
 
@@ -296,6 +327,8 @@ class DatasetConfig(Section):
         videos_per_unit: Rows in a unit of a manifest without numbered signs.
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
+        person: Who the signer is, of several people: auto (who signs most), left, right, largest, a place such as
+            x=0.3, or a number from the left.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
         follow_links: anywhere, or inside for no link that leads out of `root`.
     """
@@ -309,6 +342,7 @@ class DatasetConfig(Section):
     videos_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 100
     labels: AnyPath | None = None
     mirrored: bool = False
+    person: Person = AUTO
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
     follow_links: Literal["anywhere", "inside"] = "anywhere"
     _whole: DatasetConfig | None = PrivateAttr(None)

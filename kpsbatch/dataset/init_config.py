@@ -37,6 +37,7 @@ COMMENTS = {
     "label": "any text; copied to index.csv",
     "start": "of the segment in the file",
     "box": "of the person in the picture",
+    "person": "left, right, largest, x=0.3 or a number from the left",
 }
 
 

@@ -31,6 +31,7 @@ from kpsbatch.dataset.tables import (
     decode_table,
     encodable,
     read_bytes,
+    read_person,
     read_rows,
     read_segment,
     read_sign,
@@ -166,11 +167,12 @@ class ManifestSource:
         return {video.name: self.made_of(video) for video in (rows.videos if rows else ())} or None
 
     def made_of(self, video: Video) -> Made:
-        """The same of one video: its row counts by the path of the file, segment and box; each file is asked once."""
+        """The same of one video: its row counts by file, segment, box and person; each file is asked once."""
         path = video.path.relative_to(self.root).as_posix()
         if path not in self._sizes:
             self._sizes[path] = self.folders.size(path) if video.is_file else 0
-        return Made(self._sizes[path], _digest((f"/{path}", video.segment, video.box)))
+        person = (video.person,) if video.person else ()  # left out, so that digests of before stay
+        return Made(self._sizes[path], _digest((f"/{path}", video.segment, video.box, *person)))
 
     def strays(self) -> list[tuple[str, str]]:
         """Rows that can't be used and belong to no unit."""
@@ -291,6 +293,7 @@ class ManifestSource:
             writable(parse.view(row)),
             source,
             inside=self.folders.root if self.folders.inside else None,
+            person=read_person(parse.person(row)),
         )
 
     def _find(self, path: str) -> tuple[Path, Entry]:
@@ -338,6 +341,7 @@ class _RowParser:
             return compile_template(template, columns, f"dataset.manifest.columns.{name}", table)
 
         self.video, self.label, self.view, self.signer = map(getter, ("video", "label", "view", "signer"))
+        self.person = getter("person")
         self.id = getter("id") if manifest.columns.id is not None else None
         self.sign = getter("sign") if manifest.columns.sign is not None else None
         self.split = getter("split", split or (dataset.splits[0] if len(dataset.splits) == 1 else NO_SPLIT))

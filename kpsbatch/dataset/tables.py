@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
-from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig
+from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig, parse_person
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
 from kpsbatch.untrusted import parse_json
@@ -389,6 +389,18 @@ def read_sign(text: str) -> int:
     if match is None or int(match[1]) > MAX_SIGN:
         raise BadRow(f"the sign {text[:40]!r} is not a number from 0 to {MAX_SIGN}")
     return int(match[1])
+
+
+def read_person(text: str) -> str:
+    """Who the signer of a row is, see `parse_person`; "" where the cell is empty.
+
+    Raises:
+        BadRow: It names nobody.
+    """
+    try:
+        return parse_person(text.strip().removesuffix(".0")) if text.strip() else ""
+    except ValueError as error:
+        raise BadRow(f"the person {error}".rstrip(".")) from None
 
 
 def read_segment(start: str, end: str, manifest: ManifestConfig) -> Segment | None:

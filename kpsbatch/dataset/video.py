@@ -76,6 +76,7 @@ class Video:
         index: The index of the archive that it lies in, if any.
         segment: The part of the file that it is, if not all of it.
         box: The person's box, if known.
+        person: Who the signer is, see `dataset.person`; "" where a manifest's row does not say it.
         label: The text of a manifest's row.
         signer: The signer that a manifest's row names.
         view: The camera that a manifest's row names.
@@ -94,6 +95,7 @@ class Video:
     view: str = ""
     source: str = ""
     inside: Path | None = None
+    person: str = ""
 
 
 def video_of(path: Path) -> Video:

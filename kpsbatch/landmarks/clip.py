@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.frame import RGB, Frame
-from kpsbatch.landmarks.face import follow_face
+from kpsbatch.errors import DatasetError
+from kpsbatch.landmarks.face import follow_face, follow_face_back
 from kpsbatch.landmarks.found import LOOKED_AGAIN, Letter
 from kpsbatch.landmarks.full import empty_row, frame_row
 from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
-from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit
+from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit, chest
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.pose import KnownPeople, drop_bodiless, follow_pose
+from kpsbatch.landmarks.pose import drop_bodiless, follow, follow_pose
+from kpsbatch.landmarks.shots import Shot, look_at_images, look_at_moments, no_one_in_box, refuse_empty_box
+from kpsbatch.landmarks.signer import Wish, in_box
 
 STRETCH_BYTES = 96 << 20
 """Of the frames that are kept at once: 512 of 256x256, 109 of 640x480, 36 of 1280x720."""
@@ -54,39 +57,118 @@ class FrameLandmarks:
     world: dict[str, Points] = field(default_factory=dict)
 
 
-def follow_clip(images: Iterable[RGB], networks: Networks) -> Iterator[FrameLandmarks]:
+def follow_clip(
+    images: Iterable[RGB],
+    networks: Networks,
+    wish: Wish = Wish(),  # noqa: B008 (is frozen)
+    again: Callable[[], Iterable[RGB]] | None = None,
+    on_shots: Callable[[Sequence[Shot]], None] = lambda shots: None,
+) -> Iterator[FrameLandmarks]:
     """The signer in each frame of a clip; of single frames in `running_mode: image`.
 
     A stretch of frames is read, worked on, and its first half given; the second half stays for what the next frames
-    tell of it. A clip that fits into one stretch is worked on as a whole.
+    tell of it. A clip that fits into one stretch is worked on as a whole. Who signs in each shot is found before: in
+    a stretch that is the whole clip, else in a pass of its own over all frames.
 
     Args:
         images: (H, W, 3) RGB frames in order; read ahead by a stretch at most.
         networks: The networks.
+        wish: The user's word about who the signer is.
+        again: Gives the frames once more; without it, a stretch is all that decides.
+        on_shots: Called with shots as they are known.
+
+    Raises:
+        DatasetError: Nobody's chest is in the user's box.
     """
     if networks.settings.running_mode == "image":
-        for image in images:
-            moments = [Moment(np.ascontiguousarray(image), networks)]
-            work_on(moments, 0, KnownPeople())
-            yield from give([], moments, 1)
+        yield from follow_frames(images, networks, wish)
         return
-    known_people = KnownPeople()
+    shots: list[Shot] = []
+    is_known = False
     kept: list[Moment] = []
     past: list[Moment] = []
-    new = 0
+    first = new = 0
+
+    def next_stretch(*, is_last: bool) -> None:
+        nonlocal is_known
+        start = len(kept) - new
+        if not is_known and (is_last or again is None or first):
+            found = shots_in_memory(kept, start, first, wish, shots)
+        elif not is_known:
+            assert again is not None
+            look = look_at_moments(kept, 0, wish)
+            look_at_images(again(), networks, look)
+            found, is_known = look.shots(), True
+            refuse_empty_box(found, look)
+        else:
+            found = []
+        if found:
+            shots.extend(found)
+            on_shots(found)
+        work_on(kept, start, shots, first, wish)
+
     for image in images:
         kept.append(Moment(np.ascontiguousarray(image), networks))
         new += 1
         if len(kept) < stretch(image.nbytes):
             continue
-        work_on(kept, len(kept) - new, known_people)
+        next_stretch(is_last=False)
         half = len(kept) // 2
         yield from give(past, kept, half)
         past = [moment.without_image() for moment in kept[max(0, half - REACH) : half]]
-        kept, new = kept[half:], 0
+        kept, new, first = kept[half:], 0, first + half
     if new:
-        work_on(kept, len(kept) - new, known_people)
+        next_stretch(is_last=True)
     yield from give(past, kept, len(kept))
+
+
+def shots_in_memory(
+    moments: Sequence[Moment], start: int, first: int, wish: Wish, before: Sequence[Shot]
+) -> list[Shot]:
+    """The shots that begin in frames from `start` on; a shot before them that goes on is lengthened.
+
+    Args:
+        moments: A stretch of frames.
+        start: The first new one.
+        first: Number of the stretch's first frame in the clip.
+        wish: The user's word.
+        before: The shots of the clip so far.
+
+    Raises:
+        DatasetError: The stretch is the whole clip, and nobody's chest is in the user's box.
+    """
+    goes_on = bool(before) and moments[start - 1].pose is not None
+    look = look_at_moments(moments, start - goes_on, wish, probe_first=not goes_on)
+    shots = look.shots(start - goes_on)
+    if not first and not before:
+        refuse_empty_box(shots, look)
+    for shot in shots:
+        shot.move(first)
+    if goes_on:
+        before[-1].stop = shots.pop(0).stop
+    return shots
+
+
+def follow_frames(images: Iterable[RGB], networks: Networks, wish: Wish) -> Iterator[FrameLandmarks]:
+    """The signer in each frame by itself.
+
+    Raises:
+        DatasetError: After the last frame, if the user's box has nobody's chest in any.
+    """
+    outside: list[float] = []
+    is_in_box = wish.box is None
+    for image in images:
+        moments = [Moment(np.ascontiguousarray(image), networks)]
+        look = look_at_moments(moments, 0, wish)
+        shots = look.shots()
+        work_on(moments, 0, shots, 0, wish)
+        pose = moments[0].pose
+        if pose is not None and not is_in_box:
+            is_in_box = in_box(chest(pose.points), wish.box_in(look.size))
+            outside += [] if is_in_box else [wish.share(float(chest(pose.points)[0]), look.size[0])]
+        yield from give([], moments, 1)
+    if outside and not is_in_box:
+        raise DatasetError(no_one_in_box(outside))
 
 
 def stretch(frame_bytes: int) -> int:
@@ -94,13 +176,22 @@ def stretch(frame_bytes: int) -> int:
     return int(np.clip(STRETCH_BYTES // frame_bytes, SHORTEST, LONGEST))
 
 
-def work_on(moments: list[Moment], start: int, known_people: KnownPeople) -> None:
+def work_on(moments: list[Moment], start: int, shots: Sequence[Shot], first: int, wish: Wish) -> None:
     """Find everything in a stretch whose frames before `start` have been worked on already."""
     parts = moments[0].networks.settings.parts
-    follow_pose(moments, start, known_people)
+    shots = [shot for shot in shots if shot.start < first + len(moments) and shot.stop > first]
+    for shot in shots:
+        for moment in moments[max(shot.start - first, 0) : shot.stop - first]:
+            moment.shot = shot.start
+    follow_pose(moments, start, shots, first, wish)
     if "face" in parts:
         follow_face(moments, start)
-    drop_bodiless(moments, start, known_people)
+    if dropped := drop_bodiless(moments, start, shots):  # nobody was there: somebody can come in, as in a fade
+        for run in dropped:
+            follow(moments, run.stop, -1, run)
+        if "face" in parts:
+            follow_face_back(moments, dropped)
+        drop_bodiless(moments, start, shots)
     if "hands" in parts:
         follow_hands(moments, start)
 
@@ -182,18 +273,23 @@ class Rows:
 
     Attributes:
         hands, faces: By the fields of `HandCounts` and `FaceCounts`.
+        shots: The shots of the video, as far as they are known.
     """
 
-    def __init__(self, networks: Networks) -> None:
-        """Take the networks."""
-        self._networks = networks
+    def __init__(self, networks: Networks, wish: Wish = Wish()) -> None:  # noqa: B008 (is frozen)
+        """Take the networks, and the user's word about who the signer is."""
+        self._networks, self._wish = networks, wish
+        self.shots: list[Shot] = []
         self.hands: Counter[str] = Counter()
         self.faces: Counter[str] = Counter()
 
-    def of(self, frames: Iterable[Frame]) -> Iterator[tuple[Points, dict[str, Letter]]]:
+    def of(
+        self, frames: Iterable[Frame], again: Callable[[], Iterable[RGB]] | None = None
+    ) -> Iterator[tuple[Points, dict[str, Letter]]]:
         """Of each frame its (628, 4) landmarks and the letter of each part found; zeros where unreadable.
 
-        Frames are read ahead, see `follow_clip`; those that can't be read are passed over.
+        Frames are read ahead, see `follow_clip`; those that can't be read are passed over. `again` gives the readable
+        ones once more.
         """
         readable: deque[bool] = deque()
 
@@ -203,7 +299,7 @@ class Rows:
                 if frame.image is not None:
                     yield frame.image
 
-        for landmarks in follow_clip(images(), self._networks):
+        for landmarks in follow_clip(images(), self._networks, self._wish, again, self.shots.extend):
             while not readable.popleft():
                 yield empty_row(), {}
             self._count(landmarks)

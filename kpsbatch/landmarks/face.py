@@ -51,9 +51,18 @@ def follow_face(moments: Sequence[Moment], start: int) -> None:
             moments[frame].face = followed(moments[frame], moments[frame + 1])
 
 
+def follow_face_back(moments: Sequence[Moment], runs: Sequence[range]) -> None:
+    """Follow the face back through runs of frames that have a pose now, each from the frame after it."""
+    for run in runs:
+        for frame in reversed(run):
+            moments[frame].face = followed(moments[frame], moments[frame + 1])
+
+
 def followed(moment: Moment, neighbour: Moment | None) -> Reading | None:
     """The face by that of the neighbouring frame, moved as the pose's nose has."""
     if moment.pose is None or neighbour is None or neighbour.face is None or neighbour.pose is None:
+        return None
+    if neighbour.shot != moment.shot:
         return None
     by = moment.pose.points[t.POSE_NOSE, :2] - neighbour.pose.points[t.POSE_NOSE, :2]
     used, wanted = neighbour.face.square, mesh_square(neighbour.face.points)

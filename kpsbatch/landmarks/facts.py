@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
@@ -66,6 +67,68 @@ class FaceCounts(Stored):
     recovered: int = 0
 
 
+ALMOST = 0.7
+"""Who signs at least this much of what the signer does is a second candidate: the choice is in doubt."""
+
+
+class PersonFacts(Stored):
+    """One person of a shot.
+
+    Attributes:
+        x, y: The chest's median place, in frame widths and heights.
+        unit: The shoulders' distance, or twice that of the ears where that is more, in frame widths.
+        probes: In how many of the frames that were searched the person is.
+        signs: How much the confirmed hands move, in units of the body; None where nobody had to be chosen from.
+        chosen: Whether the landmarks are this person's.
+    """
+
+    x: float
+    y: float
+    unit: float
+    probes: int = 0
+    signs: float | None = None
+    chosen: bool = False
+
+
+class ShotFacts(Stored):
+    """One shot of a clip, and who is in it.
+
+    Attributes:
+        first, last: Its frames, of those that could be read.
+        reason: Why the signer was chosen.
+        people: The signer first.
+        changes: Whether the signer looks like another person than in the other shots.
+    """
+
+    first: int
+    last: int
+    reason: str = ""
+    people: list[PersonFacts] = Field(default_factory=list)
+    changes: bool = False
+
+    @property
+    def doubts(self) -> Iterator[str]:
+        """Why the choice of the signer may be wrong, and the setting that takes another person."""
+        others = [person for person in self.people if not person.chosen]
+        where = f"frames {self.first} to {self.last}"
+        if self.reason.startswith("there is no person"):
+            yield f"{where}: {self.reason}"
+        elif "signs most" in self.reason:
+            least = ALMOST * (self.people[0].signs or 0)
+            if rivals := [person for person in others if (person.signs or 0) >= least]:
+                yield f"{where}: somebody else signs nearly as much ({_take(rivals[0])})"
+        elif "nobody signs" in self.reason and others:
+            yield f"{where}: nobody of {len(self.people)} people signs ({_take(others[0])})"
+        if sum(person.chosen for person in self.people) > 1:
+            yield f"{where}: the signer changes"
+        if self.changes:
+            yield f"{where}: another person than in the other shots"
+
+
+def _take(person: PersonFacts) -> str:
+    return f"dataset.person: x={person.x:.2f} takes the other one"
+
+
 class WorkSeconds(Stored):
     """Wall-clock seconds that a worker spent on a video, in all and of these in two of its steps."""
 
@@ -99,6 +162,7 @@ class VideoFacts(Timing):
         found: In how many frames each part was found.
         how: How each part was found, a letter for each frame, see found.py.
         hands, faces: What became of the hands and faces that were found.
+        shots: Its shots and the people in them; of `running_mode: image`, none.
         seconds: Of a worker.
     """
 
@@ -111,7 +175,18 @@ class VideoFacts(Timing):
     how: dict[str, str] = Field(default_factory=dict)
     hands: HandCounts = HandCounts()
     faces: FaceCounts = FaceCounts()
+    shots: list[ShotFacts] = Field(default_factory=list)
     seconds: WorkSeconds = WorkSeconds()
+
+    @property
+    def doubts(self) -> list[str]:
+        """Where the landmarks may be of the wrong person, or of nobody, in words."""
+        found = [doubt for shot in self.shots for doubt in shot.doubts]
+        pose = self.how.get("pose", "")
+        if not self.bad_frames and len(self.shots) > 1 and pose.strip("-"):
+            empty = [shot for shot in self.shots if not pose[shot.first : shot.last + 1].strip("-")]
+            found += [f"frames {shot.first} to {shot.last}: nobody" for shot in empty]
+        return found
 
     @property
     def aspect(self) -> float:

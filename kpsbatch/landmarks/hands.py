@@ -111,6 +111,21 @@ NAMED_DISTANCE, NAMED_LARGEST = 1.0, 1.4
 """Of a hand that the palm detector saw and whose name agrees with the side: most distance from the pose's wrist, and
 diagonal, in units of the body. Such hands are up to 0.93 and 1.24 in a clip whose hands lie on each other."""
 
+SURE_PRESENCE = 0.9
+"""Of both readings of a hand that the palm detector sees away from the pose's wrist: pieces of a hand under a banner
+have up to 0.86 in one of them."""
+
+MOST_UNSURE, SURE_AGAIN = 3, 0.97
+"""Frames in a row in which a hand that was followed by its name is kept though its presence is lower than this: hands
+in plain view have 0.99, what a banner leaves of one up to 0.94."""
+
+SHRINKS = 0.75
+"""A hand that is smaller than this share of what it was in the neighbouring frame may be a part of a hand."""
+
+ARMS_SIDE = 1.7
+"""Side of two squares below the chest in which palms are searched one by one, in units of the body: hands that
+lie on each other are two there where the whole frame shows one."""
+
 PALM_SIDE = 1.5
 """Side of the square around a wrist in which palms are searched, in units of the body."""
 
@@ -247,9 +262,14 @@ def can_be(hand: Reading, side: Side, moment: Moment) -> bool:
 
     Where one hand lies on the other, the pose's wrists are off by more than `MAX_WRIST_DISTANCE`.
     """
-    sure = hand.right >= SURE_NAME if side == "right" else hand.right <= 1 - SURE_NAME
+    sure = is_named(hand, side)
     distance, largest = (NAMED_DISTANCE, NAMED_LARGEST) if sure else (MAX_WRIST_DISTANCE, LARGEST)
     return is_hand_of(hand, side, moment, distance, largest)
+
+
+def is_named(hand: Reading, side: Side) -> bool:
+    """Whether the hand network is sure that a hand is this side's."""
+    return hand.right >= SURE_NAME if side == "right" else hand.right <= 1 - SURE_NAME
 
 
 def follow_frame(moments: Sequence[Moment], frame: int, searches: dict[Side, Search]) -> None:
@@ -263,7 +283,7 @@ def follow_frame(moments: Sequence[Moment], frame: int, searches: dict[Side, Sea
             continue
         wrist, unit = wrist_of(moment, side), body_unit(moment.pose.points)  # type: ignore[union-attr]
         if edge_is_beyond(SHOWS, moment, side) and searches[side].is_due(frame, wrist, unit):
-            hand = searched(moment, side)
+            hand = searched(moment, side) or spotted(moment, side)
             if hand is None:
                 searches[side].failed(frame, wrist)
             else:
@@ -283,16 +303,36 @@ def follow_back(moments: Sequence[Moment], frame: int) -> None:
 
 
 def followed(moments: Sequence[Moment], frame: int, step: int, side: Side) -> Reading | None:
-    """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist has."""
+    """A hand by that of the neighbouring frame (`step` away), moved as the pose's wrist has; else where it was.
+
+    Where the pose's wrist is off, as where one hand lies on the other or something covers it, the hand is found where
+    it was, if the network is sure of its name.
+    """
     neighbour = moments[frame + step] if 0 <= frame + step < len(moments) else None
     moment = moments[frame]
     if neighbour is None or side not in neighbour.hands or neighbour.pose is None:
         return None
+    if neighbour.shot != moment.shot:
+        return None
     last = neighbour.hands[side]
     by = wrist_of(moment, side) - wrist_of(neighbour, side)
     square = moved(hand_square(last.points), by)
-    hand = confirmed(moment, side, square, TRACKED, one_is_enough=True)
-    return hand and check_at_edge(hand, last, moment)
+    if last.unsure >= MOST_UNSURE:
+        return None
+    first = moment.read_hand(square, TRACKED)
+    hand = confirmed(moment, side, square, TRACKED, one_is_enough=True, first=first)
+    hand = hand and check_at_edge(hand, last, moment)
+    is_by_name = False
+    if hand is None or hand_size(hand.points) < SHRINKS * hand_size(last.points):
+        still = hand_square(last.points)
+        known = None if far_apart(square, still, *READ_AGAIN) else first
+        where_it_was = confirmed(moment, side, still, TRACKED, one_is_enough=True, by_name=True, first=known)
+        where_it_was = where_it_was and check_at_edge(where_it_was, last, moment)
+        if where_it_was is not None and (hand is None or is_larger(where_it_was, hand)):
+            hand, is_by_name = where_it_was, True
+    if hand is not None and (is_by_name or last.unsure) and hand.presence < SURE_AGAIN:
+        hand = replace(hand, unsure=last.unsure + 1)
+    return hand
 
 
 def searched(moment: Moment, side: Side) -> Reading | None:
@@ -300,7 +340,52 @@ def searched(moment: Moment, side: Side) -> Reading | None:
     for square, how in squares_of(moment, side):
         hand = confirmed(moment, side, square, how, one_is_enough=False)
         if hand and belongs(hand, side, moment):
-            return check_at_edge(hand, None, moment)
+            return check_at_edge(with_room(hand, side, moment), None, moment)
+    return None
+
+
+def with_room(hand: Reading, side: Side, moment: Moment) -> Reading:
+    """A hand that was searched beside the other one, read again with more room: where it is but a part, all of it."""
+    other = moment.hands.get(OTHER[side])
+    if other is None or np.hypot(*(other.points[0] - hand.points[0])[:2]) > hand_size(other.points):
+        return hand
+    wide = moment.read_hand(resized(hand_square(hand.points), ROOM), hand.how)
+    if wide.presence < SURE_AGAIN or not is_larger(wide, hand):
+        return hand
+    again = moment.read_hand(hand_square(wide.points), hand.how)
+    whole = again.presence >= SURE_AGAIN and is_larger(again, hand)
+    return again if whole and is_named(again, side) and can_be(again, side, moment) else hand
+
+
+def is_larger(one: Reading, other: Reading) -> bool:
+    """Whether a reading of a hand is so much larger than another that this one is a part of it."""
+    return hand_size(other.points) < SHRINKS * hand_size(one.points)
+
+
+def spotted(moment: Moment, side: Side) -> Reading | None:
+    """A hand that the palm detector sees in the frame or around the signer, wherever the pose has the wrist.
+
+    Both readings must be sure that a hand is there, and of its name, and it is not the other side's.
+    """
+    assert moment.pose is not None
+    if not edge_is_beyond(WELL_INSIDE, moment, side):
+        return None
+    pose, unit = moment.pose.points, body_unit(moment.pose.points)
+    around = [upright_square(chest(pose), REACH_SIDE * unit)]
+    whole = whole_frame(*moment.size)
+    around = [whole] if whole.side < around[0].side else around
+    for x, y in ((0.6, 1.0), (-0.6, 1.0)):
+        around.append(upright_square(chest(pose) + unit * np.array([x, y]), ARMS_SIDE * unit))
+    for square in around:
+        for palm, _ in palm_squares(moment, square):
+            first = moment.read_hand(palm, DETECTED)
+            if first.presence < SURE_PRESENCE:
+                continue
+            hand = moment.read_hand(hand_square(first.points), DETECTED)
+            if hand.presence < SURE_PRESENCE or not is_named(hand, side) or not can_be(hand, side, moment):
+                continue
+            if not any(same_hand(hand, other) for other in moment.hands.values()):
+                return check_at_edge(hand, None, moment)
     return None
 
 
@@ -349,7 +434,16 @@ def wrist_of(moment: Moment, side: Side) -> Pixels:
     return np.asarray(moment.pose.points[POSE_WRIST[side], :2])
 
 
-def confirmed(moment: Moment, side: Side, square: Square, how: Letter, *, one_is_enough: bool) -> Reading | None:
+def confirmed(
+    moment: Moment,
+    side: Side,
+    square: Square,
+    how: Letter,
+    *,
+    one_is_enough: bool,
+    by_name: bool = False,
+    first: Reading | None = None,
+) -> Reading | None:
     """A hand in a square, read once more where the first reading leaves doubt; None where there is none.
 
     The second reading is of the square that the first asks for: taken where that is another one, and where the first is
@@ -361,22 +455,30 @@ def confirmed(moment: Moment, side: Side, square: Square, how: Letter, *, one_is
         square: Where it is.
         how: How the square was chosen.
         one_is_enough: Whether one reading is enough: the hand is there in the neighbouring frame.
+        first: The first reading, where it is there.
+        by_name: Whether not the wrist of the pose tells whose hand it is, but its name, which must be sure.
     """
+
+    def is_its(hand: Reading, distance: float) -> bool:
+        if by_name:
+            return is_named(hand, side) and can_be(hand, side, moment)
+        return is_hand_of(hand, side, moment, distance)
+
     presence = moment.thresholds.hand_presence
-    first = moment.read_hand(square, how)
+    first = first or moment.read_hand(square, how)
     if first.presence < FIRST_PRESENCE * presence:
         return None
     wanted = hand_square(first.points)
     enough = one_is_enough and first.presence >= presence
     if enough and not far_apart(square, wanted, *READ_AGAIN):
-        return first if is_hand_of(first, side, moment, MAX_WRIST_DISTANCE) else None
+        return first if is_its(first, MAX_WRIST_DISTANCE) else None
     again = moment.read_hand(wanted, how)
     if enough:
         best = again if again.presence >= AGREED_PRESENCE * presence else first
-        return best if is_hand_of(best, side, moment, MAX_WRIST_DISTANCE) else None
+        return best if is_its(best, MAX_WRIST_DISTANCE) else None
     if again.presence < AGREED_PRESENCE * presence or not agree(first, again, moment.size):
         return None
-    return again if is_hand_of(again, side, moment, DOUBTFUL_DISTANCE) and not is_line(again.points) else None
+    return again if is_its(again, DOUBTFUL_DISTANCE) and not is_line(again.points) else None
 
 
 def wrist_square(pose: Pixels, side: Side, length: float, shift: float) -> Square:

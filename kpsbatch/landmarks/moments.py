@@ -31,6 +31,7 @@ class Reading:
         how: How the square was chosen.
         right: Of a hand: how much it is a right one, 0 to 1.
         checked: Of a hand at the frame's edge: its points when it was last read with more room around it.
+        unsure: Of a hand that is followed by its name: frames since the network was sure that it is there.
         world: Of a pose (33, 3) and a hand (21, 3): x, y, z in metres, in the directions of the frame.
     """
 
@@ -40,6 +41,7 @@ class Reading:
     how: Letter
     right: float = 0.5
     checked: Pixels | None = None
+    unsure: int = 0
     world: Pixels | None = None
 
 
@@ -53,6 +55,7 @@ class Moment:
         pose: (39, 4) points, if the signer is there.
         face: (478, 3) points.
         hands: (21, 3) points of each side.
+        shot: Which shot it belongs to: nothing is followed from one into another.
     """
 
     image: RGB
@@ -60,6 +63,7 @@ class Moment:
     pose: Reading | None = None
     face: Reading | None = None
     hands: dict[Side, Reading] = field(default_factory=dict)
+    shot: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +78,7 @@ class Moment:
 
     def without_image(self) -> Moment:
         """What was found in the frame, without its picture."""
-        return Moment(np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands)
+        return Moment(np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands, self.shot)
 
     def read_pose(self, square: Square, how: Letter) -> Reading:
         """What the pose network says of a square."""

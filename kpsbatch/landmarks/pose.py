@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from kpsbatch import points as t
 from kpsbatch.landmarks.found import TRACKED
 from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
-from kpsbatch.landmarks.people import find_people, pose_square
-from kpsbatch.landmarks.signer import Track, choose, link
+from kpsbatch.landmarks.people import SURE_BODY, pose_square, steady_body
+from kpsbatch.landmarks.shots import Shot, search, spread
+from kpsbatch.landmarks.signer import LINK, Track, Wish, apart, in_box
 from kpsbatch.landmarks.squares import far_apart
-
-PROBE_EVERY, MOST_PROBES = 20, 6
-"""A stretch is searched for people about every so many frames, evenly spread, in so many frames at most."""
-
-MORE_PROBES = 8
-"""Frames that are searched where those show more than one person."""
 
 GAP_STEP = 6
 """In frames without the signer, every so many frames are searched."""
@@ -32,15 +25,6 @@ KEPT = (0.06, 1.12, 6.0)
 A square that stands still makes landmarks that stand still (a moving one adds up to 2% of a shoulder width of noise).
 """
 
-STEADY_CHEST = 0.12
-"""Units of the body by which a second reading, of the square that the first asks for, may put the shoulders elsewhere.
-
-Of people, masked and with their heads covered too, it is 0.05 at most; of bodies that the network sees in a bare hand
-0.17 or more."""
-
-SURE_BODY = 0.9
-"""A pose with this presence and a face is a body; real ones have 0.94 or more, 0.99 mostly."""
-
 CHECKED_FRAMES = 5
 """Of a run of frames whose poses have no face, so many are read a second time at most."""
 
@@ -48,77 +32,59 @@ JUMP = 0.75
 """A followed pose that goes farther than this from one frame to the next, in units of the body, is somebody else's."""
 
 
-@dataclass
-class KnownPeople:
-    """The people of a clip that were found so far: the signer's last known pose, and the tracks of the others."""
-
-    signer: Reading | None = None
-    others: list[Track] = field(default_factory=list)
-
-
-def follow_pose(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> None:
+def follow_pose(moments: Sequence[Moment], start: int, shots: Sequence[Shot], first: int, wish: Wish) -> None:
     """Find the signer's pose in frames from `start` on, and in those before as far as it can be followed back.
 
     Args:
         moments: A stretch of frames; those before `start` have been worked on already. Their `pose` is filled in.
         start: The first new frame.
-        known_people: Who is known from the frames before; brought up to date.
+        shots: Those of the clip; their `known` is brought up to date.
+        first: Number of the stretch's first frame in the clip.
+        wish: The user's word.
     """
-    if start and moments[start - 1].pose is not None:
-        follow(moments, start - 1, 1)
-    if known_people.signer is None:
-        for anchor in choose_signer(moments, start, known_people):
-            follow_both_ways(moments, anchor)
-    for gap in gaps([moment.pose is not None for moment in moments], start):
-        search_gap(moments, gap, known_people)
-    known_people.signer = next(
-        (moment.pose for moment in reversed(moments) if moment.pose is not None), known_people.signer
-    )
+    for shot in shots:
+        frames = range(max(shot.start - first, 0), min(shot.stop - first, len(moments)))
+        if not frames or frames.stop <= start:
+            continue
+        if start - 1 in frames:
+            follow(moments, start - 1, 1, frames)
+        for signer in shot.signers:
+            anchors = [frame - first for frame in sorted(signer.poses) if start <= frame - first < frames.stop]
+            if signer is shot.signers[0]:
+                leave_others(moments, anchors, signer, first, frames)
+            anchors = [frame for frame in anchors if moments[frame].pose is None]
+            for frame in anchors:
+                moments[frame].pose = signer.poses[first + frame]
+            for frame in anchors:
+                follow_both_ways(moments, frame, frames)
+        known = [moment.pose is not None for moment in moments[: frames.stop]]
+        for gap in gaps(known, max(start, frames.start)):
+            search_gap(moments, gap, frames, shot, wish)
+        poses = [moments[frame].pose for frame in reversed(frames)]
+        shot.known = next((pose for pose in poses if pose is not None), shot.known)
 
 
-def choose_signer(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> list[int]:
-    """Find people in some frames and choose the signer; returns the frames that have a pose of him now."""
-    people: dict[int, list[Reading]] = {}
-
-    def probe(count: int) -> None:
-        for frame in spread(start, len(moments), count):
-            if frame not in people:
-                people[frame] = find_people(moments[frame], whole_first=len(moments) == 1)
-
-    probe(min(-(-(len(moments) - start) // PROBE_EVERY), MOST_PROBES))
-    tracks = link(people)
-    if len(tracks) > 1:
-        probe(MORE_PROBES)
-        tracks = link(people)
-    signer = choose(tracks, moments[start].size)
-    if signer is None:
-        return []
-    known_people.others = [track for track in tracks if track is not signer]
-    for frame, pose in signer.poses.items():
-        known_people.signer = pose
-        if moments[frame].pose is None:
-            moments[frame].pose = pose
-    return sorted(signer.poses)
+def leave_others(moments: Sequence[Moment], anchors: Sequence[int], signer: Track, first: int, frames: range) -> None:
+    """Forget poses from the first frame on in which they are not where the signer is known to be."""
+    for frame in anchors:
+        pose = moments[frame].pose
+        if pose is not None and apart(pose, signer.poses[first + frame]) > LINK:
+            for moment in moments[frame : frames.stop]:
+                moment.pose = None
+            return
 
 
-def spread(start: int, end: int, count: int) -> list[int]:
-    """At most `count` frames, evenly spread over start to end (exclusive), each in the middle of its share."""
-    length = end - start
-    count = min(count, length)
-    return [start + (2 * i + 1) * length // (2 * count) for i in range(count)]
+def follow_both_ways(moments: Sequence[Moment], anchor: int, frames: range) -> None:
+    """Follow a pose from one frame forwards and backwards, until it is lost, reaches a known one, or the shot ends."""
+    follow(moments, anchor, 1, frames)
+    follow(moments, anchor, -1, frames)
 
 
-def follow_both_ways(moments: Sequence[Moment], anchor: int) -> None:
-    """Follow a pose from one frame forwards and backwards, until it is lost or reaches a known one."""
-    follow(moments, anchor, 1)
-    follow(moments, anchor, -1)
-
-
-def follow(moments: Sequence[Moment], anchor: int, step: int) -> None:
+def follow(moments: Sequence[Moment], anchor: int, step: int, frames: range) -> None:
     """Follow a pose from one frame in one direction."""
     last = moments[anchor].pose
     frame = anchor + step
-    while last is not None and 0 <= frame < len(moments) and moments[frame].pose is None:
+    while last is not None and frame in frames and moments[frame].pose is None:
         last = next_pose(moments[frame], last)
         moments[frame].pose = last
         frame += step
@@ -146,23 +112,25 @@ def gaps(known: Sequence[bool], start: int) -> list[range]:
     return runs
 
 
-def search_gap(moments: Sequence[Moment], gap: range, known_people: KnownPeople) -> None:
+def search_gap(moments: Sequence[Moment], gap: range, frames: range, shot: Shot, wish: Wish) -> None:
     """Search every few frames of a gap for the signer, and follow what is found to both sides."""
     for frame in spread(gap.start, gap.stop, -(-len(gap) // GAP_STEP)):
         if moments[frame].pose is not None:
             continue
-        known = nearest_pose(moments, frame) or known_people.signer
+        known = nearest_pose(moments, frame, frames) or shot.known
         smallest = known.square.side if known else WINDOW * min(moments[frame].size)
-        people = find_people(moments[frame], smallest)
-        signer = recognise(people, known, known_people.others)
+        people = search(moments[frame], wish, smallest)
+        box = wish.box_in(moments[frame].size)
+        people = [pose for pose in people if in_box(chest(pose.points), box)] or people
+        signer = recognise(people, known, shot.others)
         if signer is not None:
             moments[frame].pose = signer
-            follow_both_ways(moments, frame)
+            follow_both_ways(moments, frame, frames)
 
 
-def nearest_pose(moments: Sequence[Moment], frame: int) -> Reading | None:
-    """The known pose that is nearest in time to a frame."""
-    known = [number for number, moment in enumerate(moments) if moment.pose is not None]
+def nearest_pose(moments: Sequence[Moment], frame: int, frames: range) -> Reading | None:
+    """The known pose of some frames that is nearest in time to one of them."""
+    known = [number for number in frames if moments[number].pose is not None]
     return moments[min(known, key=lambda number: abs(number - frame))].pose if known else None
 
 
@@ -172,7 +140,7 @@ def recognise(people: Sequence[Reading], known: Reading | None, others: Sequence
     Args:
         people: Of the frame, the highest score first.
         known: The signer's known pose that is nearest in time; None takes the one with the highest score.
-        others: The other people of the clip.
+        others: The other people of the shot.
     """
     if known is None:
         return people[0] if people else None
@@ -190,7 +158,7 @@ def distance(one: Reading, other: Reading) -> float:
     return float(np.hypot(*(chest(one.points) - chest(other.points)))) / body_unit(other.points)
 
 
-def drop_bodiless(moments: Sequence[Moment], start: int, known_people: KnownPeople) -> None:
+def drop_bodiless(moments: Sequence[Moment], start: int, shots: Sequence[Shot]) -> list[range]:
     """Remove poses, from frames from `start` on, that the pose network sees where nobody is, as in a bare hand.
 
     A pose that is sure of itself and has a face stays. Of each run of others some are read again: all stay if most of
@@ -199,8 +167,12 @@ def drop_bodiless(moments: Sequence[Moment], start: int, known_people: KnownPeop
     Args:
         moments: A stretch of frames whose faces are found.
         start: The first new frame.
-        known_people: Who is known; forgotten where nobody is left.
+        shots: Those of the stretch; who is known in them is forgotten where nobody is left.
+
+    Returns:
+        The runs of frames that lost their poses, each before one that has a pose of the same shot.
     """
+    dropped = []
     doubtful = [moment.pose is not None and not is_sure(moment) for moment in moments]
     for run in gaps([not doubt for doubt in doubtful], start):
         frames = spread(run.start, run.stop, CHECKED_FRAMES)
@@ -208,8 +180,12 @@ def drop_bodiless(moments: Sequence[Moment], start: int, known_people: KnownPeop
             continue
         for moment in moments[run.start : run.stop]:
             moment.pose = moment.face = None
+        if run.stop < len(moments) and moments[run.stop].shot == moments[run.start].shot:
+            dropped.append(run)
     if all(moment.pose is None for moment in moments):
-        known_people.signer, known_people.others = None, []
+        for shot in shots:
+            shot.known, shot.others = None, []
+    return [run for run in dropped if moments[run.stop].pose is not None]
 
 
 def is_sure(moment: Moment) -> bool:
@@ -218,18 +194,8 @@ def is_sure(moment: Moment) -> bool:
 
 
 def is_steady(moment: Moment) -> bool:
-    """Whether a second reading of a pose, in the square that it asks for, has the shoulders at the same place.
-
-    Where it has not, a third one can, which must be surer and agree better: a detector's square can be off.
-    """
+    """Whether a pose is a body's; it is corrected where its square was off."""
     assert moment.pose is not None
-    shoulders = [t.POSE_LEFT_SHOULDER, t.POSE_RIGHT_SHOULDER]
-    pose = moment.pose
-    for most, presence in ((STEADY_CHEST, moment.thresholds.pose_presence), (STEADY_CHEST / 2, SURE_BODY)):
-        again = moment.read_pose(pose_square(pose), pose.how)
-        off = np.linalg.norm((again.points - pose.points)[shoulders, :2], axis=1).max()
-        if again.presence >= presence and float(off) <= most * body_unit(pose.points):
-            moment.pose = pose  # the first one, unless it was off
-            return True
-        pose = again
-    return False
+    pose = steady_body(moment, moment.pose)
+    moment.pose = pose or moment.pose
+    return pose is not None

@@ -233,6 +233,9 @@ class StatusReader:
             notes.append(note)
         status.tasks = without_superseded(tasks_of(known.outputs.root))
         runs = [task.run for task in status.tasks if task.run is not None]
+        if doubtful := [run for run in runs if run.videos_doubtful]:
+            count = counted(sum(run.videos_doubtful for run in doubtful), "video")
+            notes.append(f"{count} whose signer is in doubt, first {doubtful[0].doubtful} (report lists all)")
         status.slowest = self._slowest(runs)
         _estimate(status, runs)
         return status

@@ -463,8 +463,18 @@ class Sample:
 
     @property
     def missing(self) -> dict[str, NDArray[np.bool_]]:
-        """For each part (T,): whether it was not found in a frame."""
+        """For each part (T,): whether it was not found in a frame: all of its values are 0."""
         return {name: ~is_found(self.keypoints, part) for name, part in self.parts.items()}
+
+    @property
+    def outside(self) -> dict[str, NDArray[np.bool_]]:
+        """For each part (T, points of it): which points lie beyond the frame: x or y below 0 or above 1.
+
+        In image coordinates. Visibility does not tell it of the pose, where it is the model's guess, and often high.
+        """
+        x_y = {name: self.keypoints[:, part, :2] for name, part in self.parts.items()}
+        beyond = {name: ((places < 0) | (places > 1)).any(axis=-1) for name, places in x_y.items()}
+        return {name: beyond[name] & ~missing[:, None] for name, missing in self.missing.items()}
 
     def __repr__(self) -> str:
         info = self.info

@@ -65,6 +65,8 @@ class Progress(Stored):
         videos: Videos to do in this run.
         videos_done: Of those, how many are done, failed ones included.
         videos_failed: Of those, how many failed.
+        videos_doubtful: Of those, in how many the signer is in doubt.
+        doubtful: The first of them, and why.
         frames: Frames done.
         units: Units to do in this run.
         units_done: Of those, how many are stored.
@@ -82,6 +84,8 @@ class Progress(Stored):
     videos: Count = 0
     videos_done: Count = 0
     videos_failed: Count = 0
+    videos_doubtful: Count = 0
+    doubtful: Text = ""
     frames: Count = 0
     units: Count = 0
     units_done: Count = 0

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from kpsbatch.config import PART_NAMES, Config, LandmarksConfig
+from kpsbatch.config import AUTO, PART_NAMES, Config, LandmarksConfig
 from kpsbatch.files import VIEW_MARK
 from kpsbatch.landmarks.network_files import NetworkFiles, models_of
 from kpsbatch.points import CONTRACT
@@ -130,12 +130,15 @@ def view_of(config: Config) -> dict[str, str]:
 def settings_of(config: Config) -> Settings:
     """The part of the settings that the config alone tells: no models are looked for."""
     view = view_of(config)
+    dataset: dict[str, Any] = {"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out}
+    if config.dataset.person != AUTO:
+        dataset["person"] = config.dataset.person
     if config.output.imported:
         output = {key: view[key] for key in ("dtype", "points") if view[key] != CONTRACT.name}
         return Settings(imported=True, landmarks={"coordinates": view["coordinates"]}, output=output)
     return Settings(
         values_version=VALUES_VERSION,
-        dataset={"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out},
+        dataset=dataset,
         landmarks={
             **config.landmarks.model_dump(mode="json", exclude={"models", "coordinates"}),
             **config.landmarks.removed,

@@ -116,7 +116,7 @@ def extract_clips(
 
     Args:
         clips: By name; the name is also the key in the npz.
-        config: Its `output.root` is where to; of `dataset` only `mirrored` and `frame_rate_out` count.
+        config: Its `output.root` is where to; of `dataset` only `mirrored`, `person`, `frame_rate_out` count.
         on_clip: Called with every clip as soon as it is done or has failed.
         on_frames: Called with (frames done, frames in all, about) a few times a second.
         stop_reason: Called a few times a second; anything but "" ends it.

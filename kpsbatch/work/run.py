@@ -79,6 +79,7 @@ class Summary:
         replaced: unit/video of those whose file has another size than the one that their keypoints were made from.
         bad_frames: Unreadable frames of the videos that succeeded, by unit/video; only videos that have some.
         odd_frames: What is odd in the folders of frames of those videos; the first name is a path below the dataset's.
+        doubtful: Videos whose signer is in doubt, unit/video and why.
         progress: Counts of this run.
         seconds: Wall-clock seconds.
         workers: Worker processes.
@@ -100,6 +101,7 @@ class Summary:
     replaced: list[str] = field(default_factory=list)
     bad_frames: Counter[str] = field(default_factory=Counter)
     odd_frames: dict[str, OddFrames] = field(default_factory=dict)
+    doubtful: list[tuple[str, str]] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
     workers: int = 0
@@ -544,6 +546,10 @@ class _Work:
             for kind, odd in outcome.value.facts.odd_frames.items():
                 before = self._summary.odd_frames.get(kind, OddFrames(count=0, first=f"{name}/{odd.first}"))
                 self._summary.odd_frames[kind] = OddFrames(count=before.count + odd.count, first=before.first)
+            if doubts := outcome.value.facts.doubts:
+                self._summary.doubtful.append((name, "; ".join(doubts)))
+                self._progress.videos_doubtful += 1
+                self._progress.doubtful = self._progress.doubtful or f"{name}: {doubts[0]}"
             self._summary.worker_seconds += outcome.value.facts.seconds.total
         self._open[unit].outcomes[video.name] = outcome
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from kpsbatch.config import Config, LandmarksConfig
+from kpsbatch.config import AUTO, Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
 from kpsbatch.landmarks.facts import OddFrames
@@ -40,6 +41,7 @@ class VideoJob:
     max_bad_frames: float
     max_pixels: int
     frame_rate_out: float | None = None
+    person: str = AUTO
     keep: bool = False
 
     @classmethod
@@ -55,6 +57,7 @@ class VideoJob:
             run.max_bad_frames,
             run.max_pixels,
             config.dataset.frame_rate_out,
+            config.dataset.person,
             config.output.keep == "full",
         )
 
@@ -83,7 +86,6 @@ class VideoJob:
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
         """
-        from kpsbatch.dataset.reading import read_each, read_frames
 
         def skipped() -> None:
             heartbeat(0)
@@ -95,19 +97,11 @@ class VideoJob:
             def note(names: Mapping[str, list[str]]) -> None:
                 odd.update({kind: OddFrames(count=len(of), first=of[0]) for kind, of in names.items()})
 
-            frames = read_frames(
-                video,
-                frame_rate=self.settings.frame_rate,
-                max_pixels=self.max_pixels,
-                reduced=self.settings.decode == "fast" and video.box is None,  # a box is in pixels of the whole frame
-                frame_rate_out=self.frame_rate_out,
-                on_skipped=skipped,
-                on_odd=note,
-            )
+            frames = self._read(video, skipped, note)
             one = self._extract(video, frames, heartbeat)
             return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd}))]
         made: list[VideoKeypoints | None] = [None] * len(task.videos)
-        segments = read_each(
+        segments = self._reading().read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
         )
         for number, segment in segments:
@@ -116,9 +110,37 @@ class VideoJob:
                     made[number] = self._extract(task.videos[number], segment, heartbeat)
         return made
 
+    @staticmethod
+    def _reading() -> ModuleType:
+        from kpsbatch.dataset import reading  # OpenCV, which the process that starts the workers does without
+
+        return reading
+
+    def _read(
+        self,
+        video: Video,
+        skipped: Callable[[], None],
+        on_odd: Callable[[Mapping[str, list[str]]], None] = lambda names: None,
+    ) -> Iterator[Frame]:
+        frames: Iterator[Frame] = self._reading().read_frames(
+            video,
+            frame_rate=self.settings.frame_rate,
+            max_pixels=self.max_pixels,
+            reduced=self.settings.decode == "fast" and video.box is None,  # a box is in pixels of the whole frame
+            frame_rate_out=self.frame_rate_out,
+            on_skipped=skipped,
+            on_odd=on_odd,
+        )
+        return frames
+
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
         from kpsbatch.landmarks.extract import extract
         from kpsbatch.store.npz import npz_bytes
+
+        def again() -> Iterator[Frame]:
+            for frame in self._read(video, lambda: heartbeat(0)):
+                heartbeat(0)
+                yield frame
 
         try:
             return extract(
@@ -129,6 +151,8 @@ class VideoJob:
                 topology=topology_of(self.points),
                 max_bad_frames=self.max_bad_frames,
                 box=video.box,
+                person=video.person or self.person,
+                again=again,
                 keep=partial(npz_bytes, video.name) if self.keep else None,
                 on_frame=heartbeat,
             )

@@ -67,6 +67,21 @@ class TestCommand:
             assert record["clip"] == str(clip)
             assert set(record["video"]["how"]["left_hand"]) <= MEANING.keys()
 
+    def test_the_person_and_doubts(self, tmp_path):
+        """`--person` chooses one of two, the record says so; what leaves doubt is a line on standard error."""
+        signs, rests = render_video(2, 1, 1, 6)[0], render_video(1, 2, 1, 6, rest=0.36)[0]
+        (tmp_path / "two").mkdir()
+        for number, frame in enumerate(np.concatenate([signs, rests], axis=2)):
+            cv2.imwrite(str(tmp_path / "two" / f"{number}.png"), frame[..., ::-1])
+        for person, right, said in (("right", True, ""), ("3", False, "there is no person 3"), ("nobody", False, "")):
+            done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, "--no-pictures", "-q", "--person", person)
+            assert done.returncode == (2 if person == "nobody" else 0)
+            assert (said in done.stderr) if said or person == "nobody" else done.stderr == ""
+            chest = package.load(tmp_path / "two.npz")["two"][:, 0:2, 0].mean()
+            assert person == "nobody" or (chest > 0.5) == right
+        people = json.loads((tmp_path / "two.json").read_text())["video"]["shots"][0]["people"]
+        assert [person["chosen"] for person in people] == [True, False]
+
     def test_again_and_with_settings(self, clips, tmp_path):
         """The same clip can be extracted again, with other settings; the record and the player know them."""
         for options in ((), ("--adjusted", "--set", "landmarks.parts=[pose]")):

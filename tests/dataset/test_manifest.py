@@ -217,6 +217,17 @@ class TestTimesAndBoxes:
         source = opened(root, text, {"video": "videos/{file}", "box": "box"}, "t.jsonl", manifest)
         assert [video.box for video in source.listing(source.units()[0]).videos] == [box]
 
+    def test_people(self, root):
+        """One spelling of each, nothing for an empty cell; what names nobody is a bad row; it counts in the digest."""
+        text = "file,who,id\na,Left,p\na,2.0,q\na, x = 0.30 ,r\na,,s\na,middle,t\n"
+        columns = {"video": "videos/{file}", "person": "who", "id": "id"}
+        source = opened(root, text, columns)
+        assert [video.person for video in source.listing(source.units()[0]).videos] == ["left", "2", "x=0.3", ""]
+        [(_, problem)] = source.problems
+        assert problem.startswith("the person 'middle' is no person. Write auto, left, right")
+        made_from = {source.made_from(video) for video in source.listing(source.units()[0]).videos}
+        assert len(made_from) == 4
+
     def test_boxes_of_a_file(self, root):
         """Boxes can be in a JSON file of their own, by a key."""
         (root / "boxes.json").write_text('{"k1": [0.1, 0.1, 0.6, 1.0]}')

@@ -28,10 +28,11 @@ from kpsbatch.landmarks.hands import (
     placed,
     squares_of,
 )
-from kpsbatch.landmarks.moments import Moment, Reading, body_unit
+from kpsbatch.landmarks.moments import Moment, Reading, Side, body_unit
 from kpsbatch.landmarks.networks import Networks, read_pose
-from kpsbatch.landmarks.pose import gaps, recognise, spread
-from kpsbatch.landmarks.signer import Track, choose, link, wrist_movement
+from kpsbatch.landmarks.pose import gaps, recognise
+from kpsbatch.landmarks.shots import spread
+from kpsbatch.landmarks.signer import Track, choose, link, signing
 from kpsbatch.landmarks.squares import (
     circle_square,
     cut,
@@ -258,22 +259,39 @@ class TestSigner:
         """A child at the same place is not the signer."""
         assert len(link({0: [a_reading(a_pose(100))], 1: [a_reading(a_pose(100, unit=40))]})) == 2
 
-    def test_who_moves_the_hands_is_chosen_over_who_stands_by(self) -> None:
-        """Of two people of one size."""
-        still, signing = Track(self.poses(60, 0)), Track(self.poses(340, 60))
-        assert choose([still, signing], (400, 200)) is signing
-        assert wrist_movement([pose.points for pose in still.poses.values()]) == pytest.approx(0, abs=1e-9)
+    def hands(self, swing: float, count: int = 4) -> dict[int, dict[Side, np.ndarray]]:
+        """A confirmed right hand in each frame, which swings by `swing` units."""
+        joints = a_hand(0, 0).points[:, :2] / 80
+        return {20 * t: {"right": joints + np.array([swing * (-1) ** t, 0])} for t in range(count)}
 
-    def test_who_is_large_in_the_middle_and_there_for_long_is_chosen(self) -> None:
+    def test_who_moves_confirmed_hands_is_chosen_over_who_is_large_and_in_the_middle(self) -> None:
+        """A wrist that the pose only guesses counts nothing, however it moves."""
+        guessed = Track(self.poses(200, 80), self.hands(0.01))
+        signer = Track(self.poses(340, 0, unit=40), self.hands(0.4))
+        chosen = choose([guessed, signer], (400, 200))
+        assert chosen.order[0] is signer
+        assert "signs" in chosen.reason
+        assert signing(signer) == pytest.approx(0.4)
+        assert signing(Track(self.poses(200, 80))) == 0
+
+    def test_of_two_who_sign_it_is_the_one_who_signs_more(self) -> None:
+        """A hand that is confirmed in half of the frames only counts half."""
+        often, seldom = (Track(self.poses(x, 0), self.hands(0.3)) for x in (60, 340))
+        for frame in (20, 60):
+            seldom.hands[frame] = {}
+        seldom.hands[0], seldom.hands[40] = often.hands[0], often.hands[20]
+        assert signing(seldom) == pytest.approx(0.15)
+        assert choose([seldom, often], (400, 200)).order[0] is often
+
+    def test_where_nobody_signs_size_place_and_time_decide(self) -> None:
         """Each alone decides between people who do not differ otherwise."""
         base = Track(self.poses(200, 20))
-        assert choose([Track(self.poses(200, 20, unit=50)), base], (400, 200)) is base
-        assert choose([Track(self.poses(40, 20)), base], (400, 200)) is base
-        assert choose([Track(self.poses(200, 20, count=2)), base], (400, 200)) is base
+        for other in (self.poses(200, 20, unit=50), self.poses(40, 20), self.poses(200, 20, count=2)):
+            assert choose([Track(other), base], (400, 200)).order[0] is base
 
     def test_nobody_gives_no_signer(self) -> None:
         """A clip of an empty room."""
-        assert choose(link({0: [], 5: []}), (400, 200)) is None
+        assert choose(link({0: [], 5: []}), (400, 200)).order == []
 
     def test_another_person_is_never_recognised_as_the_signer(self) -> None:
         """Where the signer has gone, the other one is left alone; where both are there, the signer is found."""

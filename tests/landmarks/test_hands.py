@@ -115,7 +115,7 @@ def test_counts_add_up_over_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
     hand = np.full((21, 3), 0.5, np.float32)
     letters: list[dict[Side, Letter]] = [{}, {"right": "d"}, {"right": "d", "left": "l"}, {"left": "t"}]
 
-    def follow(images: Iterable[Any], networks: Networks) -> Iterator[FrameLandmarks]:
+    def follow(images: Iterable[Any], *_: Any) -> Iterator[FrameLandmarks]:
         for _, found in zip(images, letters, strict=True):
             how = {f"{side}_hand": letter for side, letter in found.items()}
             yield FrameLandmarks(pose, None, dict.fromkeys(found, hand), {"pose": "d", **how})

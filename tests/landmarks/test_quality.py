@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 try:
     import quality_demo
     import quality_measures as q
+    import quality_truths
     from clips import find_clips
     from quality_sheets import doubtful
     from quality_ways import Result, choose_signer, windows
@@ -257,3 +258,38 @@ def test_clips_of_a_tree(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(find_clips(tmp_path)) == [tmp_path / "a/0001/one", tmp_path / "a/0002/two.mp4"]
+
+
+class TestTruths:
+    def truth(self) -> quality_truths.Truth:
+        """Four frames: the signer is at (100, 50) in three, the left hand shows in the first, and must not after."""
+        chest = np.full((4, 2), np.nan)
+        chest[:3] = 100, 50
+        shown = np.array([True, False, False, False])
+        return quality_truths.Truth(
+            "a", [np.zeros((100, 200, 3), np.uint8)] * 4, chest, np.full(4, 40.0), {"left": shown}, {"left": ~shown}
+        )
+
+    def test_own_other_empty_found_and_invented(self) -> None:
+        """Half a shoulder width decides; a frame that nobody judged counts nothing."""
+        made = np.zeros((4, 184, 4), np.float32)
+        made[0, 0:2, :2] = 0.55, 0.5
+        made[1, 0:2, :2] = 0.65, 0.5
+        made[3, 0:2, :2] = 0.1, 0.1
+        made[0, 163:184] = made[2, 163:184] = 0.5
+        sums = quality_truths.compare(made, self.truth())
+        assert {key: sums[key] for key in ("frames", "own", "other", "empty", "shown", "found", "invented")} == {
+            "frames": 3, "own": 1, "other": 1, "empty": 1, "shown": 1, "found": 1, "invented": 1,
+        }  # fmt: skip
+        assert quality_truths.failures({"a: clip": sums}) == ["a: clip"]
+
+    def test_a_composition_takes_the_truth_of_its_clips(self) -> None:
+        """At its place and scale; a box is around the signer, or around all places where another person comes there."""
+        whole = quality_truths.Composition("b", 400, 100, 8)
+        whole.add(self.truth(), 0, (200, 0, 200, 100)).add(self.truth(), 4, (0, 0, 100, 50))
+        assert whole.truth.chest[0].tolist() == [300, 50]
+        assert whole.truth.chest[4].tolist() == [50, 25]
+        assert whole.truth.unit[[0, 4]].tolist() == [40, 20]
+        assert quality_truths.box_of(whole.truth).x == pytest.approx(264 / 400)
+        whole.truth.wide_box = True
+        assert quality_truths.box_of(whole.truth).x == pytest.approx(14 / 400)

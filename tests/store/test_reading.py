@@ -278,6 +278,17 @@ class TestDataset:
             "left_hand": [True, False, True],
         }
 
+    def test_points_outside_the_frame(self, tmp_path):
+        """By x and y, whatever the visibility; a part that is missing has none, and is not outside."""
+        keypoints = np.zeros((2, 184, 4), np.float32)
+        keypoints[0, Topology.POSE] = (0.5, 0.5, 0, 0.1)
+        keypoints[0, 4] = (0.5, 1.2, 0, 0.99)
+        write_unit(tmp_path / "out", {"v": keypoints})
+        sample = kpsbatch.open_dataset(tmp_path / "out")[0]
+        assert sample.outside["pose"].tolist() == [[False] * 4 + [True, False], [False] * 6]
+        assert not sample.outside["face"].any()
+        assert sample.missing["pose"].tolist() == [False, True]
+
     def test_no_outputs(self, tmp_path):
         """A folder without outputs, and a missing one, are named."""
         with pytest.raises(OutputError, match=re.escape(f"{tmp_path} holds no outputs")):

@@ -42,7 +42,7 @@ class Stub:
         pass
 
 
-def follow_clip(images: Iterable[np.ndarray], stub: Stub) -> Iterator[FrameLandmarks]:
+def follow_clip(images: Iterable[np.ndarray], stub: Stub, *_: Any) -> Iterator[FrameLandmarks]:
     """Landmarks that follow from the picture's shade; no left hand."""
     for image in images:
         Stub.frames += 1

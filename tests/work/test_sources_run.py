@@ -31,11 +31,12 @@ from kpsbatch.errors import InterruptedRun, OutputError
 from kpsbatch.files import INTERNAL
 from kpsbatch.landmarks import clip, networks
 from kpsbatch.landmarks.clip import FrameLandmarks
-from kpsbatch.landmarks.extract import crop_to, extract
+from kpsbatch.landmarks.extract import extract
+from kpsbatch.landmarks.shots import around
+from kpsbatch.landmarks.signer import Wish
 from kpsbatch.look.status import StatusReader
 from kpsbatch.look.verify import verify
 from kpsbatch.pictures.report.gather import gather
-from kpsbatch.points import Topology
 from kpsbatch.store.reading import open_dataset
 from kpsbatch.work.run import Summary, open_outputs, run, survey_to_do
 from kpsbatch.work.video_job import VideoJob, VideoTask
@@ -56,7 +57,7 @@ class Stub:
         pass
 
 
-def follow_clip(images: Iterable[RGB], stub: Stub) -> Iterator[FrameLandmarks]:
+def follow_clip(images: Iterable[RGB], stub: Stub, *_: Any) -> Iterator[FrameLandmarks]:
     """A pose where the picture is brightest, as large as the picture is bright."""
     for image in images:
         stub.seen.append(image)
@@ -311,42 +312,35 @@ class TestSignOfLife:
 
 
 class TestBox:
-    @pytest.mark.parametrize("mirrored", [False, True])
-    @pytest.mark.parametrize("box", [Box(0.5, 0.5, 0.2, 0.3, "shares"), Box(60, 40, 24, 24, "pixels")])
-    def test_whole_frame_coordinates(self, box, mirrored, stubbed):
-        """Only the box is looked at, with a margin; the coordinates are those of the whole frame."""
+    def test_a_box_is_in_the_picture_as_the_file_has_it(self, stubbed):
+        """What is looked at is the whole frame, flipped where it is mirrored; the box is flipped with it."""
         image = np.zeros((80, 120, 3), np.uint8)
         image[50, 72] = 255
-        stub: Any = Stub(LandmarksConfig(parts=("pose",)))
-        made = extract([Frame(image, 0, "0")], stub, box=box, mirrored=mirrored)
-        assert stub.seen[0].size < image.size
-        expected = [(71 if mirrored else 72) / 120, 50 / 80]
-        pixel = [1 / 120 if mirrored else 0, 0]  # a pixel has a width when it is mirrored
-        np.testing.assert_allclose(made.keypoints[0, 0, :2], np.add(expected, pixel), atol=2**-17 + pixel[0])
-        assert made.facts.sizes == {"120x80": 1}
-        assert not made.keypoints[0, Topology.FACE].any()
+        for mirrored in (False, True):
+            stub: Any = Stub(LandmarksConfig(parts=("pose",)))
+            made = extract([Frame(image, 0, "0")], stub, box=Box(60, 40, 24, 24, "pixels"), mirrored=mirrored)
+            assert stub.seen[0].shape == image.shape
+            np.testing.assert_allclose(made.keypoints[0, 0, :2], [72 / 120, 50 / 80], atol=2**-17 + mirrored / 120)
+            assert made.facts.sizes == {"120x80": 1}
+        for box in (Box(0.5, 0.5, 0.2, 0.3, "shares"), Box(60, 40, 24, 24, "pixels")):
+            assert Wish(box=box).box_in((120, 80)) == pytest.approx((60, 40, 84, 64))
+            assert Wish(box=box, mirrored=True).box_in((120, 80)) == pytest.approx((36, 40, 60, 64))
 
-    @pytest.mark.parametrize(
-        "box", [Box(0, 0, 1, 1, "shares"), Box(900, 10, 50, 50, "pixels"), Box(5, 5, 0, 9, "pixels")]
-    )
-    def test_whole_frame(self, box):
-        """A box that is the frame, lies outside of it or holds nothing changes nothing."""
-        assert crop_to(box, 640, 480) == (0, 0, 640, 480, 640, 480)
+    @pytest.mark.parametrize("box", [Box(900, 10, 50, 50, "pixels"), Box(5, 5, 0, 9, "pixels")])
+    def test_a_box_that_holds_nothing(self, box):
+        """A box outside of the frame, or without width, is none."""
+        assert Wish(box=box).box_in((640, 480)) is None
 
-    def test_inside_with_the_frames_shape(self):
-        """What is looked at lies in the frame, has its shape, and holds the box with its margin where there is room."""
-        for box in (
-            Box(0.0, 0.1, 0.2, 0.5, "shares"),
-            Box(0.8, 0.8, 0.2, 0.2, "shares"),
-            Box(0.4, 0.4, 0.1, 0.3, "shares"),
-        ):
-            crop = crop_to(box, 1920, 1080)
-            assert abs(crop.width / crop.height - 16 / 9) < 0.01
-            assert 0 <= crop.left <= box.x * 1920 + 1
-            assert crop.left + crop.width <= 1920
-            assert (box.x + box.width) * 1920 <= crop.left + crop.width + 1
-            assert crop.top <= box.y * 1080 + 1
-            assert (box.y + box.height) * 1080 <= crop.top + crop.height + 1 <= 1081
+    def test_people_are_searched_around_a_box(self):
+        """In a part of the frame that has its shape, and holds the box with its margin where there is room."""
+        assert around((0, 0, 640, 480), (640, 480)) == (0, 0, 640, 480)
+        for box in ((0, 108, 384, 648), (1536, 864, 1920, 1080), (768, 432, 960, 756)):
+            left, top, width, height = around(box, (1920, 1080))
+            assert abs(width / height - 16 / 9) < 0.01
+            assert 0 <= left <= box[0] + 1
+            assert box[2] <= left + width + 1 <= 1921
+            assert 0 <= top <= box[1] + 1
+            assert box[3] <= top + height + 1 <= 1081
 
 
 def call(*arguments: str) -> int | str | None:

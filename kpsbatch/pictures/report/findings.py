@@ -159,6 +159,15 @@ def _odd_videos(data: ReportData) -> Iterator[Finding]:
     if bad := [video.bad for video in data.videos if video.bad]:
         text = counted(sum(bad), "unreadable frame")
         yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
+    if data.doubtful:
+        text = f"{counted(len(data.doubtful), 'video')} whose signer is in doubt"
+        unit, name, reason = data.doubtful[0]
+        yield Finding(
+            "warn",
+            text,
+            f", first {unit.name}/{name}: {reason}. In ",
+            units=data.names(row[0] for row in data.doubtful),
+        )
     middle = median(video.frames for video in data.videos)
     lengths = {
         "shorter than a quarter of": [video.unit for video in data.videos if video.frames < middle / 4],

@@ -142,6 +142,7 @@ class ReportData:
         videos: The videos that succeeded.
         failures: Those that failed.
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
+        doubtful: (unit, video, why) of videos whose signer is in doubt.
         runs: State files, the oldest first.
         settings: By fingerprint: the settings, and how many units have them.
         other_settings: By fingerprint: how they differ from the config's, which a run would refuse.
@@ -158,6 +159,7 @@ class ReportData:
     videos: list[VideoRow] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     bad_examples: list[tuple[Unit, str, str, str]] = field(default_factory=list)
+    doubtful: list[tuple[Unit, str, str]] = field(default_factory=list)
     runs: list[RunState] = field(default_factory=list)
     settings: dict[str, tuple[Settings, int]] = field(default_factory=dict)
     other_settings: dict[str, str] = field(default_factory=dict)
@@ -244,6 +246,8 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
         shown = VideoRow(row.unit, name, *counts, hands.wrists, hands.wrists_without_hand, video.seconds.total)
         row.add(shown)
         data.videos.append(shown)
+        if video.doubts:
+            data.doubtful.append((row.unit, name, "; ".join(video.doubts)))
         data.bad_examples += [(row.unit, name, bad.frame, bad.problem) for bad in video.bad_examples]
     task = None
     if record.finished:

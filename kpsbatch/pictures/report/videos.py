@@ -64,6 +64,9 @@ class Sample:
     error: str = ""
 
 
+IN_DOUBT = "the signer is in doubt"
+
+
 def draw_samples(
     config: Config,
     data: ReportData,
@@ -74,15 +77,17 @@ def draw_samples(
     pictures: bool,
     on_sample: Callable[[int, int], None],
 ) -> dict[str, list[Sample]]:
-    """Draw so many of the worst, the median and the best videos; the arguments are those of `view_of`.
+    """Draw so many of the worst, the median, the best videos and those in doubt; the arguments are those of `view_of`.
 
     Returns:
         The samples below their headings, none of which is empty.
     """
     chosen = pick_samples(worst_first, count)
+    in_doubt = {(unit, name) for unit, name, _ in data.doubtful}
+    chosen[IN_DOUBT] = [video for video in worst_first if (video.unit, video.name) in in_doubt][:count]
     total, done = sum(map(len, chosen.values())), 0
     groups: dict[str, list[Sample]] = {}
-    for kind in ("worst", "median", "best"):
+    for kind in (IN_DOUBT, "worst", "median", "best"):
         for video in chosen[kind]:
             sample = _sample(config, data, config_path, video, with_frames=pictures)
             groups.setdefault(kind.capitalize(), []).append(sample)

@@ -172,7 +172,7 @@ def use_stub() -> None:
         def close(self) -> None:
             pass
 
-    def follow_clip(images: Iterable[Any], stub: Stub) -> Iterator[FrameLandmarks]:
+    def follow_clip(images: Iterable[Any], stub: Stub, *_: Any) -> Iterator[FrameLandmarks]:
         for image in images:
             tiles = image[: image.shape[0] // 8 * 8, : image.shape[1] // 8 * 8].reshape(
                 8, -1, 8, image.shape[1] // 8, 3

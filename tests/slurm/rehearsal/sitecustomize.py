@@ -28,7 +28,7 @@ def _replace_networks():
         def close(self):
             pass
 
-    def follow_clip(images, networks):
+    def follow_clip(images, networks, *_):
         for image in images:
             yield clip.FrameLandmarks(pose_of(image[0, 0]), how={"pose": "d"})
 
