@@ -15,6 +15,8 @@ from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
 from kpsbatch.errors import ConfigError, OutputError, printable
+from kpsbatch.export.formats import CONFIDENCES, FORMATS
+from kpsbatch.export.recipes import POSE_FILES, RECIPES
 from kpsbatch.export.run import Chosen, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.about import about as about_outputs
@@ -30,15 +32,57 @@ from kpsbatch.store.slim import slim_folder
 from kpsbatch.words import counted, program
 
 
+def _list_recipes(name: Optional[str]) -> Optional[str]:
+    """Print the recipes where `--as list` asks for them, whatever else is on the command line."""
+    if name == "list":
+        for recipe, declared in RECIPES.items():
+            print(f"{recipe:<16}{declared.count:4} points  {declared.reader}")
+        raise typer.Exit()
+    return name
+
+
+def _layout(form: str | None, recipe: str | None, points: str | None, confidence: str) -> str:
+    """The name of the format or recipe.
+
+    Raises:
+        ConfigError: There is none, or an option does not go with it.
+    """
+    if (form is None) == (recipe is None):
+        raise ConfigError("Name one of --to FORMAT and --as NAME; `kpsbatch export --as list` prints the names.")
+    if recipe is not None:
+        if recipe not in RECIPES:
+            raise ConfigError(f"--as: there is no recipe {recipe!r}. Choose among {', '.join(RECIPES)}.")
+        if points is not None:
+            raise ConfigError(f"--points: --as {recipe} has points of its own. Leave it out, or take --to FORMAT.")
+    elif form not in FORMATS:
+        raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
+    name = str(form or recipe)
+    if confidence not in CONFIDENCES:
+        raise ConfigError(f"--confidence: {confidence!r} is none. Choose among {', '.join(CONFIDENCES)}.")
+    if confidence != CONFIDENCES[0] and name not in POSE_FILES:
+        raise ConfigError(f"--confidence goes with .pose files ({', '.join(POSE_FILES)}). Leave it out.")
+    return name
+
+
 def export(
     selection: Selection,
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to write.")],
     form: Annotated[
-        str,
+        Optional[str],
         typer.Option(
             "--to", metavar="FORMAT", help="mmap, mmap-concatenated, pose, webdataset, parquet or npy: docs/exports.md."
         ),
-    ],
+    ] = None,
+    recipe: Annotated[
+        Optional[str],
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="As some training code reads it, such as gislr or spoter; list prints all names.",
+            callback=_list_recipes,
+            is_eager=True,
+        ),
+    ] = None,
     labels: Annotated[
         Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
     ] = None,
@@ -46,16 +90,23 @@ def export(
         Optional[str],
         typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
     ] = None,
+    confidence: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Of .pose files: found (1 in all points of a found part) or visibility."),
+    ] = "found",
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
-    dataset, left = _chosen(selection, labels, points)
+    name = _layout(form, recipe, points, confidence)
+    dataset, left = _chosen(selection, labels)
     failed = sum(known.failed for known in dataset.known)
+    if name in RECIPES and (lacks := RECIPES[name].lacks):
+        print(f"kpsbatch: --as {name}: {lacks}", file=sys.stderr)
     with count_progress("videos exported", quiet=quiet) as show:
-        done = write_export(dataset, form, destination, show)
+        done = write_export(dataset, name, destination, show, points=points, confidence=confidence)
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
-    print(f"export: {destination} ({form}, {amount})")
+    print(f"export: {destination} ({name}, {amount})")
     if failed:
         print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
     for note in _about_classes(dataset):
@@ -77,7 +128,7 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
         yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
-def _chosen(selection: Selection, labels: list[str] | None, points: str | None) -> Chosen:
+def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
     """The videos to export.
 
     Raises:
@@ -85,7 +136,7 @@ def _chosen(selection: Selection, labels: list[str] | None, points: str | None) 
         OutputError: There are no outputs.
     """
     if selection.config.suffix.lower() in (".yaml", ".yml"):
-        return outputs_of_config(selection.load(), labels, points)
+        return outputs_of_config(selection.load(), labels)
     if selection.overrides or selection.adjusted:
         raise ConfigError("--set goes with a config. Leave it out.")
     try:
@@ -93,12 +144,7 @@ def _chosen(selection: Selection, labels: list[str] | None, points: str | None) 
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
     signers, splits = selection.signers, selection.splits
-    return Chosen(
-        reading.open_dataset(
-            selection.config, signers=signers, splits=splits, signs=signs, labels=labels, points=points
-        ),
-        0,
-    )
+    return Chosen(reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels), 0)
 
 
 def slim(

@@ -22,11 +22,12 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
+from kpsbatch.export.formats import FORMATS, Options, Part, Request, facts_of, recorded_settings
+from kpsbatch.export.layouts import layout_of
+from kpsbatch.export.recipes import RECIPES
 from kpsbatch.files import explained, is_stale, read_json, write_json
-from kpsbatch.store.outputs import settings_of_record
-from kpsbatch.store.reading import OutputDataset, Sample, open_dataset
-from kpsbatch.store.settings import PLAIN_VIEW, Settings, differences
+from kpsbatch.store.reading import OutputDataset, Sample, kept_topology, open_dataset
+from kpsbatch.store.settings import PLAIN_VIEW, differences
 from kpsbatch.store.survey import outputs_without_models, survey
 from kpsbatch.words import program
 
@@ -49,8 +50,8 @@ class Chosen(NamedTuple):
     left: int
 
 
-def outputs_of_config(config: Config, labels: Iterable[str] | None = None, points: str | None = None) -> Chosen:
-    """The finished videos of a config; `labels`: only those of these labels; `points`: see `open_dataset`.
+def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
+    """The finished videos of a config; `labels`: only those of these labels.
 
     Raises:
         OutputError: There are none.
@@ -64,7 +65,7 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None, point
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
     names = config.dataset.labels
-    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names, points=points)
+    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names)
     dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
@@ -72,25 +73,39 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None, point
 
 
 def export(
-    dataset: OutputDataset, form: str, folder: Path, on_video: Callable[[int, int], None] = lambda done, total: None
+    dataset: OutputDataset,
+    form: str,
+    folder: Path,
+    on_video: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    points: str | None = None,
+    confidence: str = "found",
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 
     Args:
-        form: One of `FORMATS`.
+        form: One of `FORMATS` or `RECIPES`.
         folder: Where to: a new folder, an empty one, or one in which the same export was begun.
         on_video: Called with (videos written, videos in all).
+        points: Take these points, as `open_dataset`; default: those of the outputs, or those that the format wants.
+        confidence: See `Options`.
 
     Raises:
         OutputError: There is no video, an output is damaged, the format can't hold them, or the folder can't be used.
         ConfigError: The format is unknown, or the folder holds something else.
     """
-    if form not in FORMATS:
+    if form not in {**FORMATS, **RECIPES}:
         raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
-    chosen = FORMATS[form]()
-    request = _request(dataset)
+    if not len(dataset):
+        raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
+    said = f"--to {form}" if form in FORMATS else f"--as {form}"
+    options = Options(said, points is not None or dataset.is_from_kept, confidence)
+    chosen = FORMATS[form](options) if form in FORMATS else layout_of(form, options)
+    dataset = dataset if points is None else _chosen_points(dataset, points)
+    request = _request(chosen.source(dataset))
+    dataset = request.dataset
     parts = chosen.parts(request)
-    about = _about(request, form, parts)
+    about = _about(request, form, chosen.told(request), parts)
     total, done, written = len(dataset), 0, 0
 
     def read(numbers: Iterable[int]) -> Iterator[Sample]:
@@ -120,14 +135,17 @@ def export(
     return Exported(total, len(parts), written)
 
 
+def _chosen_points(dataset: OutputDataset, points: str) -> OutputDataset:
+    """The videos with the points of `--points`: from what is kept, unless the outputs are just these."""
+    wanted, settings = kept_topology(points), recorded_settings(dataset)
+    plain = all(one.stated_coordinates == "image" and one.dtype == "float32" for one in settings)
+    if plain and {known.points for known in dataset.known} == {wanted.name}:
+        return dataset
+    return dataset.from_kept(points)
+
+
 def _request(dataset: OutputDataset) -> Request:
-    if not len(dataset):
-        raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
-    records: dict[str, Path] = {}
-    for known in dataset.known:
-        if known.record is not None:
-            records.setdefault(known.record.parents[1].name, known.record)
-    settings = [settings_of_record(record) or Settings() for record in records.values()]
+    settings = recorded_settings(dataset)
     if dataset.is_from_kept:
         settings = [one.model_copy(update={"view": PLAIN_VIEW}) for one in settings]
         settings = [one for number, one in enumerate(settings) if one not in settings[:number]]
@@ -140,11 +158,10 @@ def _request(dataset: OutputDataset) -> Request:
     return Request(dataset, dataset[0].keypoints.dtype, coordinates)
 
 
-def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]:
+def _about(request: Request, form: str, told: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
     """What `export.json` says from the start; `of` is a digest of all that the files depend on."""
     dataset = request.dataset
-    topology = dataset.topology
-    digest = hashlib.sha256(json.dumps([form, topology.names, str(request.dtype)]).encode())
+    digest = hashlib.sha256(json.dumps([form, told, dataset.topology.names, str(request.dtype)]).encode())
     for part in parts:
         digest.update(json.dumps([part.file, list(part.numbers)]).encode())
     for unit, known in zip(dataset.units, dataset.known, strict=True):
@@ -161,10 +178,7 @@ def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]
         "classes": list(dataset.classes),
         "unstated_classes": dataset.unstated,
         "coordinates": request.coordinates,
-        "points": topology.name,
-        "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
-        "names": list(topology.names),
-        "channels": list(topology.CHANNELS),
+        **told,
     }
 
 

@@ -568,6 +568,14 @@ class OutputDataset:
         others = [name for name in self.classes if name not in listed]
         return replace(self, classes=(*listed, *others), unstated=len(others))
 
+    def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
+        """The same videos with other points, as `points` of `open_dataset`.
+
+        Raises:
+            ConfigError: There are no such points.
+        """
+        return replace(self, _choice=replace(self._choice, points=kept_topology(points)))
+
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """Read some videos, in this order; neighbours in the same file are read from it at one go.
 
