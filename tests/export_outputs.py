@@ -58,6 +58,16 @@ def store(
     Outputs(root, Fingerprint(told, settings)).store(unit, arrays, record, full=packed, replace=True)
 
 
+def store_failed(
+    root: Path, unit: Unit, errors: dict[str, str], *, settings: str = "aaaaaaaaaaaa", **more: Any
+) -> None:
+    """Record a unit of which all videos failed."""
+    videos = {name: {"error": error} for name, error in errors.items()}
+    record = UnitRecord.model_validate({"state": "failed", "unit": unit._asdict(), "videos": videos})
+    told = Settings.model_validate({"landmarks": {"coordinates": "image"}, **more})
+    Outputs(root, Fingerprint(told, settings)).store(unit, {}, record, replace=True)
+
+
 def landmarks(random: np.random.Generator, frames: int) -> NDArray[np.float32]:
     """Random landmarks (T, 628, 4) with missing parts, and points outside the frame."""
     made = random.uniform(-0.2, 1.2, (frames, FULL.points, 4)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError, printable
-from kpsbatch.export.formats import CONFIDENCES, FORMATS
+from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
 from kpsbatch.export.recipes import POSE_FILES, RECIPES
-from kpsbatch.export.run import Chosen, outputs_of_config
+from kpsbatch.export.run import Chosen, failed_videos, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.about import about as about_outputs
 from kpsbatch.look.about import paragraph, table
@@ -29,7 +31,10 @@ from kpsbatch.store.adopt import import_files
 from kpsbatch.store.reading import OutputDataset
 from kpsbatch.store.run_state import ALONE, other_live_runs
 from kpsbatch.store.slim import slim_folder
-from kpsbatch.words import counted, program
+from kpsbatch.words import counted, program, some_of
+
+NAMED = 5
+"""Videos that failed, as many as are named on the screen; export.json names all."""
 
 
 def _list_recipes(name: Optional[str]) -> Optional[str]:
@@ -41,7 +46,7 @@ def _list_recipes(name: Optional[str]) -> Optional[str]:
     return name
 
 
-def _layout(form: str | None, recipe: str | None, points: str | None, confidence: str) -> str:
+def _layout(form: str | None, recipe: str | None, points: str | None, confidence: str, shard_size: float | None) -> str:
     """The name of the format or recipe.
 
     Raises:
@@ -61,6 +66,8 @@ def _layout(form: str | None, recipe: str | None, points: str | None, confidence
         raise ConfigError(f"--confidence: {confidence!r} is none. Choose among {', '.join(CONFIDENCES)}.")
     if confidence != CONFIDENCES[0] and name not in POSE_FILES:
         raise ConfigError(f"--confidence goes with .pose files ({', '.join(POSE_FILES)}). Leave it out.")
+    if shard_size is not None and (name not in SHARDED or shard_size <= 0):
+        raise ConfigError(f"--shard-size takes megabytes above 0, and goes with --to {' and '.join(SHARDED)}.")
     return name
 
 
@@ -94,21 +101,34 @@ def export(
         str,
         typer.Option(metavar="WHICH", help="Of .pose files: found (1 in all points of a found part) or visibility."),
     ] = "found",
+    shard_size: Annotated[
+        Optional[float],
+        typer.Option(metavar="MB", help="Of webdataset and parquet: how much of arrays goes into a file."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
-    name = _layout(form, recipe, points, confidence)
-    dataset, left = _chosen(selection, labels)
-    failed = sum(known.failed for known in dataset.known)
+    name = _layout(form, recipe, points, confidence, shard_size)
+    dataset, failed, left = _chosen(selection, labels)
     if name in RECIPES and (lacks := RECIPES[name].lacks):
         print(f"kpsbatch: --as {name}: {lacks}", file=sys.stderr)
     with count_progress("videos exported", quiet=quiet) as show:
-        done = write_export(dataset, name, destination, show, points=points, confidence=confidence)
+        done = write_export(
+            dataset,
+            name,
+            destination,
+            show,
+            points=points,
+            confidence=confidence,
+            shard_bytes=round(1e6 * (shard_size or 0)),
+            failed=failed,
+        )
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
     print(f"export: {destination} ({name}, {amount})")
     if failed:
-        print(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+        named = some_of([f"{each.video} in {each.unit} ({each.error})" for each in failed], NAMED)
+        print(printable(f"left out: {counted(len(failed), 'video')} that failed, without keypoints: {named}"))
     for note in _about_classes(dataset):
         print(f"kpsbatch: class numbers: {note}", file=sys.stderr)
     if left:
@@ -144,7 +164,13 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
     signers, splits = selection.signers, selection.splits
-    return Chosen(reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels), 0)
+    dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
+
+    def wanted(unit: Unit) -> bool:
+        chosen = (unit.signer, signers), (unit.split, splits), (unit.sign, signs)
+        return all(names is None or name in names for name, names in chosen)
+
+    return Chosen(dataset, failed_videos(selection.config, wanted), 0)
 
 
 def slim(
@@ -218,12 +244,24 @@ def import_outputs(
     dataset: Annotated[
         Optional[Path], typer.Option("--dataset", metavar="CONFIG", help="A config that says where the videos are.")
     ] = None,
+    frame_rate: Annotated[
+        Optional[float], typer.Option(metavar="FPS", min=0.01, help="Frames a second of all videos, for .pose exports.")
+    ] = None,
+    frame_size: Annotated[
+        Optional[str], typer.Option(metavar="WxH", help="Size of all frames in pixels, such as 256x256.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."""
     theirs = load_config(dataset) if dataset is not None else None
+    stated: dict[str, float] = {"frame_rate": frame_rate} if frame_rate else {}
+    if frame_size is not None:
+        size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", frame_size)
+        if size is None:
+            raise ConfigError(f"--frame-size: {frame_size!r} is no size. Write width and height in pixels: 256x256.")
+        stated |= {"width": int(size[1]), "height": int(size[2])}
     with count_progress("files read", quiet=quiet) as show:
-        imported = import_files(old, output, to=to, dataset=theirs, on_file=show)
+        imported = import_files(old, output, to=to, dataset=theirs, stated=stated, on_file=show)
     config, videos = imported.config, [video for file in imported.files for video in file.videos.values()]
     frames = counted(sum(video.frames for video in videos), "frame")
     print(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")

@@ -101,6 +101,9 @@ class Request:
         return [made.as_tree() for made in about(self.dataset.root, chosen)]
 
 
+SHARDED: Final = ("webdataset", "parquet")
+"""Formats of which a file holds as many videos as fill some bytes."""
+
 CONFIDENCES: Final = ("found", "visibility")
 """What the confidence of a .pose file can be: 1 in every point of a part that was found, or the keypoints' own."""
 
@@ -113,11 +116,13 @@ class Options:
         said: The option and the name by which it was chosen, for errors.
         points_chosen: Whether the points are the user's choice, so that the format takes none of its own.
         confidence: Of .pose files: one of `CONFIDENCES`.
+        shard_bytes: Of shards, how many bytes of arrays one holds; 0: as many as suit.
     """
 
     said: str = "--to pose"
     points_chosen: bool = False
     confidence: str = "found"
+    shard_bytes: int = 0
 
 
 class Format(Protocol):
@@ -407,11 +412,14 @@ class _TarShards(Format):
     The videos of a split are shuffled.
     """
 
+    def __init__(self, options: Options) -> None:
+        self._shard_bytes = options.shard_bytes
+
     def parts(self, request: Request) -> list[Part]:
         parts = []
         for split, numbers in by_split(request.dataset).items():
             random.Random(0).shuffle(numbers)  # WebDataset reads in order: else a shard would be of one signer and sign
-            cut = shards(request, numbers, TAR_BYTES)
+            cut = shards(request, numbers, self._shard_bytes or TAR_BYTES)
             parts += [Part(f"{split}-{number:06}.tar", shard) for number, shard in enumerate(cut)]
         return parts
 
@@ -446,11 +454,14 @@ class _Parquet(Format):
     The files are named like `train-00000-of-00003.parquet`, by which `datasets.load_dataset` knows the splits.
     """
 
+    def __init__(self, options: Options) -> None:
+        self._shard_bytes = options.shard_bytes
+
     def parts(self, request: Request) -> list[Part]:
         require("--to parquet", "pyarrow", "parquet")
         parts: list[Part] = []
         for split, numbers in by_split(request.dataset).items():
-            files = list(shards(request, numbers, PARQUET_BYTES))
+            files = list(shards(request, numbers, self._shard_bytes or PARQUET_BYTES))
             names = (f"{split}-{number:05}-of-{len(files):05}.parquet" for number in range(len(files)))
             parts += map(Part, names, files)
         return parts
@@ -628,7 +639,7 @@ FORMATS: Mapping[str, Callable[[Options], Format]] = {
     "mmap": partial(MemoryMap, concatenated=False),
     "mmap-concatenated": partial(MemoryMap, concatenated=True),
     "pose": PoseFiles,
-    "webdataset": lambda options: _TarShards(),
-    "parquet": lambda options: _Parquet(),
+    "webdataset": _TarShards,
+    "parquet": _Parquet,
     "npy": lambda options: _Npy(),
 }

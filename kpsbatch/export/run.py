@@ -21,14 +21,17 @@ import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.formats import FORMATS, Options, Part, Request, facts_of, recorded_settings
 from kpsbatch.export.layouts import layout_of
 from kpsbatch.export.recipes import RECIPES
 from kpsbatch.files import explained, is_stale, read_json, write_json
-from kpsbatch.store.reading import OutputDataset, Sample, kept_topology, open_dataset
+from kpsbatch.store.reading import OutputDataset, Sample, find_records, kept_topology, open_dataset
+from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import PLAIN_VIEW, differences
 from kpsbatch.store.survey import outputs_without_models, survey
+from kpsbatch.stored import read_stored
 from kpsbatch.words import program
 
 ABOUT = "export.json"
@@ -43,11 +46,34 @@ class Exported:
     written: int
 
 
+class Failed(NamedTuple):
+    """A video that failed, and so has no keypoints: its unit such as 01-train/0007, its name, and why."""
+
+    unit: str
+    video: str
+    error: str
+
+
 class Chosen(NamedTuple):
-    """The videos to export, and how many units of the config have no output of its settings."""
+    """The videos to export, those that failed, and how many units of the config have no output of its settings."""
 
     dataset: OutputDataset
+    failed: list[Failed]
     left: int
+
+
+def failed_videos(root: Path, wanted: Callable[[Unit], bool]) -> list[Failed]:
+    """The videos of some units that failed, by the records, also where a whole unit failed.
+
+    Raises:
+        OutputError: A folder can't be listed.
+    """
+    failed = []
+    for name, path in sorted(find_records(root, failed=True).items()):
+        record = read_stored(path, UnitRecord)
+        if record is not None and record.unit is not None and wanted(record.unit.unit):
+            failed += [Failed(name, video, facts.error) for video, facts in record.failed.items()]
+    return failed
 
 
 def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
@@ -69,7 +95,9 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
     dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
-    return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
+    with_failures = {*surveyed.of_state("failed", "partial")}
+    failed = failed_videos(config.output.root, with_failures.__contains__)
+    return Chosen(chosen, failed, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
 
 
 def export(
@@ -80,6 +108,8 @@ def export(
     *,
     points: str | None = None,
     confidence: str = "found",
+    shard_bytes: int = 0,
+    failed: Sequence[Failed] = (),
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 
@@ -88,7 +118,8 @@ def export(
         folder: Where to: a new folder, an empty one, or one in which the same export was begun.
         on_video: Called with (videos written, videos in all).
         points: Take these points, as `open_dataset`; default: those of the outputs, or those that the format wants.
-        confidence: See `Options`.
+        confidence, shard_bytes: See `Options`.
+        failed: Videos that are left out since they failed, for `export.json`.
 
     Raises:
         OutputError: There is no video, an output is damaged, the format can't hold them, or the folder can't be used.
@@ -99,7 +130,7 @@ def export(
     if not len(dataset):
         raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
     said = f"--to {form}" if form in FORMATS else f"--as {form}"
-    options = Options(said, points is not None or dataset.is_from_kept, confidence)
+    options = Options(said, points is not None or dataset.is_from_kept, confidence, shard_bytes)
     chosen = FORMATS[form](options) if form in FORMATS else layout_of(form, options)
     dataset = dataset if points is None else _chosen_points(dataset, points)
     request = _request(chosen.source(dataset))
@@ -131,14 +162,15 @@ def export(
             done += len(part.numbers)
             on_video(done, total)
         further = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **further, "about": request.about, "finished": True})
+        told = [video._asdict() for video in failed]
+        write_json(folder / ABOUT, {**about, **further, "failed": told, "about": request.about, "finished": True})
     return Exported(total, len(parts), written)
 
 
 def _chosen_points(dataset: OutputDataset, points: str) -> OutputDataset:
     """The videos with the points of `--points`: from what is kept, unless the outputs are just these."""
-    wanted, settings = kept_topology(points), recorded_settings(dataset)
-    plain = all(one.stated_coordinates == "image" and one.dtype == "float32" for one in settings)
+    wanted = kept_topology(points)
+    plain = all(one.stated_coordinates != "adjusted" for one in recorded_settings(dataset))
     if plain and {known.points for known in dataset.known} == {wanted.name}:
         return dataset
     return dataset.from_kept(points)

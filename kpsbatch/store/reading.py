@@ -10,6 +10,7 @@ import glob
 import operator
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -448,6 +449,8 @@ class VideoInfo(NamedTuple):
 class Sample:
     """One video of a dataset of outputs; unpacks to `signer, split, sign, video, keypoints`.
 
+    All that `info` has is an attribute of the sample, too: `sample.signer`, `sample.target`.
+
     Attributes:
         info: What is known of it besides.
         keypoints: (T, points, 4).
@@ -461,6 +464,11 @@ class Sample:
     def __iter__(self) -> Iterator[Any]:
         yield from (*self.info[:4], self.keypoints)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in VideoInfo._fields:
+            return getattr(self.info, name)
+        raise AttributeError(f"a Sample has no {name!r}. Choose among {', '.join((*_OWN, *VideoInfo._fields))}.")
+
     @property
     def missing(self) -> dict[str, NDArray[np.bool_]]:
         """For each part (T,): whether it was not found in a frame."""
@@ -470,6 +478,35 @@ class Sample:
         info = self.info
         unit = f"signer={info.signer!r}, split={info.split!r}, sign={info.sign}"
         return f"Sample({unit}, video={info.video!r}, keypoints={self.keypoints.dtype}{self.keypoints.shape})"
+
+
+_OWN = ("info", "keypoints", "parts", "missing")
+
+
+def _batch(samples: Sequence[Sample], *, collate_fn_map: object = None) -> dict[str, Any]:
+    """What PyTorch's `default_collate` makes of samples: arrays in one tensor, and lists of what is known of them.
+
+    Raises:
+        ValueError: The videos differ in length.
+    """
+    lengths = sorted({len(sample.keypoints) for sample in samples})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"videos of {lengths[0]} and {lengths[-1]} frames don't fit into one tensor. Pass DataLoader a collate_fn "
+            "that pads them, as docs/reading.md does."
+        )
+    collate = sys.modules["torch.utils.data._utils.collate"].default_collate
+    known = {name: [getattr(sample.info, name) for sample in samples] for name in ("video", "signer", "split", "label")}
+    numbers = {name: [getattr(sample.info, name) for sample in samples] for name in ("sign", "target", "frames")}
+    arrays = collate([sample.keypoints for sample in samples])
+    return {"keypoints": arrays, **{name: collate(values) for name, values in numbers.items()}, **known}
+
+
+def _tell_torch() -> None:
+    """Let `default_collate` know samples, in the way that PyTorch documents; where PyTorch is not loaded, nothing."""
+    collate = sys.modules.get("torch.utils.data._utils.collate")
+    if collate is not None:
+        collate.default_collate_fn_map.setdefault(Sample, _batch)
 
 
 @dataclass(frozen=True)
@@ -555,6 +592,7 @@ class OutputDataset:
         return len(self.videos)
 
     def __getitem__(self, number: int) -> Sample:
+        _tell_torch()
         return next(self.samples([operator.index(number)]))
 
     def __iter__(self) -> Iterator[Sample]:
