@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -28,6 +29,7 @@ from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
+from kpsbatch.store.cleaning import Cleaning
 from kpsbatch.store.reading import OutputDataset
 from kpsbatch.store.run_state import ALONE, other_live_runs
 from kpsbatch.store.slim import slim_folder
@@ -35,6 +37,43 @@ from kpsbatch.words import counted, program, some_of
 
 NAMED = 5
 """Videos that failed, as many as are named on the screen; export.json names all."""
+
+
+CLEANING_PANEL = "Cleaning, on the way out"
+
+
+@dataclass(frozen=True)
+class CleaningOptions:
+    """What is done with keypoints on the way out; see `Cleaning`."""
+
+    fill: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Fill gaps of at most N frames in a part.", rich_help_panel=CLEANING_PANEL
+        ),
+    ] = 0
+    min_score: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="S",
+            help="Hands and faces of a lower score are missing.",
+            rich_help_panel=CLEANING_PANEL,
+        ),
+    ] = 0
+    rate: Annotated[
+        float,
+        typer.Option(min=0, metavar="FPS", help="Resample to so many frames a second.", rich_help_panel=CLEANING_PANEL),
+    ] = 0
+    normalise: Annotated[
+        bool, flag("--normalise", help="In shoulder widths from the middle of the shoulders.", panel=CLEANING_PANEL)
+    ] = False
+    nan: Annotated[bool, flag("--nan", help="NaN where a part is missing, not 0.", panel=CLEANING_PANEL)] = False
+
+    def cleaning(self) -> Cleaning:
+        """As data."""
+        return Cleaning(self.min_score, self.fill, self.rate, self.normalise, self.nan)
 
 
 def _list_recipes(name: Optional[str]) -> Optional[str]:
@@ -73,6 +112,7 @@ def _layout(form: str | None, recipe: str | None, points: str | None, confidence
 
 def export(
     selection: Selection,
+    cleaning: CleaningOptions,
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to write.")],
     form: Annotated[
         Optional[str],
@@ -122,6 +162,7 @@ def export(
             confidence=confidence,
             shard_bytes=round(1e6 * (shard_size or 0)),
             failed=failed,
+            cleaning=cleaning.cleaning(),
         )
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import pickle
 from abc import ABC
 from collections import Counter
@@ -235,9 +236,15 @@ def _write_npy(path: Path, arrays: Arrays, recipe: Recipe, facts: Mapping[str, A
 
 
 def _write_frames(path: Path, arrays: Arrays, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-    """A file for each frame; the last one, which says that all are there, comes last."""
-    for number, frame in enumerate(arrays[""]):
-        save_array(path.with_name(f"{number}.npy"), frame)
+    """A file for each frame; the last one, which says that all are there, comes last, when the others are on disk."""
+    *others, last = arrays[""]
+    files = [path.with_name(f"{number}.npy") for number in range(len(others))]
+    for file, frame in zip(files, others, strict=True):
+        np.save(file, frame)
+    for file in files:
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    save_array(path, last)
 
 
 def _write_pickle(path: Path, arrays: Arrays, recipe: Recipe, facts: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from kpsbatch.export.formats import FORMATS, Options, Part, Request, facts_of, r
 from kpsbatch.export.layouts import layout_of
 from kpsbatch.export.recipes import RECIPES
 from kpsbatch.files import explained, is_stale, read_json, write_json
+from kpsbatch.store.cleaning import Cleaning
 from kpsbatch.store.reading import OutputDataset, Sample, find_records, kept_topology, open_dataset
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import PLAIN_VIEW, differences
@@ -110,6 +111,7 @@ def export(
     confidence: str = "found",
     shard_bytes: int = 0,
     failed: Sequence[Failed] = (),
+    cleaning: Cleaning | None = None,
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 
@@ -119,6 +121,7 @@ def export(
         on_video: Called with (videos written, videos in all).
         points: Take these points, as `open_dataset`; default: those of the outputs, or those that the format wants.
         confidence, shard_bytes: See `Options`.
+        cleaning: What is done with the keypoints on the way.
         failed: Videos that are left out since they failed, for `export.json`.
 
     Raises:
@@ -132,11 +135,16 @@ def export(
     said = f"--to {form}" if form in FORMATS else f"--as {form}"
     options = Options(said, points is not None or dataset.is_from_kept, confidence, shard_bytes)
     chosen = FORMATS[form](options) if form in FORMATS else layout_of(form, options)
-    dataset = dataset if points is None else _chosen_points(dataset, points)
-    request = _request(chosen.source(dataset))
+    dataset = chosen.source(dataset if points is None else _chosen_points(dataset, points))
+    if cleaning:
+        if (cleaning.nan or cleaning.normalise) and (form in RECIPES or form == "pose"):
+            raise ConfigError(f"{said} has coordinates and missing values of its own. Leave --normalise and --nan out.")
+        dataset = dataset.cleaned(cleaning)
+    request = _request(dataset)
     dataset = request.dataset
     parts = chosen.parts(request)
-    about = _about(request, form, chosen.told(request), parts)
+    told = {**chosen.told(request), **({"cleaning": cleaning.as_tree()} if cleaning else {})}
+    about = _about(request, form, told, parts)
     total, done, written = len(dataset), 0, 0
 
     def read(numbers: Iterable[int]) -> Iterator[Sample]:
@@ -162,8 +170,8 @@ def export(
             done += len(part.numbers)
             on_video(done, total)
         further = chosen.finish(request, parts, folder)
-        told = [video._asdict() for video in failed]
-        write_json(folder / ABOUT, {**about, **further, "failed": told, "about": request.about, "finished": True})
+        named = [video._asdict() for video in failed]
+        write_json(folder / ABOUT, {**about, **further, "failed": named, "about": request.about, "finished": True})
     return Exported(total, len(parts), written)
 
 

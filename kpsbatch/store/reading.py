@@ -30,6 +30,17 @@ from kpsbatch.landmarks.full import unpack
 from kpsbatch.landmarks.keypoints import view
 from kpsbatch.points import CONTRACT, FULL, Topology, topology_of
 from kpsbatch.store.classes import Class, moved_classes, read_lists
+from kpsbatch.store.cleaning import (
+    SHOULDERS,
+    Cleaning,
+    at_rate,
+    fill_gaps,
+    length_at,
+    moments_of,
+    normalised,
+    with_nan,
+    without_doubtful,
+)
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -158,14 +169,18 @@ def kept_path(path: Path) -> Path:
     )
 
 
-def read_kept(kept: NpzReader, name: str, topology: Topology) -> NDArray[np.float32]:
+def read_kept(kept: NpzReader, name: str, topology: Topology, min_score: float = 0) -> NDArray[np.float32]:
     """One video of an open file of all landmarks: (T, points, 4) in frame widths and heights.
+
+    Args:
+        min_score: Faces and hands of a lower score are missing.
 
     Raises:
         OutputError: There is none of this name, or it is damaged.
     """
     try:
-        return view(unpack(kept.read(name)), topology)
+        full = unpack(kept.read(name))
+        return view(without_doubtful(full, min_score) if min_score else full, topology)
     except ValueError as error:
         raise OutputError(f"{kept.path} is damaged in video {name!r}: {error}. Run `kpsbatch verify`.") from None
 
@@ -472,7 +487,7 @@ class Sample:
     @property
     def missing(self) -> dict[str, NDArray[np.bool_]]:
         """For each part (T,): whether it was not found in a frame."""
-        return {name: ~is_found(self.keypoints, part) for name, part in self.parts.items()}
+        return {name: ~is_found(np.nan_to_num(self.keypoints), part) for name, part in self.parts.items()}
 
     def __repr__(self) -> str:
         info = self.info
@@ -549,6 +564,7 @@ class _Choice:
     index: Mapping[tuple[str, str], IndexRow]
     has_signs: bool
     points: Topology | None = None
+    cleaning: Cleaning = field(default_factory=Cleaning)
 
     def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
         """The class of a video; None where it is not known."""
@@ -614,6 +630,31 @@ class OutputDataset:
         """
         return replace(self, _choice=replace(self._choice, points=kept_topology(points)))
 
+    def cleaned(self, cleaning: Cleaning) -> OutputDataset:
+        """The same videos, cleaned when they are read: see cleaning.py.
+
+        A lowest score takes the keypoints from what is kept, where the scores are.
+
+        Raises:
+            OutputError: Frame rates, sizes or the shoulders are not known, which the cleaning needs.
+        """
+        if cleaning.min_score and not self.is_from_kept:
+            return self.from_kept(self.topology.name).cleaned(cleaning)
+        if cleaning.normalise and not {*SHOULDERS} <= {*self.topology.names}:
+            raise OutputError(f"normalise: {self.topology.name} has no shoulders. Choose points that have both.")
+        for info in self.videos:
+            if (cleaning.rate and not info.frame_rate) or (cleaning.normalise and not (info.width and info.height)):
+                what = "frame rate" if cleaning.rate and not info.frame_rate else "frame size"
+                raise OutputError(
+                    f"the {what} of {info.video!r} in {info.path} is not known. Clean where its record is in _kpsbatch."
+                )
+        return replace(self, _choice=replace(self._choice, cleaning=cleaning))
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """What is done with keypoints when they are read."""
+        return self._choice.cleaning
+
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """Read some videos, in this order; neighbours in the same file are read from it at one go.
 
@@ -628,13 +669,35 @@ class OutputDataset:
             if kept_points is not None:
                 with open_npz(kept_path(path)) as kept:
                     for info in videos:
-                        yield Sample(info, read_kept(kept, info.video, kept_points), kept_points.parts)
+                        score = self._choice.cleaning.min_score
+                        keypoints = read_kept(kept, info.video, kept_points, score)
+                        yield Sample(info, self._cleaned(info, keypoints), kept_points.parts)
                 continue
             with open_npz(path) as npz:
                 for info in videos:
                     keypoints = read_keypoints(npz, info.video)
                     check_points(path, info.video, keypoints, topology)
-                    yield Sample(info, keypoints, topology.parts)
+                    yield Sample(info, self._cleaned(info, keypoints), topology.parts)
+
+    def _cleaned(self, info: VideoInfo, keypoints: NDArray[Any]) -> NDArray[Any]:
+        """Keypoints as `cleaning` has them, of the same type."""
+        cleaning, topology, dtype = self._choice.cleaning, self.topology, keypoints.dtype
+        if cleaning.fill:
+            keypoints = fill_gaps(keypoints, topology, cleaning.fill)
+        if cleaning.rate:
+            known = self._as_stored[info.path, info.video]
+            moments = moments_of(known.frames, known.frame_rate or 0, known.times)
+            keypoints = at_rate(keypoints, topology, moments, cleaning.rate, info.frames)
+        if cleaning.normalise:
+            keypoints = normalised(keypoints, topology, info.width or 0, info.height or 0)
+        if cleaning.nan:
+            keypoints = with_nan(keypoints, topology)
+        return keypoints.astype(dtype, copy=False)
+
+    @cached_property
+    def _as_stored(self) -> dict[tuple[Path, str], KnownVideo]:
+        units = zip(self.units, self.known, strict=True)
+        return {(unit.path, video.name): video for unit, known in units for video in known.videos}
 
     @cached_property
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -696,6 +759,9 @@ class OutputDataset:
             if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
                 continue
             target = self._targets.get(choice.class_of(unit, row), -1)
+            if (rate := choice.cleaning.rate) and video.frame_rate:
+                frames = length_at(video.frames, video.frame_rate, video.times, rate)
+                video = video._replace(frames=frames, frame_rate=rate, times=None)
             yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
 
     @cached_property
@@ -712,6 +778,7 @@ def open_dataset(
     labels: str | Iterable[str] | None = None,
     sign_names: Mapping[int, str] | Path | str | None = None,
     points: str | Sequence[str] | None = None,
+    cleaning: Cleaning | None = None,
 ) -> OutputDataset:
     """Find the outputs below a folder, by listing it; no npz is opened before it is used.
 
@@ -727,6 +794,7 @@ def open_dataset(
         sign_names: Names of signs, or the table that has them (the config's `dataset.labels`).
         points: Take these points, as in `output.points`, or `full`, from all landmarks that are kept, in frame widths
             and heights, float32; default: what the npz files hold.
+        cleaning: `kpsbatch.Cleaning(fill=3, nan=True)`: what is done with keypoints when they are read.
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
@@ -771,7 +839,7 @@ def open_dataset(
         choice = replace(choice, labels=chosen_labels)
         candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
     wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
-    return OutputDataset(
+    dataset = OutputDataset(
         root,
         tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits),
         (*stated, *unstated),
@@ -779,6 +847,7 @@ def open_dataset(
         len(moved_classes(lists)),
         choice,
     )
+    return dataset.cleaned(cleaning) if cleaning else dataset
 
 
 def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) -> frozenset[str]:
