@@ -2,8 +2,8 @@
 
     python benchmarks/filled_gaps.py OUT [--frames 1 2 3 5 8]
 
-OUT are outputs in image coordinates. Gaps that are there by nature are where a hand is fast, blurred or hidden, so their
-error is larger than what this prints.
+OUT are outputs in image coordinates. Gaps that are there by nature lie where a hand is fast, blurred or hidden, so their
+error is larger.
 """
 
 from __future__ import annotations
