@@ -2,7 +2,7 @@
 
     python benchmarks/filled_gaps.py OUT [--frames 1 2 3 5 8]
 
-OUT are outputs in image coordinates. Gaps that are there by nature lie where a hand is fast, blurred or hidden, so their
+OUT are outputs in image coordinates. Gaps that are there by nature lie where a hand is fast, blurred or hidden: their
 error is larger.
 """
 

@@ -170,7 +170,7 @@ def recorded_settings(dataset: OutputDataset) -> list[Settings]:
 
 
 def with_points(
-    dataset: OutputDataset, names: Sequence[str], what: str, *, adjusted_too: bool = False
+    dataset: OutputDataset, names: Sequence[str], what: str, *, adjusted_too: bool = False, otherwise: str = ""
 ) -> OutputDataset:
     """Videos that have some points at least, in frame widths and heights: as the outputs hold them, else as kept.
 
@@ -178,6 +178,7 @@ def with_points(
         names: Those of `FULL`.
         what: Who wants them, for the error.
         adjusted_too: Adjusted coordinates are as welcome, where the outputs hold them.
+        otherwise: Another remedy, for the error.
 
     Raises:
         OutputError: They are not there.
@@ -195,7 +196,9 @@ def with_points(
         except OutputError as error:
             lacking = [name for name in names if len(held) != 1 or name not in dataset.topology.names]
             lack = f", {len(lacking)} of which the outputs lack ({some_of(lacking, 3)})" if lacking else ""
-            raise OutputError(f"{what} takes {len(names)} points in image coordinates{lack}; {error}") from None
+            raise OutputError(
+                f"{what} takes {len(names)} points in image coordinates{lack}; {error}{otherwise}"
+            ) from None
     return dataset.from_kept("full" if in_metres else names)
 
 
@@ -549,7 +552,9 @@ class PoseFiles(Format):
         """
         require(self._options.said, "pose-format", "pose")
         if not self._options.points_chosen:
-            return with_points(dataset, self._names, f"{self._options.said}: it")
+            said = self._options.said
+            otherwise = " Or export what they hold: --points contract." if said == "--to pose" else ""
+            return with_points(dataset, self._names, f"{said}: it", otherwise=otherwise)
         self._names = dataset.topology.names
         return dataset
 

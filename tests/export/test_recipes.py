@@ -326,6 +326,14 @@ class TestRefused:
             export(kpsbatch.open_dataset(tmp_path / "out"), recipe, tmp_path / "x")
         assert not (tmp_path / "x").exists()
 
+    def test_pose_of_what_they_hold(self, tmp_path, capsys):
+        """Where nothing is kept, `--to pose` names a remedy that works as it is typed."""
+        needs("pose")
+        store(tmp_path / "out", UNITS[0], {"v": keypoints(np.random.default_rng(1), 3)})
+        main_ends(2, "export", tmp_path / "out", "--to", "pose", tmp_path / "x")
+        assert capsys.readouterr().err.endswith("Or export what they hold: --points contract.\n")
+        main_ends(0, "export", tmp_path / "out", "--to", "pose", "--points", "contract", tmp_path / "x")
+
     def test_a_set_that_has_them(self, tmp_path):
         """Outputs that hold the points need nothing that is kept."""
         full = landmarks(np.random.default_rng(2), 4)
