@@ -1,6 +1,7 @@
 """What exports and the reader cost, against the plain scripts that people write for the same.
 
     python benchmarks/exports.py DIR [--videos 2000] [--frames 60] [--repeat 3]       each format against a plain script
+    python benchmarks/exports.py DIR --recipes [--videos 2000] [--frames 60] [--repeat 3]   each recipe, in the same way
     python benchmarks/exports.py DIR --reading [--videos 10000]                       open_dataset against np.load
     python benchmarks/exports.py DIR --memory [--videos 75000] [--frames 4]           memory while exporting
 
@@ -11,9 +12,11 @@ other in turns; CPU time includes that of the kernel. Formats whose library is m
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import json
 import os
+import pickle
 import random
 import shutil
 import statistics
@@ -29,6 +32,10 @@ import kpsbatch
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.export.run import FORMATS, export
+from kpsbatch.landmarks.full import from_grid, pack, to_grid
+from kpsbatch.landmarks.keypoints import view
+from kpsbatch.points import FULL
+from kpsbatch.store.npz import npz_bytes
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
@@ -37,11 +44,12 @@ WIDTH, HEIGHT, RATE = 256, 256, 30.0
 SIGNERS, EACH = 3, 25
 
 
-def make_outputs(root: Path, videos: int, frames: int) -> Path:
-    """Outputs of so many videos, unless they are there."""
-    root = root / f"out-{videos}-{frames}"
+def make_outputs(root: Path, videos: int, frames: int, *, kept: bool = False) -> Path:
+    """Outputs of so many videos, unless they are there; `kept`: of landmarks that move smoothly, kept beside them."""
+    root = root / f"{'kept' if kept else 'out'}-{videos}-{frames}"
     outputs = Outputs(root, Fingerprint(Settings(landmarks={"coordinates": "image"}), "0123456789ab"))
     noise = np.random.default_rng(0).random((2 * frames + 50, 184, 4), np.float32)
+    rows = moving(2 * frames + 50) if kept else []
     for number in range(videos // EACH):
         unit = Unit(f"{number % SIGNERS + 1:02}", "test" if number % 6 >= 3 else "train", number // 6 + 1)
         if outputs.npz_path(unit).exists():
@@ -49,6 +57,11 @@ def make_outputs(root: Path, videos: int, frames: int) -> Path:
         lengths = {f"{unit.signer}_01_{unit.sign:04}_({v:02})_c": max(1, frames - 12 + v) for v in range(EACH)}
         lengths = {name: min(length, 2 * frames) for name, length in lengths.items()}
         arrays = {name: noise[at : at + length] for at, (name, length) in enumerate(lengths.items())}
+        full = {}
+        if kept:
+            starts = {name: at for at, name in enumerate(lengths)}
+            full = {name: npz_bytes(name, pack(rows[at : at + lengths[name]])) for name, at in starts.items()}
+            arrays = {name: view(from_grid(np.stack(rows[at : at + lengths[name]]))) for name, at in starts.items()}
         facts = {
             name: {
                 "frames": length,
@@ -60,8 +73,16 @@ def make_outputs(root: Path, videos: int, frames: int) -> Path:
             for name, length in lengths.items()
         }
         told = {"state": "complete", "unit": unit._asdict(), "videos": facts}
-        outputs.store(unit, arrays, UnitRecord.model_validate(told), replace=False)
+        outputs.store(unit, arrays, UnitRecord.model_validate(told), full=full, replace=False)
     return root
+
+
+def moving(frames: int) -> list[np.ndarray[Any, Any]]:
+    """All landmarks of some frames in whole steps: a random place for each, from which it strays by hundredths."""
+    random = np.random.default_rng(0)
+    strays = np.cumsum(random.normal(0, 0.003, (frames, FULL.points, 4)), axis=0)
+    values = np.clip(random.random((FULL.points, 4)) + strays, 0.001, 1).astype(np.float32)
+    return [to_grid(row) for row in values]
 
 
 def plain_videos(root: Path) -> Iterator[tuple[str, int, str, np.ndarray[Any, Any]]]:
@@ -169,6 +190,123 @@ PLAIN: dict[str, Callable[[Path, Path], None]] = {
 }
 
 
+def kept_videos(root: Path) -> Iterator[tuple[str, str, int, str, np.ndarray[Any, Any]]]:
+    """Signer, split, sign, name and all landmarks of every video, as docs/points.md reads them with NumPy."""
+    step = np.where(np.arange(4) == 3, 2.0**-10, np.where(np.arange(628)[:, None] < 553, 2.0**-16, 2.0**-13))
+    for path in sorted(root.glob("_kpsbatch/full/*/*-*/*.npz")):
+        with np.load(path) as videos:
+            for name in videos.files:
+                coded = np.ascontiguousarray(np.moveaxis(videos[name], 0, -1)).view("<u4")[..., 0]
+                whole = np.cumsum((coded >> 1).astype("i4") ^ -(coded & 1).astype("i4"), axis=1, dtype="i4")
+                signer, split = path.parent.name.split("-")
+                yield signer, split, int(path.stem), name, whole.transpose(1, 2, 0).astype("f4") * step.astype("f4")
+
+
+POSE, FACE, RIGHT, LEFT = slice(0, 33), slice(33, 501), slice(511, 532), slice(532, 553)
+
+
+def joined(full: np.ndarray[Any, Any], parts: list[slice], axes: int) -> np.ndarray[Any, Any]:
+    return np.concatenate([full[:, part, :axes] for part in parts], axis=1)
+
+
+def plain_gislr(root: Path, out: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = ["face"] * 468 + ["left_hand"] * 21 + ["pose"] * 33 + ["right_hand"] * 21
+    indices = [*range(468), *range(21), *range(33), *range(21)]
+    for number, (_, _, _, _, full) in enumerate(kept_videos(root)):
+        values = joined(full, [FACE, LEFT, POSE, RIGHT], 3)
+        values[~values.any(axis=2)] = np.nan
+        names = [
+            f"{frame}-{kind}-{index}"
+            for frame in range(len(values))
+            for kind, index in zip(kinds, indices, strict=True)
+        ]
+        columns = {
+            "frame": np.repeat(np.arange(len(values), dtype=np.int16), 543),
+            "row_id": names,
+            "type": kinds * len(values),
+            "landmark_index": np.tile(np.array(indices, np.int16), len(values)),
+            **{axis: values[..., place].ravel() for place, axis in enumerate("xyz")},
+        }
+        pq.write_table(pa.table(columns), out / f"{number}.parquet", compression="zstd")
+
+
+def plain_arabic(root: Path, out: Path) -> None:
+    for split in ("train", "test"):
+        with (out / f"{split}_X.mmap").open("wb") as file:
+            lengths = []
+            for _, its, _, _, array in sorted_by_sign(root):
+                if its == split:
+                    file.write(array.tobytes())
+                    lengths.append(len(array))
+        np.save(out / f"{split}_lens.npy", lengths)
+
+
+def sorted_by_sign(root: Path) -> Iterator[tuple[str, str, int, str, np.ndarray[Any, Any]]]:
+    for path in sorted(root.glob("*-*/*.npz"), key=lambda path: (path.stem, path.parent.name)):
+        signer, split = path.parent.name.split("-")
+        with np.load(path) as videos:
+            for name in videos.files:
+                yield signer, split, int(path.stem), name, videos[name]
+
+
+def plain_openhands(root: Path, out: Path) -> None:
+    for signer, _, sign, name, full in kept_videos(root):
+        keypoints = joined(full, [POSE, LEFT, RIGHT], 3).astype(float)
+        found = np.concatenate([full[:, POSE, 3], full[:, LEFT].any(axis=2), full[:, RIGHT].any(axis=2)], axis=1)
+        data = {"keypoints": keypoints, "confidences": found.astype(float)}
+        (out / f"{sign}_{signer}_{name}.pkl").write_bytes(pickle.dumps(data, 4))
+
+
+def plain_spoter(root: Path, out: Path) -> None:
+    with (out / "train.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        for _, _, sign, _, full in kept_videos(root):
+            points = joined(full, [slice(0, 12), LEFT, RIGHT], 2)
+            cells = [points[:, point, axis].tolist() for point in range(points.shape[1]) for axis in (0, 1)]
+            table.writerow([*cells, sign])
+
+
+def plain_flat(root: Path, out: Path) -> None:
+    for _, split, sign, name, full in kept_videos(root):
+        folder = out / split / str(sign) / name
+        folder.mkdir(parents=True)
+        frames = full[np.linspace(0, len(full) - 1, 30).round().astype(int)]
+        rest = joined(frames, [FACE, LEFT, RIGHT], 3).reshape(30, -1)
+        for number, row in enumerate(np.concatenate([frames[:, POSE].reshape(30, -1), rest], axis=1)):
+            np.save(folder / f"{number}.npy", row.astype(float))
+
+
+def plain_holistic(root: Path, out: Path) -> None:
+    from pose_format import Pose
+    from pose_format.numpy import NumPyPoseBody
+    from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
+
+    counts = {"POSE": 33, "FACE": 468, "LEFT_HAND": 21, "RIGHT_HAND": 21}
+    components = [
+        PoseHeaderComponent(f"{name}_LANDMARKS", [*map(str, range(count))], [], [(255, 0, 0)], "XYZC")
+        for name, count in counts.items()
+    ]
+    header = PoseHeader(0.2, PoseHeaderDimensions(WIDTH, HEIGHT), components)
+    for _, _, sign, name, full in kept_videos(root):
+        points = joined(full, [POSE, FACE, LEFT, RIGHT], 4)[:, None]
+        body = NumPyPoseBody(RATE, points[..., :3] * [WIDTH, HEIGHT, 1], points.any(axis=-1).astype(float))
+        with (out / f"{sign}-{name}.pose").open("wb") as file:
+            Pose(header, body).write(file)
+
+
+PLAIN_RECIPES: dict[str, Callable[[Path, Path], None]] = {
+    "pose": plain_holistic,
+    "gislr": plain_gislr,
+    "arabic-sl-mmap": plain_arabic,
+    "openhands": plain_openhands,
+    "spoter": plain_spoter,
+    "flat-1662": plain_flat,
+}
+
+
 def timed(call: Callable[[], object]) -> tuple[float, float]:
     """Wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -188,7 +326,9 @@ def compare(what: str, ours: Callable[[], object], plain: Callable[[], object], 
     )
 
 
-def compare_exports(root: Path, scratch: Path, repeat: int) -> None:
+def compare_exports(
+    root: Path, scratch: Path, repeat: int, plain_scripts: dict[str, Callable[[Path, Path], None]]
+) -> None:
     dataset = len(kpsbatch.open_dataset(root))
     print(f"{dataset} videos")
 
@@ -197,8 +337,9 @@ def compare_exports(root: Path, scratch: Path, repeat: int) -> None:
         scratch.mkdir()
         return scratch
 
-    for form, plain in PLAIN.items():
-        ours = lambda form=form: export(kpsbatch.open_dataset(root), form, fresh())  # noqa: E731
+    for form, plain in plain_scripts.items():
+        options = {"points": "contract"} if plain is plain_pose else {}
+        ours = lambda form=form, options=options: export(kpsbatch.open_dataset(root), form, fresh(), **options)  # noqa: E731
         try:
             compare(form, ours, lambda plain=plain: plain(root, fresh()), repeat)
         except (KpsbatchError, ImportError) as error:
@@ -238,7 +379,11 @@ def memory(root: Path, scratch: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         try:
             export(
-                dataset, form, scratch, lambda done, total, seen=seen: seen.setdefault(done * 10 // total, resident())
+                dataset,
+                form,
+                scratch,
+                lambda done, total, seen=seen: seen.setdefault(done * 10 // total, resident()),
+                points="contract",
             )
         except KpsbatchError as error:
             print(f"{form:<18} left out: {error}")
@@ -253,18 +398,21 @@ def main() -> None:
     parser.add_argument("--videos", type=int)
     parser.add_argument("--frames", type=int)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--recipes", action="store_true")
     parser.add_argument("--reading", action="store_true")
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     videos = arguments.videos or (10000 if arguments.reading else 75000 if arguments.memory else 2000)
-    root = make_outputs(arguments.directory, videos, arguments.frames or (4 if arguments.memory else 60))
+    root = make_outputs(
+        arguments.directory, videos, arguments.frames or (4 if arguments.memory else 60), kept=arguments.recipes
+    )
     scratch = arguments.directory / "scratch"
     if arguments.reading:
         compare_reading(root, arguments.repeat)
     elif arguments.memory:
         memory(root, scratch)
     else:
-        compare_exports(root, scratch, arguments.repeat)
+        compare_exports(root, scratch, arguments.repeat, PLAIN_RECIPES if arguments.recipes else PLAIN)
 
 
 if __name__ == "__main__":

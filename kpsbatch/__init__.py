@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError, ModelError, OutputError
     from kpsbatch.landmarks.kept_networks import close_landmarkers
     from kpsbatch.points import Topology, topology_of
+    from kpsbatch.store.cleaning import Cleaning
     from kpsbatch.store.reading import load, open_dataset
 
 _MODULES = {
@@ -20,10 +21,12 @@ _MODULES = {
     "kpsbatch.dataset.video_file": ("read_segments", "segments_in_seconds"),
     "kpsbatch.errors": ("ConfigError", "DatasetError", "KpsbatchError", "ModelError", "OutputError"),
     "kpsbatch.points": ("Topology", "topology_of"),
+    "kpsbatch.store.cleaning": ("Cleaning",),
     "kpsbatch.store.reading": ("load", "open_dataset"),
 }
 
 __all__ = [
+    "Cleaning",
     "ConfigError",
     "DatasetError",
     "KpsbatchError",

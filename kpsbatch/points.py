@@ -40,6 +40,8 @@ HAND_NAMES: Final = (
 )  # fmt: skip
 
 FACE_LANDMARKS: Final = 478
+FACE_MESH: Final = 468
+"""Those of the face without the irises, which come last."""
 
 # Polylines along FACEMESH_CONTOURS and FACEMESH_IRISES of MediaPipe 0.10.21 (face_mesh_connections.py), in mesh
 # indices: the oval, the lips' outer and inner edge, the signer's left and right eye, their brows, their irises.
@@ -168,6 +170,7 @@ SETS: Final[Mapping[str, frozenset[str]]] = {
         "pose": _part("pose"),
         "pose.arms": _ARMS,
         "face": _part("face"),
+        "face.mesh": [f"face.{landmark}" for landmark in range(FACE_MESH)],
         "face.contours": _faces(*FACE_PATHS[:-2]),
         "face.oval": _faces(FACE_PATHS[0]),
         "face.lips": _faces(*FACE_PATHS[1:3]),

@@ -12,4 +12,5 @@ if [ ! -e "$venv/ready" ] || [ scripts/requirements-formats.txt -nt "$venv/ready
     echo "no torch without CUDA for $("$venv/bin/python" --version) in this package index: its tests are skipped"
   touch "$venv/ready"
 fi
-PYTHONPATH=$PWD "$venv/bin/python" -m pytest -q tests/export/test_formats.py tests/export/test_torch.py
+PYTHONPATH=$PWD "$venv/bin/python" -m pytest -q tests/export/test_formats.py tests/export/test_recipes.py \
+  tests/export/test_torch.py

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.dataset.video import Unit
-from kpsbatch.points import CONTRACT
+from kpsbatch.landmarks.full import from_grid, pack, to_grid
+from kpsbatch.landmarks.keypoints import view
+from kpsbatch.points import ALL, CONTRACT, FULL
+from kpsbatch.store.npz import npz_bytes
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
@@ -39,9 +42,10 @@ def store(
     *,
     settings: str = "aaaaaaaaaaaa",
     points: str = "contract",
+    full: dict[str, NDArray[np.float32]] | None = None,
     **more: Any,
 ) -> None:
-    """Store an output; `more` goes into the settings."""
+    """Store an output, and all landmarks (T, 628, 4) beside it; `more` goes into the settings."""
     facts = {
         name: {"frames": len(array), "frame_rate": 29.97, "width": 640, "height": 361}
         | ({"times": TIMES} if len(array) == len(TIMES) else {})
@@ -50,7 +54,42 @@ def store(
     named = {"state": "complete", "unit": unit._asdict(), "points": points}
     record = UnitRecord.model_validate({**named, "videos": facts})
     told = Settings.model_validate({"landmarks": {"coordinates": "image"}, **more})
-    Outputs(root, Fingerprint(told, settings)).store(unit, arrays, record, replace=True)
+    packed = {name: npz_bytes(name, pack([to_grid(row) for row in rows])) for name, rows in (full or {}).items()}
+    Outputs(root, Fingerprint(told, settings)).store(unit, arrays, record, full=packed, replace=True)
+
+
+def store_failed(
+    root: Path, unit: Unit, errors: dict[str, str], *, settings: str = "aaaaaaaaaaaa", **more: Any
+) -> None:
+    """Record a unit of which all videos failed."""
+    videos = {name: {"error": error} for name, error in errors.items()}
+    record = UnitRecord.model_validate({"state": "failed", "unit": unit._asdict(), "videos": videos})
+    told = Settings.model_validate({"landmarks": {"coordinates": "image"}, **more})
+    Outputs(root, Fingerprint(told, settings)).store(unit, {}, record, replace=True)
+
+
+def landmarks(random: np.random.Generator, frames: int) -> NDArray[np.float32]:
+    """Random landmarks (T, 628, 4) with missing parts, and points outside the frame."""
+    made = random.uniform(-0.2, 1.2, (frames, FULL.points, 4)).astype(np.float32)
+    made[..., 3] = random.uniform(0.1, 1, (frames, FULL.points))
+    for part in ALL.parts:
+        missing = random.random(frames) < 0.3
+        for place in (FULL.parts[part], FULL.parts.get(f"{part}_world")):
+            if place is not None:
+                made[missing, place] = 0
+    return from_grid(to_grid(made))
+
+
+def kept_outputs(root: Path, units: tuple[Unit, ...] = UNITS, videos: int = 3) -> dict[str, NDArray[np.float32]]:
+    """Outputs beside which all landmarks are kept; the landmarks of each video, whose names no other unit has."""
+    random = np.random.default_rng(6)
+    made: dict[str, NDArray[np.float32]] = {}
+    for unit in units:
+        names = [f"{unit.signer}_{unit.split}_{unit.sign}_{take}" for take in range(videos)]
+        full = {name: landmarks(random, int(random.integers(2, 9))) for name in names}
+        store(root, unit, {name: view(rows) for name, rows in full.items()}, full=full)
+        made |= full
+    return made
 
 
 def outputs_to_export(root: Path) -> Path:

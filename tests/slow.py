@@ -23,6 +23,7 @@ SLOW = frozenset(
         "test_pool.py::TestMemory",
         "test_processors.py",
         "test_properties.py",
+        "test_recipes.py::test_killed",
         "test_run.py::TestBadData",
         "test_run.py::TestContract::test_lists_each_video_once",
         "test_run.py::TestContract::test_shards_and_workers",

@@ -24,7 +24,7 @@ class _Stub:
         """There is nothing to close."""
 
 
-def _follow_clip(images: Iterable[RGB], stub: _Stub) -> Iterator[FrameLandmarks]:
+def _follow_clip(images: Iterable[RGB], stub: _Stub, *_: object) -> Iterator[FrameLandmarks]:
     for image in images:
         yield FrameLandmarks(np.full((33, 4), image.mean() / 255, np.float32), how={"pose": "d"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,11 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 import kpsbatch
-from kpsbatch.cli.options import HelpfulCommand, as_command, flag, without_types
+from kpsbatch.cli.options import MANY, HelpfulCommand, as_command, flag, without_types
 from kpsbatch.errors import KpsbatchError, of_the_machine, printable, without_opencv
-
-MANY = ("--signers", "--splits", "--signs", "--set")
-"""Options that take several values: `--signers 01 02`."""
 
 TYPER_INTERRUPTED = 130
 """Exit status of Typer after a KeyboardInterrupt, which it does not pass on."""
@@ -160,8 +158,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
+VALUE_OF = {"--signs": re.compile(r"all|[\d\s,-]*\d,?"), "--set": re.compile(r"[\w.]+=.*", re.DOTALL)}
+"""What further values look like, where that tells them from an argument."""
+
+
 def spread_values(arguments: Sequence[str]) -> list[str]:
-    """Write `--signers 01 02` as `--signers 01 --signers 02`; values end at an option or at a YAML file."""
+    """Write `--signers 01 02` as `--signers 01 --signers 02`.
+
+    Values end at an option, at a YAML file, and at what can't be one: in `--signs 1-4 DEST` there is one value.
+    """
     spread: list[str] = []
     option = ""
     fresh = False
@@ -171,7 +176,12 @@ def spread_values(arguments: Sequence[str]) -> list[str]:
         if argument in MANY:
             option, fresh = argument, True
             spread.append(argument)
-        elif option and not argument.startswith("-") and not argument.lower().endswith((".yaml", ".yml")):
+        elif (
+            option
+            and not argument.startswith("-")
+            and not argument.lower().endswith((".yaml", ".yml"))
+            and (fresh or option not in VALUE_OF or VALUE_OF[option].fullmatch(argument))
+        ):
             spread += [argument] if fresh else [option, argument]
             fresh = False
         else:

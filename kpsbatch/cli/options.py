@@ -10,6 +10,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from kpsbatch.errors import ConfigError
+
+MANY = ("--signers", "--splits", "--signs", "--set")
+"""Options that take several values: `--signers 01 02`."""
+
 SELECTION_PANEL = "Settings and selection"
 
 
@@ -36,6 +41,25 @@ class HelpfulCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The arguments and options, --help among them."""
         return without_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of a command line.
+
+        Raises:
+            ConfigError: An argument is missing, which an option of several values may have taken.
+        """
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            option = words[-2] if len(words) > 1 else ""
+            if type(error).__name__ != "MissingParameter" or error.param is None or option not in MANY:
+                raise
+            name = error.param.metavar or error.param.name
+            raise ConfigError(
+                f"{name} is missing: {words[-1]!r} counts as a value of {option}, which takes all that follow. Put "
+                f"{name} before {option}."
+            ) from None
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line: `CONFIG`, where Typer writes `{CONFIG}`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -13,9 +15,12 @@ from kpsbatch.cli.printing import print_json, print_verdict
 from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.anonymous import anonymous as without_names
-from kpsbatch.export.run import Chosen, outputs_of_config
+from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
+from kpsbatch.export.recipes import POSE_FILES, RECIPES
+from kpsbatch.export.run import Chosen, failed_videos, outputs_of_config
 from kpsbatch.export.run import export as write_export
 from kpsbatch.look.about import about as about_outputs
 from kpsbatch.look.about import paragraph, table
@@ -24,21 +29,107 @@ from kpsbatch.look.verify import verify_folder
 from kpsbatch.progress import count_progress
 from kpsbatch.store import reading
 from kpsbatch.store.adopt import import_files
+from kpsbatch.store.cleaning import Cleaning
 from kpsbatch.store.reading import OutputDataset
 from kpsbatch.store.run_state import ALONE, other_live_runs
 from kpsbatch.store.slim import slim_folder
-from kpsbatch.words import counted, program, say
+from kpsbatch.words import counted, program, say, some_of
+
+NAMED = 5
+"""Videos that failed, as many as are named on the screen; export.json names all."""
+
+
+CLEANING_PANEL = "Cleaning, on the way out"
+
+
+@dataclass(frozen=True)
+class CleaningOptions:
+    """What is done with keypoints on the way out; see `Cleaning`."""
+
+    fill: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Fill gaps of at most N frames in a part.", rich_help_panel=CLEANING_PANEL
+        ),
+    ] = 0
+    min_score: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="S",
+            help="Hands and faces of a lower score are missing.",
+            rich_help_panel=CLEANING_PANEL,
+        ),
+    ] = 0
+    rate: Annotated[
+        float,
+        typer.Option(min=0, metavar="FPS", help="Resample to so many frames a second.", rich_help_panel=CLEANING_PANEL),
+    ] = 0
+    normalise: Annotated[
+        bool, flag("--normalise", help="In shoulder widths from the middle of the shoulders.", panel=CLEANING_PANEL)
+    ] = False
+    nan: Annotated[bool, flag("--nan", help="NaN where a part is missing, not 0.", panel=CLEANING_PANEL)] = False
+
+    def cleaning(self) -> Cleaning:
+        """As data."""
+        return Cleaning(self.min_score, self.fill, self.rate, self.normalise, self.nan)
+
+
+def _list_recipes(name: Optional[str]) -> Optional[str]:
+    """Print the recipes where `--as list` asks for them, whatever else is on the command line."""
+    if name == "list":
+        for recipe, declared in RECIPES.items():
+            say(f"{recipe:<16}{declared.count:4} points  {declared.reader}")
+        raise typer.Exit()
+    return name
+
+
+def _layout(form: str | None, recipe: str | None, points: str | None, confidence: str, shard_size: float | None) -> str:
+    """The name of the format or recipe.
+
+    Raises:
+        ConfigError: There is none, or an option does not go with it.
+    """
+    if (form is None) == (recipe is None):
+        raise ConfigError("Name one of --to FORMAT and --as NAME; `kpsbatch export --as list` prints the names.")
+    if recipe is not None:
+        if recipe not in RECIPES:
+            raise ConfigError(f"--as: there is no recipe {recipe!r}. Choose among {', '.join(RECIPES)}.")
+        if points is not None:
+            raise ConfigError(f"--points: --as {recipe} has points of its own. Leave it out, or take --to FORMAT.")
+    elif form not in FORMATS:
+        raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
+    name = str(form or recipe)
+    if confidence not in CONFIDENCES:
+        raise ConfigError(f"--confidence: {confidence!r} is none. Choose among {', '.join(CONFIDENCES)}.")
+    if confidence != CONFIDENCES[0] and name not in POSE_FILES:
+        raise ConfigError(f"--confidence goes with .pose files ({', '.join(POSE_FILES)}). Leave it out.")
+    if shard_size is not None and (name not in SHARDED or shard_size <= 0):
+        raise ConfigError(f"--shard-size takes megabytes above 0, and goes with --to {' and '.join(SHARDED)}.")
+    return name
 
 
 def export(
     selection: Selection,
+    cleaning: CleaningOptions,
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to write.")],
     form: Annotated[
-        str,
+        Optional[str],
         typer.Option(
             "--to", metavar="FORMAT", help="mmap, mmap-concatenated, pose, webdataset, parquet or npy: docs/exports.md."
         ),
-    ],
+    ] = None,
+    recipe: Annotated[
+        Optional[str],
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="As some training code reads it, such as gislr or spoter; list prints all names.",
+            callback=_list_recipes,
+            is_eager=True,
+        ),
+    ] = None,
     labels: Annotated[
         Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
     ] = None,
@@ -49,21 +140,42 @@ def export(
     anonymous: Annotated[
         bool, flag("--anonymous", help="Pseudonyms for signers and videos; the key goes to a file beside DEST.")
     ] = False,
+    confidence: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Of .pose files: found (1 in all points of a found part) or visibility."),
+    ] = "found",
+    shard_size: Annotated[
+        Optional[float],
+        typer.Option(metavar="MB", help="Of webdataset and parquet: how much of arrays goes into a file."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
-    dataset, left = _chosen(selection, labels, points)
-    failed = sum(known.failed for known in dataset.known)
+    name = _layout(form, recipe, points, confidence, shard_size)
+    dataset, failed, left = _chosen(selection, labels)
+    if name in RECIPES and (lacks := RECIPES[name].lacks):
+        say(f"kpsbatch: --as {name}: {lacks}", error=True)
     if anonymous:
         dataset, key = without_names(dataset, destination)
         say(f"key: {key} (keep it to yourself)")
     with count_progress("videos exported", quiet=quiet) as show:
-        done = write_export(dataset, form, destination, show)
+        done = write_export(
+            dataset,
+            name,
+            destination,
+            show,
+            points=points,
+            confidence=confidence,
+            shard_bytes=round(1e6 * (shard_size or 0)),
+            failed=() if anonymous else failed,  # their names are names
+            cleaning=cleaning.cleaning(),
+        )
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
-    say(f"export: {destination} ({form}, {amount})")
+    say(f"export: {destination} ({name}, {amount})")
     if failed:
-        say(f"left out: {counted(failed, 'video')} that failed, without keypoints")
+        named = some_of([f"{each.video} in {each.unit} ({each.error})" for each in failed], NAMED)
+        say(f"left out: {counted(len(failed), 'video')} that failed, without keypoints: {named}")
     for note in _about_classes(dataset):
         say(f"kpsbatch: class numbers: {note}", error=True)
     if left:
@@ -83,7 +195,7 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
         yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
-def _chosen(selection: Selection, labels: list[str] | None, points: str | None) -> Chosen:
+def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
     """The videos to export.
 
     Raises:
@@ -91,7 +203,7 @@ def _chosen(selection: Selection, labels: list[str] | None, points: str | None) 
         OutputError: There are no outputs.
     """
     if selection.config.suffix.lower() in (".yaml", ".yml"):
-        return outputs_of_config(selection.load(), labels, points)
+        return outputs_of_config(selection.load(), labels)
     if selection.overrides or selection.adjusted:
         raise ConfigError("--set goes with a config. Leave it out.")
     try:
@@ -99,12 +211,13 @@ def _chosen(selection: Selection, labels: list[str] | None, points: str | None) 
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
     signers, splits = selection.signers, selection.splits
-    return Chosen(
-        reading.open_dataset(
-            selection.config, signers=signers, splits=splits, signs=signs, labels=labels, points=points
-        ),
-        0,
-    )
+    dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
+
+    def wanted(unit: Unit) -> bool:
+        chosen = (unit.signer, signers), (unit.split, splits), (unit.sign, signs)
+        return all(names is None or name in names for name, names in chosen)
+
+    return Chosen(dataset, failed_videos(selection.config, wanted), 0)
 
 
 def slim(
@@ -181,12 +294,24 @@ def import_outputs(
     dataset: Annotated[
         Optional[Path], typer.Option("--dataset", metavar="CONFIG", help="A config that says where the videos are.")
     ] = None,
+    frame_rate: Annotated[
+        Optional[float], typer.Option(metavar="FPS", min=0.01, help="Frames a second of all videos, for .pose exports.")
+    ] = None,
+    frame_size: Annotated[
+        Optional[str], typer.Option(metavar="WxH", help="Size of all frames in pixels, such as 256x256.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."""
     theirs = load_config(dataset) if dataset is not None else None
+    stated: dict[str, float] = {"frame_rate": frame_rate} if frame_rate else {}
+    if frame_size is not None:
+        size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", frame_size)
+        if size is None:
+            raise ConfigError(f"--frame-size: {frame_size!r} is no size. Write width and height in pixels: 256x256.")
+        stated |= {"width": int(size[1]), "height": int(size[2])}
     with count_progress("files read", quiet=quiet) as show:
-        imported = import_files(old, output, to=to, dataset=theirs, on_file=show)
+        imported = import_files(old, output, to=to, dataset=theirs, stated=stated, on_file=show)
     config, videos = imported.config, [video for file in imported.files for video in file.videos.values()]
     frames = counted(sum(video.frames for video in videos), "frame")
     say(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")

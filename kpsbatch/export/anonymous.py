@@ -6,13 +6,14 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 from kpsbatch.errors import ConfigError
 from kpsbatch.files import explained
+from kpsbatch.store.cleaning import Cleaning
 from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo
 
 Key = dict[tuple[str, str], str]
@@ -30,6 +31,17 @@ class AnonymousDataset(OutputDataset):
 
     of: OutputDataset
     key: Key = field(repr=False)
+
+    def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
+        """See `OutputDataset.from_kept`."""
+        return self._with(self.of.from_kept(points))
+
+    def cleaned(self, cleaning: Cleaning) -> OutputDataset:
+        """See `OutputDataset.cleaned`."""
+        return self._with(self.of.cleaned(cleaning))
+
+    def _with(self, of: OutputDataset) -> OutputDataset:
+        return replace(self, of=of, _choice=of._choice)
 
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """See `OutputDataset.samples`."""

@@ -22,10 +22,14 @@ from numpy.typing import NDArray
 
 from kpsbatch.errors import OutputError
 from kpsbatch.files import json_bytes, publish, read_json, try_lock, write_atomically, write_json
+from kpsbatch.landmarks.found import is_found
 from kpsbatch.look.about import about
-from kpsbatch.points import Topology
-from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo
+from kpsbatch.points import topology_of
+from kpsbatch.store.outputs import settings_of_record
+from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo, kept_path
+from kpsbatch.store.settings import Settings
 from kpsbatch.stored import escaped
+from kpsbatch.words import some_of
 
 NAME_BYTES = 200
 """Longer names of videos are cut, so that with a suffix and a temporary mark they fit into a file's name (255)."""
@@ -48,8 +52,14 @@ COMPONENTS: Final[Mapping[str, str]] = {
     "face": "FACE_LANDMARKS",
     "left_hand": "LEFT_HAND_LANDMARKS",
     "right_hand": "RIGHT_HAND_LANDMARKS",
+    "pose_world": "POSE_WORLD_LANDMARKS",
+    "left_hand_world": "LEFT_HAND_WORLD_LANDMARKS",
+    "right_hand_world": "RIGHT_HAND_WORLD_LANDMARKS",
 }
-"""pose-format's components in its order, by part."""
+"""pose-format's components in its order, by part; it has none for hands in metres."""
+
+HOLISTIC: Final = topology_of(["pose", "face.mesh", "hands"]).names
+"""The points of MediaPipe Holistic."""
 
 FURTHER_LINES = {"pose": ("head",), "face": ("irises",)}
 """Lines of a part that the topology keeps under a name of their own."""
@@ -91,8 +101,50 @@ class Request:
         return [made.as_tree() for made in about(self.dataset.root, chosen)]
 
 
+SHARDED: Final = ("webdataset", "parquet")
+"""Formats of which a file holds as many videos as fill some bytes."""
+
+CONFIDENCES: Final = ("found", "visibility")
+"""What the confidence of a .pose file can be: 1 in every point of a part that was found, or the keypoints' own."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a format is told.
+
+    Attributes:
+        said: The option and the name by which it was chosen, for errors.
+        points_chosen: Whether the points are the user's choice, so that the format takes none of its own.
+        confidence: Of .pose files: one of `CONFIDENCES`.
+        shard_bytes: Of shards, how many bytes of arrays one holds; 0: as many as suit.
+    """
+
+    said: str = "--to pose"
+    points_chosen: bool = False
+    confidence: str = "found"
+    shard_bytes: int = 0
+
+
 class Format(Protocol):
     """One format: which files, how one of them is written, and what is written once all are there."""
+
+    def source(self, dataset: OutputDataset) -> OutputDataset:
+        """The videos with the points that the format wants; as they are, unless it says otherwise.
+
+        Raises:
+            OutputError: They lack some.
+        """
+        return dataset
+
+    def told(self, request: Request) -> dict[str, Any]:
+        """What `export.json` says of the points, and what else the files depend on."""
+        topology = request.dataset.topology
+        return {
+            "points": topology.name,
+            "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
+            "names": list(topology.names),
+            "channels": list(topology.CHANNELS),
+        }
 
     def parts(self, request: Request) -> list[Part]:
         """The files, the same for the same videos; an export in which they differ is another one.
@@ -106,6 +158,48 @@ class Format(Protocol):
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
         """Write what comes besides, and tell what `export.json` shall say of it all."""
+
+
+def recorded_settings(dataset: OutputDataset) -> list[Settings]:
+    """The settings of which the outputs are, each once; none where no record tells."""
+    records: dict[str, Path] = {}
+    for known in dataset.known:
+        if known.record is not None:
+            records.setdefault(known.record.parents[1].name, known.record)
+    return [settings_of_record(record) or Settings() for record in records.values()]
+
+
+def with_points(
+    dataset: OutputDataset, names: Sequence[str], what: str, *, adjusted_too: bool = False, otherwise: str = ""
+) -> OutputDataset:
+    """Videos that have some points at least, in frame widths and heights: as the outputs hold them, else as kept.
+
+    Args:
+        names: Those of `FULL`.
+        what: Who wants them, for the error.
+        adjusted_too: Adjusted coordinates are as welcome, where the outputs hold them.
+        otherwise: Another remedy, for the error.
+
+    Raises:
+        OutputError: They are not there.
+    """
+    if dataset.is_from_kept and {*names} <= {*dataset.topology.names}:
+        return dataset
+    held = {known.points for known in dataset.known}
+    plain = adjusted_too or all(one.stated_coordinates != "adjusted" for one in recorded_settings(dataset))
+    if len(held) == 1 and plain and {*names} <= {*dataset.topology.names}:
+        return dataset
+    in_metres = any(name.partition(".")[0].endswith("_world") for name in names)
+    for unit in dataset.units:
+        try:
+            kept_path(unit.path)
+        except OutputError as error:
+            lacking = [name for name in names if len(held) != 1 or name not in dataset.topology.names]
+            lack = f", {len(lacking)} of which the outputs lack ({some_of(lacking, 3)})" if lacking else ""
+            raise OutputError(
+                f"{what} takes {len(names)} points in image coordinates{lack}; {error}{otherwise}"
+            ) from None
+    return dataset.from_kept("full" if in_metres else names)
 
 
 def by_split(dataset: OutputDataset) -> dict[str, list[int]]:
@@ -197,15 +291,16 @@ def write_index(path: Path, request: Request, parts: Iterable[Part], **more: Cal
     write_table(path, rows)
 
 
-def _require(form: str, package: str) -> None:
+def require(said: str, package: str, extra: str = "") -> None:
     """Raise an OutputError where the library of a format is not installed."""
     try:
         importlib.import_module(package.replace("-", "_"))
     except ImportError:
-        raise OutputError(f"--to {form} needs the package {package}. Run `pip install 'kpsbatch[{form}]'`.") from None
+        install = f"'kpsbatch[{extra}]'" if extra else package
+        raise OutputError(f"{said} needs the package {package}. Run `pip install {install}`.") from None
 
 
-class _MemoryMap:
+class MemoryMap(Format):
     """`mmap`: one memory-mapped array for each split, with lengths, classes and a table of the videos.
 
     Arrays without a header, as `numpy.memmap` takes them, in one of two layouts.
@@ -214,10 +309,11 @@ class _MemoryMap:
     Concatenated: (sum of T, points, 4), video i in rows offsets[i] to offsets[i + 1].
     """
 
-    def __init__(self, *, concatenated: bool) -> None:
+    def __init__(self, options: Options, *, concatenated: bool) -> None:
         self._concatenated = concatenated
 
     def parts(self, request: Request) -> list[Part]:
+        """An array for each split."""
         return [Part(split + _X, numbers) for split, numbers in by_split(request.dataset).items()]
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
@@ -226,7 +322,7 @@ class _MemoryMap:
         Raises:
             OutputError: Another process is writing it.
         """
-        row = request.dataset.topology.points * 4 * request.dtype.itemsize
+        row = self.row_bytes(request)
         offsets = self._offsets(request, part)
         size = int(offsets[-1]) * row
         unfinished, noted = path.with_name(f".{path.name}.unfinished"), _noted(path)
@@ -237,7 +333,7 @@ class _MemoryMap:
             file.truncate(size)  # what is never written, the padding, reads as zeros
             for count, sample in enumerate(read(part.numbers[done:]), done + 1):
                 file.seek(int(offsets[count - 1]) * row)
-                file.write(np.ascontiguousarray(sample.keypoints).data)
+                file.write(np.ascontiguousarray(self.values(request, sample)).data)
                 if count % VIDEOS_BETWEEN_SYNCS == 0:
                     _sync(file)
                     write_json(noted, {"videos": count})
@@ -246,21 +342,30 @@ class _MemoryMap:
         noted.unlink(missing_ok=True)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
+        """Write lengths, classes and tables."""
         arrays: dict[str, Any] = {}
         for part in parts:
             split = part.file.removesuffix(_X)
             videos = [request.dataset.videos[number] for number in part.numbers]
             offsets = self._offsets(request, part)
-            _save(folder / f"{split}_lengths.npy", np.array([info.frames for info in videos], np.int64))
-            _save(folder / f"{split}_y.npy", np.array([info.target for info in videos], np.int64))
+            save_array(folder / f"{split}_lengths.npy", np.array([info.frames for info in videos], np.int64))
+            save_array(folder / f"{split}_y.npy", np.array([info.target for info in videos], np.int64))
             if self._concatenated:
-                _save(folder / f"{split}_offsets.npy", offsets)
+                save_array(folder / f"{split}_offsets.npy", offsets)
             write_table(folder / f"{split}_index.csv", ({"row": row, **facts_of(i)} for row, i in enumerate(videos)))
             rows = int(offsets[-1])
             shape = [rows] if self._concatenated else [len(videos), rows // len(videos)]
             arrays[part.file] = {"shape": [*shape, request.dataset.topology.points, 4], "dtype": str(request.dtype)}
-            _noted(folder / part.file).unlink(missing_ok=True)
+            forget_progress(folder / part.file)
         return {"layout": "concatenated" if self._concatenated else "padded", "arrays": arrays}
+
+    def values(self, request: Request, sample: Sample) -> NDArray[Any]:
+        """What is written of a video."""
+        return sample.keypoints
+
+    def row_bytes(self, request: Request) -> int:
+        """The bytes of a frame in `values`."""
+        return request.dataset.topology.points * 4 * request.dtype.itemsize
 
     def _offsets(self, request: Request, part: Part) -> NDArray[np.int64]:
         """In which row each video of a part begins, and how many rows there are."""
@@ -274,16 +379,22 @@ def _noted(path: Path) -> Path:
     return path.with_name(f".{path.name}.progress")
 
 
+def forget_progress(path: Path) -> None:
+    """Remove the note of a finished array."""
+    _noted(path).unlink(missing_ok=True)
+
+
 def _sync(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an .npy file."""
     write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
 
 
-class _Npy:
+class _Npy(Format):
     """`npy`: `01-train/0007/NAME.npy`, each (T, points, 4), and `index.csv`."""
 
     def parts(self, request: Request) -> list[Part]:
@@ -291,24 +402,27 @@ class _Npy:
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
         (sample,) = read(part.numbers)
-        _save(path, sample.keypoints)
+        save_array(path, sample.keypoints)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
         write_index(folder / "index.csv", request, parts)
         return {"shape": ["T", request.dataset.topology.points, 4], "dtype": str(request.dtype)}
 
 
-class _TarShards:
+class _TarShards(Format):
     """`webdataset`: `train-000000.tar`, in each `KEY.npy`, (T, points, 4), and `KEY.json`.
 
     The videos of a split are shuffled.
     """
 
+    def __init__(self, options: Options) -> None:
+        self._shard_bytes = options.shard_bytes
+
     def parts(self, request: Request) -> list[Part]:
         parts = []
         for split, numbers in by_split(request.dataset).items():
             random.Random(0).shuffle(numbers)  # WebDataset reads in order: else a shard would be of one signer and sign
-            cut = shards(request, numbers, TAR_BYTES)
+            cut = shards(request, numbers, self._shard_bytes or TAR_BYTES)
             parts += [Part(f"{split}-{number:06}.tar", shard) for number, shard in enumerate(cut)]
         return parts
 
@@ -337,17 +451,20 @@ def key_of(info: VideoInfo) -> str:
     return f"{info.path.parent.name}-{info.path.stem}-{file_name(info.video, also='.')}".replace(".", "%2E")
 
 
-class _Parquet:
+class _Parquet(Format):
     """`parquet`: a row for each video, with all that is known of it and its keypoints as one list of float32.
 
     The files are named like `train-00000-of-00003.parquet`, by which `datasets.load_dataset` knows the splits.
     """
 
+    def __init__(self, options: Options) -> None:
+        self._shard_bytes = options.shard_bytes
+
     def parts(self, request: Request) -> list[Part]:
-        _require("parquet", "pyarrow")
+        require("--to parquet", "pyarrow", "parquet")
         parts: list[Part] = []
         for split, numbers in by_split(request.dataset).items():
-            files = list(shards(request, numbers, PARQUET_BYTES))
+            files = list(shards(request, numbers, self._shard_bytes or PARQUET_BYTES))
             names = (f"{split}-{number:05}-of-{len(files):05}.parquet" for number in range(len(files)))
             parts += map(Part, names, files)
         return parts
@@ -412,72 +529,108 @@ def _parquet_table(schema: Any, samples: Sequence[Sample]) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-class _PoseFiles:
+class PoseFiles(Format):
     """`pose`: `01-train/0007/NAME.pose`, in pixels, and `index.csv` with what a .pose file can't hold.
 
     pose-format (github.com/sign-language-processing/pose) writes them. Components and points have the names and order
     that it gives to those of MediaPipe Holistic (`pose_format.utils.holistic`, which can't be imported with the
-    MediaPipe of today), and its colours.
+    MediaPipe of today), and its colours. Metres are multiplied with the frame's width and height, as it does.
+
+    Args:
+        names: The points, where they are not chosen; default: those of MediaPipe Holistic.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options = Options(), names: Sequence[str] = HOLISTIC) -> None:
+        self._options, self._names = options, names
         self._components: list[Any] = []
 
+    def source(self, dataset: OutputDataset) -> OutputDataset:
+        """The videos with the points that were chosen, else its own.
+
+        Raises:
+            OutputError: They lack some, or pose-format is missing.
+        """
+        require(self._options.said, "pose-format", "pose")
+        if not self._options.points_chosen:
+            said = self._options.said
+            otherwise = " Or export what they hold: --points contract." if said == "--to pose" else ""
+            return with_points(dataset, self._names, f"{said}: it", otherwise=otherwise)
+        self._names = dataset.topology.names
+        return dataset
+
+    def told(self, request: Request) -> dict[str, Any]:
+        """The points in the order of the files."""
+        channels = ["x", "y", "z", "confidence"]
+        return {"names": self._ordered, "channels": channels, "confidence": self._options.confidence}
+
+    @property
+    def _ordered(self) -> list[str]:
+        """The points in the order of the components."""
+        return [name for part in COMPONENTS for name in self._names if name.partition(".")[0] == part]
+
     def parts(self, request: Request) -> list[Part]:
-        _require("pose", "pose-format")
-        if request.coordinates == "adjusted":
-            raise OutputError(
-                "--to pose: .pose files are in pixels, and these are adjusted coordinates. Export an output with "
-                "landmarks.coordinates: image."
-            )
+        """A file for each video.
+
+        Raises:
+            OutputError: Pixels or seconds can't be told.
+        """
         videos = request.dataset.videos
         unknown = next((info for info in videos if not (info.frame_rate and info.width and info.height)), None)
         if unknown is not None:
             raise OutputError(
-                f"--to pose: a .pose file needs frame rate, width and height, and those of {unknown.video!r} in "
-                f"{unknown.path} are not known. Export where its record is in _kpsbatch, or run it again."
+                f"{self._options.said}: a .pose file needs frame rate, width and height, and those of "
+                f"{unknown.video!r} in {unknown.path} are not known. Export where its record is in _kpsbatch, or run "
+                "it again."
             )
-        self._components = components_of(request.dataset.topology)
+        self._components = components_of(self._ordered)
         return one_by_one(request, ".pose")
 
     def write(self, request: Request, part: Part, path: Path, read: Read) -> None:
+        """Write a file."""
         (sample,) = read(part.numbers)
-        write_atomically(path, pose_of(sample, self._components).write)
+        topology = request.dataset.topology
+        places = {name: place for place, name in enumerate(topology.names)}
+        chosen = [places[name] for name in self._ordered]
+        points = sample.keypoints.astype(np.float32)
+        if self._options.confidence == "found":
+            for place in topology.parts.values():
+                points[is_found(points, place), place, 3] = 1
+        write_atomically(path, pose_of(sample.info, points[:, chosen], self._components).write)
 
     def finish(self, request: Request, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
+        """Write the table of the videos."""
         write_index(folder / "index.csv", request, parts)
-        return {"shape": ["T", 1, request.dataset.topology.points, 3], "dtype": "float32"}
+        return {"shape": ["T", 1, len(self._ordered), 3], "dtype": "float32"}
 
 
-def pose_of(sample: Sample, components: Sequence[Any]) -> Any:
-    """A video as a `pose_format.Pose`: x and y in pixels, z and visibility as they are."""
+def pose_of(info: VideoInfo, points: NDArray[np.float32], components: Sequence[Any]) -> Any:
+    """A video (T, points, 4) as a `pose_format.Pose`: x and y in pixels, z as it is, the fourth value as confidence."""
     from pose_format import Pose
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 
-    info: VideoInfo = sample.info
-    parts = [sample.keypoints[:, sample.parts[part]] for part in COMPONENTS if part in sample.parts]
-    points = np.concatenate(parts, axis=1)[:, None].astype(np.float32)
     scale = np.array([info.width, info.height, 1], np.float32)
-    body = NumPyPoseBody(info.frame_rate, points[..., :3] * scale, points[..., 3])
+    body = NumPyPoseBody(info.frame_rate, points[:, None, :, :3] * scale, points[:, None, :, 3])
     return Pose(PoseHeader(0.2, PoseHeaderDimensions(info.width, info.height), list(components)), body)
 
 
-def components_of(topology: Topology) -> list[Any]:
-    """The header's components for a set of points."""
+def components_of(names: Sequence[str]) -> list[Any]:
+    """The header's components for points, which are in the order of the components."""
     from pose_format.pose_header import PoseHeaderComponent
     from pose_format.utils.openpose import hand_colors
 
     components = []
     for part, component in COMPONENTS.items():
-        if part not in topology.parts:
+        points = [name.partition(".")[2] for name in names if name.partition(".")[0] == part]
+        if not points:
             continue
-        points = topology.parts[part]
-        lines = [line for drawn in (part, *FURTHER_LINES.get(part, ())) for line in topology.paths.get(drawn, ())]
-        limbs = [(a - points.start, b - points.start) for line in lines for a, b in pairwise(line)]
-        names = [_holistic_name(part, name.partition(".")[2]) for name in topology.names[points]]
-        colours = [COLOURS[part]] if part in COLOURS else [hand_colors[landmark] for landmark in topology.sources[part]]
-        components.append(PoseHeaderComponent(component, names, limbs, colours, "XYZC"))
+        plain = part.removesuffix("_world")
+        topology = topology_of([f"{plain}.{point}" for point in points])
+        lines = [line for drawn in (plain, *FURTHER_LINES.get(plain, ())) for line in topology.paths.get(drawn, ())]
+        limbs = [limb for line in lines for limb in pairwise(line)]
+        colours = [COLOURS[plain]] if plain in COLOURS else [hand_colors[at] for at in topology.sources[plain]]
+        called = [_holistic_name(plain, point) for point in points]
+        components.append(PoseHeaderComponent(component, called, limbs, colours, "XYZC"))
     return components
 
 
@@ -487,11 +640,11 @@ def _holistic_name(part: str, point: str) -> str:
     return (f"{finger}_finger_{joint}" if part.endswith("hand") and finger in _LONGER else point).upper()
 
 
-FORMATS: Mapping[str, Callable[[], Format]] = {
-    "mmap": partial(_MemoryMap, concatenated=False),
-    "mmap-concatenated": partial(_MemoryMap, concatenated=True),
-    "pose": _PoseFiles,
+FORMATS: Mapping[str, Callable[[Options], Format]] = {
+    "mmap": partial(MemoryMap, concatenated=False),
+    "mmap-concatenated": partial(MemoryMap, concatenated=True),
+    "pose": PoseFiles,
     "webdataset": _TarShards,
     "parquet": _Parquet,
-    "npy": _Npy,
+    "npy": lambda options: _Npy(),
 }

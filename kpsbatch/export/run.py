@@ -21,13 +21,18 @@ import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.source import INDEX_FOLDER, open_if_there
+from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.export.formats import FORMATS, Part, Request, facts_of
+from kpsbatch.export.formats import FORMATS, Options, Part, Request, facts_of, recorded_settings
+from kpsbatch.export.layouts import layout_of
+from kpsbatch.export.recipes import RECIPES
 from kpsbatch.files import explained, is_stale, read_json, write_json
-from kpsbatch.store.outputs import settings_of_record
-from kpsbatch.store.reading import OutputDataset, Sample, open_dataset
-from kpsbatch.store.settings import PLAIN_VIEW, Settings, differences
+from kpsbatch.store.cleaning import Cleaning
+from kpsbatch.store.reading import OutputDataset, Sample, find_records, kept_topology, open_dataset
+from kpsbatch.store.records import UnitRecord
+from kpsbatch.store.settings import PLAIN_VIEW, differences
 from kpsbatch.store.survey import outputs_without_models, survey
+from kpsbatch.stored import read_stored
 from kpsbatch.words import program
 
 ABOUT = "export.json"
@@ -42,15 +47,38 @@ class Exported:
     written: int
 
 
+class Failed(NamedTuple):
+    """A video that failed, and so has no keypoints: its unit such as 01-train/0007, its name, and why."""
+
+    unit: str
+    video: str
+    error: str
+
+
 class Chosen(NamedTuple):
-    """The videos to export, and how many units of the config have no output of its settings."""
+    """The videos to export, those that failed, and how many units of the config have no output of its settings."""
 
     dataset: OutputDataset
+    failed: list[Failed]
     left: int
 
 
-def outputs_of_config(config: Config, labels: Iterable[str] | None = None, points: str | None = None) -> Chosen:
-    """The finished videos of a config; `labels`: only those of these labels; `points`: see `open_dataset`.
+def failed_videos(root: Path, wanted: Callable[[Unit], bool]) -> list[Failed]:
+    """The videos of some units that failed, by the records, also where a whole unit failed.
+
+    Raises:
+        OutputError: A folder can't be listed.
+    """
+    failed = []
+    for name, path in sorted(find_records(root, failed=True).items()):
+        record = read_stored(path, UnitRecord)
+        if record is not None and record.unit is not None and wanted(record.unit.unit):
+            failed += [Failed(name, video, facts.error) for video, facts in record.failed.items()]
+    return failed
+
+
+def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
+    """The finished videos of a config; `labels`: only those of these labels.
 
     Raises:
         OutputError: There are none.
@@ -64,33 +92,59 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None, point
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
     names = config.dataset.labels
-    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names, points=points)
+    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names)
     dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
-    return Chosen(chosen, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
+    with_failures = {*surveyed.of_state("failed", "partial")}
+    failed = failed_videos(config.output.root, with_failures.__contains__)
+    return Chosen(chosen, failed, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
 
 
 def export(
-    dataset: OutputDataset, form: str, folder: Path, on_video: Callable[[int, int], None] = lambda done, total: None
+    dataset: OutputDataset,
+    form: str,
+    folder: Path,
+    on_video: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    points: str | None = None,
+    confidence: str = "found",
+    shard_bytes: int = 0,
+    failed: Sequence[Failed] = (),
+    cleaning: Cleaning | None = None,
 ) -> Exported:
     """Write the videos of a dataset in another format, or what is left of it to write.
 
     Args:
-        form: One of `FORMATS`.
+        form: One of `FORMATS` or `RECIPES`.
         folder: Where to: a new folder, an empty one, or one in which the same export was begun.
         on_video: Called with (videos written, videos in all).
+        points: Take these points, as `open_dataset`; default: those of the outputs, or those that the format wants.
+        confidence, shard_bytes: See `Options`.
+        cleaning: What is done with the keypoints on the way.
+        failed: Videos that are left out since they failed, for `export.json`.
 
     Raises:
         OutputError: There is no video, an output is damaged, the format can't hold them, or the folder can't be used.
         ConfigError: The format is unknown, or the folder holds something else.
     """
-    if form not in FORMATS:
+    if form not in {**FORMATS, **RECIPES}:
         raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
-    chosen = FORMATS[form]()
+    if not len(dataset):
+        raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
+    said = f"--to {form}" if form in FORMATS else f"--as {form}"
+    options = Options(said, points is not None or dataset.is_from_kept, confidence, shard_bytes)
+    chosen = FORMATS[form](options) if form in FORMATS else layout_of(form, options)
+    dataset = chosen.source(dataset if points is None else _chosen_points(dataset, points))
+    if cleaning:
+        if (cleaning.nan or cleaning.normalise) and (form in RECIPES or form == "pose"):
+            raise ConfigError(f"{said} has coordinates and missing values of its own. Leave --normalise and --nan out.")
+        dataset = dataset.cleaned(cleaning)
     request = _request(dataset)
+    dataset = request.dataset
     parts = chosen.parts(request)
-    about = _about(request, form, parts)
+    told = {**chosen.told(request), **({"cleaning": cleaning.as_tree()} if cleaning else {})}
+    about = _about(request, form, told, parts)
     total, done, written = len(dataset), 0, 0
 
     def read(numbers: Iterable[int]) -> Iterator[Sample]:
@@ -116,18 +170,22 @@ def export(
             done += len(part.numbers)
             on_video(done, total)
         further = chosen.finish(request, parts, folder)
-        write_json(folder / ABOUT, {**about, **further, "about": request.about, "finished": True})
+        named = [video._asdict() for video in failed]
+        write_json(folder / ABOUT, {**about, **further, "failed": named, "about": request.about, "finished": True})
     return Exported(total, len(parts), written)
 
 
+def _chosen_points(dataset: OutputDataset, points: str) -> OutputDataset:
+    """The videos with the points of `--points`: from what is kept, unless the outputs are just these."""
+    wanted = kept_topology(points)
+    plain = all(one.stated_coordinates != "adjusted" for one in recorded_settings(dataset))
+    if plain and {known.points for known in dataset.known} == {wanted.name}:
+        return dataset
+    return dataset.from_kept(points)
+
+
 def _request(dataset: OutputDataset) -> Request:
-    if not len(dataset):
-        raise OutputError(f"{dataset.root} holds no video of those that were asked for. Choose others.")
-    records: dict[str, Path] = {}
-    for known in dataset.known:
-        if known.record is not None:
-            records.setdefault(known.record.parents[1].name, known.record)
-    settings = [settings_of_record(record) or Settings() for record in records.values()]
+    settings = recorded_settings(dataset)
     if dataset.is_from_kept:
         settings = [one.model_copy(update={"view": PLAIN_VIEW}) for one in settings]
         settings = [one for number, one in enumerate(settings) if one not in settings[:number]]
@@ -140,11 +198,10 @@ def _request(dataset: OutputDataset) -> Request:
     return Request(dataset, dataset[0].keypoints.dtype, coordinates)
 
 
-def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]:
+def _about(request: Request, form: str, told: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
     """What `export.json` says from the start; `of` is a digest of all that the files depend on."""
     dataset = request.dataset
-    topology = dataset.topology
-    digest = hashlib.sha256(json.dumps([form, topology.names, str(request.dtype)]).encode())
+    digest = hashlib.sha256(json.dumps([form, told, dataset.topology.names, str(request.dtype)]).encode())
     for part in parts:
         digest.update(json.dumps([part.file, list(part.numbers)]).encode())
     for unit, known in zip(dataset.units, dataset.known, strict=True):
@@ -161,10 +218,7 @@ def _about(request: Request, form: str, parts: Sequence[Part]) -> dict[str, Any]
         "classes": list(dataset.classes),
         "unstated_classes": dataset.unstated,
         "coordinates": request.coordinates,
-        "points": topology.name,
-        "parts": {name: [part.start, part.stop] for name, part in topology.parts.items()},
-        "names": list(topology.names),
-        "channels": list(topology.CHANNELS),
+        **told,
     }
 
 

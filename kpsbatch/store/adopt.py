@@ -10,8 +10,8 @@ import io
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +81,7 @@ def import_files(
     *,
     to: Path | None = None,
     dataset: Config | None = None,
+    stated: Mapping[str, float] | None = None,
     on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Record the files of other scripts as imported, and write a config for them.
@@ -90,6 +91,7 @@ def import_files(
         path: The config to write; default named like the folder.
         to: Where they are copied to; default they stay where they are.
         dataset: A config that says where their videos are.
+        stated: `frame_rate`, `width` and `height` of all their videos, as far as they are known.
         on_file: Called with (files read, files in all).
 
     Raises:
@@ -107,7 +109,7 @@ def import_files(
             earlier = None
         if earlier is None or not earlier.imported or earlier.root != root:  # not of an import of the same files
             raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
-    files = read_old_files(old, on_file)
+    files = [_stated(file, stated or {}) for file in read_old_files(old, on_file)]
     config, text = _config(files, root, path, dataset)
     adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
     try:
@@ -115,6 +117,10 @@ def import_files(
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}. Choose another -o.") from None
     return Imported(files, config, path)
+
+
+def _stated(file: OldFile, stated: Mapping[str, float]) -> OldFile:
+    return replace(file, videos={name: facts.model_copy(update=stated) for name, facts in file.videos.items()})
 
 
 def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None) -> tuple[Config, str]:

@@ -10,6 +10,7 @@ import glob
 import operator
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,17 @@ from kpsbatch.landmarks.full import unpack
 from kpsbatch.landmarks.keypoints import view
 from kpsbatch.points import CONTRACT, FULL, Topology, topology_of
 from kpsbatch.store.classes import Class, moved_classes, read_lists
+from kpsbatch.store.cleaning import (
+    SHOULDERS,
+    Cleaning,
+    at_rate,
+    fill_gaps,
+    length_at,
+    moments_of,
+    normalised,
+    with_nan,
+    without_doubtful,
+)
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -157,14 +169,18 @@ def kept_path(path: Path) -> Path:
     )
 
 
-def read_kept(kept: NpzReader, name: str, topology: Topology) -> NDArray[np.float32]:
+def read_kept(kept: NpzReader, name: str, topology: Topology, min_score: float = 0) -> NDArray[np.float32]:
     """One video of an open file of all landmarks: (T, points, 4) in frame widths and heights.
+
+    Args:
+        min_score: Faces and hands of a lower score are missing.
 
     Raises:
         OutputError: There is none of this name, or it is damaged.
     """
     try:
-        return view(unpack(kept.read(name)), topology)
+        full = unpack(kept.read(name))
+        return view(without_doubtful(full, min_score) if min_score else full, topology)
     except ValueError as error:
         raise OutputError(f"{kept.path} is damaged in video {name!r}: {error}. Run `kpsbatch verify`.") from None
 
@@ -448,6 +464,8 @@ class VideoInfo(NamedTuple):
 class Sample:
     """One video of a dataset of outputs; unpacks to `signer, split, sign, video, keypoints`.
 
+    All that `info` has is an attribute of the sample, too: `sample.signer`, `sample.target`.
+
     Attributes:
         info: What is known of it besides.
         keypoints: (T, points, 4).
@@ -461,10 +479,15 @@ class Sample:
     def __iter__(self) -> Iterator[Any]:
         yield from (*self.info[:4], self.keypoints)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in VideoInfo._fields:
+            return getattr(self.info, name)
+        raise AttributeError(f"a Sample has no {name!r}. Choose among {', '.join((*_OWN, *VideoInfo._fields))}.")
+
     @property
     def missing(self) -> dict[str, NDArray[np.bool_]]:
-        """For each part (T,): whether it was not found in a frame: all of its values are 0."""
-        return {name: ~is_found(self.keypoints, part) for name, part in self.parts.items()}
+        """For each part (T,): whether it was not found in a frame: all of its values are 0, or NaN."""
+        return {name: ~is_found(np.nan_to_num(self.keypoints), part) for name, part in self.parts.items()}
 
     @property
     def outside(self) -> dict[str, NDArray[np.bool_]]:
@@ -480,6 +503,35 @@ class Sample:
         info = self.info
         unit = f"signer={info.signer!r}, split={info.split!r}, sign={info.sign}"
         return f"Sample({unit}, video={info.video!r}, keypoints={self.keypoints.dtype}{self.keypoints.shape})"
+
+
+_OWN = ("info", "keypoints", "parts", "missing")
+
+
+def _batch(samples: Sequence[Sample], *, collate_fn_map: object = None) -> dict[str, Any]:
+    """What PyTorch's `default_collate` makes of samples: arrays in one tensor, and lists of what is known of them.
+
+    Raises:
+        ValueError: The videos differ in length.
+    """
+    lengths = sorted({len(sample.keypoints) for sample in samples})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"videos of {lengths[0]} and {lengths[-1]} frames don't fit into one tensor. Pass DataLoader a collate_fn "
+            "that pads them, as docs/reading.md does."
+        )
+    collate = sys.modules["torch.utils.data._utils.collate"].default_collate
+    known = {name: [getattr(sample.info, name) for sample in samples] for name in ("video", "signer", "split", "label")}
+    numbers = {name: [getattr(sample.info, name) for sample in samples] for name in ("sign", "target", "frames")}
+    arrays = collate([sample.keypoints for sample in samples])
+    return {"keypoints": arrays, **{name: collate(values) for name, values in numbers.items()}, **known}
+
+
+def _tell_torch() -> None:
+    """Let `default_collate` know samples, in the way that PyTorch documents; where PyTorch is not loaded, nothing."""
+    collate = sys.modules.get("torch.utils.data._utils.collate")
+    if collate is not None:
+        collate.default_collate_fn_map.setdefault(Sample, _batch)
 
 
 @dataclass(frozen=True)
@@ -522,6 +574,7 @@ class _Choice:
     index: Mapping[tuple[str, str], IndexRow]
     has_signs: bool
     points: Topology | None = None
+    cleaning: Cleaning = field(default_factory=Cleaning)
 
     def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
         """The class of a video; None where it is not known."""
@@ -565,6 +618,7 @@ class OutputDataset:
         return len(self.videos)
 
     def __getitem__(self, number: int) -> Sample:
+        _tell_torch()
         return next(self.samples([operator.index(number)]))
 
     def __iter__(self) -> Iterator[Sample]:
@@ -577,6 +631,39 @@ class OutputDataset:
         listed = dict.fromkeys(stated)
         others = [name for name in self.classes if name not in listed]
         return replace(self, classes=(*listed, *others), unstated=len(others))
+
+    def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
+        """The same videos with other points, as `points` of `open_dataset`.
+
+        Raises:
+            ConfigError: There are no such points.
+        """
+        return replace(self, _choice=replace(self._choice, points=kept_topology(points)))
+
+    def cleaned(self, cleaning: Cleaning) -> OutputDataset:
+        """The same videos, cleaned when they are read: see cleaning.py.
+
+        A lowest score takes the keypoints from what is kept, where the scores are.
+
+        Raises:
+            OutputError: Frame rates, sizes or the shoulders are not known, which the cleaning needs.
+        """
+        if cleaning.min_score and not self.is_from_kept:
+            return self.from_kept(self.topology.name).cleaned(cleaning)
+        if cleaning.normalise and not {*SHOULDERS} <= {*self.topology.names}:
+            raise OutputError(f"normalise: {self.topology.name} has no shoulders. Choose points that have both.")
+        for info in self.videos:
+            if (cleaning.rate and not info.frame_rate) or (cleaning.normalise and not (info.width and info.height)):
+                what = "frame rate" if cleaning.rate and not info.frame_rate else "frame size"
+                raise OutputError(
+                    f"the {what} of {info.video!r} in {info.path} is not known. Clean where its record is in _kpsbatch."
+                )
+        return replace(self, _choice=replace(self._choice, cleaning=cleaning))
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """What is done with keypoints when they are read."""
+        return self._choice.cleaning
 
     def samples(self, numbers: Iterable[int]) -> Iterator[Sample]:
         """Read some videos, in this order; neighbours in the same file are read from it at one go.
@@ -592,13 +679,35 @@ class OutputDataset:
             if kept_points is not None:
                 with open_npz(kept_path(path)) as kept:
                     for info in videos:
-                        yield Sample(info, read_kept(kept, info.video, kept_points), kept_points.parts)
+                        score = self._choice.cleaning.min_score
+                        keypoints = read_kept(kept, info.video, kept_points, score)
+                        yield Sample(info, self._cleaned(info, keypoints), kept_points.parts)
                 continue
             with open_npz(path) as npz:
                 for info in videos:
                     keypoints = read_keypoints(npz, info.video)
                     check_points(path, info.video, keypoints, topology)
-                    yield Sample(info, keypoints, topology.parts)
+                    yield Sample(info, self._cleaned(info, keypoints), topology.parts)
+
+    def _cleaned(self, info: VideoInfo, keypoints: NDArray[Any]) -> NDArray[Any]:
+        """Keypoints as `cleaning` has them, of the same type."""
+        cleaning, topology, dtype = self._choice.cleaning, self.topology, keypoints.dtype
+        if cleaning.fill:
+            keypoints = fill_gaps(keypoints, topology, cleaning.fill)
+        if cleaning.rate:
+            known = self._as_stored[info.path, info.video]
+            moments = moments_of(known.frames, known.frame_rate or 0, known.times)
+            keypoints = at_rate(keypoints, topology, moments, cleaning.rate, info.frames)
+        if cleaning.normalise:
+            keypoints = normalised(keypoints, topology, info.width or 0, info.height or 0)
+        if cleaning.nan:
+            keypoints = with_nan(keypoints, topology)
+        return keypoints.astype(dtype, copy=False)
+
+    @cached_property
+    def _as_stored(self) -> dict[tuple[Path, str], KnownVideo]:
+        units = zip(self.units, self.known, strict=True)
+        return {(unit.path, video.name): video for unit, known in units for video in known.videos}
 
     @cached_property
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -660,6 +769,9 @@ class OutputDataset:
             if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
                 continue
             target = self._targets.get(choice.class_of(unit, row), -1)
+            if (rate := choice.cleaning.rate) and video.frame_rate:
+                frames = length_at(video.frames, video.frame_rate, video.times, rate)
+                video = video._replace(frames=frames, frame_rate=rate, times=None)
             yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
 
     @cached_property
@@ -676,6 +788,7 @@ def open_dataset(
     labels: str | Iterable[str] | None = None,
     sign_names: Mapping[int, str] | Path | str | None = None,
     points: str | Sequence[str] | None = None,
+    cleaning: Cleaning | None = None,
 ) -> OutputDataset:
     """Find the outputs below a folder, by listing it; no npz is opened before it is used.
 
@@ -691,6 +804,7 @@ def open_dataset(
         sign_names: Names of signs, or the table that has them (the config's `dataset.labels`).
         points: Take these points, as in `output.points`, or `full`, from all landmarks that are kept, in frame widths
             and heights, float32; default: what the npz files hold.
+        cleaning: `kpsbatch.Cleaning(fill=3, nan=True)`: what is done with keypoints when they are read.
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
@@ -735,7 +849,7 @@ def open_dataset(
         choice = replace(choice, labels=chosen_labels)
         candidates = [(unit, row, label) for unit, row, label in candidates if label in chosen_labels]
     wanted = {unit for unit, row, _ in candidates if choice.signers & {unit.signer, row.signer if row else ""}}
-    return OutputDataset(
+    dataset = OutputDataset(
         root,
         tuple(unit for unit in units if unit in wanted and unit.split in chosen_splits),
         (*stated, *unstated),
@@ -743,6 +857,7 @@ def open_dataset(
         len(moved_classes(lists)),
         choice,
     )
+    return dataset.cleaned(cleaning) if cleaning else dataset
 
 
 def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from factories import write_config
+from factories import main_ends, write_config
 from processes import REPOSITORY, kpsbatch
 
 from kpsbatch import __version__, demo
@@ -65,11 +65,22 @@ class TestSpreadValues:
             ("run c.yaml --shard 0/2", "run c.yaml --shard 0/2"),
             ("run --signers 01 -- c.yaml", "run --signers 01 -- c.yaml"),
             ("run --signers", "run --signers"),
+            ("export c --signs 1-4 5 DEST", "export c --signs 1-4 --signs 5 DEST"),
+            ("export c --set a.b=1 DEST --to npy", "export c --set a.b=1 DEST --to npy"),
+            ("export c --signs one DEST", "export c --signs one DEST"),
         ],
     )
     def test_forms(self, typed, meant):
         """Options that take several values take them in one go; anything else stays as it is."""
         assert spread_values(typed.split()) == meant.split()
+
+    def test_argument_behind_names(self, capsys):
+        """A folder behind names of signers can't be told from them: the error says so."""
+        main_ends(2, "export", "out", "--to", "npy", "--signers", "01", "02", "DEST")
+        assert capsys.readouterr().err == (
+            "kpsbatch: DEST is missing: 'DEST' counts as a value of --signers, which takes all that follow. Put DEST "
+            "before --signers.\n"
+        )
 
 
 class TestHelp:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_outputs import NAMES, UNITS, keypoints, outputs_to_export, store
+from export_outputs import NAMES, UNITS, keypoints, outputs_to_export, store, store_failed
 from factories import main_ends
 
 import kpsbatch
@@ -281,3 +281,43 @@ def test_every_format_is_documented() -> None:
     project = (here / "pyproject.toml").read_text(encoding="utf-8")
     assert "\npose = [" in project
     assert "\nparquet = [" in project
+
+
+class TestFailed:
+    def test_all_are_named(self, root, tmp_path, capsys):
+        """Videos that failed are named with the reason, those of units that failed whole, too; those chosen alone."""
+        store_failed(root, Unit("01", "train", 5), {"x": "It holds no frame.", "y": "It is truncated."})
+        store_failed(root, Unit("02", "test", 6), {"z": "It is truncated."})
+        main_ends(0, "export", root, "--to", "npy", tmp_path / "all")
+        said = capsys.readouterr().out.splitlines()[-1]
+        assert said == (
+            "left out: 3 videos that failed, without keypoints: x in 01-train/0005 (It holds no frame.), "
+            "y in 01-train/0005 (It is truncated.), z in 02-test/0006 (It is truncated.)"
+        )
+        about = json.loads((tmp_path / "all" / "export.json").read_text())
+        assert about["failed"][2] == {"unit": "02-test/0006", "video": "z", "error": "It is truncated."}
+        main_ends(0, "export", root, "--signers", "01", "--signs", "3", "--to", "npy", tmp_path / "some")
+        assert "left out" not in capsys.readouterr().out
+
+    def test_of_a_config(self, tmp_path, capsys):
+        """Of a config as of a folder."""
+        path = tmp_path / "config.yaml"
+        tree = {
+            "dataset": {"root": "gone", "signers": ["01"], "splits": ["train"], "signs": "1-12"},
+            "output": {"root": "out"},
+        }
+        path.write_text(json.dumps(tree))
+        told = settings_of(load_config(path)).tree()
+        store(tmp_path / "out", UNITS[0], {"v": keypoints(np.random.default_rng(5), 2)}, **told)
+        store_failed(tmp_path / "out", Unit("01", "train", 5), {"x": "It holds no frame."}, **told)
+        main_ends(0, "export", path, "--to", "npy", tmp_path / "x")
+        assert "1 video that failed, without keypoints: x in 01-train/0005" in capsys.readouterr().out
+
+
+def test_shard_size(root, tmp_path, capsys):
+    """`--shard-size` says how much of arrays a file holds; other formats have none."""
+    main_ends(0, "export", root, "--to", "webdataset", "--shard-size", "0.03", tmp_path / "x")
+    assert len([*(tmp_path / "x").glob("*.tar")]) > 4
+    for options in (["--to", "npy", "--shard-size", "1"], ["--to", "webdataset", "--shard-size", "0"]):
+        main_ends(2, "export", root, *options, tmp_path / "y")
+        assert "--shard-size takes megabytes above 0" in capsys.readouterr().err

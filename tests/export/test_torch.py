@@ -56,3 +56,18 @@ def test_samplers_and_subsets(root):
     counts = np.bincount(dataset.targets)
     sampler = WeightedRandomSampler(1 / counts[dataset.targets], len(dataset))
     assert sum(len(names) for *_, names in DataLoader(dataset, 4, sampler=sampler, collate_fn=pad)) == len(dataset)
+
+
+def test_without_collate_fn(root):
+    """Videos of one length go into one tensor without a word; of several, the error says what to pass."""
+    from torch.utils.data import DataLoader, Subset
+
+    dataset = kpsbatch.open_dataset(root)
+    lengths = dataset.lengths
+    same = np.flatnonzero(lengths == np.bincount(lengths).argmax())
+    for batch in DataLoader(Subset(dataset, [*map(int, same)]), batch_size=len(same)):
+        np.testing.assert_array_equal(batch["keypoints"].numpy(), [dataset[number].keypoints for number in same])
+        assert batch["target"].tolist() == [dataset.videos[number].target for number in same]
+        assert batch["video"] == [dataset.videos[number].video for number in same]
+    with pytest.raises(ValueError, match=r"frames don't fit into one tensor\. Pass DataLoader a collate_fn"):
+        list(DataLoader(dataset, batch_size=len(dataset)))

@@ -111,6 +111,15 @@ class TestImport:
         assert "its npz is damaged: its SHA-256 is not that of its record" in shown
         assert (old / NAMES[0]).exists()
 
+    def test_rate_and_size(self, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where frame rate and size are stated, imported keypoints have them, as .pose files want; else they don't."""
+        assert call(capsys, "import", "old", "--frame-rate", "25", "--frame-size", "320x240")[0] == 0
+        for info in kpsbatch.open_dataset("old").videos:
+            assert (info.frame_rate, info.width, info.height) == (25, 320, 240)
+        for size in ("320", "320x0", "320x240px"):
+            status, shown = call(capsys, "import", "old", "--frame-size", size)
+            assert (status, f"--frame-size: '{size}' is no size." in shown) == (2, True)
+
     def test_copies(self, old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """With --to the files are copied, and nothing is written to their folder; another file is not replaced."""
         before = files_in(old)

@@ -240,7 +240,7 @@ def test_exports(tmp_path, form):
         store(outputs, Unit("01", "train", sign))
     for signs, targets in ((None, [3, 2]), ([9], [2])):
         folder = tmp_path / f"export {signs}"
-        export(open_dataset(tmp_path, signs=signs), form, folder)
+        export(open_dataset(tmp_path, signs=signs), form, folder, points="contract")
         about = json.loads((folder / "export.json").read_text())
         assert (about["classes"], about["unstated_classes"]) == ([1, 2, 9, 4], 0)
         if form.startswith("mmap"):

@@ -233,6 +233,16 @@ class TestDataset:
         with pytest.raises(IndexError):
             dataset[len(dataset)]
 
+    def test_attributes(self, root):
+        """A sample has what it prints, and all that is known of it, as attributes; others are no attributes."""
+        sample = kpsbatch.open_dataset(root)[0]
+        printed = f"signer={sample.signer!r}, split={sample.split!r}, sign={sample.sign}, video={sample.video!r}"
+        assert printed in repr(sample)
+        assert (sample.target, sample.path) == (sample.info.target, sample.info.path)
+        assert pickle.loads(pickle.dumps(sample)).label == sample.label
+        with pytest.raises(AttributeError, match=r"a Sample has no 'lable'\. Choose among info, keypoints"):
+            _ = sample.lable
+
     def test_arrays_can_be_written_to(self, root):
         """An array belongs to who asked for it."""
         dataset = kpsbatch.open_dataset(root)
