@@ -86,10 +86,9 @@ def test_commands(downloads: Path, command: list[str], arguments: list[str]) -> 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.13"])
 def test_start_of_a_module(downloads: Path, tmp_path: Path, version: str) -> None:
     """The words by which workers and tasks start keep the folder out on every Python, also one without safe paths."""
-    python = next(iter(Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), None) or shutil.which(
-        f"python{version}"
-    )
-    if python is None:
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    python = next(pyenv.glob(f"versions/{version}.*/bin/python"), None) or shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
         pytest.skip(f"there is no Python {version} here")
     package = tmp_path / "somewhere" / "package"
     package.mkdir(parents=True)

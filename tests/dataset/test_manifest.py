@@ -225,7 +225,7 @@ class TestTimesAndBoxes:
         assert [video.person for video in source.listing(source.units()[0]).videos] == ["left", "2", "x=0.3", ""]
         [(_, problem)] = source.problems
         assert problem.startswith("the person 'middle' is no person. Write auto, left, right")
-        made_from = {source.made_from(video) for video in source.listing(source.units()[0]).videos}
+        made_from = {source.made_of(video).made_from for video in source.listing(source.units()[0]).videos}
         assert len(made_from) == 4
 
     def test_boxes_of_a_file(self, root):
