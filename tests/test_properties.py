@@ -34,7 +34,7 @@ fixed = settings(
 )
 many = settings(fixed, max_examples=400)
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=20)
 trees: st.SearchStrategy[Any] = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
 )
@@ -169,7 +169,7 @@ class TestRecords:
 
     texts = st.text(st.characters(exclude_categories=["Cs"]))
     videos = st.fixed_dictionaries(
-        {"frames": st.integers(1, 10**6)}, optional={"sizes": st.dictionaries(texts, st.integers())}
+        {"frames": st.integers(1, 10**6)}, optional={"sizes": st.dictionaries(texts, st.integers(-(2**63), 2**63 - 1))}
     )
     failures = st.fixed_dictionaries({"error": texts}, optional={"output": texts})
 
@@ -181,7 +181,7 @@ class TestRecords:
                 "videos": st.dictionaries(texts, videos | failures),
                 "odd_entries": st.dictionaries(texts, texts),
                 "host": texts,
-                "workers": st.integers(),
+                "workers": st.integers(0, 2**31),
             },
         ),
         damage=st.tuples(st.integers(0, 10**6), st.integers(1, 255)),

@@ -67,7 +67,7 @@ def new_folder(owner: int = USER) -> Path:
 
 
 def keypoint_files(root: Path) -> dict[str, Path]:
-    return {str(path.relative_to(root)): path for path in root.rglob("*.npz")}
+    return {str(path.relative_to(root)): path for path in root.glob("*-*/*.npz")}
 
 
 def records(root: Path) -> list[dict[str, object]]:

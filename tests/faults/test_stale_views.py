@@ -55,7 +55,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("stale views (1)")
     for number in range(12):
         split, sign, video = ("train", "test")[number % 2], number // 2 % 3 + 1, f"v{number // 6}"
-        write_frames(folder / "data" / "01" / split / f"{sign:04}" / video, 2, shade=20 * number)
+        write_frames(folder / "data" / "01" / split / f"{sign:04}" / video, 2, shade=20 * number + 10)
     write_config(folder, dataset={"layout": "{signer}/{split}/{sign:04d}", "splits": ["train", "test"], "signs": "1-3"})
     bench = Bench(DemoDataset(folder, ()), True, SEED)
     measure(bench, folder / "undisturbed")
