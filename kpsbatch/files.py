@@ -48,6 +48,11 @@ SPARE_SECONDS = 0.03
 """How much longer some of them may take all the same."""
 
 
+def fingerprint_in(folder: str) -> str:
+    """The fingerprint in the name of a folder of records, whichever view it is of."""
+    return folder.partition(VIEW_MARK)[0]
+
+
 def _process_space() -> str:
     """Where a process ID means something: the host and, as containers can share its name, the PID namespace."""
     try:

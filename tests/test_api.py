@@ -35,6 +35,12 @@ def is_open(networks: Networks) -> bool:
     return all(network._embedder is not None for network in networks._loaded.values())
 
 
+def run_code(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Python code in a process of its own, with what it writes."""
+    words = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    return subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+
+
 class TestNames:
     def test_public_names(self):
         """What is exported is there."""
@@ -154,13 +160,7 @@ if not child:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 print("a message", file=sys.stderr)
 """
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, video],
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_code(code, video)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "a message\n")
 
     def test_standard_error_of_others(self, video):
@@ -189,13 +189,7 @@ os.waitpid(child, 0)
 go_on.set()
 thread.join()
 """
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, video],
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_code(code, video)
         assert done.returncode == 0
         assert [line[:11] for line in done.stderr.splitlines()] == ["1 a thread", "2 a child", "3 a forked "]
 

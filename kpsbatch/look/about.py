@@ -10,7 +10,7 @@ from typing import Any
 
 from kpsbatch.config import LandmarksConfig
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, VIEW_MARK, in_threads
+from kpsbatch.files import INTERNAL, fingerprint_in, in_threads
 from kpsbatch.points import topology_of
 from kpsbatch.store.outputs import SET_ASIDE, settings_of_record
 from kpsbatch.store.reading import find_records
@@ -133,7 +133,7 @@ def about(root: Path, chosen: Mapping[str, Collection[str]] | None = None) -> li
             continue
         folder = path.parents[1].name.partition(SET_ASIDE)[0]
         if folder not in made:
-            made[folder] = Made(folder.partition(VIEW_MARK)[0], settings_of_record(path) or Settings())
+            made[folder] = Made(fingerprint_in(folder), settings_of_record(path) or Settings())
         made[folder].add(record, None if chosen is None else chosen[unit])
     if not made and chosen is None:
         raise OutputError(f"{root} has no records of kpsbatch. Name a folder with {INTERNAL} in it.")

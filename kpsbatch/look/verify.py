@@ -19,7 +19,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there, open_source
 from kpsbatch.dataset.video import Listing, Made, Unit
 from kpsbatch.errors import OutputError, one_line
-from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads, write_json
+from kpsbatch.files import INTERNAL, explained, fingerprint_in, in_threads, write_json
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
 from kpsbatch.look.compare import Index, Videos, index_problems, read_index, videos_of_record
 from kpsbatch.points import CONTRACT, Topology, topology_of
@@ -218,8 +218,7 @@ def verify_folder(
             name = re.sub(rf"{SET_ASIDE}[0-9]+", "", folder.name)
             if settings is None or fingerprint_of(settings).folder != name:
                 verdict.problems.append(Problem(None, "", f"{folder} holds other settings than it is named after"))
-            digest = folder.name.partition(VIEW_MARK)[0]
-            outputs = Outputs(root, Fingerprint(settings or Settings(view={}), digest))
+            outputs = Outputs(root, Fingerprint(settings or Settings(), fingerprint_in(folder.name)))
             recorded |= dict.fromkeys(sorted(folder.glob("*/*.json")), outputs)
     checks = {_unit_of(path): outputs for path, outputs in recorded.items()}
     if not checks and not files:
@@ -365,10 +364,8 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, compared: Compared) ->
 
 def _settings_of_view(outputs: Outputs, unit: Unit) -> Settings | None:
     """The settings of the same fingerprint, of another view, under which a unit is recorded."""
-    for path in outputs.other_records(unit):
-        if path.parents[1].name.partition(VIEW_MARK)[0] == outputs.fingerprint.digest:
-            return settings_of_record(path)
-    return None
+    others = (path for path in outputs.records_of_views(unit) if outputs.records not in path.parents)
+    return next(map(settings_of_record, others), None)
 
 
 def _check_full(
@@ -382,7 +379,7 @@ def _check_full(
         return
     data, unreadable = _read(path)
     if data is None:
-        yield "", f"{path} {f'can not be read: {unreadable}' if unreadable else 'is missing, though recorded'}"
+        yield "", f"{path} can't be read: {unreadable}" if unreadable else f"{path} is missing, though recorded"
     elif hashlib.sha256(data).hexdigest() != record.full.sha256:
         yield "", f"{path} is damaged: its SHA-256 is not that of its record"
     else:
@@ -391,7 +388,7 @@ def _check_full(
                 try:
                     keypoints = view_of_kept(kept.read(name), outputs.fingerprint.settings)
                 except (OutputError, ValueError) as error:
-                    yield name, f"all its landmarks can't be read: {one_line(error)}"
+                    yield name, f"what is kept of it can't be read: {one_line(error)}"
                     continue
                 if name in held and held[name].tobytes() != keypoints.tobytes():
                     yield name, "its npz is not what all its landmarks make"

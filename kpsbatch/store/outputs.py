@@ -23,19 +23,20 @@ import io
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.files import (
     INTERNAL,
-    VIEW_MARK,
     discard,
     explained,
+    fingerprint_in,
     look_anew,
     names_in,
     publish,
@@ -215,7 +216,7 @@ class Outputs:
         """The folders of records of the current fingerprint, of any view."""
         digest = self.fingerprint.digest
         folders = self.records.parent.glob(f"{digest}*")
-        return sorted(folder for folder in folders if folder.name.partition(VIEW_MARK)[0] == digest)
+        return sorted(folder for folder in folders if fingerprint_in(folder.name) == digest)
 
     def _records_anew(self, folder: str, records: set[str], units: Iterable[Unit], *, write: bool) -> set[str]:
         """Names of records, of which some units' were not found: this host may have listed them before the npz came."""
@@ -265,7 +266,7 @@ class Outputs:
     def _foreign_elsewhere(self) -> str | None:
         """The name of any unit with an output under other settings."""
         for folder in (self.root / INTERNAL / "records").glob("*/*/"):
-            if folder.parent.name.partition(VIEW_MARK)[0] == self.fingerprint.digest or not folder.is_dir():
+            if fingerprint_in(folder.parent.name) == self.fingerprint.digest or not folder.is_dir():
                 continue
             for name in names_in(folder):
                 unit = f"{folder.name}/{name.partition('.')[0]}"
@@ -336,24 +337,14 @@ class Outputs:
         parts = full if full and full.keys() == arrays.keys() else {}
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))
-            final.parent.mkdir(parents=True, exist_ok=True)
-            recorded.parent.mkdir(parents=True, exist_ok=True)
-            # both are whole and on disk before anything that they replace goes
-            files: dict[str, NpzFile | None] = {"npz": None, "full": None}
-            temporaries: list[tuple[Path, Path]] = []
-            for key, path, write in (
-                ("full", self.full_path(unit), lambda file: join_npz(file, parts.values())),
-                ("npz", final, lambda file: write_npz(file, arrays)),
-            ):
-                if parts if key == "full" else arrays:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    temporary = write_temporary(path, write)
-                    cleanup.callback(discard, temporary)
-                    temporaries.append((temporary, path))
-                    files[key] = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
-            data = record_bytes(record.model_copy(update=files))
-            temporary_record = write_temporary(recorded, lambda file: file.write(data))
-            cleanup.callback(discard, temporary_record)
+            # all are whole and on disk before anything that they replace goes
+            write = partial(_write, cleanup)
+            full_file = write(self.full_path(unit), lambda file: join_npz(file, parts.values())) if parts else None
+            npz = write(final, lambda file: write_npz(file, arrays)) if arrays else None
+            data = record_bytes(
+                record.model_copy(update={"npz": npz and npz.facts, "full": full_file and full_file.facts})
+            )
+            record_file = write(recorded, lambda file: file.write(data))
             with contextlib.nullcontext() if locked else self.lock_unit(unit):
                 if not replace:
                     states = self.states([unit])
@@ -361,12 +352,11 @@ class Outputs:
                         raise self._mixed_settings(unit.name)
                     if states.get(unit) in ("complete", "partial"):
                         return False
-                self._note_gone(
-                    unit, {name: video.gone_since for name, video in record.good.items() if video.gone_since}
-                )
+                self._note_gone(unit, record.gone)
                 self._remove_files(unit)
-                for temporary, path in [*temporaries[:-1], (temporary_record, recorded), *temporaries[-1:]]:
-                    publish(temporary, path)
+                for written in (full_file, record_file, npz):
+                    if written is not None:
+                        publish(written.temporary, written.path)
         return True
 
     def publish_again(self, unit: Unit, record: UnitRecord, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -386,26 +376,19 @@ class Outputs:
         final, recorded = self.npz_path(unit), self.record_path(unit, record.state)
         with explained(self.root), contextlib.ExitStack() as cleanup:
             self.prepare((final.parent, recorded.parent))
-            for folder in (final.parent, recorded.parent):
-                folder.mkdir(parents=True, exist_ok=True)
-            temporary = write_temporary(final, lambda file: write_npz(file, arrays))
-            cleanup.callback(discard, temporary)
-            npz = NpzFile(sha256=sha256_of(temporary), bytes=temporary.stat().st_size)
-            data = record_bytes(record.model_copy(update={"npz": npz}))
-            temporary_record = write_temporary(recorded, lambda file: file.write(data))
-            cleanup.callback(discard, temporary_record)
+            npz = _write(cleanup, final, lambda file: write_npz(file, arrays))
+            data = record_bytes(record.model_copy(update={"npz": npz.facts}))
+            record_file = _write(cleanup, recorded, lambda file: file.write(data))
             with self.lock_unit(unit):
                 if self.states([unit]).get(unit) != "view":
                     return
-                self._note_gone(
-                    unit, {name: video.gone_since for name, video in record.good.items() if video.gone_since}
-                )
+                self._note_gone(unit, record.gone)
                 _remove(final)
-                publish(temporary_record, recorded)
+                publish(record_file.temporary, recorded)
                 for path in self.records_of_views(unit):
                     if path != recorded:
                         _remove(path)
-                publish(temporary, final)
+                publish(npz.temporary, final)
 
     def records_of_views(self, unit: Unit) -> list[Path]:
         """The records of a unit under the current fingerprint, of any view."""
@@ -545,6 +528,26 @@ class Outputs:
             while not try_lock(file) and time.monotonic() < give_up:
                 time.sleep(0.01)
             yield
+
+
+class _Written(NamedTuple):
+    """A file that is whole and on disk, under a temporary name, and where it goes."""
+
+    temporary: Path
+    path: Path
+
+    @property
+    def facts(self) -> NpzFile:
+        """Its hash and size, for the record."""
+        return NpzFile(sha256=sha256_of(self.temporary), bytes=self.temporary.stat().st_size)
+
+
+def _write(cleanup: contextlib.ExitStack, path: Path, write: Callable[[BinaryIO], object]) -> _Written:
+    """Write a file under a temporary name, which `cleanup` removes unless it was published."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = _Written(write_temporary(path, write), path)
+    cleanup.callback(discard, written.temporary)
+    return written
 
 
 def _state_of(unit: Unit, files: Collection[str], records: Collection[str]) -> OutputState | None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
-from kpsbatch.files import INTERNAL, VIEW_MARK, in_threads, names_in, read_json
+from kpsbatch.files import INTERNAL, fingerprint_in, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.full import unpack
 from kpsbatch.landmarks.keypoints import view
@@ -160,8 +160,8 @@ def kept_path(path: Path) -> Path:
     folder, internal = path.absolute().parent, path.absolute().parent.parent / INTERNAL
     pattern = f"*/{glob.escape(folder.name)}/{glob.escape(path.stem)}.*json"
     for record in sorted((internal / "records").glob(pattern), key=_modified, reverse=True):
-        digest = record.parents[1].name.partition(VIEW_MARK)[0]
-        if (kept := internal / "full" / digest / folder.name / path.name).exists():
+        fingerprint = fingerprint_in(record.parents[1].name)
+        if (kept := internal / "full" / fingerprint / folder.name / path.name).exists():
             return kept
     raise OutputError(
         f"of {path} no more is kept than it holds, or the folder {INTERNAL} beside it is missing. Run again with "
@@ -674,20 +674,25 @@ class OutputDataset:
         """
         topology = self.topology
         infos = (self.videos[number] for number in numbers)
-        kept_points = self._choice.points
         for path, videos in groupby(infos, key=lambda info: info.path):
-            if kept_points is not None:
-                with open_npz(kept_path(path)) as kept:
-                    for info in videos:
-                        score = self._choice.cleaning.min_score
-                        keypoints = read_kept(kept, info.video, kept_points, score)
-                        yield Sample(info, self._cleaned(info, keypoints), kept_points.parts)
-                continue
-            with open_npz(path) as npz:
+            with open_npz(self._kept_path(path) if self.is_from_kept else path) as npz:
                 for info in videos:
-                    keypoints = read_keypoints(npz, info.video)
-                    check_points(path, info.video, keypoints, topology)
+                    if self.is_from_kept:
+                        keypoints = read_kept(npz, info.video, topology, self.cleaning.min_score)
+                    else:
+                        keypoints = read_keypoints(npz, info.video)
+                        check_points(path, info.video, keypoints, topology)
                     yield Sample(info, self._cleaned(info, keypoints), topology.parts)
+
+    def _kept_path(self, path: Path) -> Path:
+        """As `kept_path`, which lists folders: once for each file."""
+        if path not in self._kept_paths:
+            self._kept_paths[path] = kept_path(path)
+        return self._kept_paths[path]
+
+    @cached_property
+    def _kept_paths(self) -> dict[Path, Path]:
+        return {}
 
     def _cleaned(self, info: VideoInfo, keypoints: NDArray[Any]) -> NDArray[Any]:
         """Keypoints as `cleaning` has them, of the same type."""

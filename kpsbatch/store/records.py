@@ -199,6 +199,11 @@ class UnitRecord(MadeDigest):
         return {name: Made(video.bytes, video.made_from) for name, video in there.items()}
 
     @property
+    def gone(self) -> dict[str, str]:
+        """The videos that are in the output, though the dataset has them no more, and since when."""
+        return {name: video.gone_since for name, video in self.good.items() if video.gone_since}
+
+    @property
     def failed(self) -> dict[str, FailedVideo]:
         """The videos that failed."""
         return {name: video for name, video in self.videos.items() if isinstance(video, FailedVideo)}

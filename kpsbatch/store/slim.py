@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.errors import OutputError
-from kpsbatch.files import INTERNAL, VIEW_MARK, explained
+from kpsbatch.files import INTERNAL, explained, fingerprint_in
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.records import UnitRecord
 from kpsbatch.store.settings import Fingerprint, Settings
@@ -40,7 +40,7 @@ def slim_folder(root: Path, on_unit: Callable[[int, int], None] = lambda done, t
         record = read_stored(path, UnitRecord)
         settings = read_stored(path.parents[1] / "settings.json", Settings)
         if record is not None and record.full and record.unit and settings is not None:
-            digest = path.parents[1].name.partition(VIEW_MARK)[0]
-            sizes.append(Outputs(root, Fingerprint(settings, digest)).slim(record.unit.unit))
+            fingerprint = Fingerprint(settings, fingerprint_in(path.parents[1].name))
+            sizes.append(Outputs(root, fingerprint).slim(record.unit.unit))
         on_unit(done, len(records))
     return Slimmed(sum(map(bool, sizes)), sum(sizes))

@@ -17,7 +17,7 @@ from typing import Literal
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Presence, Unit
-from kpsbatch.files import INTERNAL, VIEW_MARK, explained, in_threads
+from kpsbatch.files import INTERNAL, explained, fingerprint_in, in_threads
 from kpsbatch.store.changes import UNCHANGED, Changes, changes_of
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
 from kpsbatch.store.places import places_elsewhere
@@ -232,7 +232,7 @@ def outputs_without_models(config: Config) -> KnownOutputs:
             right_version = right_version or installed_version("mediapipe") == UNKNOWN  # a machine that only looks
             used = any(path.parent.glob("*/*.json"))  # a run that was refused leaves settings without records
             theirs = used, not settings.is_earlier, right_version, _last_written(path.parent)
-            fitting.append((*theirs, Fingerprint(settings, path.parent.name.partition(VIEW_MARK)[0])))
+            fitting.append((*theirs, Fingerprint(settings, fingerprint_in(path.parent.name))))
     if not fitting:
         return KnownOutputs(Outputs(root, Fingerprint(ours, "")))
     used, same_values, right_version, _, chosen = max(fitting, key=lambda item: item[:4])
