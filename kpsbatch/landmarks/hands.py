@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch import points as t
+from kpsbatch.landmarks.fingers import order_fingers
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.keypoints import in_frame
 from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, are_inside, body_unit, chest, share_inside
@@ -164,6 +165,7 @@ def follow_hands(moments: Sequence[Moment], start: int) -> None:
             follow_frame(moments, frame, searches)
     for frame in range(len(moments) - 2, -1, -1):
         follow_back(moments, frame)
+    order_fingers(moments, start)
 
 
 def follow_bare_hands(moments: Sequence[Moment], start: int) -> None:
