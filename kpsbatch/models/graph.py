@@ -9,16 +9,25 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import flatbuffers
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.mediapipe_import import mediapipe_directory
+
+
+class Operator(NamedTuple):
+    """An operator: its kind (the name in TFLite's list of built-in ones), tensors, and the activation after it."""
+
+    kind: str
+    inputs: list[int]
+    outputs: list[int]
+    activation: str
 
 
 class Graph:
@@ -114,6 +123,57 @@ class Graph:
         """The number of a tensor's elements."""
         return math.prod(self.shape(tensor))
 
+    def operators(self) -> list[Operator]:
+        """The operators in order; the activation of those that have none is "NONE"."""
+        activations = _names(self._fb.ActivationFunctionType)
+        return [
+            Operator(
+                self._kind(operator),
+                operator.inputs.tolist(),
+                operator.outputs.tolist(),
+                activations[getattr(operator.builtinOptions, "fusedActivationFunction", 0)],
+            )
+            for operator in self.main.operators
+        ]
+
+    def constant(self, tensor: int) -> NDArray[Any]:
+        """The values of a constant, also of one that is stored in half precision and widened by an operator."""
+        stored = self.main.tensors[self._stored(tensor)]
+        kind = {self._fb.TensorType.FLOAT32: "<f4", self._fb.TensorType.FLOAT16: "<f2"}[stored.type]
+        return np.frombuffer(bytes(self._model.buffers[stored.buffer].data), kind).reshape(stored.shape)
+
+    def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
+        """Replace the values of a constant, of the type that it is stored in; the shape becomes theirs."""
+        stored = self._stored(tensor)
+        before, data = self.main.tensors[stored].buffer, np.ascontiguousarray(values).tobytes()
+        if sum(other.buffer == before for other in self.main.tensors) > 1:
+            self.main.tensors[stored].buffer = self._buffer(data)
+        else:
+            self._model.buffers[before].data = np.frombuffer(data, np.uint8)
+        for changed in {stored, tensor}:
+            self.main.tensors[changed].shape = np.asarray(values.shape, np.int32)
+
+    def set_channels(self, tensor: int, count: int) -> None:
+        """Say how many channels, which are its last axis, a tensor has."""
+        self.main.tensors[tensor].shape = np.asarray([*self.shape(tensor)[:-1], count], np.int32)
+
+    def _stored(self, tensor: int) -> int:
+        """The tensor that holds a constant's values."""
+        return self._widened.get(tensor, tensor)
+
+    @cached_property
+    def _widened(self) -> dict[int, int]:
+        """By the tensor that DEQUANTIZE makes, the one that it takes."""
+        return {
+            int(operator.outputs[0]): int(operator.inputs[0])
+            for operator in self.main.operators
+            if self._kind(operator) == "DEQUANTIZE"
+        }
+
+    def _kind(self, operator: Any) -> str:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return _names(self._fb.BuiltinOperator)[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
     def append(
         self, kind: str, options: Any, inputs: list[int], name: str, shape: list[int], numbers: int | None = None
     ) -> int:
@@ -175,6 +235,12 @@ class Graph:
         buffer.data = np.frombuffer(data, np.uint8)
         self._model.buffers.append(buffer)
         return len(self._model.buffers) - 1
+
+
+@lru_cache
+def _names(numbered: type) -> dict[int, str]:
+    """The names of an enumeration of the file format, by number."""
+    return {number: name for name, number in vars(numbered).items() if not name.startswith("_")}
 
 
 def image_metadata(name: str, mean: float, std: float) -> bytes:
