@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kpsbatch.config import AUTO, LandmarksConfig, OutputConfig, explain, parse_person, parts_with_points
+from kpsbatch.config import ALL_PEOPLE, AUTO, LandmarksConfig, OutputConfig, explain, parse_person, parts_with_points
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import video_of
@@ -71,6 +71,8 @@ def extract_video(
         raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
     try:
         person = parse_person(person)
+        if person == ALL_PEOPLE:
+            raise ValueError("all gives an array for each person. Name one, or use `kpsbatch extract --person all`.")
     except ValueError as error:
         raise ConfigError(f"person: {error}") from None
 

@@ -42,6 +42,7 @@ from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from kpsbatch.landmarks.facts import VideoFacts
     from kpsbatch.work.clips import DoneClip
 
 SHOWN_ROWS = 5
@@ -60,7 +61,8 @@ def extract(
     person: Annotated[
         Optional[str],
         typer.Option(
-            metavar="WHO", help="Who the signer is, of several: left, right, largest, x=0.3, or a number from the left."
+            metavar="WHO",
+            help="Who the signer is, of several: left, right, largest, x=0.3, a number from the left; all of them.",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -79,41 +81,50 @@ def extract(
         done.append(clip)
         if clip.problem:
             say(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", error=True)
-        for problem, odd in clip.facts.odd_frames.items() if clip.facts else ():
-            say(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", error=True)
-        for doubt in clip.facts.doubts if clip.facts else ():
-            say(f"kpsbatch: {printable(f'{clip.clip}: who signs is in doubt: {doubt}')}", error=True)
+        for facts in list(clip.facts.values())[:1]:
+            for problem, odd in facts.odd_frames.items():
+                say(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", error=True)
+        for facts in clip.facts.values():
+            for doubt in facts.doubts:
+                say(f"kpsbatch: {printable(f'{clip.clip}: who signs is in doubt: {doubt}')}", error=True)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
-    good = [clip for clip in done if clip.facts is not None]
+    good = [clip for clip in done if clip.facts]
     for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
-        say(printable(_line(clip, folder)))
+        for key, facts in clip.facts.items():
+            of_whom = "" if key == clip.npz.stem else f" {key}"
+            say(printable(f"{folder / clip.npz.name}{of_whom}: {_line(facts)}"))
     if good:
         read = [clip.clip for clip in good] if privacy.pictures and not no_pictures else []
-        say(_write_page([clip.npz for clip in good], folder / PAGE, pictures_from=read, names=privacy.names))
+        say(
+            _write_page(
+                [(clip.npz, key) for clip in good for key in clip.facts],
+                folder / PAGE,
+                pictures_from=read,
+                names=privacy.names,
+            )
+        )
     if len(good) < len(done):
         say(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
         raise typer.Exit(1)
 
 
-def _line(clip: DoneClip, folder: Path) -> str:
+def _line(facts: VideoFacts) -> str:
     """What came out of a clip."""
-    facts = clip.facts
-    assert facts is not None
     shares: dict[str, int] = {part: facts.found.of(part) for part in ("pose", "face") if part in facts.how}
     if any(part.endswith("_hand") for part in facts.how):
         shares["any hand"] = facts.hands.both + facts.hands.one
     found = ", ".join(f"{name} {100 * count // facts.frames}%" for name, count in shares.items())
-    return f"{folder / clip.npz.name}: {counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
+    return f"{counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
 
 
-def _write_page(outputs: list[Path], page: Path, *, pictures_from: list[Path], names: bool) -> str:
+def _write_page(outputs: list[tuple[Path, str]], page: Path, *, pictures_from: list[Path], names: bool) -> str:
     """Write the page that plays them; tells where it is."""
     from kpsbatch.pictures.clip import MAX_CLIPS, Candidate  # Jinja and OpenCV, which `submit` does without
     from kpsbatch.pictures.player import view_page, write_page
 
-    shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
+    shown = [Candidate(path, key) for path, key in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names))
     some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"

@@ -2,6 +2,7 @@
 
 from kpsbatch.config.loading import dump_config, explain, load_config, load_frozen_config, make_config
 from kpsbatch.config.sections import (
+    ALL_PEOPLE,
     AUTO,
     MAX_SIGN,
     PART_NAMES,
@@ -24,6 +25,7 @@ from kpsbatch.config.sections import (
 )
 
 __all__ = [
+    "ALL_PEOPLE",
     "AUTO",
     "MAX_SIGN",
     "PART_NAMES",

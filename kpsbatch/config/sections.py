@@ -81,11 +81,14 @@ def format_signs(signs: Iterable[int]) -> str:
 
 
 AUTO = "auto"
+ALL_PEOPLE = "all"
 MOST_PEOPLE = 99
 
 
 def parse_person(value: object) -> str:
-    """Read who the signer is: auto, left, right, largest, a place such as x=0.3, or a number from the left, from 1 on.
+    """Read who the signer is: auto, left, right, largest, a place such as x=0.3, a number from the left, from 1 on.
+
+    Or `all`, everybody, which only `kpsbatch extract` knows.
 
     Returns:
         The same in one spelling.
@@ -94,7 +97,7 @@ def parse_person(value: object) -> str:
         ValueError: It is none of them.
     """
     text = "" if isinstance(value, (bool, float)) else str(value).strip().casefold()
-    if text in (AUTO, "left", "right", "largest"):
+    if text in (AUTO, ALL_PEOPLE, "left", "right", "largest"):
         return text
     number = re.fullmatch(r"0*([1-9][0-9]?)", text)
     place = re.fullmatch(r"x ?= ?([01]?\.?[0-9]*)", text)
@@ -328,7 +331,7 @@ class DatasetConfig(Section):
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
         person: Who the signer is, of several people: auto (who signs most), left, right, largest, a place such as
-            x=0.3, or a number from the left.
+            x=0.3, or a number from the left; `all` of them for `kpsbatch extract`.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
         follow_links: anywhere, or inside for no link that leads out of `root`.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
-from kpsbatch.config import MAX_SIGN, BoxOrder, ManifestConfig, parse_person
+from kpsbatch.config import ALL_PEOPLE, MAX_SIGN, BoxOrder, ManifestConfig, parse_person
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
 from kpsbatch.untrusted import parse_json
@@ -398,9 +398,12 @@ def read_person(text: str) -> str:
         BadRow: It names nobody.
     """
     try:
-        return parse_person(text.strip().removesuffix(".0")) if text.strip() else ""
+        person = parse_person(text.strip().removesuffix(".0")) if text.strip() else ""
     except ValueError as error:
         raise BadRow(f"the person {error}".rstrip(".")) from None
+    if person == ALL_PEOPLE:
+        raise BadRow("the person is all: give each person a row (1, 2, ... from the left)")
+    return person
 
 
 def read_segment(start: str, end: str, manifest: ManifestConfig) -> Segment | None:

@@ -18,7 +18,7 @@ from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit, chest
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.pose import drop_bodiless, follow, follow_pose
-from kpsbatch.landmarks.shots import Shot, look_at_images, look_at_moments, no_one_in_box, refuse_empty_box
+from kpsbatch.landmarks.shots import FirstLook, Shot, look_at_images, look_at_moments, no_one_in_box, refuse_empty_box
 from kpsbatch.landmarks.signer import Wish, in_box
 
 STRETCH_BYTES = 96 << 20
@@ -63,6 +63,7 @@ def follow_clip(
     wish: Wish = Wish(),  # noqa: B008 (is frozen)
     again: Callable[[], Iterable[RGB]] | None = None,
     on_shots: Callable[[Sequence[Shot]], None] = lambda shots: None,
+    look: FirstLook | None = None,
 ) -> Iterator[FrameLandmarks]:
     """The signer in each frame of a clip; of single frames in `running_mode: image`.
 
@@ -76,6 +77,7 @@ def follow_clip(
         wish: The user's word about who the signer is.
         again: Gives the frames once more; without it, a stretch is all that decides.
         on_shots: Called with shots as they are known.
+        look: What is seen of the whole clip in a first look, if it is known.
 
     Raises:
         DatasetError: Nobody's chest is in the user's box.
@@ -92,14 +94,17 @@ def follow_clip(
     def next_stretch(*, is_last: bool) -> None:
         nonlocal is_known
         start = len(kept) - new
-        if not is_known and (is_last or again is None or first):
+        if look is not None and not is_known:
+            look.wish = wish
+            found, is_known = look.shots(), True
+        elif not is_known and (is_last or again is None or first):
             found = shots_in_memory(kept, start, first, wish, shots)
         elif not is_known:
             assert again is not None
-            look = look_at_moments(kept, 0, wish)
-            look_at_images(again(), networks, look)
-            found, is_known = look.shots(), True
-            refuse_empty_box(found, look)
+            seen = look_at_moments(kept, 0, wish)
+            look_at_images(again(), networks, seen)
+            found, is_known = seen.shots(), True
+            refuse_empty_box(found, seen)
         else:
             found = []
         if found:
@@ -120,6 +125,33 @@ def follow_clip(
     if new:
         next_stretch(is_last=True)
     yield from give(past, kept, len(kept))
+
+
+def look_for_people(
+    images: Iterator[RGB], networks: Networks, wish: Wish, again: Callable[[], Iterable[RGB]] | None
+) -> tuple[int, FirstLook | None]:
+    """How many people are in a clip, and what is seen of it in a first look; reads a stretch of frames at most.
+
+    Args:
+        images: Its frames, as `follow_clip` takes them.
+        networks: The networks.
+        wish: Whether frames are flipped.
+        again: Gives the frames once more; without it, a clip of several stretches has no look, and the people are
+            those of the first.
+    """
+    moments: list[Moment] = []
+    is_whole = True
+    for image in images:
+        moments.append(Moment(np.ascontiguousarray(image), networks))
+        if len(moments) == stretch(image.nbytes):
+            is_whole = False
+            break
+    if not moments:
+        return 0, None
+    look = look_at_moments(moments, 0, wish)
+    if not is_whole and again is not None:
+        look_at_images(again(), networks, look)
+    return look.most_people(), look if is_whole or again is not None else None
 
 
 def shots_in_memory(
@@ -284,12 +316,15 @@ class Rows:
         self.faces: Counter[str] = Counter()
 
     def of(
-        self, frames: Iterable[Frame], again: Callable[[], Iterable[RGB]] | None = None
+        self,
+        frames: Iterable[Frame],
+        again: Callable[[], Iterable[RGB]] | None = None,
+        look: FirstLook | None = None,
     ) -> Iterator[tuple[Points, dict[str, Letter]]]:
         """Of each frame its (628, 4) landmarks and the letter of each part found; zeros where unreadable.
 
         Frames are read ahead, see `follow_clip`; those that can't be read are passed over. `again` gives the readable
-        ones once more.
+        ones once more; `look` is as there.
         """
         readable: deque[bool] = deque()
 
@@ -299,7 +334,7 @@ class Rows:
                 if frame.image is not None:
                     yield frame.image
 
-        for landmarks in follow_clip(images(), self._networks, self._wish, again, self.shots.extend):
+        for landmarks in follow_clip(images(), self._networks, self._wish, again, self.shots.extend, look):
             while not readable.popleft():
                 yield empty_row(), {}
             self._count(landmarks)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, tee
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.frame import RGB, Frame, FrameLog
 from kpsbatch.dataset.video import Box
-from kpsbatch.errors import DatasetError
-from kpsbatch.landmarks.clip import Rows
+from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.landmarks.clip import Rows, look_for_people
 from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, VideoFacts, WorkSeconds
 from kpsbatch.landmarks.found import Letter, how_found
 from kpsbatch.landmarks.full import BLOCK, from_grid, mirror, pack, to_grid
 from kpsbatch.landmarks.keypoints import view
 from kpsbatch.landmarks.networks import Networks
+from kpsbatch.landmarks.shots import FirstLook
 from kpsbatch.landmarks.signer import Wish
 from kpsbatch.points import ALL, CONTRACT, Topology
 
@@ -75,39 +77,138 @@ def extract(
     Raises:
         DatasetError: No frame, or too many frames, can't be read, or nobody's chest is in the box.
     """
-    rows: list[NDArray[np.int32]] = []
-    how: list[Mapping[str, Letter]] = []
-    found: Counter[str] = Counter()
     started = time.perf_counter()
     pictures = Pictures(frames, mirrored=mirrored)
-    signer = Rows(networks, Wish(person, box, mirrored))
-    if again is None and isinstance(frames, Sequence):
-        again = partial(iter, frames)
-    for row, letters in signer.of(pictures, again and partial(readable, again, mirrored=mirrored)):
-        if mirrored:
-            mirror(row)
-        rows.append(to_grid(row))
-        found.update(part for part, place in ALL.parts.items() if rows[-1][place].any())
-        how.append(letters)
-        on_frame()
-    check_readable(pictures.bad, len(rows), max_bad_frames)
-    adjusted = networks.settings.coordinates == "adjusted"
-    blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
-    keypoints = np.concatenate([view(block, topology, adjusted=adjusted).astype(dtype) for block in blocks])
-    facts = VideoFacts(
-        **pictures.log.timing().model_dump(),
-        frames=len(rows),
-        bad_frames=len(pictures.bad),
-        bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
-        sizes=dict(pictures.sizes),
-        found=FoundFrames(**found),
-        how=how_found(how),
-        hands=HandCounts(**signer.hands),
-        faces=FaceCounts(**signer.faces),
-        shots=[shot.facts for shot in signer.shots],
-        seconds=_work_seconds(time.perf_counter() - started, pictures.seconds),
+    again = again or (partial(iter, frames) if isinstance(frames, Sequence) else None)
+    once_more = again and partial(readable, again, mirrored=mirrored)
+    [landmarks] = _follow(
+        pictures, pictures, networks, [Wish(person, box, mirrored)], once_more, None, on_frame, started
     )
-    return VideoKeypoints(keypoints, facts, keep(pack(rows)) if keep else b"")
+    check_readable(pictures.bad, len(landmarks.rows), max_bad_frames)
+    adjusted = networks.settings.coordinates == "adjusted"
+    return landmarks.keypoints(pictures, topology, dtype, adjusted=adjusted, keep=keep)
+
+
+def extract_people(
+    frames: Iterable[Frame],
+    networks: Networks,
+    *,
+    again: Callable[[], Iterable[Frame]],
+    mirrored: bool = False,
+    dtype: str = "float32",
+    topology: Topology = CONTRACT,
+    max_bad_frames: float = 0.2,
+    on_frame: Callable[[], None] = lambda: None,
+) -> list[VideoKeypoints]:
+    """Compute the keypoints of each person of one video, which is decoded once if it fits into memory.
+
+    Each has the values of `extract(..., person="1")`, `"2"`, ... from the left of each shot; rows of zeros where a shot
+    has fewer people. `again`, which gives the frames once more, and the other arguments are as there.
+
+    Returns:
+        At least one: of a video in which nobody is, zeros.
+
+    Raises:
+        ConfigError: The networks are for `running_mode: image`.
+        DatasetError: No frame, or too many frames, can't be read.
+    """
+    if networks.settings.running_mode == "image":
+        raise ConfigError("person: all needs landmarks.running_mode: clip. Leave one of them out.")
+    started = time.perf_counter()
+    pictures = Pictures(frames, mirrored=mirrored)
+    stream = iter(pictures)
+    begun: list[Frame] = []
+
+    def images() -> Iterator[RGB]:
+        for frame in stream:
+            begun.append(frame)
+            if frame.image is not None:
+                yield frame.image
+
+    once_more = partial(readable, again, mirrored=mirrored)
+    count, look = look_for_people(images(), networks, Wish(mirrored=mirrored), once_more)
+    wishes = [Wish(str(number + 1), None, mirrored, is_only=True) for number in range(max(1, count))]
+    people = _follow(pictures, chain(begun, stream), networks, wishes, once_more, look, on_frame, started)
+    check_readable(pictures.bad, len(people[0].rows), max_bad_frames)
+    adjusted = networks.settings.coordinates == "adjusted"
+    return [each.keypoints(pictures, topology, dtype, adjusted=adjusted, share=1 / len(people)) for each in people]
+
+
+def _follow(
+    pictures: Pictures,
+    frames: Iterable[Frame],
+    networks: Networks,
+    wishes: Sequence[Wish],
+    again: Callable[[], Iterable[RGB]] | None,
+    look: FirstLook | None,
+    on_frame: Callable[[], None],
+    started: float,
+) -> list[SignerLandmarks]:
+    """The landmarks of the person of each wish; the frames are read once."""
+    found = [SignerLandmarks(Rows(networks, wish)) for wish in wishes]
+    streams = tee(frames, len(wishes))
+    ways = (each.signer.of(stream, again, look) for each, stream in zip(found, streams, strict=True))
+    for of_all in zip(*ways, strict=True):
+        for each, (row, letters) in zip(found, of_all, strict=True):
+            if pictures.mirrored:
+                mirror(row)
+            each.add(row, letters)
+        on_frame()
+    for each in found:
+        each.seconds = time.perf_counter() - started
+    return found
+
+
+class SignerLandmarks:
+    """All landmarks of one person of a video, row by row.
+
+    Attributes:
+        signer: Where they come from.
+        rows: (628, 4) of each frame, on the grid.
+        seconds: That the work took.
+    """
+
+    def __init__(self, signer: Rows) -> None:
+        self.signer = signer
+        self.rows: list[NDArray[np.int32]] = []
+        self.seconds = 0.0
+        self._how: list[Mapping[str, Letter]] = []
+        self._found: Counter[str] = Counter()
+
+    def add(self, row: NDArray[np.float32], letters: Mapping[str, Letter]) -> None:
+        """Take the next frame's row, and the letter of each part that was found."""
+        self.rows.append(to_grid(row))
+        self._found.update(part for part, place in ALL.parts.items() if self.rows[-1][place].any())
+        self._how.append(letters)
+
+    def keypoints(
+        self,
+        pictures: Pictures,
+        topology: Topology,
+        dtype: str,
+        *,
+        adjusted: bool,
+        keep: Callable[[NDArray[np.uint8]], bytes] | None = None,
+        share: float = 1.0,
+    ) -> VideoKeypoints:
+        """The keypoints and what is known of the video; `share` of the time that it took counts for this person."""
+        rows = self.rows
+        blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
+        keypoints = np.concatenate([view(block, topology, adjusted=adjusted).astype(dtype) for block in blocks])
+        facts = VideoFacts(
+            **pictures.log.timing().model_dump(),
+            frames=len(rows),
+            bad_frames=len(pictures.bad),
+            bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
+            sizes=dict(pictures.sizes),
+            found=FoundFrames(**self._found),
+            how=how_found(self._how),
+            hands=HandCounts(**self.signer.hands),
+            faces=FaceCounts(**self.signer.faces),
+            shots=[shot.facts for shot in self.signer.shots],
+            seconds=_work_seconds(share * self.seconds, share * pictures.seconds),
+        )
+        return VideoKeypoints(keypoints, facts, keep(pack(rows)) if keep else b"")
 
 
 def _work_seconds(total: float, decoding: float) -> WorkSeconds:
@@ -118,6 +219,7 @@ class Pictures:
     """The frames of a video as they are read, flipped where they are mirror images.
 
     Attributes:
+        mirrored: Whether they are.
         bad: Frames that can't be read.
         log: Their times.
         sizes: How many frames have each size, such as "256x256".
@@ -125,7 +227,7 @@ class Pictures:
     """
 
     def __init__(self, frames: Iterable[Frame], *, mirrored: bool) -> None:
-        self._frames, self._mirrored = frames, mirrored
+        self._frames, self.mirrored = frames, mirrored
         self.bad: list[Frame] = []
         self.log = FrameLog()
         self.sizes: Counter[str] = Counter()
@@ -145,7 +247,7 @@ class Pictures:
                 yield frame
             else:
                 self.sizes["{1}x{0}".format(*frame.image.shape)] += 1
-                yield replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1])) if self._mirrored else frame
+                yield replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1])) if self.mirrored else frame
 
 
 def readable(frames: Callable[[], Iterable[Frame]], *, mirrored: bool) -> Iterator[RGB]:

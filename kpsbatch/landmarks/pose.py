@@ -44,7 +44,7 @@ def follow_pose(moments: Sequence[Moment], start: int, shots: Sequence[Shot], fi
     """
     for shot in shots:
         frames = range(max(shot.start - first, 0), min(shot.stop - first, len(moments)))
-        if not frames or frames.stop <= start:
+        if not frames or frames.stop <= start or (wish.is_only and not shot.signers):
             continue
         if start - 1 in frames:
             follow(moments, start - 1, 1, frames)

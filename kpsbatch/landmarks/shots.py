@@ -30,6 +30,7 @@ from kpsbatch.landmarks.signer import (
     link,
     median_look,
     most_alike,
+    often_seen,
     sight,
     signing,
 )
@@ -182,10 +183,18 @@ class FirstLook:
         people = {frame: poses for frame, poses in self.people.items() if start <= frame < stop}
         return link(people, self.sightings)
 
+    def bounds(self, start: int = 0) -> list[tuple[int, int]]:
+        """The first frame of each shot, from a frame on, and the one behind its last."""
+        bounds = [start, *(cut for cut in self.cuts if cut > start), self.count]
+        return [(low, high) for low, high in pairwise(bounds) if high > low]
+
+    def most_people(self) -> int:
+        """How many people are in the shot that has most of them."""
+        return max((len(often_seen(self.tracks(low, high))) for low, high in self.bounds()), default=0)
+
     def shots(self, start: int = 0) -> list[Shot]:
         """The shots from a frame on, each with its signer."""
-        bounds = [start, *(cut for cut in self.cuts if cut > start), self.count]
-        shots = [Shot(low, high) for low, high in pairwise(bounds) if high > low]
+        shots = [Shot(low, high) for low, high in self.bounds(start)]
         tracks = [self.tracks(shot.start, shot.stop) for shot in shots]
         chosen = [choose(people, self.size, self.wish) for people in tracks]
         same_person(chosen, self.wish)

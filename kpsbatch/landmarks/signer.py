@@ -54,11 +54,13 @@ class Wish:
         person: `dataset.person`: auto, left, right, largest, x=0.3, or a number from the left.
         box: Where the signer's chest is.
         mirrored: Whether frames are flipped before they are looked at.
+        is_only: Whether a shot without that person has no signer.
     """
 
     person: str = AUTO
     box: Box | None = None
     mirrored: bool = False
+    is_only: bool = False
 
     def box_in(self, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
         """The box as left, top, right, bottom, in pixels of the flipped frame of this size; None where there is none.
@@ -259,6 +261,8 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], wish: Wish = Wish()) 
     named = _by_word(people, size, wish)
     if named:
         return Chosen(named, f"{reason}, asked for as {wish.person}".removeprefix(", "))
+    if wish.is_only:
+        return Chosen([], f"person {wish.person} is not in it")
     if wish.person != AUTO:
         reason = f"{NO_SUCH} {wish.person}"
     amounts = {id(track): signing(track) for track in people}
@@ -278,8 +282,7 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], wish: Wish = Wish()) 
 def _by_word(people: Sequence[Track], size: tuple[int, int], wish: Wish) -> list[Track]:
     """The people in the order that `wish.person` asks for; none where it leaves that to the evidence."""
     word = wish.person
-    most = max(len(track.poses) for track in people)
-    people = [track for track in people if len(track.poses) >= OFTEN * most]
+    people = often_seen(people)
     x = {id(track): wish.share(float(track.middle[0]), size[0]) for track in people}
     if word == "largest":
         return sorted(people, key=lambda track: -track.unit)
@@ -294,6 +297,12 @@ def _by_word(people: Sequence[Track], size: tuple[int, int], wish: Wish) -> list
         number = int(word)
         return [from_the_left[number - 1]] if number <= len(from_the_left) else []
     return []
+
+
+def often_seen(people: Sequence[Track]) -> list[Track]:
+    """The people of a shot who are counted, see `OFTEN`."""
+    most = max((len(track.poses) for track in people), default=0)
+    return [track for track in people if len(track.poses) >= OFTEN * most]
 
 
 def in_box(place: Pixels, box: tuple[float, float, float, float] | None) -> bool:

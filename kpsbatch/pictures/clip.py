@@ -460,7 +460,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
     clip = read_stored(path.with_suffix(".json"), ClipRecord)
     if clip is not None:
         return _Recorded(
-            clip.video,
+            clip.people.get(video, clip.video),
             ((Path(clip.clip).parent, Path(Path(clip.clip).name)),),
             clip.landmarks.get("coordinates", "image"),
         )

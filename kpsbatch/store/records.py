@@ -218,7 +218,8 @@ class ClipRecord(Stored):
         points: The set of points, see `topology_of`.
         models: The hashes of the networks.
         versions: Of the packages.
-        video: What is known of the clip.
+        video: What is known of the clip; of all its people, of the first from the left.
+        people: What is known of each person, by the key in the npz, where all are asked for.
     """
 
     clip: Text
@@ -227,6 +228,7 @@ class ClipRecord(Stored):
     models: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     video: VideoFacts
+    people: dict[str, VideoFacts] = Field(default_factory=dict)
 
 
 class RecordFile(NamedTuple):

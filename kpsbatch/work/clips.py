@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from kpsbatch.config import Config, make_config
+from kpsbatch.config import ALL_PEOPLE, Config, make_config
 from kpsbatch.dataset.folders import problem_of_name
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import (
@@ -39,11 +39,11 @@ MOST_SHOWN = 5
 
 
 class DoneClip(NamedTuple):
-    """What became of a clip: its npz and facts, or why it failed."""
+    """What became of a clip: its npz and what is known of each key in it, or why it failed."""
 
     clip: Path
     npz: Path
-    facts: VideoFacts | None
+    facts: dict[str, VideoFacts]
     problem: str
 
 
@@ -139,7 +139,7 @@ def extract_clips(
         if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
             raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
     for name, problem in unusable.items():
-        on_clip(DoneClip(clips[name], root / f"{name}.npz", None, problem))
+        on_clip(DoneClip(clips[name], root / f"{name}.npz", {}, problem))
     clips = {name: clip for name, clip in clips.items() if name not in unusable}
     if not clips:
         return
@@ -162,11 +162,9 @@ def extract_clips(
                 outcome = future.result()
                 name = outcome.task.videos[0].name
                 npz = root / f"{name}.npz"
-                made = outcome.value[0] if outcome.value is not None else None
-                if made is not None:
-                    _store(npz, clips[name], made, config, networks)
+                made = [value for value in outcome.value or () if value is not None]
+                facts = _store(npz, clips[name], made, config, networks) if made else {}
                 left -= 1
-                facts = made.facts if made is not None else None
                 on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
@@ -192,18 +190,27 @@ def _frames_in(video: Video, config: Config) -> int:
     return info.frames or round((info.seconds or 0) * info.average_rate)
 
 
-def _store(npz: Path, clip: Path, made: VideoKeypoints, config: Config, networks: NetworkFiles) -> None:
-    """Write the record, then the npz."""
+def _store(
+    npz: Path, clip: Path, made: Sequence[VideoKeypoints], config: Config, networks: NetworkFiles
+) -> dict[str, VideoFacts]:
+    """Write the record, then the npz; returns what is known of each key: of all people NAME.1, ... from the left."""
+    everybody = config.dataset.person == ALL_PEOPLE
+    keys = [f"{npz.stem}.{number + 1}" if everybody else npz.stem for number in range(len(made))]
+    facts = {key: one.facts for key, one in zip(keys, made, strict=True)}
     record = ClipRecord(
         clip=str(clip.absolute()),
         landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
         points=config.output.points,
         models=models_of(networks),
         versions=host_facts().versions,
-        video=made.facts,
+        video=made[0].facts,
+        people=facts if everybody else {},
     )
     try:
         write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))
-        write_atomically(npz, lambda file: write_npz(file, {npz.stem: made.keypoints}))
+        write_atomically(
+            npz, lambda file: write_npz(file, dict(zip(keys, (one.keypoints for one in made), strict=True)))
+        )
     except OSError as error:
         raise OutputError(f"{npz} can't be written: {error.strerror or error}. Choose another -o.") from None
+    return facts

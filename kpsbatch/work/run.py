@@ -10,12 +10,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from kpsbatch.config import Config
+from kpsbatch.config import ALL_PEOPLE, Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit, Video
-from kpsbatch.errors import InterruptedRun, ModelError, OutputError
+from kpsbatch.errors import ConfigError, InterruptedRun, ModelError, OutputError
 from kpsbatch.files import in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
@@ -140,6 +140,11 @@ def refuse_uncomputable(config: Config) -> None:
         OutputError: The config says that the outputs are imported.
     """
     config.landmarks.refuse_removed()
+    if config.dataset.person == ALL_PEOPLE:
+        raise ConfigError(
+            "dataset.person: all is for `kpsbatch extract` alone. Name one person, or give each a row of a table, with "
+            "a column person (1, 2, ... from the left)."
+        )
     if config.output.imported:
         raise OutputError(
             f"output.imported: the outputs in {config.output.root} were imported, so no run adds to them. Use a config "

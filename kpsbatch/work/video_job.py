@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kpsbatch.config import AUTO, Config, LandmarksConfig
+from kpsbatch.config import ALL_PEOPLE, AUTO, Config, LandmarksConfig
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
 from kpsbatch.landmarks.facts import OddFrames
@@ -81,7 +81,8 @@ class VideoJob:
         """Compute the keypoints of the videos of a task.
 
         Returns:
-            Those of each video, in their order; None for a segment of several that has to be tried by itself.
+            Those of each video, in their order; None for a segment of several that has to be tried by itself. Of one
+            video those of each person, where all are asked for.
 
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
@@ -98,8 +99,8 @@ class VideoJob:
                 odd.update({kind: OddFrames(count=len(of), first=of[0]) for kind, of in names.items()})
 
             frames = self._read(video, skipped, note)
-            one = self._extract(video, frames, heartbeat)
-            return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd}))]
+            found = self._extract(video, frames, heartbeat)
+            return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd})) for one in found]
         made: list[VideoKeypoints | None] = [None] * len(task.videos)
         segments = self._reading().read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
@@ -107,7 +108,7 @@ class VideoJob:
         for number, segment in segments:
             if segment is not None:
                 with contextlib.suppress(Exception):  # which one, and why, comes out when it is tried by itself
-                    made[number] = self._extract(task.videos[number], segment, heartbeat)
+                    [made[number]] = self._extract(task.videos[number], segment, heartbeat)
         return made
 
     @staticmethod
@@ -133,8 +134,9 @@ class VideoJob:
         )
         return frames
 
-    def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> VideoKeypoints:
-        from kpsbatch.landmarks.extract import extract
+    def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> list[VideoKeypoints]:
+        """Of the signer; of each person, where all are asked for."""
+        from kpsbatch.landmarks import extract
         from kpsbatch.store.npz import npz_bytes
 
         def again() -> Iterator[Frame]:
@@ -142,20 +144,20 @@ class VideoJob:
                 heartbeat(0)
                 yield frame
 
+        settings: dict[str, Any] = {
+            "mirrored": self.mirrored,
+            "dtype": self.dtype,
+            "topology": topology_of(self.points),
+            "max_bad_frames": self.max_bad_frames,
+            "again": again,
+            "on_frame": heartbeat,
+        }
+        person = video.person or self.person
+        keep = partial(npz_bytes, video.name) if self.keep else None
         try:
-            return extract(
-                frames,
-                self._loaded,
-                mirrored=self.mirrored,
-                dtype=self.dtype,
-                topology=topology_of(self.points),
-                max_bad_frames=self.max_bad_frames,
-                box=video.box,
-                person=video.person or self.person,
-                again=again,
-                keep=partial(npz_bytes, video.name) if self.keep else None,
-                on_frame=heartbeat,
-            )
+            if person == ALL_PEOPLE:
+                return extract.extract_people(frames, self._loaded, **settings)
+            return [extract.extract(frames, self._loaded, box=video.box, person=person, keep=keep, **settings)]
         except KpsbatchError:  # about the video: the networks are as good as before
             raise
         except Exception:  # a graph of MediaPipe answers every call after an error with that error

@@ -16,10 +16,12 @@ from synthetic.signer import render_video
 
 import kpsbatch as package
 from kpsbatch.config import make_config
+from kpsbatch.dataset.tables import BadRow, read_person
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
 from kpsbatch.pictures.clip import Candidate, load_clip
-from kpsbatch.work.clips import find_clips
+from kpsbatch.work.clips import config_of_clips, find_clips
+from kpsbatch.work.run import refuse_uncomputable
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 FRAMES = 4
@@ -81,6 +83,26 @@ class TestCommand:
             assert person == "nobody" or (chest > 0.5) == right
         people = json.loads((tmp_path / "two.json").read_text())["video"]["shots"][0]["people"]
         assert [person["chosen"] for person in people] == [True, False]
+        done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, "--no-pictures", "-q", "--person", "all")
+        assert (done.returncode, done.stderr) == (0, "")
+        both = package.load(tmp_path / "two.npz")
+        assert list(both) == ["two.1", "two.2"]
+        assert np.array_equal(both["two.2"], package.extract_video(tmp_path / "two", person="2"))
+        assert all(name in done.stdout for name in both)
+        known = json.loads((tmp_path / "two.json").read_text())["people"]
+        chosen = {
+            name: [one["x"] for one in facts["shots"][0]["people"] if one["chosen"]] for name, facts in known.items()
+        }
+        assert chosen["two.1"][0] < 0.5 < chosen["two.2"][0]
+
+    def test_all_people_are_for_extract_alone(self, tmp_path):
+        """A run, a row of a table and `extract_video` have one array for a video, and say what to do."""
+        with pytest.raises(ConfigError, match="extract --person all"):
+            package.extract_video(tmp_path, person="all")
+        with pytest.raises(ConfigError, match="each a row of a table"):
+            refuse_uncomputable(config_of_clips(tmp_path, ["dataset.person=all"]))
+        with pytest.raises(BadRow, match="give each person a row"):
+            read_person("All")
 
     def test_again_and_with_settings(self, clips, tmp_path):
         """The same clip can be extracted again, with other settings; the record and the player know them."""

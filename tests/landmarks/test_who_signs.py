@@ -14,9 +14,9 @@ from synthetic.signer import render_video
 from kpsbatch.config import LandmarksConfig, parse_person
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.video import Box
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks import clip as clip_module
-from kpsbatch.landmarks.extract import VideoKeypoints, extract
+from kpsbatch.landmarks.extract import VideoKeypoints, extract, extract_people
 from kpsbatch.landmarks.facts import PersonFacts, ShotFacts, VideoFacts
 from kpsbatch.landmarks.moments import Reading
 from kpsbatch.landmarks.network_files import find_networks
@@ -247,6 +247,57 @@ class TestDoubts:
         assert self.facts("dt" "dt" "--", *shots).doubts == [
             "frames 2 to 3: another person than in the other shots", "frames 4 to 5: nobody",
         ]  # fmt: skip
+
+
+class TestEverybody:
+    """Each person of a clip has the values that asking for that person gives."""
+
+    @pytest.mark.parametrize("length", [600, 8])
+    def test_two_beside_each_other(
+        self, length: int, networks: Networks, signs: Frames, rests: Frames, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also of a clip that does not fit into memory, and of mirrored pictures; one that does is decoded once."""
+        monkeypatch.setattr(clip_module, "stretch", lambda frame_bytes: length)
+        frames, reads = video_of(beside(rests, signs)), []
+
+        def again() -> Iterator[Frame]:
+            reads.append(1)
+            return iter(frames)
+
+        people = extract_people(iter(frames), networks, again=again, mirrored=True)
+        assert len(people) == 2
+        assert len(reads) == (0 if length == 600 else 1)
+        for number, made in enumerate(people):
+            alone = extract(iter(frames), networks, again=again, mirrored=True, person=str(number + 1))
+            np.testing.assert_array_equal(made.keypoints, alone.keypoints)
+            assert made.facts.found == alone.facts.found
+        assert (chests(people[0]) < 0.5).all()
+        assert (chests(people[1]) > 0.5).all()
+
+    def test_a_shot_with_fewer_people_has_zeros(self, networks: Networks, signs: Frames, rests: Frames) -> None:
+        """The only person there is the first from the left, and is not given twice."""
+        empty = np.full_like(signs, 110)
+        frames = video_of([*beside(rests, signs)[:8], *beside(empty, signs)[8:]])
+        one, two = extract_people(iter(frames), networks, again=partial(iter, frames))
+        assert (chests(one)[8:] > 0.5).all()
+        assert (chests(two)[:8] > 0.5).all()
+        assert (chests(two)[8:] == -1).all()
+        assert not two.keypoints[8:].any()
+        assert two.facts.shots[1].reason == "person 2 is not in it"
+        assert two.facts.doubts == ["frames 8 to 15: nobody"]
+
+    def test_a_picture_of_nobody_is_zeros(self, networks: Networks, signs: Frames) -> None:
+        frames = video_of(np.full_like(signs, 110)[:4])
+        [made] = extract_people(iter(frames), networks, again=partial(iter, frames))
+        assert made.keypoints.shape == (4, 184, 4)
+        assert not made.keypoints.any()
+
+    def test_single_frames_are_refused(self) -> None:
+        with (
+            Networks(LandmarksConfig.model_validate({"running_mode": "image"}), find_networks()) as of_images,
+            pytest.raises(ConfigError, match="running_mode"),
+        ):
+            extract_people(iter(()), of_images, again=lambda: iter(()))
 
 
 def test_frames_are_given_twice_only_where_they_do_not_fit(networks: Networks, signs: Frames) -> None:
