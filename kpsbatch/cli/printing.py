@@ -80,7 +80,7 @@ def print_estimate(config: Config, estimate: Estimate) -> None:
         f"dataset:  {counted(estimate.dataset_videos, 'video')} of {counted(estimate.signs, 'sign')}: "
         f"{cost} on cores like these\n"
         f"outputs:  {npz:,.2f} GB, {full}\n"
-        f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}\n\n"
+        f"advice:   {advice} on {counted(config.slurm.cpus_per_task, 'core')}. In the config:\n\n"
         f"run:\n  chunk_size: {estimate.chunk_size}\n"
         f'slurm:\n  time: "{hours:02d}:{minutes:02d}:00"\n  cpus_per_task: {config.slurm.cpus_per_task}\n'
         f"  mem: {estimate.memory_gigabytes}G"

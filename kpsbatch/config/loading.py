@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -104,6 +105,31 @@ def read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
+def _begins(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError:
+        return b""
+
+
+def no_config(path: Path) -> str:
+    """What a path is that stands in the place of a config, and what to do with it; "" where it can be a config."""
+    if path.suffix == ".npz":
+        return f"is an output, no config. To see what it holds: kpsbatch inspect {shlex.quote(str(path))}"
+    if path.is_file() and path.suffix not in (".yaml", ".yml") and b"\0" in _begins(path):
+        return f"is no text, so no config. For the keypoints of a video: kpsbatch extract {shlex.quote(str(path))}"
+    if not path.is_dir():
+        return ""
+    configs = sorted(file for file in path.glob("*.y*ml"))
+    if len(configs) == 1:
+        return f"is a folder, no config. Did you mean {configs[0]}?"
+    return (
+        f"is a folder, no config. Of a dataset, write one: kpsbatch init {shlex.quote(str(path))}. Of outputs, name "
+        "the config that made them."
+    )
+
+
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read and validate a config.
 
@@ -125,7 +151,8 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
             advice = f"Did you mean {path.with_name(near[0])}?"
         raise ConfigError(f"{path} does not exist. {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {one_line(error)}. Name a YAML file in UTF-8.") from None
+        problem = no_config(path) or f"can't be read: {one_line(error)}. Name a YAML file in UTF-8."
+        raise ConfigError(f"{path} {problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {one_line(error)}. Correct that place.") from None
     if not isinstance(tree, dict):
@@ -202,6 +229,8 @@ def explain(error: ValidationError, section: str = "", changed: Collection[str] 
             near = difflib.get_close_matches(where[-1], valid, n=1, cutoff=0.5)
             misspelt.update(".".join([*where[:-1], name]) for name in near)
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose among {', '.join(valid)}."
+            if len(where) == 1 and (homes := [f"{name}.{key}" for name in valid if key in _valid_keys([name])]):
+                hint = f"Did you mean {' or '.join(homes)}?"
             found[key] = f"{key} is not a setting. {hint}"
         elif not (finding["type"] == "missing" and key in misspelt):
             found.setdefault(key, _explain_value(key, finding))

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import shlex
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -252,7 +253,7 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
     """
     sample = Sample()
     todo = deque([""])
-    looked = 0
+    looked, has_frames = 0, False
     while todo:
         folder = todo.popleft()
         if looked >= MAX_FOLDERS and not everywhere:
@@ -267,7 +268,9 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
             raise DatasetError(f"{folders.root} can't be listed: {error.strerror}. Correct its permissions.") from None
         children = [entry.name for entry in entries if entry.kind == "folder"]
         files = [entry for entry in entries if entry.kind == "file"]
-        if folder and not children and any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in files):
+        pictures = not children and any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in files)
+        has_frames |= pictures
+        if folder and pictures:
             sample.videos.append(folder)
             continue
         for entry in files:
@@ -282,6 +285,11 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
             chosen = children if everywhere else spread(children, CHILDREN)
             sample.whole = sample.whole and len(chosen) == len(children)
             todo.extend(f"{folder}/{name}".lstrip("/") for name in chosen)
+    if not sample.videos and has_frames:
+        raise DatasetError(
+            f"{folders.root} holds pictures: the frames of one video. Name the folder that holds all videos, or "
+            f"compute this one: kpsbatch extract {shlex.quote(str(folders.root))}"
+        )
     if not sample.videos:
         raise DatasetError(
             f"there is no video below {folders.root}: no video file, and no folder of images. Correct the path."

@@ -15,9 +15,11 @@ from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key
 from kpsbatch.errors import DatasetError
+from kpsbatch.words import some_of
 
 OF_FRAMES = Made(bytes=0)
 
+MOST_SHOWN = 5
 STRANGE = "not named like dataset.layout"
 
 NPY_CLASH = "NumPy can't tell it from {!r}; rename it"
@@ -136,6 +138,8 @@ class LayoutSource:
     def no_video(self) -> DatasetError:
         """The error of a dataset without any video: what was tried, and what is there instead."""
         layout = self._dataset.layout
+        if unknown := self._unknown():
+            return DatasetError(unknown)
         if self.signers and self.splits and self.signs:
             unit = Unit(self.signers[0], self.splits[0], self.signs[0])
             name = _fill(self._file_part, {**unit._asdict(), "video": "*"}) if self._file_part else ""
@@ -144,6 +148,17 @@ class LayoutSource:
             missing = next(f for f in ("signer", "split", "sign") if not getattr(self, f + "s"))
             there = f"no {missing} found; {what_is_there(self.folders, '')}"
         return DatasetError(f"dataset.layout: no video fits {layout}: {there}. Correct the layout, or dataset.root.")
+
+    def _unknown(self) -> str:
+        """What is wrong with the names and signs that were chosen, if the dataset has others; else ""."""
+        everything = self._dataset.model_copy(update={"signers": (), "splits": (), "signs": ()})
+        there = LayoutSource(everything, self.folders)
+        for option in ("signers", "splits", "signs"):
+            chosen, known = getattr(self._dataset, option), getattr(there, option)
+            if chosen and known and not set(chosen) & set(known):
+                asked, shown = (some_of([*map(str, names)], MOST_SHOWN) for names in (chosen, known))
+                return f"dataset.{option}: the dataset does not have {asked}. Choose among {shown}."
+        return ""
 
     def _folder(self, unit: Unit) -> str:
         return _fill(self._folder_part, unit._asdict())

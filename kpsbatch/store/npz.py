@@ -176,6 +176,11 @@ def open_npz(path: Path) -> Iterator[NpzReader]:
         raise OutputError(f"{path} does not exist. Correct the path.") from None
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
+    if path.is_dir():
+        os.close(descriptor)
+        inside = next(iter(sorted(path.rglob("[!.]*.npz"))), None)
+        advice = f"Name an npz file in it, such as {inside}." if inside else "It holds no npz file. Correct the path."
+        raise OutputError(f"{path} is a folder. {advice}")
     try:
         yield NpzReader(path, descriptor, _members(path, descriptor))
     finally:

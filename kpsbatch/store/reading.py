@@ -287,7 +287,8 @@ def find_outputs(root: Path) -> Iterator[tuple[Unit, Path]]:
                 signer, split = _signer_and_split(root, folder.name)
                 yield from ((Unit(signer, split, int(name[:-4])), Path(folder.path, name)) for name in files)
     except OSError as error:
-        raise OutputError(f"{root} can't be listed: {error.strerror}. Correct the path.") from None
+        advice = "Name the folder of outputs (output.root of a config)." if root.is_file() else "Correct the path."
+        raise OutputError(f"{root} can't be listed: {error.strerror}. {advice}") from None
 
 
 def _signer_and_split(root: Path, folder: str) -> tuple[str, str]:

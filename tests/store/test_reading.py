@@ -142,7 +142,7 @@ class TestLoad:
         """A missing file and a folder are one line."""
         with pytest.raises(OutputError, match="does not exist"):
             kpsbatch.load(tmp_path / "x.npz")
-        with pytest.raises(OutputError, match="directory"):
+        with pytest.raises(OutputError, match="is a folder"):
             kpsbatch.load(tmp_path)
 
 
