@@ -1,5 +1,5 @@
 # Two commands to start with: `make demo` and `make test`. Python 3.10 to 3.14 is all they need.
-.PHONY: help demo test test-all test-rest test-slow test-pythons bench licences test-faults test-formats test-slurm-new rehearsal test-container lint setup lock clean
+.PHONY: help demo test test-all test-rest test-slow test-pythons bench licences test-faults test-formats test-slurm-new rehearsal test-container lint setup lock site clean
 VENV := .venv
 BIN := $(VENV)/bin
 # JOBS=1 runs one test after the other
@@ -61,8 +61,11 @@ licences: ## list what an installation brings, with licences (docs/licences.md)
 lock: ## renew the lock files (needs uv)
 	@scripts/lock.sh
 
+site: ## build the site of docs/ into site/; a broken link is an error
+	@scripts/site.sh
+
 clean: ## remove the venv and the demo
-	rm -rf $(VENV) .venv.3.* demo
+	rm -rf $(VENV) .venv.3.* .venv.docs site demo
 
 $(VENV)/ready: requirements.lock scripts/setup.sh
 	@scripts/setup.sh $(VENV) requirements.lock

@@ -6,7 +6,7 @@
 
 A CLIP is a video file, a folder of frames, or a folder that holds many of them (KArSL's tree), which count together.
 `--sheet` draws every hand that was looked for again, and every one that MediaPipe alone does not find in its frame, for
-the eye. docs/quality.md explains each measure.
+the eye. benchmarks/QUALITY.md explains each measure.
 """
 
 from __future__ import annotations

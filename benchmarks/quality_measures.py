@@ -1,4 +1,4 @@
-"""The measures of quality.py: plain functions of arrays. docs/quality.md says what each one tells and what it does not.
+"""The measures of quality.py: plain functions of arrays. benchmarks/QUALITY.md says what each one tells, and what not.
 
 Throughout: `keypoints` are (T, 184, 4) as kpsbatch writes them (image coordinates), `poses` are (T, 33, 4) reference
 poses of the signer with NaN where there is none, `size` is the frames' width and height in pixels. A *unit* is the
@@ -71,7 +71,7 @@ def can_be_seen(poses: np.ndarray, side: str) -> np.ndarray:
 
     The wrist is in the picture and visible to the pose network, and so is half of the hand: the line from the wrist
     through the middle of the knuckles of index and pinky is in the picture over SEEN_REACH times that distance. There
-    it has passed half of the 21 joints: so measured on hands that the lower edge cuts off, see docs/quality.md.
+    it has passed half of the 21 joints: so measured on hands that the lower edge cuts off, see benchmarks/QUALITY.md.
     """
     _, wrist, index, pinky = SIDES[side]
     start = poses[:, wrist, :2]

@@ -210,7 +210,7 @@ def print_summary(config: Config, summary: Summary) -> None:
             say(printable(f"  {name}: {reason}"))
     if counts["partial"] or counts["failed"]:
         say(
-            f"units with failed videos: {counts['partial']} partial, {counts['failed']} failed. "
+            f"units with failed videos: {counts['partial']} where some failed, {counts['failed']} where all did. "
             "Fix the data, then run again with --retry-failed."
         )
     say(f"outputs: {config.output.root}")

@@ -35,6 +35,17 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33"}
 Part = tuple[str, str]
 """Text, and its style: "", bold, dim, red, green or yellow. rich knows them by the same names."""
 
+UNIT_STATES = {
+    "complete": "done",
+    "partial": "some failed",
+    "failed": "all failed",
+    "left": "to do",
+    "absent": "folder missing",
+    "empty": "no video",
+    "other": "other settings",
+}
+"""What tables call the states of units, by their names in JSON."""
+
 
 def counted(count: int, what: str) -> str:
     """A number with what it counts: `1 unit`, `2,000 units`."""

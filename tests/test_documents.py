@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import kpsbatch
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
-    for folder in (ROOT, ROOT / "docs", ROOT / ".github")
+    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "reference", ROOT / "benchmarks", ROOT / ".github")
     for page in folder.glob("*.md")
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -49,9 +50,25 @@ def test_files_that_are_named_exist(name: str) -> None:
 
 
 def test_every_page_is_linked() -> None:
-    """Each page below docs/ can be reached from README.md."""
-    linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
-    assert {page for page in PAGES if page.startswith("docs/")} <= linked
+    """Each page below docs/ can be reached from README.md, at most by way of docs/index.md."""
+    readme = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    index = LINK.findall((ROOT / "docs" / "index.md").read_text(encoding="utf-8"))
+    linked = readme | {f"docs/{link}" for link in index}
+    assert "docs/index.md" in readme
+    assert {page for page in PAGES if page.startswith("docs/")} <= {*linked, "docs/reference/messages.md"}
+
+
+def test_readme_is_one_screen() -> None:
+    """README.md has at most 500 words."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 500
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "commands.md", "api.md", "messages.md"])
+def test_reference_is_that_of_the_code(name: str) -> None:
+    """The pages of docs/reference/ are what scripts/reference.py makes of the code."""
+    made = runpy.run_path(str(ROOT / "scripts" / "reference.py"))["pages"]()
+    page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert page == made[name], "run `python scripts/reference.py`"
 
 
 def test_one_version() -> None:

@@ -54,7 +54,7 @@ def test_workflows(path: Path) -> None:
         assert "--require-hashes" in install
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-release"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-release", "requirements-docs"])
 def test_hashes(name: str) -> None:
     """Every package of a lock file has an exact version and hashes."""
     text = (REPOSITORY / f"{name}.lock").read_text(encoding="utf-8")

@@ -64,8 +64,8 @@ COMMANDS = {
     "inspect": Command("Look", "status:inspect_file",
         "Show what an output file holds: videos, lengths, how often each part was found."),
     "export": Command("Hand over", "outputs:export",
-        "Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on "
-        "after an end."),
+        "Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? "
+        "Run it again."),
     "about": Command("Hand over", "outputs:about",
         "Say what made the outputs, for a paper and a README: versions, settings, networks, counts, processors, "
         "dates."),

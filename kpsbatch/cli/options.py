@@ -30,7 +30,7 @@ Overwrite = Annotated[
 ]
 RetryFailed = Annotated[bool, flag("--retry-failed", help="Redo units with failed videos, too.")]
 NoPictures = Annotated[
-    bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for pages that are shared.")
+    bool, flag("--no-pictures", help="Show no frames of videos: keypoints alone, for pages you send to other people.")
 ]
 _Debug = Annotated[bool, flag("--debug", help="Show a traceback with an error.")]
 

@@ -150,7 +150,7 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the keypoints in another format; CONFIG may be a folder of outputs. Run it again to go on after an end."""
+    """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
     name = _layout(form, recipe, points, confidence, shard_size)
     dataset, failed, left = _chosen(selection, labels)
     if name in RECIPES and (lacks := RECIPES[name].lacks):

@@ -11,6 +11,7 @@ from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
 from kpsbatch.words import (
     JSON_VERSION,
+    UNIT_STATES,
     Part,
     counted,
     gap_of,
@@ -136,7 +137,7 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
         for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:
                 kind = "signs" if scan.has_signs else "units"
-                say(f"{state} in {signer} {split}: {kind} {format_signs(missing)}")
+                say(f"{UNIT_STATES[state]} in {signer} {split}: {kind} {format_signs(missing)}")
     if scan.odd_counts:
         say("odd: " + ", ".join(f"{count} x {problem}" for problem, count in scan.odd_counts.most_common()))
         for path, problem in scan.odd:
@@ -147,7 +148,16 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
 
 def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:
     unit = "sign" if scan.has_signs else "unit"
-    headings = ("signer", "split", f"{unit}s", "videos", f"a {unit}", "frames", "absent", "empty")
+    headings = (
+        "signer",
+        "split",
+        f"{unit}s",
+        "videos",
+        f"a {unit}",
+        "frames",
+        UNIT_STATES["absent"],
+        UNIT_STATES["empty"],
+    )
     rows: list[list[Part]] = [[(heading, "bold") for heading in headings]]
     for (signer, split), group in scan.groups.items():
         cells = (

@@ -211,8 +211,8 @@ def _from_names(folders: Folders, sample: Sample) -> Guess:
         writer.writerow([path, split, label])
     manifest = {"path": "", "columns": {"video": "video", "split": "split", "label": "label"}}
     notes = [
-        "no number in the paths tells the sign, so a table of the videos is written, each with its folder as the "
-        "label; correct it as you like (a column of numbered signs makes a unit of each sign)"
+        "no sign number is found in the paths, so a table with a row for each video is written, its folder as the "
+        "label. Check the column label before you run (a column of sign numbers gives a file for each sign)"
     ]
     return Guess({"root": str(folders.root), "manifest": manifest}, f"{len(videos)} videos", notes, text.getvalue())
 

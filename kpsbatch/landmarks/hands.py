@@ -42,7 +42,7 @@ SAME_HAND_DISTANCE = 0.25
 
 HALF_HAND = 1.5
 """From the wrist, in lengths of wrist to knuckles of the pose: where half of a hand's joints have been passed (measured
-on hands that the frame's lower edge cuts off, see docs/quality.md)."""
+on hands that the frame's lower edge cuts off, see benchmarks/QUALITY.md)."""
 
 GUESSES = ((0.7, 1.0), (1.0, 1.0), (0.7, 0.5))
 """Squares to try at a wrist: side in units of the body; shift from the wrist, 1 being at the pose's knuckles."""

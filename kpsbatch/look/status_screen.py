@@ -12,7 +12,17 @@ from kpsbatch.errors import printable
 from kpsbatch.look.logs import Task
 from kpsbatch.look.status import Failing, Status, StatusReader
 from kpsbatch.progress import count_progress
-from kpsbatch.words import Part, counted, gap_of, print_lines, say_json, show_duration, table_lines, terminal
+from kpsbatch.words import (
+    UNIT_STATES,
+    Part,
+    counted,
+    gap_of,
+    print_lines,
+    say_json,
+    show_duration,
+    table_lines,
+    terminal,
+)
 
 WATCH_SECONDS = 2.0
 WATCH_LINE_SECONDS = 30.0
@@ -155,7 +165,9 @@ def _groups(status: Status, gap: int) -> Iterator[Line]:
     names = ["complete", "partial", "failed", "left", "absent", "empty"]
     if status.count("other"):
         names.append("other")
-    rows: list[list[Part]] = [[(heading, "bold") for heading in ("signer", "split", "units", *names)]]
+    rows: list[list[Part]] = [
+        [(heading, "bold") for heading in ("signer", "split", "units", *map(UNIT_STATES.__getitem__, names))]
+    ]
     for group in status.groups:
         counts = [(f"{getattr(group, name)}", _style(name, getattr(group, name))) for name in names]
         rows.append([(group.signer, ""), (group.split, ""), (f"{group.units}", ""), *counts])

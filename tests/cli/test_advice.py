@@ -75,10 +75,12 @@ def test_a_config_in_the_place_of_outputs(config: Path) -> None:
         ({"signs": "99"}, "dataset.signs: the dataset does not have 99. Choose among 3, 4."),
     ],
 )
-def test_names_that_the_dataset_does_not_have(config: Path, chosen: dict[str, object], text: str) -> None:
+def test_names_that_the_dataset_does_not_have(
+    config: Path, tmp_path: Path, chosen: dict[str, object], text: str
+) -> None:
     tree = yaml.safe_load(config.read_text())
     tree["dataset"] |= chosen
-    assert str(open_source(make_config(tree, (), base=config.parent).dataset).no_video()) == text
+    assert str(open_source(make_config(tree, (), base=config.parent).dataset, tmp_path).no_video()) == text
 
 
 def test_a_setting_without_its_section(config: Path) -> None:

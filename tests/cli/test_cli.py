@@ -245,9 +245,9 @@ class TestScan:
         rows = {tuple(re.findall(r"[^\s│|]+", line)) for line in out.splitlines()}
         assert ("01", "train", "2", "4", "(1", "file)", "2", "8", "1", "1") in rows
         assert ("02", "train", "0", "0", "0", "0", "4", "0") in rows
-        assert "absent in 01 train: signs 4\n" in out
-        assert "absent in 02 train: signs 1-4\n" in out
-        assert "empty in 01 train: signs 3\n" in out
+        assert "folder missing in 01 train: signs 4\n" in out
+        assert "folder missing in 02 train: signs 1-4\n" in out
+        assert "no video in 01 train: signs 3\n" in out
         assert "Thumbs.db: no video" in out
         assert "two: one frame only" in out
 
@@ -257,7 +257,19 @@ class TestScan:
         monkeypatch.setenv("COLUMNS", str(columns))
         out = call(capsys, "scan", config)[1]
         headings = next(line for line in out.splitlines() if line.startswith("signer")).split()
-        assert headings == ["signer", "split", "signs", "videos", "a", "sign", "frames", "absent", "empty"]
+        assert headings == [
+            "signer",
+            "split",
+            "signs",
+            "videos",
+            "a",
+            "sign",
+            "frames",
+            "folder",
+            "missing",
+            "no",
+            "video",
+        ]
         assert "…" not in out
 
     def test_without_frames(self, config, capsys):
@@ -289,7 +301,7 @@ class TestScan:
         """A selection narrows the table."""
         status, out, _ = call(capsys, "scan", config, "--signers", "01", "--signs", "1")
         assert status == 0
-        assert "absent" not in out.split("empty", 1)[1]
+        assert "folder missing" not in out.split("no video", 1)[1]
         assert "02" not in out.replace(str(config.parent), "")
 
     def test_unreadable_folder(self, config, capsys):

@@ -71,7 +71,7 @@ def test_words_as_folders(tmp_path):
         "train/$BILL/b.mp4,train,$BILL",
         '"train/HELLO, you/a.mp4",train,"HELLO, you"',
     ]
-    assert "no number in the paths tells the sign" in guessed.notes[0]
+    assert "no sign number is found in the paths" in guessed.notes[0]
 
 
 def test_a_part_of_a_set(tmp_path):

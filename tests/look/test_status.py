@@ -523,7 +523,7 @@ class TestCommand:
     def test_narrow(self, config):
         """At 60 columns no heading is cut."""
         out = kpsbatch(config, COLUMNS="60").stdout
-        assert "signer split units complete partial failed left absent empty" in out
+        assert "signer split units done some failed all failed to do folder missing no video" in out
 
     def test_watch_without_a_terminal(self, config):
         """--watch into a file ends when nothing is left and nothing runs."""

@@ -451,8 +451,8 @@ class TestDocs:
         assert done.stdout == "[]\n"
 
     def test_point_table(self):
-        """The table of points in docs/reading.md is the topology's."""
-        text = (DOCS / "reading.md").read_text(encoding="utf-8")
+        """The table of points in docs/keypoints.md is the topology's."""
+        text = (DOCS / "keypoints.md").read_text(encoding="utf-8")
         for name, part in Topology.PARTS.items():
             assert re.search(rf"\| `{part.start}:{part.stop}` +\| `{name.upper()}` ", text)
         for index, name in enumerate(Topology.NAMES):

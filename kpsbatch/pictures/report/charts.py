@@ -60,7 +60,7 @@ def throughput(data: ReportData) -> Chart | None:
         (f"{clock(start + index * width)}: {counted(frames, 'frame')}, {frames / width:,.1f} a second", frames)
         for index, frames in enumerate(sums)
     ]
-    return Chart("Frames over time, by when their units were stored", bars, (clock(start), clock(end)))
+    return Chart("Frames finished over time", bars, (clock(start), clock(end)))
 
 
 def clock(moment: float) -> str:

@@ -1,0 +1,71 @@
+"""Code that the pages show works: commands exist with their options, Python compiles, and README.md's runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthetic.demo import write_demo
+
+from kpsbatch.cli.main import COMMANDS, load
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def shown_commands(text: str) -> list[list[str]]:
+    """The words of each line of a code block that begins with kpsbatch and one of its commands."""
+    found = []
+    joined = text.replace("\\\n", " ")
+    for line in re.findall(r"^(?: {4}|\$ )?(?:\$ )?(?:python -m )?kpsbatch .*$", joined, re.MULTILINE):
+        words = shlex.split(re.split(r"\s\|\s|\s#|\s{3,}|;", line.strip().removeprefix("$ "))[0])
+        words = words[words.index("kpsbatch") + 1 :]
+        if words and words[0] in COMMANDS:
+            found.append(words)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_exist(name: str) -> None:
+    """Every option of a command that a page shows is one that the command has."""
+    for command, *words in shown_commands((ROOT / name).read_text(encoding="utf-8")):
+        options = {spelled for parameter in load(command).params for spelled in parameter.opts} | {"--help", "-h"}
+        given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert given <= options, f"{name}: kpsbatch {command} has no {given - options}"
+
+
+def test_commands_are_seen() -> None:
+    """The pages show more than fifty commands, so the test above has something to look at."""
+    assert sum(len(shown_commands(page.read_text(encoding="utf-8"))) for page in PAGES) > 50
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_python_compiles(name: str) -> None:
+    """Every Python block of a page is Python."""
+    for code in PYTHON.findall((ROOT / name).read_text(encoding="utf-8")):
+        compile(code, name, "exec")
+
+
+def test_readme_runs(tmp_path: Path) -> None:
+    """The Python of README.md gives the right hand of a video."""
+    demo = write_demo(tmp_path / "demo", signers=1, signs=1)
+    video = next(path for path in sorted(demo.directory.rglob("*_c*")) if path.is_dir() or path.suffix == ".mp4")
+    (code,) = PYTHON.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    code = code.replace("clip.mp4", video.as_posix()) + "print(keypoints.shape[1:], right_hand.shape[1:])\n"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "(184, 4) (21, 4)\n")
