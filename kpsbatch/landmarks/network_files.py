@@ -44,7 +44,7 @@ BUILT_SHA256: Final[Mapping[str, str]] = {
     "face_detector": "d8a3497a5e8c4e008ab6dc1076a8c70578671e2084dd8135d65b5f007d5381e7",
     "face_landmarks": "2475139c224681c7a6be04d6e3e69c162267d7c254d732278f15ddf9903ae1e9",
     "palm_detector": "098153118b6d140468c6048edb5cf25c32a042e95b5ffe20b0afb541f2abac2b",
-    "hand_landmarks": "8b29482b768bd31cfc7d4bbf38aef857b5b332edfe7a1179603d2682d8e4ed5a",
+    "hand_landmarks": "7247ff87087be98065f1b1a2504f75aa0951f865e701be5a627813470f562d04",
 }
 """What `kpsbatch models` makes of them, on every machine."""
 

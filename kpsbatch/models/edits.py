@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kpsbatch.landmarks.networks import HEATMAP_CELL, HEATMAP_REACH
+from kpsbatch.models.dead_channels import cut_dead_channels
 from kpsbatch.models.graph import Graph, image_metadata
 
 MESH_POINTS = 468
@@ -142,10 +143,13 @@ def merged_face(graph: Graph, mesh_output: int, refined_outputs: list[int]) -> i
 def hand_network(network: bytes) -> EditedNetwork:
     """The hand landmark network with presence, handedness, landmarks (21 x 3) and landmarks in metres as outputs.
 
+    Of the wheel's network 1,499 channels are 0 for any picture; they go.
+
     Args:
         network: Of the wheel, or of one of Google's bundles.
     """
     graph = Graph(network)
+    cut_dead_channels(graph)
     landmarks, presence, handedness, world = graph.main.outputs.tolist()
     return _edited(graph, [presence, handedness, landmarks, world], 0.0, 255.0)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kpsbatch.errors import ModelError
 from kpsbatch.landmarks.mediapipe_import import mediapipe_directory
@@ -81,6 +81,65 @@ class Graph:
         options = {"ADD": self._fb.AddOptionsT, "MUL": self._fb.MulOptionsT}.get(kind, self._fb.MaximumMinimumOptionsT)
         shape = np.broadcast_shapes(tuple(self.shape(one)), tuple(self.shape(other)))
         return self.append(kind, options(), [one, other], name, list(shape))
+
+    def operators(self, kind: str) -> list[Any]:
+        """The operators of a kind, such as "CONV_2D", in order."""
+        return [operator for operator in self.main.operators if self.kind(operator) == kind]
+
+    def kind(self, operator: Any) -> str:
+        """An operator's name in TFLite's list of built-in operators."""
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return _kinds()[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    def ends_in_relu(self, convolution: Any) -> bool:
+        """Whether a convolution's last step is ReLU or ReLU6."""
+        kinds = self._fb.ActivationFunctionType
+        return convolution.builtinOptions.fusedActivationFunction in (kinds.RELU, kinds.RELU6)
+
+    def only_producer(self, operator: Any) -> Any | None:
+        """The operator that makes another one's first input, if it makes nothing else."""
+        made = [other for other in self.main.operators if int(operator.inputs[0]) in other.outputs]
+        return made[0] if made and len(made[0].outputs) == 1 else None
+
+    def only_consumer(self, operator: Any) -> Any | None:
+        """The operator that alone takes another one's only output, as its first input; None for an output too."""
+        (output,) = operator.outputs
+        taken = [other for other in self.main.operators if output in other.inputs]
+        is_only = len(taken) == 1 and taken[0].inputs[0] == output and output not in self.main.outputs
+        return taken[0] if is_only else None
+
+    def is_own_constant(self, tensor: int) -> bool:
+        """Whether a tensor is a constant of floats, perhaps stored in 16 bits, that one operator alone takes."""
+        stored = self._stored(tensor)
+        taken = [sum(each in other.inputs for other in self.main.operators) for each in {tensor, stored}]
+        data = self._model.buffers[self.main.tensors[stored].buffer].data
+        return taken == [1] * len(taken) and data is not None and self.main.tensors[stored].type in _floats(self._fb)
+
+    def values(self, tensor: int) -> NDArray[Any]:
+        """The numbers of a constant of floats."""
+        stored = self.main.tensors[self._stored(tensor)]
+        data = bytes(self._model.buffers[stored.buffer].data)
+        return np.frombuffer(data, _floats(self._fb)[stored.type]).reshape(stored.shape.tolist())
+
+    def set_values(self, tensor: int, values: NDArray[Any]) -> None:
+        """Give a constant of floats other numbers, of the same type."""
+        stored = self.main.tensors[self._stored(tensor)]
+        sharing = [other for other in self.main.tensors if other.buffer == stored.buffer]
+        if len(sharing) > 1:
+            stored.buffer = self._buffer(values.tobytes())
+        else:
+            self._model.buffers[stored.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+        for each in {tensor, self._stored(tensor)}:
+            self.main.tensors[each].shape = np.asarray(values.shape, np.int32)
+
+    def set_channels(self, tensor: int, channels: int) -> None:
+        """Give what an operator makes another number of channels, its last axis."""
+        self.main.tensors[tensor].shape = np.asarray([*self.shape(tensor)[:-1], channels], np.int32)
+
+    def _stored(self, tensor: int) -> int:
+        """The constant behind a DEQUANTIZE that makes a tensor; else the tensor itself."""
+        made = [int(other.inputs[0]) for other in self.operators("DEQUANTIZE") if tensor in other.outputs]
+        return made[0] if made else tensor
 
     def set_outputs(self, outputs: list[int]) -> None:
         """Make these tensors the outputs, and drop the operators that none of them depends on."""
@@ -202,6 +261,18 @@ def image_metadata(name: str, mean: float, std: float) -> bytes:
     metadata.subgraphMetadata = [graph]
     metadata.minParserVersion = "1.0.0"
     return _pack(metadata, b"M001")
+
+
+@lru_cache
+def _kinds() -> dict[int, str]:
+    """TFLite's built-in operators by number."""
+    kinds = vars(_schema("schema_py_generated").BuiltinOperator)
+    return {number: name for name, number in kinds.items() if not name.startswith("_")}
+
+
+def _floats(fb: ModuleType) -> dict[int, str]:
+    """NumPy's types of the floats that constants are stored in, by their numbers in the file format."""
+    return {fb.TensorType.FLOAT32: "<f4", fb.TensorType.FLOAT16: "<f2"}
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
