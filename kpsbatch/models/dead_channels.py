@@ -24,7 +24,8 @@ def cut_dead_channels(graph: Graph) -> int:
             continue
         if {graph.kind(widening), graph.kind(summing)} != {"CONV_2D"}:
             continue
-        tensors = [int(operator.inputs[i]) for operator in (widening, depthwise) for i in (1, 2)]
+        ends: tuple[Any, Any] = widening, depthwise
+        tensors = [int(operator.inputs[i]) for operator in ends for i in (1, 2)]
         tensors.append(int(summing.inputs[1]))
         if not all(graph.is_own_constant(tensor) for tensor in tensors):
             continue
@@ -32,7 +33,7 @@ def cut_dead_channels(graph: Graph) -> int:
         if dead.any() and not dead.all():
             for tensor, axis in zip(tensors, (0, 0, -1, 0, -1), strict=True):
                 graph.set_values(tensor, np.compress(~dead, graph.values(tensor), axis))
-            for operator in (widening, depthwise):
+            for operator in ends:
                 graph.set_channels(int(operator.outputs[0]), int((~dead).sum()))
             count += int(dead.sum())
     return count

@@ -45,9 +45,7 @@ def test_a_channel_that_can_be_above_0_stays(sources: dict[str, bytes]) -> None:
     assert cut_dead_channels(graph) == 0
 
 
-def test_every_value_keeps_its_bits(
-    sources: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_value_keeps_its_bits(sources: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On hands, on noise, on black and on white: all four outputs."""
     ours = build_networks(sources, tmp_path / "ours")
     whole = whole_hand_network(sources, tmp_path / "whole", monkeypatch)
