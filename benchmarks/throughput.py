@@ -52,6 +52,7 @@ def ways(names: Sequence[str], workers: int, holistic_python: str) -> dict[str, 
     ours += ["--set", f"run.workers={workers}", "--set"]
     plain = [str(ROOT / "benchmarks" / "plain.py"), "{dataset}", "{output}", "--workers", str(workers)]
     every = {mode: [*ours, f"landmarks.running_mode={mode}"] for mode in ("clip", "image")}
+    every |= {pace: [*ours, f"landmarks.pace={pace}"] for pace in ("auto", "fast")}
     check = "import mediapipe; mediapipe.solutions.holistic.Holistic"
     if "holistic" in names and subprocess.run([holistic_python, "-c", check], capture_output=True).returncode:
         print("holistic is left out: name a Python with mediapipe 0.10.21, --holistic-python", file=sys.stderr)

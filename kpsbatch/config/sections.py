@@ -501,6 +501,8 @@ class LandmarksConfig(Section):
     Attributes:
         models: A folder of other networks than those that `kpsbatch models` gets: what `models --export` wrote.
         running_mode: clip: the whole clip, forwards and backwards. image: every frame by itself.
+        pace: every: the networks look at each frame. auto: where nothing moves, pose and face are looked at in key
+            frames, and interpolated between these. fast: hands that rest, too. For running_mode clip.
         coordinates: image: x and y in frame widths and heights. adjusted: relative to the body part.
         parts: What to compute: pose, face, hands; what is left out stays zero.
         confidence: Thresholds of the networks' scores.
@@ -511,6 +513,7 @@ class LandmarksConfig(Section):
 
     models: AnyPath | None = None
     running_mode: Literal["clip", "image"] = "clip"
+    pace: Literal["every", "auto", "fast"] = "every"
     coordinates: Literal["image", "adjusted"] = "image"
     parts: Annotated[
         tuple[Part, ...],

@@ -17,7 +17,7 @@ from kpsbatch.landmarks.full import empty_row, frame_row
 from kpsbatch.landmarks.hands import follow_hands, hand_can_be_seen
 from kpsbatch.landmarks.moments import SIDES, Moment, Reading, Side, body_unit, chest
 from kpsbatch.landmarks.networks import Networks
-from kpsbatch.landmarks.pose import drop_bodiless, follow, follow_pose
+from kpsbatch.landmarks.pose import drop_bodiless, follow, follow_pose, look_where_wrists_moved
 from kpsbatch.landmarks.shots import FirstLook, Shot, look_at_images, look_at_moments, no_one_in_box, refuse_empty_box
 from kpsbatch.landmarks.signer import Wish, in_box
 
@@ -64,6 +64,7 @@ def follow_clip(
     again: Callable[[], Iterable[RGB]] | None = None,
     on_shots: Callable[[Sequence[Shot]], None] = lambda shots: None,
     look: FirstLook | None = None,
+    times: Sequence[float] = (),
 ) -> Iterator[FrameLandmarks]:
     """The signer in each frame of a clip; of single frames in `running_mode: image`.
 
@@ -78,6 +79,7 @@ def follow_clip(
         again: Gives the frames once more; without it, a stretch is all that decides.
         on_shots: Called with shots as they are known.
         look: What is seen of the whole clip in a first look, if it is known.
+        times: Of the frames, in milliseconds, as far as they are read; without them the settings' frame rate counts.
 
     Raises:
         DatasetError: Nobody's chest is in the user's box.
@@ -113,7 +115,9 @@ def follow_clip(
         work_on(kept, start, shots, first, wish)
 
     for image in images:
-        kept.append(Moment(np.ascontiguousarray(image), networks))
+        moment = Moment(np.ascontiguousarray(image), networks)
+        moment.time = times[first + len(kept)] if times else (first + len(kept)) * 1000 / networks.settings.frame_rate
+        kept.append(moment)
         new += 1
         if len(kept) < stretch(image.nbytes):
             continue
@@ -226,6 +230,7 @@ def work_on(moments: list[Moment], start: int, shots: Sequence[Shot], first: int
         drop_bodiless(moments, start, shots)
     if "hands" in parts:
         follow_hands(moments, start)
+        look_where_wrists_moved(moments)
 
 
 def give(past: list[Moment], kept: list[Moment], count: int) -> Iterator[FrameLandmarks]:
@@ -327,14 +332,17 @@ class Rows:
         ones once more; `look` is as there.
         """
         readable: deque[bool] = deque()
+        times: list[float] = []
 
         def images() -> Iterator[RGB]:
             for frame in frames:
                 readable.append(frame.image is not None)
                 if frame.image is not None:
+                    times.append(frame.time)
                     yield frame.image
 
-        for landmarks in follow_clip(images(), self._networks, self._wish, again, self.shots.extend, look):
+        shots = self.shots.extend
+        for landmarks in follow_clip(images(), self._networks, self._wish, again, shots, look, times):
             while not readable.popleft():
                 yield empty_row(), {}
             self._count(landmarks)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kpsbatch import points as t
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED
 from kpsbatch.landmarks.moments import Moment, Pixels, Reading, body_unit
+from kpsbatch.landmarks.pace import FACE_MILLISECONDS, between, face_moved, key_frame
 from kpsbatch.landmarks.squares import (
     Square,
     face_box_square,
@@ -42,6 +44,8 @@ def follow_face(moments: Sequence[Moment], start: int) -> None:
         moment, before = moments[frame], moments[frame - 1] if frame else None
         if moment.pose is None or moment.face is not None:
             continue
+        if before is not None and moment.most_moved("face") and to_key_frame(moments, frame - 1):
+            continue
         moment.face = followed(moment, before)
         if moment.face is None and head_in_frame(moment.pose.points, moment.size):
             moment.face = searched(moment)
@@ -49,6 +53,30 @@ def follow_face(moments: Sequence[Moment], start: int) -> None:
     for frame in range(len(moments) - 2, -1, -1):
         if moments[frame].face is None:
             moments[frame].face = followed(moments[frame], moments[frame + 1])
+
+
+def to_key_frame(moments: Sequence[Moment], anchor: int) -> bool:
+    """Follow a face to its next key frame and fill in those between; False where none lies between, or it is lost."""
+    stop = anchor + 1
+    while stop < len(moments) and moments[stop].pose is not None and moments[stop].face is None:
+        stop += 1
+    face, key = moments[anchor].face, key_frame(moments, anchor, 1, stop, FACE_MILLISECONDS)
+    if face is None or key == anchor + 1:
+        return False
+    known = {anchor: face}
+
+    def look(frame: int, by: int) -> Reading | None:
+        return followed(moments[frame], replace(moments[by], face=known[by]))
+
+    last = look(key, anchor)
+    if last is None:
+        return False
+    known[key] = last
+    if not between(anchor, key, known, look, face_moved, moments[key].most_moved("face")):
+        return False
+    for frame in range(anchor + 1, key + 1):
+        moments[frame].face = known[frame]
+    return True
 
 
 def follow_face_back(moments: Sequence[Moment], runs: Sequence[range]) -> None:

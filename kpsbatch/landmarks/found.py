@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from kpsbatch.points import CONTRACT, Topology
 
-Letter = Literal["d", "t", "l", "-"]
+Letter = Literal["d", "t", "l", "i", "-"]
 
 DETECTED: Final = "d"
 TRACKED: Final = "t"
 LOOKED_AGAIN: Final = "l"
+INTERPOLATED: Final = "i"
 MISSING: Final = "-"
 
 MEANING: Final[Mapping[str, str]] = {
     DETECTED: "detected",  # by MediaPipe's detector, in the whole frame or a window of it
     TRACKED: "tracked",  # followed from the frame before, or, in a clip, from the frame after
     LOOKED_AGAIN: "looked for again",  # detector and tracking gave nothing: found in an enlarged square by the pose
+    INTERPOLATED: "interpolated",  # not looked at: between two frames that were and agree (landmarks.pace)
     MISSING: "missing",
 }
 """What the letters mean; records, preview and report use these words."""

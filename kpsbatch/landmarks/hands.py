@@ -15,6 +15,7 @@ from kpsbatch.landmarks.fingers import order_fingers
 from kpsbatch.landmarks.found import DETECTED, LOOKED_AGAIN, TRACKED, Letter
 from kpsbatch.landmarks.keypoints import in_frame
 from kpsbatch.landmarks.moments import SIDES, Moment, Pixels, Reading, Side, are_inside, body_unit, chest, share_inside
+from kpsbatch.landmarks.pace import HAND_MILLISECONDS, hand_moved, interpolated, key_frame
 from kpsbatch.landmarks.squares import (
     Square,
     far_apart,
@@ -160,8 +161,13 @@ def follow_hands(moments: Sequence[Moment], start: int) -> None:
         follow_bare_hands(moments, start)
         return
     searches: dict[Side, Search] = {side: Search() for side in SIDES}
+    done = start
     for frame in range(start, len(moments)):
-        if moments[frame].pose is not None:
+        if moments[frame].pose is None or frame < done:
+            continue
+        if follow_resting(moments, frame, searches):
+            done = frame + 2
+        else:
             follow_frame(moments, frame, searches)
     for frame in range(len(moments) - 2, -1, -1):
         follow_back(moments, frame)
@@ -274,10 +280,36 @@ def is_named(hand: Reading, side: Side) -> bool:
     return hand.right >= SURE_NAME if side == "right" else hand.right <= 1 - SURE_NAME
 
 
-def follow_frame(moments: Sequence[Moment], frame: int, searches: dict[Side, Search]) -> None:
-    """Both hands of one frame: by the frames before, and by a search for the side that has none."""
+def follow_resting(moments: Sequence[Moment], frame: int, searches: dict[Side, Search]) -> bool:
+    """Both hands of a frame and the next one where they rest: looked at in the next one, interpolated if they rest on.
+
+    False where they do not rest, or one is lost: nothing has been done then.
+    """
+    most = moments[frame].most_moved("hands")
+    key = key_frame(moments, frame - 1, 1, min(frame + 2, len(moments)), HAND_MILLISECONDS) if frame >= 2 else frame
+    if not most or key <= frame or moments[key].pose is None:
+        return False
+    earlier, last = moments[frame - 2].hands, moments[frame - 1].hands
+    if not last or any(hand_moved(hand, earlier.get(side), most) for side, hand in last.items()):
+        return False
+    kept = {side: replace(search) for side, search in searches.items()}
+    follow_frame(moments, key, searches, -2)
+    hands = moments[key].hands
+    if not last.keys() <= hands.keys():
+        hands.clear()
+        searches.update(kept)
+        return False
+    if any(hand_moved(hand, hands[side], most) for side, hand in last.items()):
+        follow_frame(moments, frame, searches)
+    else:
+        moments[frame].hands.update({side: interpolated(hand, hands[side], 0.5) for side, hand in last.items()})
+    return True
+
+
+def follow_frame(moments: Sequence[Moment], frame: int, searches: dict[Side, Search], step: int = -1) -> None:
+    """Both hands of one frame: by those `step` frames away, and by a search for the side that has none."""
     moment = moments[frame]
-    hands = {side: followed(moments, frame, -1, side) for side in SIDES}
+    hands = {side: followed(moments, frame, step, side) for side in SIDES}
     place(moment, {side: hand for side, hand in hands.items() if hand is not None})
     for side in SIDES:
         if side in moment.hands:

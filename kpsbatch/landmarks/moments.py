@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,14 @@ from kpsbatch.landmarks.squares import Square, cut, to_pixels, turned_back
 
 Pixels = NDArray[np.float64]
 Side = Literal["right", "left"]
+
+MOST_MOVED: Final[Mapping[str, Mapping[str, float]]] = {
+    "every": {},
+    "auto": {"pose": 0.02, "face": 0.02},
+    "fast": {"pose": 0.03, "face": 0.02, "hands": 0.06},
+}
+"""By `landmarks.pace` the parts that have key frames, and most that a point of theirs may move from one to the next
+with nothing looked at between: in units of the body, heights of the face, diagonals of the hand."""
 
 SIDES: tuple[Side, Side] = ("right", "left")
 
@@ -56,6 +65,7 @@ class Moment:
         face: (478, 3) points.
         hands: (21, 3) points of each side.
         shot: Which shot it belongs to: nothing is followed from one into another.
+        time: Milliseconds since the first frame.
     """
 
     image: RGB
@@ -64,6 +74,7 @@ class Moment:
     face: Reading | None = None
     hands: dict[Side, Reading] = field(default_factory=dict)
     shot: int = 0
+    time: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,9 +87,15 @@ class Moment:
         """The `confidence` settings."""
         return self.networks.settings.confidence
 
+    def most_moved(self, part: str) -> float:
+        """Of a part that has key frames by `landmarks.pace`: how much it may move between them; else 0."""
+        return MOST_MOVED[self.networks.settings.pace].get(part, 0.0)
+
     def without_image(self) -> Moment:
         """What was found in the frame, without its picture."""
-        return Moment(np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands, self.shot)
+        return Moment(
+            np.zeros((0, 0, 3), np.uint8), self.networks, self.pose, self.face, self.hands, self.shot, self.time
+        )
 
     def read_pose(self, square: Square, how: Letter) -> Reading:
         """What the pose network says of a square."""

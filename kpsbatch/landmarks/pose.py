@@ -8,6 +8,7 @@ import numpy as np
 
 from kpsbatch.landmarks.found import TRACKED
 from kpsbatch.landmarks.moments import Moment, Reading, body_unit, chest
+from kpsbatch.landmarks.pace import POSE_MILLISECONDS, between, key_frame, pose_moved, runs_between, wrists_moved
 from kpsbatch.landmarks.people import SURE_BODY, pose_square, steady_body
 from kpsbatch.landmarks.shots import Shot, search, spread
 from kpsbatch.landmarks.signer import LINK, Track, Wish, apart, in_box
@@ -85,9 +86,44 @@ def follow(moments: Sequence[Moment], anchor: int, step: int, frames: range) -> 
     last = moments[anchor].pose
     frame = anchor + step
     while last is not None and frame in frames and moments[frame].pose is None:
-        last = next_pose(moments[frame], last)
-        moments[frame].pose = last
+        if moments[frame].most_moved("pose"):
+            frame = to_key_frame(moments, frame - step, step, frames)
+        else:
+            moments[frame].pose = next_pose(moments[frame], last)
+        last = moments[frame].pose
         frame += step
+
+
+def to_key_frame(moments: Sequence[Moment], anchor: int, step: int, frames: range) -> int:
+    """Follow a pose to its next key frame and fill in those between; returns the last frame that was dealt with."""
+    stop = anchor + step
+    while stop in frames and moments[stop].pose is None:
+        stop += step
+    known: dict[int, Reading] = {anchor: moments[anchor].pose}  # type: ignore[dict-item]
+
+    def look(frame: int, by: int) -> Reading | None:
+        return next_pose(moments[frame], known[by])
+
+    key = key_frame(moments, anchor, step, stop, POSE_MILLISECONDS)
+    pose = look(key, anchor)
+    if pose is not None:
+        known[key] = pose
+        if between(anchor, key, known, look, pose_moved, moments[key].most_moved("pose")):
+            for frame in range(anchor + step, key + step, step):
+                moments[frame].pose = known[frame]
+            return key
+    moments[anchor + step].pose = look(anchor + step, anchor) if key != anchor + step else None
+    return anchor + step
+
+
+def look_where_wrists_moved(moments: Sequence[Moment]) -> None:
+    """Look at the pose between key frames where a hand tells that its arm moved there."""
+    for low, high in runs_between(moments):
+        if wrists_moved(moments, low, high):
+            for frame in range(low + 1, high):
+                last = moments[frame - 1].pose
+                if last is not None:
+                    moments[frame].pose = next_pose(moments[frame], last) or moments[frame].pose
 
 
 def next_pose(moment: Moment, last: Reading) -> Reading | None:

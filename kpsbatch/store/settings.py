@@ -133,6 +133,9 @@ def settings_of(config: Config) -> Settings:
     dataset: dict[str, Any] = {"mirrored": config.dataset.mirrored, "frame_rate_out": config.dataset.frame_rate_out}
     if config.dataset.person != AUTO:
         dataset["person"] = config.dataset.person
+    landmarks = config.landmarks.model_dump(mode="json", exclude={"models", "coordinates"})
+    if config.landmarks.pace == "every":  # as settings are that know no pace
+        del landmarks["pace"]
     if config.output.imported:
         output = {key: view[key] for key in ("dtype", "points") if view[key] != CONTRACT.name}
         return Settings(imported=True, landmarks={"coordinates": view["coordinates"]}, output=output)
@@ -140,7 +143,7 @@ def settings_of(config: Config) -> Settings:
         values_version=VALUES_VERSION,
         dataset=dataset,
         landmarks={
-            **config.landmarks.model_dump(mode="json", exclude={"models", "coordinates"}),
+            **landmarks,
             **config.landmarks.removed,
         },
         view=view,
