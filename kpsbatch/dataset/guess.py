@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
@@ -26,6 +26,8 @@ from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, 
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
+
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,7 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
     return sample
 
 
-def spread(names: list[str], number: int) -> list[str]:
+def spread(names: list[Named], number: int) -> list[Named]:
     """Some of a list, spread evenly over it, the first and the last among them."""
     if len(names) <= number:
         return names
