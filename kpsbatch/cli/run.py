@@ -63,13 +63,18 @@ def extract(
             metavar="WHO", help="Who the signer is, of several: left, right, largest, x=0.3, or a number from the left."
         ),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also look into the folders of folders.", show_default=False)
+    ] = False,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
-    named = find_clips(clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True))
+    named = find_clips(
+        clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True), recursive=recursive
+    )
     chosen = [] if person is None else [f"dataset.person={person}"]
     config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
@@ -88,7 +93,10 @@ def extract(
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
     good = [clip for clip in done if clip.facts is not None]
     for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
-        say(printable(_line(clip, folder)))
+        if clip.is_new:
+            say(printable(_line(clip, folder)))
+    if there := sum(not clip.is_new for clip in good):
+        say(f"{counted(there, 'clip')} done already")
     if good:
         read = [clip.clip for clip in good] if privacy.pictures and not no_pictures else []
         say(_write_page([clip.npz for clip in good], folder / PAGE, pictures_from=read, names=privacy.names))
