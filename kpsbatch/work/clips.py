@@ -33,6 +33,7 @@ from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchE
 from kpsbatch.files import temporary_path, write_bytes, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.store.classes import note_classes
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import ClipRecord, host_facts
@@ -184,12 +185,14 @@ def extract_clips(
     records = {name: _record_of(name, clip, root) for name, clip in clips.items()}
     outputs, job = open_outputs(config)
     for name, record in records.items():
-        if record is not None and _is_done(record, clips[name], outputs, config):
+        if record is not None and _is_done(record, root / f"{name}.npz", clips[name], outputs, config):
             on_clip(DoneClip(clips[name], root / f"{name}.npz", record.video, "", is_new=False))
             del clips[name]
     if not clips:
         return
     store = _Store(config, outputs, clips, {name: record.unit for name, record in records.items() if record})
+    outputs.prepare()
+    note_classes(outputs, sorted({row["label"] for row in store.rows.values() if row["label"]}))
     run = config.run
     workers = worker_count(run.workers, len(clips))
     limits = Limits(
@@ -244,7 +247,7 @@ def _record_of(name: str, clip: Path, root: Path) -> ClipRecord | None:
         OutputError: There is one that was not made from it.
     """
     npz = root / f"{name}.npz"
-    record = read_stored(npz.with_suffix(".json"), ClipRecord) if npz.exists() else None
+    record = read_stored(npz.with_suffix(".json"), ClipRecord)
     if npz.exists() and record is None:
         raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
     if record is not None and record.clip != str(clip.absolute()):
@@ -252,11 +255,12 @@ def _record_of(name: str, clip: Path, root: Path) -> ClipRecord | None:
     return record
 
 
-def _is_done(record: ClipRecord, clip: Path, outputs: Outputs, config: Config) -> bool:
+def _is_done(record: ClipRecord, npz: Path, clip: Path, outputs: Outputs, config: Config) -> bool:
     """Whether a clip's npz is what these settings make of it."""
     unit = Unit(*record.unit) if record.unit else None
     return (
         unit is not None
+        and npz.exists()
         and record.bytes == _bytes_of(clip)
         and record.points == config.output.points
         and outputs.states([unit], sweep=False).get(unit) == "complete"
@@ -292,10 +296,11 @@ class _Store:
         }
         self.splits = dict(zip(paths, splits, strict=True))
         self.units = {name: Unit(*unit) for name, unit in units.items() if unit}
-        self.last = max((unit.sign for unit, _ in find_outputs(outputs.root)), default=0)
+        recorded = (unit.sign for unit in self.units.values())
+        self.last = max([0, *recorded, *(unit.sign for unit, _ in find_outputs(outputs.root))])
 
     def store(self, video: Video, clip: Path, made: VideoKeypoints) -> None:
-        """Write the unit of a clip, then its record, then its npz."""
+        """Write the record of a clip, then its unit, then its npz."""
         name, root = video.name, self.outputs.root
         npz = root / f"{name}.npz"
         unit = self.units.get(name)
@@ -306,7 +311,6 @@ class _Store:
         done = OpenUnit(unit, Listing(self.config.dataset.root, True, (video,)), True, [name])
         done.outcomes[name] = VideoOutcome(made, "", 1, "")
         done.made, done.rows, done.started = {name: Made(size)}, {name: self.rows[name]}, time.time()
-        store_unit(self.config, self.outputs, done, 1)
         record = ClipRecord(
             clip=str(clip.absolute()),
             bytes=size,
@@ -318,7 +322,8 @@ class _Store:
             video=made.facts,
         )
         try:
-            write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))
+            write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))  # first: it tells the unit's number
+            store_unit(self.config, self.outputs, done, 1)
             _link(self.outputs.npz_path(unit), npz)
         except OSError as error:
             raise OutputError(f"{npz} can't be written: {error.strerror or error}. Choose another -o.") from None
