@@ -31,7 +31,7 @@ from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.look.scan import scan as scan_dataset
 from kpsbatch.progress import count_progress
-from kpsbatch.words import program, say
+from kpsbatch.words import print_lines, program, say, table_lines
 
 
 def demo(
@@ -95,6 +95,10 @@ def init(
     else:
         with count_progress("members of the archive", quiet=quiet) as show:
             guessed = guess(place, config.parent / output_root(place) / INDEX_FOLDER, show)
+        if guessed.shown:
+            head, *rows = guessed.shown
+            lines = [[(name, "bold") for name in head], *([(cell or "-", "") for cell in row] for row in rows)]
+            print_lines(table_lines(lines))
         written = write_config(guessed, config, output_root(place), SCHEMA_LINE)
         summary, notes = guessed.found, guessed.notes
     with contextlib.suppress(OSError):  # editors do without

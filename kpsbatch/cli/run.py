@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -65,19 +67,40 @@ def extract(
             help="Who the signer is, of several: left, right, largest, x=0.3, a number from the left; all of them.",
         ),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also look into the folders of folders.", show_default=False)
+    ] = False,
+    to: Annotated[
+        Optional[str],
+        typer.Option(
+            "--to", metavar="pose", help="Also write NAME.pose beside each clip; clips that have it are left out."
+        ),
+    ] = None,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
+    from kpsbatch.export.beside import write_pose_beside
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
-    named = find_clips(clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True))
+    named = find_clips(
+        clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True), recursive=recursive
+    )
+    if to is not None:
+        named = _without_pose(named, to)
+        if not named:
+            return
     chosen = [] if person is None else [f"dataset.person={person}"]
     config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
     done: list[DoneClip] = []
 
     def tell(clip: DoneClip) -> None:
+        if to is not None and not clip.problem:
+            try:
+                write_pose_beside(clip.clip, clip.npz)
+            except OutputError as error:
+                clip = clip._replace(facts={}, problem=str(error))
         done.append(clip)
         if clip.problem:
             say(f"kpsbatch: {printable(f'{clip.clip}: {clip.problem}')}", error=True)
@@ -92,9 +115,11 @@ def extract(
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
     good = [clip for clip in done if clip.facts]
     for clip in sorted(good, key=lambda clip: list(named.values()).index(clip.clip)):
-        for key, facts in clip.facts.items():
+        for key, facts in clip.facts.items() if clip.is_new else ():
             of_whom = "" if key == clip.npz.stem else f" {key}"
             say(printable(f"{folder / clip.npz.name}{of_whom}: {_line(facts)}"))
+    if there := sum(not clip.is_new for clip in good):
+        say(f"{counted(there, 'clip')} done already")
     if good:
         read = [clip.clip for clip in good] if privacy.pictures and not no_pictures else []
         say(
@@ -108,6 +133,22 @@ def extract(
     if len(good) < len(done):
         say(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
         raise typer.Exit(1)
+
+
+def _without_pose(named: Mapping[str, Path], to: str) -> dict[str, Path]:
+    """The clips that have no .pose file beside them; says how many have one."""
+    from kpsbatch.export.beside import pose_beside
+    from kpsbatch.export.formats import require
+
+    if to != "pose":
+        raise ConfigError(
+            f"--to: extract knows pose, not {to!r}. For others: kpsbatch export DIR --to {shlex.quote(to)}."
+        )
+    require("--to pose", "pose-format", "pose")
+    rest = {name: clip for name, clip in named.items() if not pose_beside(clip).exists()}
+    if len(rest) < len(named):
+        say(f"{counted(len(named) - len(rest), 'clip')} of {len(named)} have a .pose file already")
+    return rest
 
 
 def _line(facts: VideoFacts) -> str:

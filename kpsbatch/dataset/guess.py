@@ -14,18 +14,21 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
 from kpsbatch.dataset.layout import LayoutSource, is_name
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
+from kpsbatch.dataset.name_words import SPLITS, words_and_signers
 from kpsbatch.dataset.source import open_folders
 from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
+
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ class Guess:
         found: What it finds, in a line.
         notes: What is unsure, or left out, a line each.
         table: The text of a table to be written beside the config, where no name contains a sign's number.
+        shown: Some of its rows, below the names of the columns.
     """
 
     dataset: dict[str, Any]
     found: str
     notes: list[str] = field(default_factory=list)
     table: str = ""
+    shown: list[list[str]] = field(default_factory=list)
 
 
 def guess(path: Path, index_folder: Path, on_progress: OnProgress = no_progress) -> Guess:
@@ -199,24 +204,40 @@ def _dicts(rows: Iterator[tuple[int, Row | str]]) -> list[Row]:
 
 
 def _from_names(folders: Folders, sample: Sample) -> Guess:
-    """A table of all videos, the folder of each as its label: for a dataset whose paths contain no number of a sign."""
-    videos = sample.videos if sample.whole else explore(folders, everywhere=True).videos
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["video", "split", "label"])
-    for path in sorted(videos, key=natural_key):
-        parts = path.split("/")[:-1]
-        split = next((part for part in parts if part.casefold() in SPLITS and is_name(part)), "all")
-        label = next((part for part in reversed(parts) if part != split), "")
-        writer.writerow([path, split, label])
-    manifest = {"path": "", "columns": {"video": "video", "split": "split", "label": "label"}}
-    notes = [
-        "no sign number is found in the paths, so a table with a row for each video is written, its folder as the "
-        "label. Check the column label before you run (a column of sign numbers gives a file for each sign)"
+    """A table of all videos with the words and signers that their paths tell: where no path has a sign's number."""
+    videos = sorted(sample.videos if sample.whole else explore(folders, everywhere=True).videos, key=natural_key)
+    parts = [path.split("/")[:-1] for path in videos]
+    splits = [next((part for part in each if part.casefold() in SPLITS and is_name(part)), "all") for each in parts]
+    spoken = words_and_signers(videos, splits)
+    with_signers = any(each.signer for each in spoken)
+    columns = ["video", "split", *(["signer"] if with_signers else []), "label"]
+    rows = [
+        [path, split, *([each.signer] if with_signers else []), each.word]
+        for path, split, each in zip(videos, splits, spoken, strict=True)
     ]
-    return Guess({"root": str(folders.root), "manifest": manifest}, f"{len(videos)} videos", notes, text.getvalue())
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    manifest = {"path": "", "columns": {name: name for name in columns}}
+    notes = [
+        "no number in the paths tells the sign, so a table of the videos is written, with the words "
+        f"{'and signers ' if with_signers else ''}that their names tell; correct it as you like (a column of numbered "
+        "signs makes a unit of each sign)"
+    ]
+    words = {each.word for each in spoken}
+    if words == {""}:
+        notes.append("no word repeats in the names, so the labels are empty: there are no classes until you fill them")
+    elif len(words) == 1:
+        notes.append(f"all labels are {min(words)!r}, that is one class; correct them in the table")
+    elif len(words) == len(videos) > 1:
+        notes.append("each video has a label of its own; look whether the labels are what you mean")
+    found = f"{len(videos)} videos, {counted(len(words - {''}), 'word')}"
+    if with_signers:
+        found += f", {_count_names(sorted({each.signer for each in spoken}, key=natural_key), 'signer')}"
+    shown = [columns, *spread(rows, SHOWN_VIDEOS)]
+    return Guess({"root": str(folders.root), "manifest": manifest}, found, notes, text.getvalue(), shown)
 
 
+SHOWN_VIDEOS = 8
 MAX_FOLDERS = 2000
 MAX_DEPTH = 8
 CHILDREN = 12
@@ -297,14 +318,13 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
     return sample
 
 
-def spread(names: list[str], number: int) -> list[str]:
+def spread(names: list[Named], number: int) -> list[Named]:
     """Some of a list, spread evenly over it, the first and the last among them."""
     if len(names) <= number:
         return names
     return [names[round(i * (len(names) - 1) / (number - 1))] for i in range(number)]
 
 
-SPLITS = ("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing")
 _SIGNER = re.compile(r"(?i)(?:signer|user|person|subject|participant|speaker|sgn|p|s)[-_ ]?(?=\d)")
 _NAMED_SIGNER = re.compile(r"(?i)([a-z_-]*(?:signer|user|person|subject|participant|speaker)[-_ ]?)\d+([-_ ]).+(\.\w+)")
 _WORDS = re.compile(r"\d+|[^\d_\-. ]+|[_\-. ]+")
@@ -408,7 +428,7 @@ def _guess_names(names: Sequence[str], has_signer: bool) -> tuple[str, list[str]
     numbered = [i for i, kind in enumerate(shape) if kind == "0"]
     values = {i: {stem_words[i] for stem_words in fitting} for i in numbered}
     varied = [i for i in numbered if len(values[i]) > 1]
-    if len(varied) < 2:
+    if len(varied) < 2 or 2 * len(fitting) <= len(names):  # words that differ are no form of a number
         return None
     fields: dict[int, str] = {}
     for i in varied:

@@ -26,7 +26,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.look.about import about
 from kpsbatch.points import topology_of
 from kpsbatch.store.outputs import settings_of_record
-from kpsbatch.store.reading import OutputDataset, Sample, VideoInfo, kept_path
+from kpsbatch.store.reading import KnownVideo, OutputDataset, Sample, VideoInfo, kept_path
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import escaped
 from kpsbatch.words import some_of
@@ -566,7 +566,7 @@ class PoseFiles(Format):
     @property
     def _ordered(self) -> list[str]:
         """The points in the order of the components."""
-        return [name for part in COMPONENTS for name in self._names if name.partition(".")[0] == part]
+        return in_order_of_components(self._names)
 
     def parts(self, request: Request) -> list[Part]:
         """A file for each video.
@@ -603,7 +603,12 @@ class PoseFiles(Format):
         return {"shape": ["T", 1, len(self._ordered), 3], "dtype": "float32"}
 
 
-def pose_of(info: VideoInfo, points: NDArray[np.float32], components: Sequence[Any]) -> Any:
+def in_order_of_components(names: Sequence[str]) -> list[str]:
+    """Points in the order of pose-format's components."""
+    return [name for part in COMPONENTS for name in names if name.partition(".")[0] == part]
+
+
+def pose_of(info: VideoInfo | KnownVideo, points: NDArray[np.float32], components: Sequence[Any]) -> Any:
     """A video (T, points, 4) as a `pose_format.Pose`: x and y in pixels, z as it is, the fourth value as confidence."""
     from pose_format import Pose
     from pose_format.numpy import NumPyPoseBody

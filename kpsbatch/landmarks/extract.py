@@ -98,12 +98,14 @@ def extract_people(
     dtype: str = "float32",
     topology: Topology = CONTRACT,
     max_bad_frames: float = 0.2,
+    keep: Callable[[int], Callable[[NDArray[np.uint8]], bytes]] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[VideoKeypoints]:
     """Compute the keypoints of each person of one video, which is decoded once if it fits into memory.
 
     Each has the values of `extract(..., person="1")`, `"2"`, ... from the left of each shot; rows of zeros where a shot
-    has fewer people. `again`, which gives the frames once more, and the other arguments are as there.
+    has fewer people. `again`, which gives the frames once more, and the other arguments are as there; `keep` gives that
+    of a person, by the number, from 0 on.
 
     Returns:
         At least one: of a video in which nobody is, zeros.
@@ -131,7 +133,11 @@ def extract_people(
     people = _follow(pictures, chain(begun, stream), networks, wishes, once_more, look, on_frame, started)
     check_readable(pictures.bad, len(people[0].rows), max_bad_frames)
     adjusted = networks.settings.coordinates == "adjusted"
-    return [each.keypoints(pictures, topology, dtype, adjusted=adjusted, share=1 / len(people)) for each in people]
+    share = 1 / len(people)
+    return [
+        each.keypoints(pictures, topology, dtype, adjusted=adjusted, keep=keep and keep(number), share=share)
+        for number, each in enumerate(people)
+    ]
 
 
 def _follow(

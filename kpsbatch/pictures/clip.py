@@ -169,10 +169,18 @@ def outputs_of(source: Path | Config) -> list[Output]:
         return _outputs_of_config(source)
     if source.is_dir():
         inside = sorted(path.relative_to(source) for path in source.rglob("*.npz"))
+        named = {_identity(source / path) for path in inside if len(path.parts) == 1}  # `extract` gives two names
+        if named:
+            inside = [path for path in inside if len(path.parts) == 1 or _identity(source / path) not in named]
         return [(source / path, None) for path in inside if not any(part[0] in "._" for part in path.parts)]
     if source.exists():
         return [(source, None)]
     raise OutputError(f"{source} does not exist. Name an npz, a config, or a folder with outputs.")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _outputs_of_config(config: Config) -> list[Output]:

@@ -214,6 +214,8 @@ class ClipRecord(Stored):
 
     Attributes:
         clip: Where the clip lies.
+        bytes: The size of its file, or of its frames; None in records of version 0.2.
+        unit: Signer, split and sign of the unit that it is in the output folder; None in records of version 0.2.
         landmarks: The settings that made the keypoints.
         points: The set of points, see `topology_of`.
         models: The hashes of the networks.
@@ -223,6 +225,8 @@ class ClipRecord(Stored):
     """
 
     clip: Text
+    bytes: int | None = None
+    unit: tuple[str, str, int] | None = None
     landmarks: dict[str, Any] = Field(default_factory=dict)
     points: str = "contract"
     models: dict[str, str] = Field(default_factory=dict)

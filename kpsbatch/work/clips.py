@@ -1,37 +1,50 @@
-"""Keypoints of one's own clips: a pool over files, an npz and a record for each."""
+"""Keypoints of one's own clips: a pool over files, an npz and a record for each, in an output folder like any other.
+
+keypoints/hello_1.npz, hello_1.json     of the clip hello_1.mp4: the same file as
+keypoints/all-all/0001.npz              the output of a unit of this clip alone, with its record and all landmarks
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from kpsbatch.config import ALL_PEOPLE, Config, make_config
 from kpsbatch.dataset.folders import problem_of_name
+from kpsbatch.dataset.name_words import SPLITS, words_and_signers
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import (
     IMAGE_SUFFIXES,
     JPEG_SUFFIXES,
     UNREAD_SUFFIXES,
     VIDEO_SUFFIXES,
+    Listing,
+    Made,
     Unit,
     Video,
     natural_key,
 )
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
-from kpsbatch.files import write_atomically, write_json
+from kpsbatch.files import temporary_path, write_bytes, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
-from kpsbatch.landmarks.network_files import NetworkFiles, find_networks, models_of
-from kpsbatch.store.npz import write_npz
+from kpsbatch.store.classes import note_classes
+from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
+from kpsbatch.work.assemble import OpenUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
-from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.run import open_outputs
+from kpsbatch.work.video_job import VideoTask, key_of_person
 from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
@@ -39,12 +52,13 @@ MOST_SHOWN = 5
 
 
 class DoneClip(NamedTuple):
-    """What became of a clip: its npz and what is known of each key in it, or why it failed."""
+    """What became of a clip: its npz and what is known of each key in it, or why it failed; if it is computed now."""
 
     clip: Path
     npz: Path
     facts: dict[str, VideoFacts]
     problem: str
+    is_new: bool = True
 
 
 def config_of_clips(folder: Path, overrides: Sequence[str]) -> Config:
@@ -54,30 +68,58 @@ def config_of_clips(folder: Path, overrides: Sequence[str]) -> Config:
         ConfigError: An override is unusable.
     """
     dataset = {"root": "/dev/null", "signers": ["-"], "splits": ["-"], "signs": "1"}
-    output = {"root": str(folder), "keep": "contract"}
+    output = {"root": str(folder)}
     return make_config({"dataset": dataset, "output": output}, overrides, base=Path.cwd())
 
 
-def find_clips(paths: Sequence[Path], on_passed: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
+def find_clips(
+    paths: Sequence[Path], on_passed: Callable[[str], None] = lambda text: None, *, recursive: bool = False
+) -> dict[str, Path]:
     """The clips that are meant, by the names that their outputs get.
 
     Args:
         paths: Video files, folders of frames, or folders of video files.
         on_passed: Called with what else is in such a folder, in one line.
+        recursive: Also look into the folders of folders. Where two clips have one name, that of the folder comes
+            before it: `hello_1` for `hello/1.mp4`.
 
     Raises:
         DatasetError: One does not exist, or holds neither.
         ConfigError: Two would have the same output.
     """
     clips: dict[str, Path] = {}
-    for path in paths:
-        for clip in _expanded(path, on_passed):
-            name = clip.stem if clip.is_file() else os.path.basename(os.path.abspath(clip))
-            if clips.setdefault(name, clip) != clip:
-                raise ConfigError(
-                    f"{clips[name]} and {clip} would both become {name}.npz. Extract them into two folders."
-                )
+    found = [clip for path in paths for clip in (_below(path) if recursive else _expanded(path, on_passed))]
+    found = list({os.path.abspath(clip): clip for clip in found}.values())
+    times = Counter(map(_name_of, found))
+    for clip in found:
+        name = _name_of(clip)
+        if recursive and times[name] > 1:
+            name = f"{os.path.basename(os.path.dirname(os.path.abspath(clip)))}_{name}"
+        if clips.setdefault(name, clip) != clip:
+            raise ConfigError(f"{clips[name]} and {clip} would both become {name}.npz. Extract them into two folders.")
     return clips
+
+
+def _name_of(clip: Path) -> str:
+    return clip.stem if clip.is_file() else os.path.basename(os.path.abspath(clip))
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """All videos below a folder, and folders of frames, in natural order; links to folders are not followed."""
+    if not path.is_dir():
+        yield from _expanded(path, lambda text: None)
+        return
+    nothing = True
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
+        names = sorted((name for name in files if not name.startswith(".")), key=natural_key)
+        videos = [Path(folder, name) for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+        if not videos and not folders and any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+            videos = [Path(folder)]
+        nothing = nothing and not videos
+        yield from videos
+    if nothing:
+        raise DatasetError(f"{path} holds no frames and no videos. Name video files or folders of frames.")
 
 
 def _expanded(path: Path, on_passed: Callable[[str], None]) -> Iterator[Path]:
@@ -114,6 +156,8 @@ def extract_clips(
 ) -> None:
     """Compute the keypoints of clips, several at a time, and write `NAME.npz` and `NAME.json` of each.
 
+    Clips that an earlier call has done with the same settings are left as they are.
+
     Args:
         clips: By name; the name is also the key in the npz.
         config: Its `output.root` is where to; of `dataset` only `mirrored`, `person`, `frame_rate_out` count.
@@ -123,7 +167,7 @@ def extract_clips(
 
     Raises:
         ConfigError: A setting is one that only an earlier version computes.
-        OutputError: The folder can't be written, or holds an npz of that name that was not made from a clip.
+        OutputError: The folder can't be written, or holds an npz of that name that was not made from this clip.
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; the clips that are done are kept.
     """
@@ -134,17 +178,23 @@ def extract_clips(
     except OSError as error:
         raise OutputError(f"{root} can't be made: {error.strerror}. Choose another -o.") from None
     unusable = {name: problem for name in clips if (problem := _problem_of_name(name, root))}
-    for name in clips.keys() - unusable.keys():
-        npz = root / f"{name}.npz"
-        if npz.exists() and read_stored(npz.with_suffix(".json"), ClipRecord) is None:
-            raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
     for name, problem in unusable.items():
         on_clip(DoneClip(clips[name], root / f"{name}.npz", {}, problem))
     clips = {name: clip for name, clip in clips.items() if name not in unusable}
     if not clips:
         return
-    networks = find_networks(config.landmarks.models)
-    job = VideoJob.of(config, networks)
+    records = {name: _record_of(name, clip, root) for name, clip in clips.items()}
+    outputs, job = open_outputs(config)
+    for name, record in records.items():
+        if record is not None and _is_done(record, root / f"{name}.npz", clips[name], outputs, config):
+            known = record.people or {name: record.video}
+            on_clip(DoneClip(clips[name], root / f"{name}.npz", known, "", is_new=False))
+            del clips[name]
+    if not clips:
+        return
+    store = _Store(config, outputs, clips, {name: record.unit for name, record in records.items() if record})
+    outputs.prepare()
+    note_classes(outputs, sorted({row["label"] for row in store.rows.values() if row["label"]}))
     run = config.run
     workers = worker_count(run.workers, len(clips))
     limits = Limits(
@@ -163,7 +213,7 @@ def extract_clips(
                 name = outcome.task.videos[0].name
                 npz = root / f"{name}.npz"
                 made = [value for value in outcome.value or () if value is not None]
-                facts = _store(npz, clips[name], made, config, networks) if made else {}
+                facts = store.store(outcome.task.videos[0], clips[name], made) if made else {}
                 left -= 1
                 on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
             on_frames(min(pool.steps, total), total)
@@ -190,27 +240,112 @@ def _frames_in(video: Video, config: Config) -> int:
     return info.frames or round((info.seconds or 0) * info.average_rate)
 
 
-def _store(
-    npz: Path, clip: Path, made: Sequence[VideoKeypoints], config: Config, networks: NetworkFiles
-) -> dict[str, VideoFacts]:
-    """Write the record, then the npz; returns what is known of each key: of all people NAME.1, ... from the left."""
-    everybody = config.dataset.person == ALL_PEOPLE
-    keys = [f"{npz.stem}.{number + 1}" if everybody else npz.stem for number in range(len(made))]
-    facts = {key: one.facts for key, one in zip(keys, made, strict=True)}
-    record = ClipRecord(
-        clip=str(clip.absolute()),
-        landmarks=config.landmarks.model_dump(mode="json", exclude={"models"}),
-        points=config.output.points,
-        models=models_of(networks),
-        versions=host_facts().versions,
-        video=made[0].facts,
-        people=facts if everybody else {},
+def _record_of(name: str, clip: Path, root: Path) -> ClipRecord | None:
+    """The record of an npz of this name that was made from this clip; None where there is none.
+
+    Raises:
+        OutputError: There is one that was not made from it.
+    """
+    npz = root / f"{name}.npz"
+    record = read_stored(npz.with_suffix(".json"), ClipRecord)
+    if npz.exists() and record is None:
+        raise OutputError(f"{npz} exists and was not made by `kpsbatch extract`. Choose another -o.")
+    if record is not None and record.clip != str(clip.absolute()):
+        raise OutputError(f"{npz} was made from another clip, {record.clip}. Choose another -o.")
+    return record
+
+
+def _is_done(record: ClipRecord, npz: Path, clip: Path, outputs: Outputs, config: Config) -> bool:
+    """Whether a clip's npz is what these settings make of it."""
+    unit = Unit(*record.unit) if record.unit else None
+    return (
+        unit is not None
+        and npz.exists()
+        and record.bytes == _bytes_of(clip)
+        and record.points == config.output.points
+        and outputs.states([unit], sweep=False).get(unit) == "complete"
     )
-    try:
-        write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))
-        write_atomically(
-            npz, lambda file: write_npz(file, dict(zip(keys, (one.keypoints for one in made), strict=True)))
+
+
+def _bytes_of(clip: Path) -> int:
+    """The size of a video file; for a folder of frames that of its frames."""
+    if clip.is_file():
+        return clip.stat().st_size
+    return sum(entry.stat().st_size for entry in os.scandir(clip) if entry.is_file())
+
+
+class _Store:
+    """Puts clips into the output folder, each as a unit, and links its npz to the clip's name."""
+
+    def __init__(
+        self,
+        config: Config,
+        outputs: Outputs,
+        clips: Mapping[str, Path],
+        units: Mapping[str, tuple[str, str, int] | None],
+    ) -> None:
+        self.config, self.outputs = config, outputs
+        above = os.path.commonpath([str(clip.absolute().parent) for clip in clips.values()])
+        paths = {name: os.path.relpath(clip.absolute(), above) for name, clip in clips.items()}
+        splits = [
+            next((part for part in path.split("/")[:-1] if part.casefold() in SPLITS), "all") for path in paths.values()
+        ]
+        spoken = words_and_signers(list(paths.values()), splits)
+        self.rows = {
+            name: {"signer": each.signer, "label": each.word} for name, each in zip(paths, spoken, strict=True)
+        }
+        self.splits = dict(zip(paths, splits, strict=True))
+        self.units = {name: Unit(*unit) for name, unit in units.items() if unit}
+        recorded = (unit.sign for unit in self.units.values())
+        self.last = max([0, *recorded, *(unit.sign for unit, _ in find_outputs(outputs.root))])
+
+    def store(self, video: Video, clip: Path, made: Sequence[VideoKeypoints]) -> dict[str, VideoFacts]:
+        """Write the record of a clip, then its unit, then its npz.
+
+        Returns:
+            What is known of each key in the npz: NAME, or of all people NAME.1, NAME.2, ... from the left.
+        """
+        name, root = video.name, self.outputs.root
+        npz = root / f"{name}.npz"
+        unit = self.units.get(name)
+        if unit is None:
+            self.last += 1
+            unit = self.units[name] = Unit("all", self.splits[name], self.last)
+        size = _bytes_of(clip)
+        everybody = self.config.dataset.person == ALL_PEOPLE
+        keys = [key_of_person(name, number) if everybody else name for number in range(len(made))]
+        facts = {key: one.facts for key, one in zip(keys, made, strict=True)}
+        people = tuple(replace(video, name=key) for key in keys)
+        done = OpenUnit(unit, Listing(self.config.dataset.root, True, people), True, keys)
+        done.outcomes |= {key: VideoOutcome(one, "", 1, "") for key, one in zip(keys, made, strict=True)}
+        done.made, done.rows = dict.fromkeys(keys, Made(size)), dict.fromkeys(keys, self.rows[name])
+        done.started = time.time()
+        record = ClipRecord(
+            clip=str(clip.absolute()),
+            bytes=size,
+            unit=(unit.signer, unit.split, unit.sign),
+            landmarks=self.config.landmarks.model_dump(mode="json", exclude={"models"}),
+            points=self.config.output.points,
+            models=self.outputs.fingerprint.settings.models,
+            versions=host_facts().versions,
+            video=made[0].facts,
+            people=facts if everybody else {},
         )
-    except OSError as error:
-        raise OutputError(f"{npz} can't be written: {error.strerror or error}. Choose another -o.") from None
-    return facts
+        try:
+            write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))  # first: it tells the unit's number
+            store_unit(self.config, self.outputs, done, 1)
+            _link(self.outputs.npz_path(unit), npz)
+        except OSError as error:
+            raise OutputError(f"{npz} can't be written: {error.strerror or error}. Choose another -o.") from None
+        return facts
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name, in one step; a copy where the file system has no such links."""
+    temporary = temporary_path(name)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        write_bytes(name, path.read_bytes())
+        return
+    os.replace(temporary, name)

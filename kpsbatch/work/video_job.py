@@ -29,6 +29,11 @@ class VideoTask(NamedTuple):
     videos: tuple[Video, ...]
 
 
+def key_of_person(name: str, number: int) -> str:
+    """The name of a person's array in the npz, where all of a video are asked for; 0 is the first from the left."""
+    return f"{name}.{number + 1}"
+
+
 @dataclass
 class VideoJob:
     """Loads the networks once in a worker."""
@@ -156,7 +161,8 @@ class VideoJob:
         keep = partial(npz_bytes, video.name) if self.keep else None
         try:
             if person == ALL_PEOPLE:
-                return extract.extract_people(frames, self._loaded, **settings)
+                keeps = (lambda number: partial(npz_bytes, key_of_person(video.name, number))) if self.keep else None
+                return extract.extract_people(frames, self._loaded, keep=keeps, **settings)
             return [extract.extract(frames, self._loaded, box=video.box, person=person, keep=keep, **settings)]
         except KpsbatchError:  # about the video: the networks are as good as before
             raise

@@ -60,7 +60,8 @@ class TestCommand:
         assert re.fullmatch(r"view: .*view\.html \(0\.\d MB, 2 videos\)", view)
         assert failed == "1 clip of 3 failed"
         names = sorted(path.name for path in (tmp_path / "o").iterdir())
-        assert names == ["one.take.json", "one.take.npz", "two (v1.5).json", "two (v1.5).npz", "view.html"]
+        clips_files = ["one.take.json", "one.take.npz", "two (v1.5).json", "two (v1.5).npz"]
+        assert names == ["_kpsbatch", "all-all", *clips_files, "view.html"]
         for name, clip in (("one.take", clips / "one.take.mp4"), ("two (v1.5)", clips / "two (v1.5)")):
             arrays = package.load(tmp_path / "o" / f"{name}.npz")
             assert list(arrays) == [name]
@@ -114,6 +115,39 @@ class TestCommand:
         assert (record["landmarks"]["coordinates"], record["landmarks"]["parts"]) == ("adjusted", ["pose"])
         assert load_clip(Candidate(path, path.stem)).adjusted
         assert not package.load(path)[path.stem][:, 6:].any()
+
+    def test_is_an_output_folder(self, clips, tmp_path):
+        """Words in names are labels; the other commands take the folder; all landmarks are kept; again is no work."""
+        for name in ("hello_1", "hello_2", "bye_1"):
+            (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "in" / f"{name}.mp4").symlink_to(clips / "one.take.mp4")
+        for said in ("hello_2.npz: 4 frames", "3 clips done already"):
+            done = kpsbatch("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert said in done.stdout
+        dataset = package.open_dataset(tmp_path / "o")
+        assert sorted(info.label for info in dataset.videos) == ["bye", "hello", "hello"]
+        assert dataset.classes == ("bye", "hello")
+        assert dataset.from_kept("full")[0].keypoints.shape == (4, 628, 4)
+        for arguments in (("verify", tmp_path / "o"), ("export", tmp_path / "o", "--to", "npy", tmp_path / "npy")):
+            assert kpsbatch(*arguments).returncode == 0
+        (tmp_path / "in" / "bye_2.mp4").symlink_to(clips / "one.take.mp4")
+        (tmp_path / "o" / "bye_1.npz").unlink()
+        done = kpsbatch("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q")
+        assert "2 clips done already" in done.stdout
+        assert len(package.open_dataset(tmp_path / "o")) == 4
+
+    def test_another_clip(self, clips, tmp_path):
+        """The result of another clip of the same name is not replaced."""
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "x.mp4").symlink_to(clips / "one.take.mp4")
+        assert kpsbatch("extract", tmp_path / "a", "-o", tmp_path / "o", "--no-pictures", "-q").returncode == 0
+        done = kpsbatch("extract", tmp_path / "b", "-o", tmp_path / "o", "--no-pictures", "-q")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(
+            r"kpsbatch: .*x\.npz was made from another clip, .*a/x\.mp4\. Choose another -o\.\n", done.stderr
+        )
 
     def test_odd_frames(self, clips, tmp_path):
         """A folder in which frames are there twice, or are of another kind, is extracted, and that is said."""
@@ -210,6 +244,16 @@ class TestFindClips:
         with pytest.raises(ConfigError, match=r"a\.mp4 and .*a\.avi would both become a\.npz"):
             find_clips([tmp_path / "a.mp4", tmp_path / "a.avi"])
         assert len(find_clips([tmp_path / "a.mp4", tmp_path / "a.mp4"])) == 1
+
+    def test_recursive(self, tmp_path):
+        """Folders in folders are looked into; the folder's name tells two clips of one name apart."""
+        for path in ("hello/1.mp4", "bye/1.mp4", "bye/deep/2.mp4", "bye/frames/1.png", ".hidden/3.mp4"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).touch()
+        found = {
+            name: clip.relative_to(tmp_path).as_posix() for name, clip in find_clips([tmp_path], recursive=True).items()
+        }
+        assert found == {"bye_1": "bye/1.mp4", "2": "bye/deep/2.mp4", "frames": "bye/frames", "hello_1": "hello/1.mp4"}
 
     def test_empty_folder(self, tmp_path):
         """A folder that holds nothing of use is named."""

@@ -71,7 +71,22 @@ def test_words_as_folders(tmp_path):
         "train/$BILL/b.mp4,train,$BILL",
         '"train/HELLO, you/a.mp4",train,"HELLO, you"',
     ]
-    assert "no sign number is found in the paths" in guessed.notes[0]
+    assert "no number in the paths tells the sign" in guessed.notes[0]
+
+
+def test_words_in_names(tmp_path):
+    """Words and signers come from the files' names; labels that tell nothing are said."""
+    names = [
+        f"{who}_{word}_{take}.mp4" for who in ("anna", "bob") for word in ("hello", "bye", "no") for take in (1, 2)
+    ]
+    touch(tmp_path / "d", *names)
+    guessed, _ = found_by(tmp_path / "d", tmp_path / "c.yaml")
+    assert guessed.found == "12 videos, 3 words, 2 signers (anna, bob)"
+    assert guessed.shown[:2] == [["video", "split", "signer", "label"], ["anna_bye_1.mp4", "all", "anna", "bye"]]
+    touch(tmp_path / "one", "hello_1.mp4", "hello_2.mp4")
+    touch(tmp_path / "none", "1.mp4", "2.mp4")
+    assert "no word repeats" in guess(tmp_path / "none", tmp_path / "index").notes[-1]
+    assert "all labels are 'hello'" in guess(tmp_path / "one", tmp_path / "index").notes[-1]
 
 
 def test_a_part_of_a_set(tmp_path):
