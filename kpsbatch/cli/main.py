@@ -116,7 +116,7 @@ def load(name: str) -> Any:
     return typer.main.get_command(app)
 
 
-def _options(version: Annotated[bool, flag("--version", help="Print the version.")] = False) -> None:
+def _options(version: Annotated[bool, flag("--version", "-V", help="Print the version.")] = False) -> None:
     if version:
         print(f"kpsbatch {kpsbatch.__version__}")
         raise typer.Exit()

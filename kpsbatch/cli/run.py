@@ -135,7 +135,8 @@ def _without_pose(named: Mapping[str, Path], to: str) -> dict[str, Path]:
     require("--to pose", "pose-format", "pose")
     rest = {name: clip for name, clip in named.items() if not pose_beside(clip).exists()}
     if len(rest) < len(named):
-        say(f"{counted(len(named) - len(rest), 'clip')} of {len(named)} have a .pose file already")
+        there = len(named) - len(rest)
+        say(f"{counted(there, 'clip')} of {len(named)} {'has' if there == 1 else 'have'} a .pose file already")
     return rest
 
 

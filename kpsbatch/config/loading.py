@@ -118,6 +118,11 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     path = Path(path)
     try:
         tree = read_yaml(path.read_text(encoding="utf-8"))
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path} is a folder, and this command takes a config. Name its YAML file; of a folder of outputs: "
+            "verify, export, view, preview, about; of videos: kpsbatch init FOLDER."
+        ) from None
     except FileNotFoundError:
         there = [file.name for file in path.parent.glob("*.y*ml")]
         advice = "Correct the path, or write a config: kpsbatch init FOLDER (for a demo: kpsbatch demo demo)."
