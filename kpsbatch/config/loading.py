@@ -125,8 +125,8 @@ def no_config(path: Path) -> str:
     if len(configs) == 1:
         return f"is a folder, no config. Did you mean {configs[0]}?"
     return (
-        f"is a folder, no config. Of a dataset, write one: kpsbatch init {shlex.quote(str(path))}. Of outputs, name "
-        "the config that made them."
+        f"is a folder, no config. Of a dataset, write one: kpsbatch init {shlex.quote(str(path))}. Outputs are taken "
+        "by verify, export, view, preview and about; for other commands name the config that made them."
     )
 
 

@@ -137,6 +137,30 @@ class TestCommand:
         assert "2 clips done already" in done.stdout
         assert len(package.open_dataset(tmp_path / "o")) == 4
 
+    def test_pose_beside(self, clips, tmp_path):
+        """`--to pose` writes what `export --to pose` writes, beside the clip; a clip that has it is left out."""
+        pose_format = pytest.importorskip("pose_format", reason="pose-format is an extra")
+        (tmp_path / "in").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / "in" / f"{name}.mp4").symlink_to(clips / "one.take.mp4")
+        (tmp_path / "in" / "b.pose").write_text("another tool's")
+        arguments = ("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q", "--to", "pose")
+        done = kpsbatch(*arguments)
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, "1 clip of 2 has a .pose file already")
+        assert (tmp_path / "in" / "b.pose").read_text() == "another tool's"
+        assert kpsbatch("export", tmp_path / "o", "--to", "pose", tmp_path / "e").returncode == 0
+        assert (tmp_path / "in" / "a.pose").read_bytes() == (tmp_path / "e/all-all/0001/a.pose").read_bytes()
+        assert pose_format.Pose.read((tmp_path / "in" / "a.pose").read_bytes()).body.data.shape == (4, 1, 543, 3)
+        (tmp_path / "in" / "a.pose").unlink()
+        assert "1 clip done already" in kpsbatch(*arguments).stdout
+        assert (tmp_path / "in" / "a.pose").exists()
+        assert kpsbatch(*arguments).stdout == "2 clips of 2 have a .pose file already\n"
+
+    def test_other_formats(self, clips, tmp_path):
+        """What can't lie beside a clip is refused, with the way to it."""
+        done = kpsbatch("extract", clips / "one.take.mp4", "-o", tmp_path / "o", "--to", "mmap")
+        assert (done.returncode, "kpsbatch export DIR --to mmap" in done.stderr) == (2, True)
+
     def test_another_clip(self, clips, tmp_path):
         """The result of another clip of the same name is not replaced."""
         for folder in ("a", "b"):
