@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from kpsbatch.cli.options import AsJson, NoPictures, Overwrite, Quiet, RetryFailed, flag
-from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_shard_end
+from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
@@ -78,14 +76,16 @@ def extract(
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
-    from kpsbatch.export.beside import write_pose_beside
+    from kpsbatch.export.beside import without_pose, write_pose_beside  # NumPy, as well
     from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips  # OpenCV, which `submit` does without
 
     named = find_clips(
         clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True), recursive=recursive
     )
     if to is not None:
-        named = _without_pose(named, to)
+        total, named = len(named), without_pose(named, to)
+        if there := total - len(named):
+            say(f"{counted(there, 'clip')} of {total} {'has' if there == 1 else 'have'} a .pose file already")
         if not named:
             return
     chosen = [] if person is None else [f"dataset.person={person}"]
@@ -123,23 +123,6 @@ def extract(
         raise typer.Exit(1)
 
 
-def _without_pose(named: Mapping[str, Path], to: str) -> dict[str, Path]:
-    """The clips that have no .pose file beside them; says how many have one."""
-    from kpsbatch.export.beside import pose_beside
-    from kpsbatch.export.formats import require
-
-    if to != "pose":
-        raise ConfigError(
-            f"--to: extract knows pose, not {to!r}. For others: kpsbatch export DIR --to {shlex.quote(to)}."
-        )
-    require("--to pose", "pose-format", "pose")
-    rest = {name: clip for name, clip in named.items() if not pose_beside(clip).exists()}
-    if len(rest) < len(named):
-        there = len(named) - len(rest)
-        say(f"{counted(there, 'clip')} of {len(named)} {'has' if there == 1 else 'have'} a .pose file already")
-    return rest
-
-
 def _line(clip: DoneClip, folder: Path) -> str:
     """What came out of a clip."""
     facts = clip.facts
@@ -153,11 +136,12 @@ def _line(clip: DoneClip, folder: Path) -> str:
 
 def _write_page(outputs: list[Path], page: Path, *, pictures_from: list[Path], names: bool) -> str:
     """Write the page that plays them; tells where it is."""
-    from kpsbatch.pictures.clip import MAX_CLIPS, Candidate  # Jinja and OpenCV, which `submit` does without
-    from kpsbatch.pictures.player import view_page, write_page
+    from kpsbatch.pictures import clip, player  # Jinja and OpenCV, which `submit` does without
 
-    shown = [Candidate(path, path.stem) for path in sorted(outputs)[:MAX_CLIPS]]
-    size = write_page(page, view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names))
+    shown = [clip.Candidate(path, path.stem) for path in sorted(outputs)[: clip.MAX_CLIPS]]
+    size = player.write_page(
+        page, player.view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names)
+    )
     some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"
 
@@ -238,6 +222,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
         more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
         say(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), error=True)
+    print_labels(source)
     return source
 
 

@@ -285,7 +285,7 @@ class TestFile:
 
     def test_directory(self, tmp_path):
         """A directory is no config."""
-        assert "can't be read" in complaint(tmp_path)
+        assert "is a folder, and this command takes a config" in complaint(tmp_path)
 
     def test_round_trip(self, config):
         """What dump_config writes loads to the same settings."""
