@@ -6,12 +6,13 @@ import contextlib
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from kpsbatch.cli.options import AsJson, NoPictures, Overwrite, Quiet, RetryFailed, flag
+from kpsbatch.cli.options import AsJson, Jobs, NoPictures, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ADJUSTED, ConfigFile, Overrides, Selection
 from kpsbatch.cluster import local, slurm
@@ -72,6 +73,7 @@ def extract(
             "--to", metavar="pose", help="Also write NAME.pose beside each clip; clips that have it are left out."
         ),
     ] = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
@@ -89,6 +91,7 @@ def extract(
         if not named:
             return
     chosen = [] if person is None else [f"dataset.person={person}"]
+    chosen += [] if jobs is None else [f"run.workers={jobs}"]
     config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
     done: list[DoneClip] = []
@@ -159,9 +162,12 @@ def run(
     prune: Annotated[
         bool, flag("--prune", help="First list and remove the keypoints of videos that the dataset has no more.")
     ] = False,
+    jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
+    if jobs is not None:
+        selection = replace(selection, overrides=[*(selection.overrides or ()), f"run.workers={jobs}"])
     config = selection.load()
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
         waiting = waiting_jobs(config.output.root)
