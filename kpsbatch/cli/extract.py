@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from kpsbatch.cli.options import NoPictures, Quiet, flag
+from kpsbatch.cli.options import Jobs, NoPictures, Quiet, flag
 from kpsbatch.cli.selection import ADJUSTED, Overrides
 from kpsbatch.config import ALL_PEOPLE
 from kpsbatch.errors import ConfigError, OutputError, printable
-from kpsbatch.export.beside import pose_beside, write_pose_beside
-from kpsbatch.export.formats import require
+from kpsbatch.export.beside import without_pose, write_pose_beside
 from kpsbatch.pictures.clip import MAX_CLIPS, Candidate
 from kpsbatch.pictures.player import view_page, write_page
 from kpsbatch.privacy import privacy_of
@@ -54,6 +51,7 @@ def extract(
             "--to", metavar="pose", help="Also write NAME.pose beside each clip; clips that have it are left out."
         ),
     ] = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
     overrides: Overrides = None,
 ) -> None:
@@ -64,10 +62,13 @@ def extract(
     if to is not None:
         if person is not None and person.strip().casefold() == ALL_PEOPLE:
             raise ConfigError("a .pose file has one person, so --to pose goes without --person all. Leave one out.")
-        named = _without_pose(named, to)
+        total, named = len(named), without_pose(named, to)
+        if there := total - len(named):
+            say(f"{counted(there, 'clip')} of {total} {'has' if there == 1 else 'have'} a .pose file already")
         if not named:
             return
     chosen = [] if person is None else [f"dataset.person={person}"]
+    chosen += [] if jobs is None else [f"run.workers={jobs}"]
     config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
     done: list[DoneClip] = []
@@ -110,20 +111,6 @@ def extract(
     if len(good) < len(done):
         say(f"{counted(len(done) - len(good), 'clip')} of {len(done)} failed")
         raise typer.Exit(1)
-
-
-def _without_pose(named: Mapping[str, Path], to: str) -> dict[str, Path]:
-    """The clips that have no .pose file beside them; says how many have one."""
-    if to != "pose":
-        raise ConfigError(
-            f"--to: extract knows pose, not {to!r}. For others: kpsbatch export DIR --to {shlex.quote(to)}."
-        )
-    require("--to pose", "pose-format", "pose")
-    rest = {name: clip for name, clip in named.items() if not pose_beside(clip).exists()}
-    if len(rest) < len(named):
-        there = len(named) - len(rest)
-        say(f"{counted(there, 'clip')} of {len(named)} {'has' if there == 1 else 'have'} a .pose file already")
-    return rest
 
 
 def _line(facts: VideoFacts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Optional, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -121,3 +121,9 @@ def _parameters_of(group: type) -> list[Parameter]:
         )
         for field in fields(group)
     ]
+
+
+Jobs = Annotated[
+    Optional[int],
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Worker processes; short for --set run.workers=N."),
+]

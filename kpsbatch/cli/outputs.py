@@ -184,6 +184,9 @@ def export(
 
 def _about_classes(dataset: OutputDataset) -> Iterator[str]:
     """What a person should know about the class numbers."""
+    if len(dataset) > 1 and len(dataset.classes) < 2:
+        only = next(iter(dataset.classes), None)
+        yield "no video has a label, so there are none" if only is None else f"all videos are of one class, {only!r}"
     if dataset.unstated:
         which = "they" if dataset.unstated == len(dataset.classes) else f"those of {dataset.unstated:,}"
         yield (

@@ -12,7 +12,7 @@ import typer
 from kpsbatch.check import Finding, as_tree
 from kpsbatch.check import check as check_all
 from kpsbatch.cli.options import AsJson, Quiet, flag
-from kpsbatch.cli.printing import print_findings, print_json, print_scan
+from kpsbatch.cli.printing import print_findings, print_json, print_labels, print_scan
 from kpsbatch.cli.selection import ConfigFile, Overrides, Selection
 from kpsbatch.config import load_config
 from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
@@ -157,6 +157,7 @@ def scan(
         print_json({"root": str(config.dataset.root), **scanned.as_tree(frames)})
     else:
         print_scan(config, scanned, frames=frames)
+        print_labels(source)
 
 
 def models(

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
+from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.source import Source
 from kpsbatch.errors import printable
 from kpsbatch.words import (
     JSON_VERSION,
@@ -144,6 +146,12 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
             say(f"  {path}: {problem}")
         if (more := sum(scan.odd_counts.values()) - len(scan.odd)) > 0:
             say(f"  ... and {more} more")
+
+
+def print_labels(source: Source) -> None:
+    """Say, on standard error, that the labels of a table tell no classes, where that is so."""
+    if isinstance(source, ManifestSource) and (problem := source.label_problem):
+        say(printable(f"kpsbatch: classes: {problem}"), error=True)
 
 
 def _scan_rows(scan: Scan, frames: bool) -> list[list[Part]]:

@@ -6,12 +6,13 @@ import contextlib
 import os
 import shutil
 import time
+from dataclasses import replace
 from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.cli.options import AsJson, Overwrite, Quiet, RetryFailed, flag
-from kpsbatch.cli.printing import print_estimate, print_json, print_plan, print_shard_end
+from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, flag
+from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ConfigFile, Selection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
@@ -55,9 +56,12 @@ def run(
     prune: Annotated[
         bool, flag("--prune", help="First list and remove the keypoints of videos that the dataset has no more.")
     ] = False,
+    jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute the keypoints on this machine. Stop it at any time; the same command resumes."""
+    if jobs is not None:
+        selection = replace(selection, overrides=[*(selection.overrides or ()), f"run.workers={jobs}"])
     config = selection.load()
     if "SLURM_ARRAY_TASK_ID" not in os.environ:  # thousands of tasks would ask squeue
         waiting = waiting_jobs(config.output.root)
@@ -118,6 +122,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
         more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
         say(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), error=True)
+    print_labels(source)
     return source
 
 

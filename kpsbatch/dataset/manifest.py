@@ -122,6 +122,15 @@ class ManifestSource:
         return sorted(self._stated) if self.has_signs else [*self._stated]
 
     @property
+    def label_problem(self) -> str:
+        """What is wrong with the labels of all rows together: there are none, or they are one class; else ""."""
+        labels = [label for label in self.stated if label != ""]
+        if self.has_signs or self.videos < 2 or len(labels) > 1:
+            return ""
+        tell = "Name or fill the column dataset.manifest.columns.label"
+        return f"all labels are {labels[0]!r}, one class. {tell}." if labels else f"no video has a label. {tell}."
+
+    @property
     def sum(self) -> str:
         """What the rows of the table are, in words."""
         left_out = f", {self.left_out:,} of other signers, splits or signs" if self.left_out else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import OutputError
-from kpsbatch.export.formats import HOLISTIC, components_of, in_order_of_components, pose_of
+from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.export.formats import HOLISTIC, components_of, in_order_of_components, pose_of, require
 from kpsbatch.files import INTERNAL, write_atomically
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import topology_of
@@ -21,6 +23,24 @@ from kpsbatch.stored import read_stored
 def pose_beside(clip: Path) -> Path:
     """The .pose file of a clip: `a/b.mp4` has `a/b.pose`; a folder of frames `a/b` has it too."""
     return clip.with_name(f"{clip.name if clip.is_dir() else clip.stem}.pose")
+
+
+def without_pose(clips: Mapping[str, Path], to: str) -> dict[str, Path]:
+    """The clips, by name, that have no .pose file beside them.
+
+    Args:
+        to: What `--to` says.
+
+    Raises:
+        ConfigError: It is not pose.
+        OutputError: pose-format is missing.
+    """
+    if to != "pose":
+        raise ConfigError(
+            f"--to: extract knows pose, not {to!r}. For others: kpsbatch export DIR --to {shlex.quote(to)}."
+        )
+    require("--to pose", "pose-format", "pose")
+    return {name: clip for name, clip in clips.items() if not pose_beside(clip).exists()}
 
 
 def write_pose_beside(clip: Path, npz: Path) -> Path:

@@ -144,7 +144,7 @@ class TestCommand:
         for name in ("a", "b"):
             (tmp_path / "in" / f"{name}.mp4").symlink_to(clips / "one.take.mp4")
         (tmp_path / "in" / "b.pose").write_text("another tool's")
-        arguments = ("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q", "--to", "pose")
+        arguments = ("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q", "-j", "1", "--to", "pose")
         done = kpsbatch(*arguments)
         assert (done.returncode, done.stdout.splitlines()[0]) == (0, "1 clip of 2 has a .pose file already")
         assert (tmp_path / "in" / "b.pose").read_text() == "another tool's"

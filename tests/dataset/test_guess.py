@@ -89,6 +89,23 @@ def test_words_in_names(tmp_path):
     assert "all labels are 'hello'" in guess(tmp_path / "one", tmp_path / "index").notes[-1]
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["1.mp4", "2.mp4"], "no video has a label."),
+        (["hello_1.mp4", "hello_2.mp4"], "all labels are 'hello', one class."),
+        (["hello_1.mp4", "bye_2.mp4"], ""),
+        (["1.mp4"], ""),
+    ],
+)
+def test_labels_that_tell_no_classes(tmp_path, names, said):
+    """A table whose labels are empty, or all one, says so wherever it is opened."""
+    touch(tmp_path / "d", *names)
+    write_config(guess(tmp_path / "d", tmp_path / "index"), tmp_path / "c.yaml", "out")
+    source = open_source(load_config(tmp_path / "c.yaml").dataset, tmp_path / "index")
+    assert source.label_problem.startswith(said) and bool(source.label_problem) == bool(said)
+
+
 def test_a_part_of_a_set(tmp_path):
     """A tree of one signer and one split is taken for what it is."""
     for sign in ("0071", "0072"):
