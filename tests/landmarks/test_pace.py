@@ -131,7 +131,7 @@ def test_every_is_the_fingerprint_of_settings_without_a_pace() -> None:
 
 def test_a_rendered_clip_that_rests() -> None:
     """Ten times one frame, then movement: the resting frames have the letter, and no hand is lost."""
-    moving = [np.ascontiguousarray(image) for image in render_video(2, 1, 1, 20)[0]]
+    moving = [np.ascontiguousarray(image) for image in render_video(2, 1, 1, 12)[0]]
     images = [moving[0]] * 9 + moving
     files = find_networks()
     found = {}
