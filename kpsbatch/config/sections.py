@@ -499,6 +499,7 @@ class LandmarksConfig(Section):
         models: A folder of other networks than those that `kpsbatch models` gets: what `models --export` wrote.
         running_mode: clip: the whole clip, forwards and backwards. image: every frame by itself.
         coordinates: image: x and y in frame widths and heights. adjusted: relative to the body part.
+            adjusted-arabic-sl: the same from other references, as Word-level-Arabic-Sign-language has it.
         parts: What to compute: pose, face, hands; what is left out stays zero.
         confidence: Thresholds of the networks' scores.
         frame_rate: Frames a second of folders of frames; video files have their own times.
@@ -508,7 +509,7 @@ class LandmarksConfig(Section):
 
     models: AnyPath | None = None
     running_mode: Literal["clip", "image"] = "clip"
-    coordinates: Literal["image", "adjusted"] = "image"
+    coordinates: Literal["image", "adjusted", "adjusted-arabic-sl"] = "image"
     parts: Annotated[
         tuple[Part, ...],
         BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),

@@ -91,9 +91,9 @@ def extract(
         how.append(letters)
         on_frame()
     check_readable(pictures.bad, len(rows), max_bad_frames)
-    adjusted = networks.settings.coordinates == "adjusted"
+    coordinates = networks.settings.coordinates
     blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
-    keypoints = np.concatenate([view(block, topology, adjusted=adjusted).astype(dtype) for block in blocks])
+    keypoints = np.concatenate([view(block, topology, coordinates=coordinates).astype(dtype) for block in blocks])
     facts = VideoFacts(
         **pictures.log.timing().model_dump(),
         frames=len(rows),
