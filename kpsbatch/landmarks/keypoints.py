@@ -23,8 +23,8 @@ def view(full: Points, topology: Topology = CONTRACT, *, coordinates: str = "ima
     Args:
         full: (T, 628, 4), the points of `FULL`.
         topology: The points.
-        coordinates: As in the config: image, or adjusted or adjusted-arabic-sl, where each part is expressed relative to
-            its own body reference, which need not be among the points.
+        coordinates: As in the config; adjusted ones express each part relative to
+            a body reference of its own, which need not be among the points.
 
     Returns:
         (T, points, 4) x, y, z, visibility, float32; a part that was not found is all zeros. The pose keeps the model's
@@ -106,5 +106,6 @@ _ADJUST = {
     "adjusted": {"pose": adjust_pose, "face": adjust_face},
     "adjusted-arabic-sl": {"pose": _arabic_sl_pose, "face": _arabic_sl_face},
 }
-"""adjusted-arabic-sl: the formula of yousefelkilany/Word-level-Arabic-Sign-language (mediapipe_utils.py): pose relative to
-its point 0, the left shoulder, face to its point 1, mesh 7, in distances of mesh 474 and 469; hands as in adjusted."""
+"""adjusted-arabic-sl: the formula of yousefelkilany/Word-level-Arabic-Sign-language (mediapipe_utils.py): pose
+relative to its point 0, the left shoulder, face to its point 1, mesh 7, in distances of mesh 474 and 469; hands as in
+adjusted."""

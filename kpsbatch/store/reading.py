@@ -229,7 +229,8 @@ def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool
 def coordinates_of(keypoints: NDArray[Any]) -> str | None:
     """Which coordinates keypoints (T, 184, 4) have, as the config names them; None where nothing that tells was found.
 
-    The reference points tell the two kinds of adjusted ones apart: the left shoulder, or else point 7 of the face, is at 0.
+    The reference points tell the two kinds of adjusted ones apart: the left shoulder, or else point 7 of the face, is
+    at 0.
     """
     adjusted = are_adjusted(keypoints)
     if adjusted is None:
