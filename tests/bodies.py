@@ -41,4 +41,4 @@ def adjusted() -> NDArray[np.float32]:
 def frame_keypoints(pose: Any, face: Any, right_hand: Any, left_hand: Any, *, adjusted: bool) -> np.ndarray:
     """The (184, 4) keypoints of a frame with these landmarks; None for a part that was not found."""
     row = frame_row({"pose": pose, "face": face, "right_hand": right_hand, "left_hand": left_hand})
-    return view(row[None], adjusted=adjusted)[0]
+    return view(row[None], coordinates="adjusted" if adjusted else "image")[0]

@@ -504,6 +504,7 @@ class LandmarksConfig(Section):
         pace: every: the networks look at each frame. auto: where nothing moves, pose and face are looked at in key
             frames, and interpolated between these. fast: hands that rest, too. For running_mode clip.
         coordinates: image: x and y in frame widths and heights. adjusted: relative to the body part.
+            adjusted-arabic-sl: the same from other references, as Word-level-Arabic-Sign-language has it.
         parts: What to compute: pose, face, hands; what is left out stays zero.
         confidence: Thresholds of the networks' scores.
         frame_rate: Frames a second of folders of frames; video files have their own times.
@@ -514,7 +515,7 @@ class LandmarksConfig(Section):
     models: AnyPath | None = None
     running_mode: Literal["clip", "image"] = "clip"
     pace: Literal["every", "auto", "fast"] = "every"
-    coordinates: Literal["image", "adjusted"] = "image"
+    coordinates: Literal["image", "adjusted", "adjusted-arabic-sl"] = "image"
     parts: Annotated[
         tuple[Part, ...],
         BeforeValidator(lambda v: v if isinstance(v, (list, tuple)) else (v,)),

@@ -85,7 +85,7 @@ class Request:
     Attributes:
         dataset: The videos.
         dtype: Of all arrays.
-        coordinates: `image` or `adjusted`, as the settings say; "" where they don't.
+        coordinates: As the settings say, such as `image`; "" where they don't.
     """
 
     dataset: OutputDataset
@@ -186,7 +186,7 @@ def with_points(
     if dataset.is_from_kept and {*names} <= {*dataset.topology.names}:
         return dataset
     held = {known.points for known in dataset.known}
-    plain = adjusted_too or all(one.stated_coordinates != "adjusted" for one in recorded_settings(dataset))
+    plain = adjusted_too or all(one.coordinates == "image" for one in recorded_settings(dataset))
     if len(held) == 1 and plain and {*names} <= {*dataset.topology.names}:
         return dataset
     in_metres = any(name.partition(".")[0].endswith("_world") for name in names)

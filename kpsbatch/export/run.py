@@ -178,7 +178,7 @@ def export(
 def _chosen_points(dataset: OutputDataset, points: str) -> OutputDataset:
     """The videos with the points of `--points`: from what is kept, unless the outputs are just these."""
     wanted = kept_topology(points)
-    plain = all(one.stated_coordinates != "adjusted" for one in recorded_settings(dataset))
+    plain = all(one.coordinates == "image" for one in recorded_settings(dataset))
     if plain and {known.points for known in dataset.known} == {wanted.name}:
         return dataset
     return dataset.from_kept(points)

@@ -85,8 +85,7 @@ def extract(
         pictures, pictures, networks, [Wish(person, box, mirrored)], once_more, None, on_frame, started
     )
     check_readable(pictures.bad, len(landmarks.rows), max_bad_frames)
-    adjusted = networks.settings.coordinates == "adjusted"
-    return landmarks.keypoints(pictures, topology, dtype, adjusted=adjusted, keep=keep)
+    return landmarks.keypoints(pictures, topology, dtype, networks.settings.coordinates, keep)
 
 
 def extract_people(
@@ -132,10 +131,9 @@ def extract_people(
     wishes = [Wish(str(number + 1), None, mirrored, is_only=True) for number in range(max(1, count))]
     people = _follow(pictures, chain(begun, stream), networks, wishes, once_more, look, on_frame, started)
     check_readable(pictures.bad, len(people[0].rows), max_bad_frames)
-    adjusted = networks.settings.coordinates == "adjusted"
-    share = 1 / len(people)
+    coordinates, share = networks.settings.coordinates, 1 / len(people)
     return [
-        each.keypoints(pictures, topology, dtype, adjusted=adjusted, keep=keep and keep(number), share=share)
+        each.keypoints(pictures, topology, dtype, coordinates, keep and keep(number), share)
         for number, each in enumerate(people)
     ]
 
@@ -192,15 +190,14 @@ class SignerLandmarks:
         pictures: Pictures,
         topology: Topology,
         dtype: str,
-        *,
-        adjusted: bool,
+        coordinates: str,
         keep: Callable[[NDArray[np.uint8]], bytes] | None = None,
         share: float = 1.0,
     ) -> VideoKeypoints:
         """The keypoints and what is known of the video; `share` of the time that it took counts for this person."""
         rows = self.rows
         blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
-        keypoints = np.concatenate([view(block, topology, adjusted=adjusted).astype(dtype) for block in blocks])
+        keypoints = np.concatenate([view(block, topology, coordinates=coordinates).astype(dtype) for block in blocks])
         facts = VideoFacts(
             **pictures.log.timing().model_dump(),
             frames=len(rows),

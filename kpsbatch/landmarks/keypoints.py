@@ -17,13 +17,14 @@ MIN_LENGTH = 1e-6
 """Of adjusted coordinates: no reference length is shorter."""
 
 
-def view(full: Points, topology: Topology = CONTRACT, *, adjusted: bool = False) -> Points:
+def view(full: Points, topology: Topology = CONTRACT, *, coordinates: str = "image") -> Points:
     """The keypoints of an output, from all landmarks of its frames.
 
     Args:
         full: (T, 628, 4), the points of `FULL`.
         topology: The points.
-        adjusted: Whether each part is expressed relative to its own body reference, which need not be among the points.
+        coordinates: As in the config; adjusted ones express each part relative to
+            a body reference of its own, which need not be among the points.
 
     Returns:
         (T, points, 4) x, y, z, visibility, float32; a part that was not found is all zeros. The pose keeps the model's
@@ -39,8 +40,8 @@ def view(full: Points, topology: Topology = CONTRACT, *, adjusted: bool = False)
         points = whole[:, landmarks]
         if part != "pose":
             points[..., 3] = in_frame(points)
-        if adjusted:
-            points = {"pose": adjust_pose, "face": adjust_face}.get(part, adjust_hand)(points, whole)
+        if coordinates != "image":
+            points = _ADJUST[coordinates].get(part, adjust_hand)(points, whole)
         rows[there, topology.parts[part]] = points[there]
     return rows
 
@@ -91,3 +92,20 @@ def adjust_hand(points: Points, hand: Points) -> Points:
 
 def _adjust(points: Points, part: Points, origin: int, end_a: int, end_b: int) -> Points:
     return adjust(points, part[..., origin, :], part[..., end_a, :], part[..., end_b, :])
+
+
+def _arabic_sl_pose(points: Points, pose: Points) -> Points:
+    return _adjust(points, pose, t.POSE_LEFT_SHOULDER, t.POSE_LEFT_SHOULDER, t.POSE_RIGHT_SHOULDER)
+
+
+def _arabic_sl_face(points: Points, face: Points) -> Points:
+    return _adjust(points, face, t.FACE_ARABIC_SL, *t.FACE_ARABIC_SL_ENDS)
+
+
+_ADJUST = {
+    "adjusted": {"pose": adjust_pose, "face": adjust_face},
+    "adjusted-arabic-sl": {"pose": _arabic_sl_pose, "face": _arabic_sl_face},
+}
+"""adjusted-arabic-sl: the formula of yousefelkilany/Word-level-Arabic-Sign-language (mediapipe_utils.py): pose
+relative to its point 0, the left shoulder, face to its point 1, mesh 7, in distances of mesh 474 and 469; hands as in
+adjusted."""

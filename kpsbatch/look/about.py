@@ -214,6 +214,7 @@ def _coordinates(settings: Settings) -> str:
     return {
         "image": "image coordinates (x and y in frame widths and heights)",
         "adjusted": "coordinates relative to the body part",
+        "adjusted-arabic-sl": "coordinates relative to the left shoulder, a point of the face (7) and the wrists",
     }.get(settings.coordinates, settings.coordinates)
 
 

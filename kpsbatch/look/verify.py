@@ -38,7 +38,7 @@ from kpsbatch.untrusted import read_zip_member
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.run import open_outputs
 
-MAX_COORDINATE = {"image": 100.0, "adjusted": 1e8}
+MAX_COORDINATE = {"image": 100.0, "adjusted": 1e8, "adjusted-arabic-sl": 1e8}
 """No finite x, y, z that MediaPipe gives is larger: in frame sizes, or in lengths that are never below 1e-6."""
 
 EDGE = 2e-3

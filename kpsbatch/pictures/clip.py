@@ -316,7 +316,7 @@ class _Recorded(NamedTuple):
     def adjusted(self, keypoints: NDArray[Any], topology: Topology, claimed: bool) -> bool:
         """Whether the coordinates are adjusted: as recorded, else as the user or the values say."""
         if self.coordinates is not None:
-            return self.coordinates == "adjusted"
+            return self.coordinates.startswith("adjusted")
         return claimed or bool(are_adjusted(keypoints, topology))
 
 

@@ -28,7 +28,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT
 from kpsbatch.store.npz import npy_header
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
-from kpsbatch.store.reading import are_adjusted, find_outputs
+from kpsbatch.store.reading import coordinates_of, find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.store.settings import fingerprint_of, settings_of
 from kpsbatch.untrusted import read_zip_member
@@ -56,7 +56,7 @@ class OldFile:
         npz: Its size and hash.
         videos: What is known of each video.
         dtypes: How many videos have which dtype.
-        is_adjusted: Whether its coordinates are adjusted; None where nothing was found in it.
+        coordinates: As in the config; None where nothing was found in it.
     """
 
     unit: Unit
@@ -64,7 +64,7 @@ class OldFile:
     npz: NpzFile
     videos: dict[str, VideoRecord]
     dtypes: Counter[str]
-    is_adjusted: bool | None
+    coordinates: str | None
 
 
 class Imported(NamedTuple):
@@ -127,7 +127,7 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
     """The config of imported files, and its text."""
     folder = Path(os.path.abspath(path)).parent
     dtypes: Counter[str] = sum((file.dtypes for file in files), Counter())
-    votes = [file.is_adjusted for file in files if file.is_adjusted is not None]
+    votes = Counter(file.coordinates for file in files if file.coordinates)
     section: dict[str, Any]
     if theirs is not None:
         section = theirs.dataset.model_dump(mode="json", exclude_defaults=True)
@@ -140,7 +140,7 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
         }
     tree = {
         "dataset": section,
-        "landmarks": {"coordinates": "adjusted" if 2 * sum(votes) > len(votes) else "image"},
+        "landmarks": {"coordinates": votes.most_common(1)[0][0] if votes else "image"},
         "output": {"root": os.path.relpath(root, folder), "imported": True, "dtype": dtypes.most_common(1)[0][0]},
     }
     text = HEADER.format(root=root.name) + (NO_VIDEOS if theirs is None else "")
@@ -248,14 +248,14 @@ def _check_file(unit: Unit, path: Path) -> OldFile:
         raise OutputError(f"{path} is no readable npz file: {one_line(error)}.") from None
     if not arrays:
         raise OutputError(f"{path} holds no video.")
-    votes = [vote for array in arrays.values() if (vote := are_adjusted(array)) is not None]
+    votes = Counter(kind for array in arrays.values() if (kind := coordinates_of(array)))
     return OldFile(
         unit,
         path,
         NpzFile(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)),
         {name: _facts(array) for name, array in arrays.items()},
         Counter(str(array.dtype) for array in arrays.values()),
-        2 * sum(votes) > len(votes) if votes else None,
+        votes.most_common(1)[0][0] if votes else None,
     )
 
 

@@ -226,6 +226,23 @@ def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool
     return None
 
 
+def coordinates_of(keypoints: NDArray[Any]) -> str | None:
+    """Which coordinates keypoints (T, 184, 4) have, as the config names them; None where nothing that tells was found.
+
+    The reference points tell the two kinds of adjusted ones apart: the left shoulder, or else point 7 of the face, is
+    at 0.
+    """
+    adjusted = are_adjusted(keypoints)
+    if adjusted is None:
+        return None
+    references = {"pose": CONTRACT.place("pose.left_shoulder"), "face": CONTRACT.parts["face"].start + 1}
+    for part, place in references.items():
+        frames = keypoints[is_found(keypoints, CONTRACT.parts[part])]
+        if adjusted and len(frames):
+            return "adjusted" if frames[:, place, :2].any() else "adjusted-arabic-sl"
+    return "adjusted" if adjusted else "image"
+
+
 class KnownVideo(NamedTuple):
     """A video of an output.
 

@@ -69,12 +69,12 @@ class Settings(Stored):
 
     @property
     def coordinates(self) -> str:
-        """image or adjusted."""
+        """As in the config: image, adjusted or adjusted-arabic-sl."""
         return self.stated_coordinates or "image"
 
     @property
     def stated_coordinates(self) -> str:
-        """image or adjusted; "" where the settings don't say it."""
+        """The same; "" where the settings don't say it."""
         return str(self.view.get("coordinates") or self.landmarks.get("coordinates") or "")
 
     @property

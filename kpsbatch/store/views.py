@@ -50,5 +50,5 @@ def view_of_kept(packed: NDArray[Any], settings: Settings) -> NDArray[Any]:
     Raises:
         ValueError: It is not what `pack` made.
     """
-    topology, adjusted = topology_of(settings.points), settings.coordinates == "adjusted"
-    return view(unpack(packed), topology, adjusted=adjusted).astype(settings.dtype)
+    topology = topology_of(settings.points)
+    return view(unpack(packed), topology, coordinates=settings.coordinates).astype(settings.dtype)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from bodies import frame_keypoints
 
-from kpsbatch.landmarks.keypoints import adjust, adjust_face, adjust_hand, adjust_pose
-from kpsbatch.points import Topology
+from kpsbatch.landmarks.keypoints import adjust, adjust_face, adjust_hand, adjust_pose, view
+from kpsbatch.points import CONTRACT, FULL, Topology
+from kpsbatch.store.reading import coordinates_of
 
 RANDOM = np.random.default_rng(7)
 
@@ -44,6 +45,33 @@ def test_origin_and_unit_of_each_part() -> None:
     hand = adjust_hand(right, right)
     assert hand[0] == pytest.approx(np.zeros(3), abs=1e-6)
     assert np.hypot(*(hand[2, :2] - hand[17, :2])) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_ancestor_is_ours_from_other_references() -> None:
+    """Pose minus its point 0, face minus its point 1 in distances of mesh 474 and 469, hands as they are."""
+    full = RANDOM.uniform(0.2, 0.8, (5, FULL.points, 4)).astype(np.float32)
+    full[3, FULL.parts["pose"]] = 0
+    ours, theirs = view(full, coordinates="adjusted"), view(full, coordinates="adjusted-arabic-sl")
+    pose, face = ours[:, CONTRACT.parts["pose"], :3], ours[:, CONTRACT.parts["face"], :3]
+    ends = [list(CONTRACT.sources["face"]).index(mesh) for mesh in (474, 469)]
+    length = np.hypot(*(face[:, ends[0], :2] - face[:, ends[1], :2]).T)[:, None, None]
+    expected = {"pose": pose - pose[:, :1], "face": (face - face[:, 1:2]) / length}
+    for part, points in expected.items():
+        assert theirs[:, CONTRACT.parts[part], :3] == pytest.approx(points, rel=1e-3, abs=1e-4)
+    for part in ("right_hand", "left_hand"):
+        assert (theirs[:, CONTRACT.parts[part]] == ours[:, CONTRACT.parts[part]]).all()
+    assert (theirs[..., 3] == ours[..., 3]).all()
+
+
+@pytest.mark.parametrize("parts", [("pose",), ("face",), ("pose", "face", "right_hand"), ("pose", "left_hand")])
+@pytest.mark.parametrize("coordinates", ["image", "adjusted", "adjusted-arabic-sl"])
+def test_coordinates_are_told_apart(coordinates: str, parts: tuple[str, ...]) -> None:
+    """By the reference points of whatever parts there are."""
+    full = np.zeros((5, FULL.points, 4), np.float32)
+    for part in parts:
+        place = FULL.parts[part]
+        full[:, place] = RANDOM.uniform(0.2, 0.8, full[:, place].shape)
+    assert coordinates_of(view(full, coordinates=coordinates)) == coordinates
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.1, 1.0), (0.0, 0.5), (-0.2, 1.7)])

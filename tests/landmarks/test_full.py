@@ -94,7 +94,7 @@ def test_every_view_is_what_a_run_makes(mirrored: bool, box: Box | None) -> None
             kept.append(packed)
             return b"kept"
 
-        for coordinates in ("image", "adjusted"):
+        for coordinates in ("image", "adjusted", "adjusted-arabic-sl"):
             networks.settings = LandmarksConfig(coordinates=coordinates)
             for points in ("contract", "all", "youtube-asl", "pose.nose, hands"):
                 for dtype in ("float32", "float16", "float64"):
@@ -109,7 +109,7 @@ def test_every_view_is_what_a_run_makes(mirrored: bool, box: Box | None) -> None
                         max_bad_frames=0.5,
                     )
                     assert made.full == b"kept"
-                    one = view(unpack(kept[0]), topology_of(points), adjusted=coordinates == "adjusted")
+                    one = view(unpack(kept[0]), topology_of(points), coordinates=coordinates)
                     assert made.keypoints.tobytes() == one.astype(dtype).tobytes()
     everything = unpack(kept[0])
     assert all((packed == kept[0]).all() for packed in kept)

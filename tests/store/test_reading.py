@@ -491,7 +491,7 @@ class TestDocs:
                 takes[f"take {take}"] = keypoints
             write_unit(tmp_path / "demo" / "out", takes, Unit(signer, split, sign))
         monkeypatch.chdir(tmp_path)
-        (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
+        example, *_ = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
         exec(compile(example, "docs/training.md", "exec"), {})
         shares = re.findall(r": ([0-9]+)% of ([0-9]+) videos, chance 33%", capsys.readouterr().out)
         assert [int(count) for _, count in shares] == [18, 18]
