@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from kpsbatch.cli.options import NoPictures, Quiet
-from kpsbatch.cli.selection import ConfigFile, Selection, Source, Video
+from kpsbatch.cli.selection import ConfigFile, RunSelection, Source, Video
 from kpsbatch.config import Config
 from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
@@ -89,7 +89,7 @@ def _default_name(source: Path) -> str:
 
 
 def report(
-    selection: Selection,
+    selection: RunSelection,
     page: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", metavar="FILE", help="Where to; default report.html in the output folder."),

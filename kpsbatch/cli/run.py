@@ -29,11 +29,12 @@ from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.files import explained
 from kpsbatch.look.estimate import estimate
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
-from kpsbatch.store.submissions import Plan, unshared_warning
+from kpsbatch.store.submissions import Plan, keep_config, unshared_warning
 from kpsbatch.words import counted, say, stopped
 from kpsbatch.work.assemble import remove_videos
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
@@ -158,6 +159,8 @@ def submit(
             raise typer.Exit(int(plan.failing > 0))
         if not dry_run:  # the tasks see what was chosen here, and no more
             note_classes(open_outputs(config)[0], stated_classes(config.dataset, source))
+            with explained(config.output.root):
+                keep_config(config)
         if cluster == "slurm":
             _submit_to_slurm(selection, config, plan, dry_run=dry_run)
         elif dry_run:

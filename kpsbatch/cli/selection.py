@@ -6,13 +6,14 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, ClassVar, Optional
 
 import typer
 
 from kpsbatch.cli.options import SELECTION_PANEL, flag
 from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, parse_signs
 from kpsbatch.errors import ConfigError
+from kpsbatch.store.submissions import kept_config, read_kept_config
 from kpsbatch.words import program
 
 ADJUSTED = "landmarks.coordinates=adjusted"
@@ -35,7 +36,14 @@ Video = Annotated[
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config, and the settings changed on the command line."""
+    """A config, and the settings changed on the command line.
+
+    Attributes:
+        takes_outputs: Whether a folder of outputs does as well: the config that a run has kept there counts. Whoever
+            gave the folder away can have written that config, so no pictures are read from where it says.
+    """
+
+    takes_outputs: ClassVar[bool] = False
 
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML config.")]
     overrides: Overrides = None
@@ -49,7 +57,14 @@ class ConfigFile:
         Raises:
             ConfigError: The file, an override or the selection is unusable.
         """
-        return load_config(self.config, [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())])
+        changes = [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())]
+        if not (self.takes_outputs and kept_config(self.config).is_file()):
+            return load_config(self.config, changes)
+        if changes:
+            raise ConfigError(
+                "--set and --adjusted go with a config, and not with a folder of outputs. Leave them out."
+            )
+        return read_kept_config(self.config)
 
     def command(self, name: str) -> str:
         """The command line of another command, with the same config, settings and selection."""
@@ -98,6 +113,29 @@ class Selection(ConfigFile):
         for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
             if values:
                 yield from (option, *values)
+
+
+ConfigOrOutputs = Annotated[
+    Path, typer.Argument(metavar="CONFIG|OUT", help="The YAML config, or the folder of outputs of a run.")
+]
+
+
+@dataclass(frozen=True)
+class RunFile(ConfigFile):
+    """A config, or the outputs of a run."""
+
+    takes_outputs: ClassVar[bool] = True
+
+    config: ConfigOrOutputs
+
+
+@dataclass(frozen=True)
+class RunSelection(Selection):
+    """A config or the outputs of a run, and the units that are selected."""
+
+    takes_outputs: ClassVar[bool] = True
+
+    config: ConfigOrOutputs
 
 
 @dataclass(frozen=True)

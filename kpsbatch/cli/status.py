@@ -9,7 +9,7 @@ import typer
 
 from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_json, print_task
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import RunFile, RunSelection
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status_screen import show_status
 from kpsbatch.words import counted, say
@@ -19,7 +19,7 @@ FAILED_TAIL_LINES = 20
 
 
 def status(
-    selection: Selection,
+    selection: RunSelection,
     watch: Annotated[bool, flag("--watch", "-w", help="A live screen, until the job ends or Ctrl-C.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -29,7 +29,7 @@ def status(
 
 
 def logs(
-    file: ConfigFile,
+    file: RunFile,
     failed: Annotated[bool, flag("--failed", help="Only tasks that failed, were interrupted or lost.")] = False,
     lines: Annotated[
         Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")

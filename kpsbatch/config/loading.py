@@ -126,7 +126,7 @@ def no_config(path: Path) -> str:
         return f"is a folder, no config. Did you mean {configs[0]}?"
     return (
         f"is a folder, no config. Of a dataset, write one: kpsbatch init {shlex.quote(str(path))}. Outputs are taken "
-        "by verify, export, view, preview and about; for other commands name the config that made them."
+        "by verify, export, view, preview and about, those of a run also by status, logs and report."
     )
 
 
@@ -181,7 +181,7 @@ def load_frozen_config(path: Path, data: bytes | None = None) -> Config:
         text = (path.read_bytes() if data is None else data).decode()
         return Config.model_validate(read_yaml(text), context={"expand": False})
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"the submission's config {path} can't be read: {one_line(error)}. Submit again.") from None
+        raise ConfigError(f"{path} can't be read: {one_line(error)}. Run or submit again with your config.") from None
 
 
 def _apply_override(tree: dict[Any, Any], override: str) -> None:

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
-from kpsbatch.config import Config, dump_config, format_signs, parse_signs
+from kpsbatch.config import Config, dump_config, format_signs, load_frozen_config, parse_signs
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, json_bytes, write_bytes, write_json
 from kpsbatch.landmarks.network_files import default_folder
@@ -134,12 +134,48 @@ def frozen_files(config: Config, plan: Plan) -> dict[str, bytes]:
 
     They are in the batch script, which SLURM shows to its user and to administrators only.
     """
-    plain = with_networks(config)
-    plain = plain.model_copy(update={"slurm": plain.slurm.model_copy(update={"setup": (), "extra": {}})})
     return {
-        "config.yaml": dump_config(plain).encode("utf-8", "backslashreplace"),
+        "config.yaml": _without_secrets(with_networks(config)),
         "plan.json": json_bytes(plan.model_dump(mode="json")),
     }
+
+
+def _without_secrets(config: Config) -> bytes:
+    slurm = config.slurm.model_copy(update={"setup": (), "extra": {}})
+    return dump_config(config.model_copy(update={"slurm": slurm})).encode("utf-8", "backslashreplace")
+
+
+def keep_config(config: Config) -> None:
+    """Keep a config in its output folder, so that `status OUT`, `logs OUT` and `report OUT` need nothing else.
+
+    As `frozen_files` has it; signers, splits and signs are those of the config, not those of one command.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    path, data = (
+        kept_config(config.output.root),
+        _without_secrets(config.model_copy(update={"dataset": config.dataset.whole})),
+    )
+    if not path.exists() or path.read_bytes() != data:
+        write_bytes(path, data)
+
+
+def kept_config(root: Path) -> Path:
+    """Where the config of an output folder is kept."""
+    return root / INTERNAL / "config.yaml"
+
+
+def read_kept_config(root: Path) -> Config:
+    """The config that is kept in an output folder, for the folder where it is now; no pictures are shown by it.
+
+    Raises:
+        ConfigError: It can't be read.
+    """
+    config = load_frozen_config(kept_config(root))
+    output = config.output.model_copy(update={"root": Path(os.path.abspath(root))})
+    privacy = config.privacy.model_copy(update={"pictures": False})
+    return config.model_copy(update={"output": output, "privacy": privacy})
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:

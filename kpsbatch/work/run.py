@@ -16,7 +16,7 @@ from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import ConfigError, InterruptedRun, ModelError, OutputError
-from kpsbatch.files import in_threads
+from kpsbatch.files import explained, in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.store.claim import claim, mixed_datasets, other_dataset
@@ -35,6 +35,7 @@ from kpsbatch.store.settings import (
     installed_version,
     settings_of,
 )
+from kpsbatch.store.submissions import keep_config
 from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
@@ -199,6 +200,8 @@ def run(
         note(at_once=True)  # the run's state file names its settings before it claims the folder for them
         source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
         claim(outputs, progress.run, source, overwrite=overwrite)
+        with explained(outputs.root):
+            keep_config(config)
         note_classes(outputs, stated_classes(config.dataset, source))
         outputs.prepare_for(source.units(signs))
         settle(outputs, source.units(signs))
