@@ -62,7 +62,7 @@ def put(root: Path, unit: Unit, videos: dict[str, Any], *, digest: str = DIGEST,
         "models": {"pose": "9264f0aa"},
         "values_version": VALUES_VERSION,
         "dataset": {"mirrored": False, "frame_rate_out": None},
-        "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models"}),
+        "landmarks": LandmarksConfig(running_mode=mode).model_dump(mode="json", exclude={"models", "pace"}),
         "output": {"dtype": "float32"},
     }
     (records / "settings.json").write_text(json.dumps(settings))

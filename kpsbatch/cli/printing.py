@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
-from kpsbatch.dataset.manifest import ManifestSource
-from kpsbatch.dataset.source import Source
 from kpsbatch.errors import printable
 from kpsbatch.words import (
     JSON_VERSION,
@@ -27,6 +25,7 @@ from kpsbatch.words import (
 
 if TYPE_CHECKING:
     from kpsbatch.check import Finding
+    from kpsbatch.dataset.source import Source
     from kpsbatch.look.estimate import Estimate
     from kpsbatch.look.logs import Task
     from kpsbatch.look.scan import Scan
@@ -150,7 +149,7 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
 
 def print_labels(source: Source) -> None:
     """Say, on standard error, that the labels of a table tell no classes, where that is so."""
-    if isinstance(source, ManifestSource) and (problem := source.label_problem):
+    if problem := source.label_problem:
         say(printable(f"kpsbatch: classes: {problem}"), error=True)
 
 

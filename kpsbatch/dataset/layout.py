@@ -63,6 +63,11 @@ class LayoutSource:
         return self._dataset.signs or tuple(sorted(int(sign) for sign in self._found["sign"]))
 
     @property
+    def label_problem(self) -> str:
+        """What is wrong with the labels: nothing, where numbers of signs tell the classes."""
+        return ""
+
+    @property
     def stated(self) -> list[int | str]:
         """The signs, as classes."""
         return [*self.signs]

@@ -356,7 +356,7 @@ class TestPlan:
         )
         status, text, _ = call(capsys, "plan", config)
         assert status == 0
-        assert "advice:   one task is enough: 3 min 45 s on 8 cores\n" in text
+        assert "advice:   one task is enough: 3 min 45 s on 8 cores. In the config:\n" in text
         tree = json.loads(call(capsys, "plan", config, "--json")[1])
         assert (tree["version"], tree["unit"], tree["tasks"]) == (1, "01-train/0001", 1)
         assert f"{tree['core_hours']:.1f} core-hours" in text
