@@ -70,9 +70,11 @@ def segmented(folder: Path) -> Bench:
     for name in ("a.mp4", "b.mp4"):
         write_mp4(data / name, [(4 * number, 250 - 4 * number, 99) for number in range(60)])
     starts = [0.0, 0.4, 1.0, 3.5, 5.0]
-    rows = [f"{name},{name[0]}{start},{start},{start + 0.9}" for name in ("a.mp4", "b.mp4") for start in starts]
-    (folder / "segments.csv").write_text("\n".join(["video,key,start,end", *rows]))
-    columns = {"video": "video", "id": "key", "start": "start", "end": "end"}
+    rows = [
+        f"{name},{name[0]}{start},{start},{start + 0.9},word {start}" for name in ("a.mp4", "b.mp4") for start in starts
+    ]
+    (folder / "segments.csv").write_text("\n".join(["video,key,start,end,word", *rows]))
+    columns = {"video": "video", "id": "key", "start": "start", "end": "end", "label": "word"}
     manifest = {"path": str(folder / "segments.csv"), "columns": columns}
     every = dict.fromkeys(("signers", "splits", "signs"), "all")
     _change(demo.config, {"root": str(data), "manifest": manifest, "videos_per_unit": 3, **every})

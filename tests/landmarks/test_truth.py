@@ -162,4 +162,4 @@ class TestLetters:
         assert how_found([{"pose": "d"}, {"pose": "t", "face": "l"}]) == {
             "pose": "dt", "face": "-l", "right_hand": "--", "left_hand": "--"
         }  # fmt: skip
-        assert set(MEANING) == set("dtl-")
+        assert set(MEANING) == set("dtli-")

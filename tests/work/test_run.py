@@ -532,7 +532,7 @@ class TestBadData:
         assert "ignored: 1 x a frame outside of a video's directory" in done.stdout
         assert f"among the frames: 1 x {not_read}, first 01-train/0001/file/7.jfif" in done.stdout
         assert "corrupt.mp4: can't be opened" in done.stdout
-        assert "units with failed videos: 1 partial, 1 failed" in done.stdout
+        assert "units with failed videos: 1 where some failed, 1 where all did." in done.stdout
         assert done.stderr == ""
         out = small.parent / "out"
         assert {str(path.relative_to(out)) for path in out.glob("*-*/*.npz")} == {"01-train/0001.npz"}
