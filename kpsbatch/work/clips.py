@@ -166,13 +166,15 @@ def extract_clips(
         stop_reason: Called a few times a second; anything but "" ends it.
 
     Raises:
-        ConfigError: A setting is one that only an earlier version computes.
+        ConfigError: A setting is one that only an earlier version computes, or two names clash.
         OutputError: The folder can't be written, or holds an npz of that name that was not made from this clip.
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; the clips that are done are kept.
     """
     config.landmarks.refuse_removed()
     root = config.output.root
+    if config.dataset.person == ALL_PEOPLE:
+        _refuse_clash(clips)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -219,6 +221,20 @@ def extract_clips(
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
+
+
+def _refuse_clash(clips: Mapping[str, Path]) -> None:
+    """Refuse a clip whose name is that of a person of another one, such as a.1 beside a.
+
+    Raises:
+        ConfigError: Names both.
+    """
+    for name, clip in clips.items():
+        other, _, number = name.rpartition(".")
+        if number.isdecimal() and other in clips:
+            raise ConfigError(
+                f"{clip}: {name} would also be the name of a person of {clips[other]}. Rename it, or extract it alone."
+            )
 
 
 def _problem_of_name(name: str, root: Path) -> str:

@@ -20,7 +20,7 @@ from kpsbatch.dataset.tables import BadRow, read_person
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
 from kpsbatch.pictures.clip import Candidate, load_clip
-from kpsbatch.work.clips import config_of_clips, find_clips
+from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips
 from kpsbatch.work.run import refuse_uncomputable
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
@@ -104,6 +104,11 @@ class TestCommand:
             refuse_uncomputable(config_of_clips(tmp_path, ["dataset.person=all"]))
         with pytest.raises(BadRow, match="give each person a row"):
             read_person("All")
+
+    def test_the_name_of_a_person_is_no_other_clips(self, tmp_path):
+        clips = {name: tmp_path / f"{name}.mp4" for name in ("a", "a.1", "b.x")}
+        with pytest.raises(ConfigError, match=r"a\.1 would also be the name of a person of .*a\.mp4"):
+            extract_clips(clips, config_of_clips(tmp_path, ["dataset.person=all"]), on_clip=print)
 
     def test_again_and_with_settings(self, clips, tmp_path):
         """The same clip can be extracted again, with other settings; the record and the player know them."""
