@@ -160,7 +160,7 @@ class TestCommands:
 
     def test_a_command_takes_the_mounted_dataset(self, demo: Path) -> None:
         said = container("scan", "--signers", "01", "--signs", "1-5", mounts=[f"{demo}/dataset:/data:ro"]).stdout
-        assert "absent in 01 train: signs 5" in said
+        assert "folder missing in 01 train: signs 5" in said
 
     def test_a_config_at_its_own_path(self, demo: Path) -> None:
         """With the same path inside and outside, what is printed holds outside too."""
