@@ -56,20 +56,20 @@ def extract(
     overrides: Overrides = None,
 ) -> None:
     """Compute the keypoints of your own videos: an npz for each, and a page that plays them."""
+    chosen = [] if person is None else [f"dataset.person={person}"]
+    chosen += [] if jobs is None else [f"run.workers={jobs}"]
+    config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
+    if to is not None and config.dataset.person == ALL_PEOPLE:
+        raise ConfigError("a .pose file has one person, so --to pose goes without --person all. Leave one out.")
     named = find_clips(
         clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True), recursive=recursive
     )
     if to is not None:
-        if person is not None and person.strip().casefold() == ALL_PEOPLE:
-            raise ConfigError("a .pose file has one person, so --to pose goes without --person all. Leave one out.")
         total, named = len(named), without_pose(named, to)
         if there := total - len(named):
             say(f"{counted(there, 'clip')} of {total} {'has' if there == 1 else 'have'} a .pose file already")
         if not named:
             return
-    chosen = [] if person is None else [f"dataset.person={person}"]
-    chosen += [] if jobs is None else [f"run.workers={jobs}"]
-    config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     privacy = privacy_of(config)
     done: list[DoneClip] = []
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from kpsbatch.config import DatasetConfig
 from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
-from kpsbatch.dataset.layout import LayoutSource, is_name
+from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
-from kpsbatch.dataset.name_words import SPLITS, words_and_signers
+from kpsbatch.dataset.name_words import SPLITS, split_of, words_and_signers
 from kpsbatch.dataset.source import open_folders
 from kpsbatch.dataset.tables import SEPARATORS, Row, columns_of, decode_table, guess_format, plain_name, read_rows
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, without_suffix
@@ -206,8 +206,7 @@ def _dicts(rows: Iterator[tuple[int, Row | str]]) -> list[Row]:
 def _from_names(folders: Folders, sample: Sample) -> Guess:
     """A table of all videos with the words and signers that their paths tell: where no path has a sign's number."""
     videos = sorted(sample.videos if sample.whole else explore(folders, everywhere=True).videos, key=natural_key)
-    parts = [path.split("/")[:-1] for path in videos]
-    splits = [next((part for part in each if part.casefold() in SPLITS and is_name(part)), "all") for each in parts]
+    splits = [split_of(path) for path in videos]
     spoken = words_and_signers(videos, splits)
     with_signers = any(each.signer for each in spoken)
     columns = ["video", "split", *(["signer"] if with_signers else []), "label"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from kpsbatch.dataset.layout import is_name
 from kpsbatch.dataset.video import without_suffix
 
 SPLITS = ("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing")
@@ -33,7 +34,7 @@ class Spoken(NamedTuple):
     signer: str
 
 
-def words_and_signers(paths: Sequence[str], split_of: Sequence[str]) -> list[Spoken]:
+def words_and_signers(paths: Sequence[str], splits: Sequence[str]) -> list[Spoken]:
     """The word and the signer of each video, by what repeats over all of them.
 
     Where folders, or parts of names, are of two kinds that go with each other in many ways, as `anna/hello_1.mp4`,
@@ -41,11 +42,11 @@ def words_and_signers(paths: Sequence[str], split_of: Sequence[str]) -> list[Spo
 
     Args:
         paths: Of videos, with /, below the dataset's root.
-        split_of: The folder of each that is its split; such folders tell neither.
+        splits: The folder of each that is its split; such folders tell neither.
     """
     numbered = [_numbered_signer(path) for path in paths]
     in_all = bool(numbered) and all(numbered)
-    folders = _varied_folders(paths, split_of, without_signers=in_all)
+    folders = _varied_folders(paths, splits, without_signers=in_all)
     names = [_words_of(without_suffix(path).rpartition("/")[2], without_signers=in_all) for path in paths]
     columns = [*folders, *_name_columns(names)]
     best = max(folders, key=lambda column: len(set(column)), default=None)
@@ -54,35 +55,39 @@ def words_and_signers(paths: Sequence[str], split_of: Sequence[str]) -> list[Spo
         signers, best = pair
     if best is None:
         best = [" ".join(words) for words in names]
-        if len(set(best)) == len(best) and (nearest := _nearest_folders(paths, split_of)):
+        if len(set(best)) == len(best) and (nearest := _nearest_folders(paths, splits)):
             best = nearest
     return [Spoken(*each) for each in zip(_one_spelling(best), signers, strict=True)]
 
 
+def split_of(path: str) -> str:
+    """The first folder of a path with / that is a part of a dataset; all where none is."""
+    parts = path.split("/")[:-1]
+    return next((part for part in parts if part.casefold() in SPLITS and is_name(part)), "all")
+
+
 def _numbered_signer(path: str) -> str:
     """A signer with a number in a path, such as signer2 or P03; the number alone is no signer."""
-    for part in without_suffix(path).split("/"):
-        for piece in re.split(r"[_\-. ]+", re.sub(r"(?i)([a-z]{4,})[-_ ](?=\d)", r"\1", part)):
-            if _SIGNER.fullmatch(piece):
-                return piece
-    return ""
+    pieces = (piece for part in without_suffix(path).split("/") for piece in _pieces(part))
+    return next((piece for piece in pieces if _SIGNER.fullmatch(piece)), "")
+
+
+def _pieces(name: str) -> list[str]:
+    """What separators part in a name; a word and its number, such as signer_2, are one piece."""
+    return re.split(r"[_\-. ]+", re.sub(r"(?i)([a-z]{4,})[-_ ](?=\d)", r"\1", name))
 
 
 def _words_of(stem: str, *, without_signers: bool) -> list[str]:
     """The words of a file's name, without numbers, and without what tells a signer or a camera where more is there."""
     if without_signers:
-        stem = " ".join(
-            piece
-            for piece in re.split(r"[_\-. ]+", re.sub(r"(?i)([a-z]{4,})[-_ ](?=\d)", r"\1", stem))
-            if not _SIGNER.fullmatch(piece)
-        )
+        stem = " ".join(piece for piece in _pieces(stem) if not _SIGNER.fullmatch(piece))
     return [token for token in _TOKENS.findall(stem) if not token.isdecimal() and token.casefold() not in _NO_WORDS]
 
 
-def _varied_folders(paths: Sequence[str], split_of: Sequence[str], *, without_signers: bool) -> list[list[str]]:
+def _varied_folders(paths: Sequence[str], splits: Sequence[str], *, without_signers: bool) -> list[list[str]]:
     """The names of the folders of each video, a list for each depth at which they differ and none is a split's."""
     parts = [
-        [part for part in path.split("/")[:-1] if part != split] for path, split in zip(paths, split_of, strict=True)
+        [part for part in path.split("/")[:-1] if part != split] for path, split in zip(paths, splits, strict=True)
     ]
     if without_signers:
         parts = [[part for part in each if not _SIGNER.fullmatch(re.sub(r"[-_ ]", "", part))] for each in parts]
@@ -93,11 +98,11 @@ def _varied_folders(paths: Sequence[str], split_of: Sequence[str], *, without_si
     return [column for column in columns if len(set(column)) > 1]
 
 
-def _nearest_folders(paths: Sequence[str], split_of: Sequence[str]) -> list[str]:
+def _nearest_folders(paths: Sequence[str], splits: Sequence[str]) -> list[str]:
     """The folder of each video that is no split; [] where there is none."""
     found = [
         next((part for part in reversed(path.split("/")[:-1]) if part != split), "")
-        for path, split in zip(paths, split_of, strict=True)
+        for path, split in zip(paths, splits, strict=True)
     ]
     return found if any(found) else []
 

@@ -132,16 +132,17 @@ def follow_clip(
 
 
 def look_for_people(
-    images: Iterator[RGB], networks: Networks, wish: Wish, again: Callable[[], Iterable[RGB]] | None
+    images: Iterator[RGB], networks: Networks, wish: Wish, again: Callable[[], Iterable[RGB]]
 ) -> tuple[int, FirstLook | None]:
     """How many people are in a clip, and what is seen of it in a first look; reads a stretch of frames at most.
+
+    None for a clip without a frame.
 
     Args:
         images: Its frames, as `follow_clip` takes them.
         networks: The networks.
         wish: Whether frames are flipped.
-        again: Gives the frames once more; without it, a clip of several stretches has no look, and the people are
-            those of the first.
+        again: Gives the frames once more, for a clip of several stretches.
     """
     moments: list[Moment] = []
     is_whole = True
@@ -153,9 +154,10 @@ def look_for_people(
     if not moments:
         return 0, None
     look = look_at_moments(moments, 0, wish)
-    if not is_whole and again is not None:
+    if not is_whole:
+        moments.clear()
         look_at_images(again(), networks, look)
-    return look.most_people(), look if is_whole or again is not None else None
+    return look.most_people(), look
 
 
 def shots_in_memory(

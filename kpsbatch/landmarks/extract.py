@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, tee
 from typing import Any
 
 import numpy as np
@@ -118,7 +117,7 @@ def extract_people(
     started = time.perf_counter()
     pictures = Pictures(frames, mirrored=mirrored)
     stream = iter(pictures)
-    begun: list[Frame] = []
+    begun: deque[Frame] = deque()
 
     def images() -> Iterator[RGB]:
         for frame in stream:
@@ -126,10 +125,15 @@ def extract_people(
             if frame.image is not None:
                 yield frame.image
 
+    def from_the_first() -> Iterator[Frame]:
+        while begun:
+            yield begun.popleft()
+        yield from stream
+
     once_more = partial(readable, again, mirrored=mirrored)
     count, look = look_for_people(images(), networks, Wish(mirrored=mirrored), once_more)
     wishes = [Wish(str(number + 1), None, mirrored, is_only=True) for number in range(max(1, count))]
-    people = _follow(pictures, chain(begun, stream), networks, wishes, once_more, look, on_frame, started)
+    people = _follow(pictures, from_the_first(), networks, wishes, once_more, look, on_frame, started)
     check_readable(pictures.bad, len(people[0].rows), max_bad_frames)
     coordinates, share = networks.settings.coordinates, 1 / len(people)
     return [
@@ -150,7 +154,7 @@ def _follow(
 ) -> list[SignerLandmarks]:
     """The landmarks of the person of each wish; the frames are read once."""
     found = [SignerLandmarks(Rows(networks, wish)) for wish in wishes]
-    streams = tee(frames, len(wishes))
+    streams = shared(frames, len(wishes))
     ways = (each.signer.of(stream, again, look) for each, stream in zip(found, streams, strict=True))
     for of_all in zip(*ways, strict=True):
         for each, (row, letters) in zip(found, of_all, strict=True):
@@ -161,6 +165,28 @@ def _follow(
     for each in found:
         each.seconds = time.perf_counter() - started
     return found
+
+
+def shared(frames: Iterable[Frame], count: int) -> list[Iterator[Frame]]:
+    """So many iterators over frames that are read once; each is let go when all have given it.
+
+    (`itertools.tee` holds 57 of them, even where one iterator is asked for.)
+    """
+    source = iter(frames)
+    waiting: list[deque[Frame]] = [deque() for _ in range(count)]
+
+    def stream(own: deque[Frame]) -> Iterator[Frame]:
+        while True:
+            if not own:
+                frame = next(source, None)
+                if frame is None:
+                    return
+                for each in waiting:
+                    each.append(frame)
+                del frame
+            yield own.popleft()
+
+    return [stream(own) for own in waiting]
 
 
 class SignerLandmarks:

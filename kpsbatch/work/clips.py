@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kpsbatch.config import ALL_PEOPLE, Config, make_config
 from kpsbatch.dataset.folders import problem_of_name
-from kpsbatch.dataset.name_words import SPLITS, words_and_signers
+from kpsbatch.dataset.name_words import split_of, words_and_signers
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.dataset.video import (
     IMAGE_SUFFIXES,
@@ -35,7 +35,7 @@ from kpsbatch.files import temporary_path, write_bytes, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.classes import note_classes
-from kpsbatch.store.outputs import Outputs
+from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import ClipRecord, host_facts
 from kpsbatch.stored import read_stored
@@ -187,8 +187,10 @@ def extract_clips(
         return
     records = {name: _record_of(name, clip, root) for name, clip in clips.items()}
     outputs, job = open_outputs(config)
+    units = [Unit(*record.unit) for record in records.values() if record is not None and record.unit]
+    states = outputs.states(units, sweep=False)
     for name, record in records.items():
-        if record is not None and _is_done(record, root / f"{name}.npz", clips[name], outputs, config):
+        if record is not None and _is_done(record, root / f"{name}.npz", clips[name], states, config):
             known = record.people or {name: record.video}
             on_clip(DoneClip(clips[name], root / f"{name}.npz", known, "", is_new=False))
             del clips[name]
@@ -271,15 +273,14 @@ def _record_of(name: str, clip: Path, root: Path) -> ClipRecord | None:
     return record
 
 
-def _is_done(record: ClipRecord, npz: Path, clip: Path, outputs: Outputs, config: Config) -> bool:
+def _is_done(record: ClipRecord, npz: Path, clip: Path, states: Mapping[Unit, OutputState], config: Config) -> bool:
     """Whether a clip's npz is what these settings make of it."""
-    unit = Unit(*record.unit) if record.unit else None
     return (
-        unit is not None
+        record.unit is not None
+        and states.get(Unit(*record.unit)) == "complete"
         and npz.exists()
         and record.bytes == _bytes_of(clip)
         and record.points == config.output.points
-        and outputs.states([unit], sweep=False).get(unit) == "complete"
     )
 
 
@@ -303,9 +304,7 @@ class _Store:
         self.config, self.outputs = config, outputs
         above = os.path.commonpath([str(clip.absolute().parent) for clip in clips.values()])
         paths = {name: os.path.relpath(clip.absolute(), above) for name, clip in clips.items()}
-        splits = [
-            next((part for part in path.split("/")[:-1] if part.casefold() in SPLITS), "all") for path in paths.values()
-        ]
+        splits = [split_of(path) for path in paths.values()]
         spoken = words_and_signers(list(paths.values()), splits)
         self.rows = {
             name: {"signer": each.signer, "label": each.word} for name, each in zip(paths, spoken, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -285,6 +286,33 @@ class TestEverybody:
         assert not two.keypoints[8:].any()
         assert two.facts.shots[1].reason == "person 2 is not in it"
         assert two.facts.doubts == ["frames 8 to 15: nobody"]
+
+    @pytest.mark.parametrize("person", ["auto", "all"])
+    def test_frames_are_let_go(
+        self, person: str, networks: Networks, signs: Frames, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A clip of many stretches keeps about one of them in memory."""
+        monkeypatch.setattr(clip_module, "stretch", lambda frame_bytes: 8)
+        there: set[int] = set()
+        most = 0
+
+        def frames() -> Iterator[Frame]:
+            nonlocal most
+            for number, image in enumerate(np.concatenate([signs] * 4)):
+                image = image.copy()
+                there.add(number)
+                weakref.finalize(image, there.discard, number)
+                most = max(most, len(there))
+                yield Frame(image, 40 * number, str(number))
+                del image
+
+        if person == "all":
+            assert (
+                len(extract_people(frames(), networks, again=lambda: iter(video_of(np.concatenate([signs] * 4))))) == 1
+            )
+        else:
+            extract(frames(), networks)
+        assert most <= 8 + 4
 
     def test_a_picture_of_nobody_is_zeros(self, networks: Networks, signs: Frames) -> None:
         frames = video_of(np.full_like(signs, 110)[:4])
