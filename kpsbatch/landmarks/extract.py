@@ -228,19 +228,25 @@ class SignerLandmarks:
             **pictures.log.timing().model_dump(),
             frames=len(rows),
             bad_frames=len(pictures.bad),
-            bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
+            bad_examples=bad_examples(pictures.bad),
             sizes=dict(pictures.sizes),
             found=FoundFrames(**self._found),
             how=how_found(self._how),
             hands=HandCounts(**self.signer.hands),
             faces=FaceCounts(**self.signer.faces),
             shots=[shot.facts for shot in self.signer.shots],
-            seconds=_work_seconds(share * self.seconds, share * pictures.seconds),
+            seconds=work_seconds(share * self.seconds, share * pictures.seconds),
         )
         return VideoKeypoints(keypoints, facts, keep(pack(rows)) if keep else b"")
 
 
-def _work_seconds(total: float, decoding: float) -> WorkSeconds:
+def bad_examples(bad: Sequence[Frame]) -> list[BadFrame]:
+    """The first of the frames that can't be read, as the record has them."""
+    return [BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]]
+
+
+def work_seconds(total: float, decoding: float) -> WorkSeconds:
+    """Seconds of a worker, in all and of these for decoding, as the record has them."""
     return WorkSeconds(total=round(total, 4), landmarkers=round(total - decoding, 4), decoding=round(decoding, 4))
 
 

@@ -42,9 +42,10 @@ from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, VideoOutcome, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
+from kpsbatch.work.long_videos import LongVideos
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.run import open_outputs
-from kpsbatch.work.video_job import VideoTask, key_of_person
+from kpsbatch.work.video_job import VideoTask, key_of_person, tasks_of
 from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
@@ -200,26 +201,37 @@ def extract_clips(
     outputs.prepare()
     note_classes(outputs, sorted({row["label"] for row in store.rows.values() if row["label"]}))
     run = config.run
-    workers = worker_count(run.workers, len(clips))
+    videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
+    workers = worker_count(run.workers, tasks_of(videos))
     limits = Limits(
         run.video_timeout, run.max_attempts, run.videos_per_worker, worker_memory(run.worker_memory, workers)
     )
-    videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
     total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
+    long_videos = LongVideos(outputs)
     with executor_for(workers, job, limits, job.environment()) as pool:
         tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
-        working = {pool.submit(task) for task in tasks}
+        working = {pool.submit(each) for task in tasks for each in long_videos.begun(task) or [task]}
         while working:
             ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
             for future in ended:
                 outcome = future.result()
-                name = outcome.task.videos[0].name
+                task, value, problem = outcome.task, outcome.value, outcome.problem
+                if value is not None and not isinstance(value, list):
+                    working |= {pool.submit(piece) for piece in long_videos.begin(task, value)}
+                    continue
+                if task.piece is not None:
+                    ended_video = long_videos.add(task, value[0] if value else None, problem)
+                    if ended_video is None:
+                        continue
+                    value, problem = [ended_video[0]], ended_video[1]
+                name = task.videos[0].name
                 npz = root / f"{name}.npz"
-                made = [value for value in outcome.value or () if value is not None]
-                facts = store.store(outcome.task.videos[0], clips[name], made) if made else {}
+                made = [one for one in value or () if one is not None]
+                facts = store.store(task.videos[0], clips[name], made) if made else {}
+                long_videos.forget(task.unit)
                 left -= 1
-                on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
+                on_clip(DoneClip(clips[name], npz, facts, problem))
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import ALL_PEOPLE, Config
@@ -44,11 +45,13 @@ from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_uni
 from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.video_job import VideoJob, VideoTask, tasks_of
 from kpsbatch.work.worker import Limits, Outcome
 
 if TYPE_CHECKING:
     from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.pieces import WholeVideo
+    from kpsbatch.work.long_videos import LongVideos
 
 TICK_SECONDS = 0.25
 WRITERS = 2
@@ -58,7 +61,7 @@ MOST_SHOWN = 5
 VIDEOS_AT_END = 2
 """For each worker: a unit after which no more of them come is one of the last."""
 
-TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None]]"
+TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None] | WholeVideo]"
 
 
 @dataclass
@@ -216,7 +219,8 @@ def run(
         todo = _sort(surveyed, summary, overwrite)
         if config.dataset.manifest is None:  # of a table the rows that can't be used are told when it is opened
             summary.odd.update(problem for _, problem in source.strays())
-        summary.workers = worker_count(config.run.workers, progress.videos)
+        videos = [video for unit in todo for video in unit.listing.videos if video.name in unit.todo]
+        summary.workers = worker_count(config.run.workers, tasks_of(videos))
         if todo:
             _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
         if not overwrite:
@@ -436,7 +440,8 @@ class _Work:
         self._on_progress, self._stop_reason = on_progress, stop_reason
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
-        self._alone: deque[VideoTask] = deque()
+        self._next: deque[VideoTask] = deque()
+        self._has_pieces = outputs.pieces.exists()
         self._killed_for_memory: dict[VideoTask, int] = {}
         self._retries_alone = summary.workers > 1
         self._working: set[Future[TaskOutcome]] = set()
@@ -454,6 +459,12 @@ class _Work:
                 self._retries_alone = False
                 self._feed(1, iter(again))
 
+    @cached_property
+    def _long(self) -> LongVideos:
+        from kpsbatch.work.long_videos import LongVideos  # NumPy and OpenCV, which this process does without else
+
+        return LongVideos(self._outputs)
+
     def _feed(self, workers: int, tasks: Iterator[VideoTask]) -> None:
         run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
@@ -465,9 +476,12 @@ class _Work:
             reason = ""
             while not reason:
                 while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
-                    task = self._alone.popleft() if self._alone else next(tasks, None)
+                    task = self._next.popleft() if self._next else next(tasks, None)
                     if task is None:
                         break
+                    if pieces := self._long.begun(task) if self._has_pieces else []:
+                        self._next.extend(pieces)
+                        continue
                     self._working.add(pool.submit(task))
                 if self._working:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
@@ -522,20 +536,30 @@ class _Work:
     def _collect(self, outcome: TaskOutcome) -> Iterator[OpenUnit]:
         """Note what became of the videos of a task; the unit, when that was its last one.
 
-        Segments that failed among others are tried by themselves, so that each fails for its own reason only.
+        Segments that failed among others are tried by themselves, so that each fails for its own reason only. A long
+        video goes on in pieces.
         """
-        task = outcome.task
+        task, value = outcome.task, outcome.value
         if outcome.out_of_memory and self._retries_alone:
             self._killed_for_memory[task] = outcome.attempts
             return
         attempts = outcome.attempts + self._killed_for_memory.get(task, 0)
-        made = outcome.value or [None] * len(task.videos)
-        for video, value in zip(task.videos, made, strict=True):
-            if value is None and len(task.videos) > 1:
-                self._alone.append(VideoTask(task.unit, (video,)))
+        if value is not None and not isinstance(value, list):
+            self._has_pieces = True
+            self._next.extend(self._long.begin(task, value))
+            return
+        made, reason = value or [None] * len(task.videos), outcome.problem
+        if task.piece is not None:
+            whole = self._long.add(task, made[0], reason)
+            if whole is None:
+                return
+            made, reason = [whole[0]], whole[1]
+        for video, one in zip(task.videos, made, strict=True):
+            if one is None and len(task.videos) > 1:
+                self._next.append(VideoTask(task.unit, (video,)))
                 continue
-            problem = self._stage.with_real_paths(task.unit, outcome.problem)
-            how = VideoOutcome(value, problem, attempts, outcome.output, outcome.out_of_memory)
+            problem = self._stage.with_real_paths(task.unit, reason)
+            how = VideoOutcome(one, problem, attempts, outcome.output, outcome.out_of_memory)
             self._note(task.unit, video, how)
         if self._open[task.unit].is_whole:
             self._stage.release(task.unit)
@@ -567,6 +591,8 @@ class _Work:
             self._note_stored_unit(future.result())
 
     def _note_stored_unit(self, stored: StoredUnit) -> None:
+        if self._has_pieces:
+            self._long.forget(stored.unit)
         if stored.state is not None:
             self._summary.states[stored.unit] = stored.state
         self._summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]
