@@ -135,7 +135,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     manifest = {key: value for key, value in manifest.items() if value is not None}
     manifest.update(_boxes_beside(folders, sample, rows, columns, manifest["columns"], notes))
     unread = [other for other in sample.tables if other.endswith((".pkl", ".pickle", ".xlsx", ".parquet"))]
-    notes += [f"{other} can't be read; see docs/datasets.md" for other in unread]
+    notes += [f"{other} can't be read; see docs/manifests.md" for other in unread]
     return _described(folders, manifest, notes)
 
 

@@ -1,4 +1,4 @@
-"""The recipes, which docs/datasets.md shows, work on trees of the shape of the fourteen datasets."""
+"""The recipes, which docs/known_datasets.md shows, work on trees of the shape of the fourteen datasets."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_recipe(tmp_path, name):
 
 def test_every_set_has_a_recipe():
     """The page has a section for each of the fourteen sets, with the name and the text of its recipe, and no other."""
-    told = re.findall(r"(?m)^### (.+)$", PAGE.read_text(encoding="utf-8"))
+    told = re.findall(r"(?m)^## (.+)$", PAGE.read_text(encoding="utf-8"))
     assert told == list(TREES) == list(UNITS)
     assert len(told) == 14
     assert sorted(map(recipe_like, told)) == sorted(recipe_names())
@@ -168,7 +168,7 @@ class TestLike:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "set").mkdir()
         assert self.init("set", "--like", "bobsl") == 0
-        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/datasets.md\n" in capsys.readouterr().out
+        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/known_datasets.md\n" in capsys.readouterr().out
 
     def test_names(self, tmp_path, capsys):
         """All names are listed when asked for, and where one is not known."""
