@@ -131,7 +131,7 @@ def test_every_set_has_a_recipe():
     for name in told:
         recipe = recipe_like(name)
         assert shown(name)[0] == (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
-        assert f"### {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
+        assert f"## {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
 
 
 class TestLike:

@@ -273,7 +273,7 @@ def test_progress(root, tmp_path):
 
 
 def test_every_format_is_documented() -> None:
-    """docs/export_formats.md has a section for each format, and pyproject.toml an extra for each that needs a library."""
+    """docs/export_formats.md has a section for each format, and pyproject.toml an extra where it needs a library."""
     here = Path(__file__).parents[2]
     page = (here / "docs" / "export_formats.md").read_text(encoding="utf-8")
     for form in FORMATS:
