@@ -86,7 +86,7 @@ def test_readme_commands_run(tmp_path: Path) -> None:
     ran = [run_block(kind, code, tmp_path, {}) for kind, code, _ in blocks(README) if kind == "sh"]
     assert len(ran) == 1
     assert "keypoints/clip.npz: " in ran[0]
-    assert "keypoints/house_1.npz: " in ran[0]
+    assert "words-kps/house_1.npz: " in ran[0]
 
 
 def test_tutorial_runs(tmp_path: Path) -> None:
