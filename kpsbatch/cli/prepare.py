@@ -105,7 +105,7 @@ def init(
         write_schema(config.parent / SCHEMA_FILE)
     dataset = load_config(config).dataset  # it must be one that every other command accepts
     say(f"found: {printable(summary)}")
-    notes += [f"{table} is not there; see docs/datasets.md" for table in tables_not_there(dataset)]
+    notes += [f"{table} is not there; see docs/known_datasets.md" for table in tables_not_there(dataset)]
     for note in notes:
         say(f"unsure: {printable(note)}")
     say(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")

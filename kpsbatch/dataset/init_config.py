@@ -17,7 +17,7 @@ from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError, DatasetError
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-"""Configs of known datasets, as docs/datasets.md shows them."""
+"""Configs of known datasets, as docs/known_datasets.md shows them."""
 
 MOST_NAMED = 60
 """Characters of a dataset's name that are a part of another."""

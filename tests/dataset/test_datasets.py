@@ -1,4 +1,4 @@
-"""The recipes, which docs/datasets.md shows, work on trees of the shape of the fourteen datasets."""
+"""The recipes, which docs/known_datasets.md shows, work on trees of the shape of the fourteen datasets."""
 
 from __future__ import annotations
 
@@ -124,14 +124,14 @@ def test_recipe(tmp_path, name):
 
 def test_every_set_has_a_recipe():
     """The page has a section for each of the fourteen sets, with the name and the text of its recipe, and no other."""
-    told = re.findall(r"(?m)^### (.+)$", PAGE.read_text(encoding="utf-8"))
+    told = re.findall(r"(?m)^## (.+)$", PAGE.read_text(encoding="utf-8"))
     assert told == list(TREES) == list(UNITS)
     assert len(told) == 14
     assert sorted(map(recipe_like, told)) == sorted(recipe_names())
     for name in told:
         recipe = recipe_like(name)
         assert shown(name)[0] == (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
-        assert f"### {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
+        assert f"## {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
 
 
 class TestLike:
@@ -168,7 +168,7 @@ class TestLike:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "set").mkdir()
         assert self.init("set", "--like", "bobsl") == 0
-        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/datasets.md\n" in capsys.readouterr().out
+        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/known_datasets.md\n" in capsys.readouterr().out
 
     def test_names(self, tmp_path, capsys):
         """All names are listed when asked for, and where one is not known."""
