@@ -119,9 +119,7 @@ def report(
         )
     page = page or config.output.root / REPORT
     size = write_page(page, render(shown))
-    counts = (
-        f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
-    )
+    counts = f"{counted(data.read, 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
     say(f"report: {page} ({size / 1e6:.1f} MB: {counts})")
 
 

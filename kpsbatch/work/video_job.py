@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -14,6 +14,7 @@ from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import KpsbatchError, ModelError, without_opencv
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.points import topology_of
+from kpsbatch.store.records import key_of
 from kpsbatch.work.worker import Heartbeat
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ class VideoTask(NamedTuple):
     videos: tuple[Video, ...]
 
 
-def key_of_person(name: str, number: int) -> str:
-    """The name of a person's array in the npz, where all of a video are asked for; 0 is the first from the left."""
-    return f"{name}.{number + 1}"
+def people_of_each(made: Iterable[VideoKeypoints | None]) -> list[list[VideoKeypoints]]:
+    """What `VideoJob.do` returns, video by video: those of its people where all are asked for, nothing for None."""
+    videos: list[list[VideoKeypoints]] = []
+    for one in made:
+        if one is None or one.facts.stands_for_video:
+            videos.append([])
+        videos[-1] += [] if one is None else [one]
+    return videos
 
 
 @dataclass
@@ -86,8 +92,8 @@ class VideoJob:
         """Compute the keypoints of the videos of a task.
 
         Returns:
-            Those of each video, in their order; None for a segment of several that has to be tried by itself. Of one
-            video those of each person, where all are asked for.
+            Those of each video, in their order; None for a segment of several that has to be tried by itself. Where all
+            people are asked for, those of each person, see `people_of_each`.
 
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
@@ -106,15 +112,15 @@ class VideoJob:
             frames = self._read(video, skipped, note)
             found = self._extract(video, frames, heartbeat)
             return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd})) for one in found]
-        made: list[VideoKeypoints | None] = [None] * len(task.videos)
+        made: list[list[VideoKeypoints]] = [[] for _ in task.videos]
         segments = self._reading().read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
         )
         for number, segment in segments:
             if segment is not None:
                 with contextlib.suppress(Exception):  # which one, and why, comes out when it is tried by itself
-                    [made[number]] = self._extract(task.videos[number], segment, heartbeat)
-        return made
+                    made[number] = self._extract(task.videos[number], segment, heartbeat)
+        return [one for people in made for one in (*people,) or (None,)]
 
     @staticmethod
     def _reading() -> ModuleType:
@@ -140,7 +146,7 @@ class VideoJob:
         return frames
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> list[VideoKeypoints]:
-        """Of the signer; of each person, where all are asked for."""
+        """Of the signer; of each person, where all are asked for and no row of a table names one."""
         from kpsbatch.landmarks import extract
         from kpsbatch.store.npz import npz_bytes
 
@@ -157,11 +163,11 @@ class VideoJob:
             "again": again,
             "on_frame": heartbeat,
         }
-        person = video.person or self.person
+        person = video.person or (AUTO if video.box and self.person == ALL_PEOPLE else self.person)
         keep = partial(npz_bytes, video.name) if self.keep else None
         try:
             if person == ALL_PEOPLE:
-                keeps = (lambda number: partial(npz_bytes, key_of_person(video.name, number))) if self.keep else None
+                keeps = (lambda number: partial(npz_bytes, key_of(video.name, number))) if self.keep else None
                 return extract.extract_people(frames, self._loaded, keep=keeps, **settings)
             return [extract.extract(frames, self._loaded, box=video.box, person=person, keep=keep, **settings)]
         except KpsbatchError:  # about the video: the networks are as good as before

@@ -84,7 +84,7 @@ def headline_of(data: ReportData) -> str:
     done = sum(row.state in FINISHED for row in data.units)
     left = units - done
     rest = f", {left:,} {'is' if left == 1 else 'are'} left" if left else ""
-    read, failed = len(data.videos), len(data.failures)
+    read, failed = data.read, len(data.failures)
     videos = f"{counted(read, 'video')} {'was' if read == 1 else 'were'} read, {failed or 'none'} failed."
     return f"{done:,} of {counted(units, 'unit')} {'is' if done == 1 else 'are'} finished{rest}. {videos}"
 

@@ -158,7 +158,7 @@ def _progress(data: ReportData) -> list[Card]:
     seconds = sum(video.seconds for video in data.videos)
     cards = [
         Card(f"{done:,} of {possible:,}", "units finished", 100 * done / possible if possible else None),
-        Card(f"{len(data.videos):,}", "videos read"),
+        Card(f"{data.read:,}", "videos read"),
         Card(f"{len(data.failures):,}", "videos failed"),
         Card(f"{frames:,}", "frames"),
     ]
