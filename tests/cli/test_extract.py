@@ -76,8 +76,10 @@ class TestCommand:
         for number, frame in enumerate(np.concatenate([signs, rests], axis=2)):
             cv2.imwrite(str(tmp_path / "two" / f"{number}.png"), frame[..., ::-1])
         for person, right, said in (("right", True, ""), ("3", False, "there is no person 3"), ("nobody", False, "")):
-            done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, "--no-pictures", "-q", "--person", person)
+            without = () if person == "3" else ("--no-pictures",)
+            done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, *without, "-q", "--person", person)
             assert done.returncode == (2 if person == "nobody" else 0)
+            assert (tmp_path / "two.doubt.png").exists() == (person != "right")
             assert (said in done.stderr) if said or person == "nobody" else done.stderr == ""
             chest = package.load(tmp_path / "two.npz")["two"][:, 0:2, 0].mean()
             assert person == "nobody" or (chest > 0.5) == right

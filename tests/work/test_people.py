@@ -101,7 +101,7 @@ def test_each_person_has_a_key_and_a_video_counts_once(videos: Path, tmp_path: P
     [made] = about(config.output.root)
     assert (made.videos, made.people, made.frames) == (2, 3, 7)
     data = gather(config)
-    assert (data.read, data.units[0].videos, len(data.videos)) == (2, 2, 3)
+    assert (len(data.each_video), data.units[0].videos, len(data.videos)) == (2, 2, 3)
     samples = list(kpsbatch.open_dataset(config.output.root))
     assert [(sample.video, sample.sign) for sample in samples] == [(name, 1) for name in arrays]
     assert run(config).stored == []

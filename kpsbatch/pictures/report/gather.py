@@ -180,9 +180,9 @@ class ReportData:
         return tuple(map(self.name, dict.fromkeys(units)))
 
     @property
-    def read(self) -> int:
-        """How many videos succeeded."""
-        return sum(video.person <= 1 for video in self.videos)
+    def each_video(self) -> list[VideoRow]:
+        """The videos that succeeded, each once: of several people of one, the first."""
+        return [video for video in self.videos if video.person <= 1]
 
     @property
     def parts(self) -> tuple[str, ...]:
