@@ -141,5 +141,6 @@ def _write_page(outputs: list[tuple[Path, str]], page: Path, *, pictures_from: l
     """Write the page that plays them; tells where it is."""
     shown = [Candidate(path, key) for path, key in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names))
-    some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
+    what = ("video", "videos") if len({path for path, _ in outputs}) == len(outputs) else ("person", "people")
+    some = f"{len(shown)} of {len(outputs)} {what[1]}" if len(outputs) > len(shown) else counted(len(shown), *what)
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"

@@ -23,6 +23,7 @@ from kpsbatch.landmarks.signer import Wish
 from kpsbatch.look.about import about
 from kpsbatch.look.verify import verify
 from kpsbatch.pictures.clip import Candidate, load_clip
+from kpsbatch.pictures.report.findings import findings_of, headline_of
 from kpsbatch.pictures.report.gather import gather
 from kpsbatch.store.places import forget_places
 from kpsbatch.store.records import UnitRecord, read_record
@@ -102,6 +103,8 @@ def test_each_person_has_a_key_and_a_video_counts_once(videos: Path, tmp_path: P
     assert (made.videos, made.people, made.frames) == (2, 3, 7)
     data = gather(config)
     assert (len(data.each_video), data.units[0].videos, len(data.videos)) == (2, 2, 3)
+    assert "2 videos were read, none failed." in headline_of(data)
+    assert "2 videos without a hand in any frame" in [finding.text for finding in findings_of(data)]
     samples = list(kpsbatch.open_dataset(config.output.root))
     assert [(sample.video, sample.sign) for sample in samples] == [(name, 1) for name in arrays]
     assert run(config).stored == []

@@ -152,7 +152,7 @@ def _low_rates(data: ReportData) -> Iterator[Finding]:
 def _odd_videos(data: ReportData) -> Iterator[Finding]:
     if not data.videos:
         return
-    bare = [video for video in data.videos if video.no_hand == video.frames]
+    bare = [each[0] for each in data.people_of_each if all(person.no_hand == person.frames for person in each)]
     if has_hands(data) and bare:
         text = f"{counted(len(bare), 'video')} without a hand in any frame"
         yield Finding("warn", text, ": ", "videos", data.names(video.unit for video in bare))

@@ -182,7 +182,17 @@ class ReportData:
     @property
     def each_video(self) -> list[VideoRow]:
         """The videos that succeeded, each once: of several people of one, the first."""
-        return [video for video in self.videos if video.person <= 1]
+        return [people[0] for people in self.people_of_each]
+
+    @property
+    def people_of_each(self) -> list[list[VideoRow]]:
+        """The videos that succeeded, each with all of its people, or with its signer."""
+        videos: list[list[VideoRow]] = []
+        for row in self.videos:
+            if row.person <= 1 or not videos:
+                videos.append([])
+            videos[-1].append(row)
+        return videos
 
     @property
     def parts(self) -> tuple[str, ...]:
