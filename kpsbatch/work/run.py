@@ -25,7 +25,7 @@ from kpsbatch.store.classes import note_classes
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.joined import settle
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
-from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
+from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts, source_name
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, restarts
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -41,11 +41,11 @@ from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
-from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
+from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, refuse_clash, store_unit
 from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.video_job import VideoJob, VideoTask, tasks_of
+from kpsbatch.work.video_job import VideoJob, VideoTask, people_of_each, tasks_of
 from kpsbatch.work.worker import Limits, Outcome
 
 if TYPE_CHECKING:
@@ -140,15 +140,12 @@ def refuse_uncomputable(config: Config) -> None:
     """Refuse settings that nothing computes, and to compute into a folder of imported outputs.
 
     Raises:
-        ConfigError: A setting is one that only an earlier version computes.
+        ConfigError: A setting is one that only an earlier version computes, or two don't go together.
         OutputError: The config says that the outputs are imported.
     """
     config.landmarks.refuse_removed()
-    if config.dataset.person == ALL_PEOPLE:
-        raise ConfigError(
-            "dataset.person: all is for `kpsbatch extract` alone. Name one person, or give each a row of a table, with "
-            "a column person (1, 2, ... from the left)."
-        )
+    if config.dataset.person == ALL_PEOPLE and config.landmarks.running_mode == "image":
+        raise ConfigError("dataset.person: all needs landmarks.running_mode: clip. Leave one of them out.")
     if config.output.imported:
         raise OutputError(
             f"output.imported: the outputs in {config.output.root} were imported, so no run adds to them. Use a config "
@@ -343,6 +340,7 @@ def survey_to_do(
 
     Raises:
         DatasetError: The dataset holds no video at all.
+        ConfigError: A video has the name of a person of another one.
         OutputError: The output folder holds outputs made with other settings, or can't be listed.
     """
     units = source.units(signs)
@@ -356,6 +354,9 @@ def survey_to_do(
         return again and not outputs.recorded_since(unit, state, retried_since)
 
     surveyed = survey(source, outputs, units, states=states, depth=depth, redo=redo, redo_replaced=overwrite)
+    if outputs.fingerprint.settings.dataset.get("person") == ALL_PEOPLE:
+        for each in surveyed:
+            refuse_clash({video.name: video.path for video in each.listing.videos} if each.listing else {})
     whole = len(units) == len(source.units())  # a shard may well have no video
     if whole and not surveyed.outputs and all(unit.presence in ("absent", "empty") for unit in surveyed):
         raise source.no_video()
@@ -373,7 +374,7 @@ def count_earlier_starts(surveyed: Survey, outputs: Outputs, progress: Progress)
         record = read_stored(outputs.record_path(unit, state), UnitRecord)
         if record is not None and record.slurm == job:
             progress.units_before += 1
-            progress.videos_before += len(record.videos)
+            progress.videos_before += len(record.sources)
             progress.failed_before += len(record.failed)
 
 
@@ -519,7 +520,8 @@ class _Work:
                 continue
             opened.begin(self._source)
             if videos < len(opened.listing.videos):  # the others have to be in the output, undamaged
-                there = self._outputs.good_videos(unit).keys() | opened.failed.keys()
+                good = self._outputs.good_videos(unit).items()
+                there = {source_name(key, video.record) for key, video in good} | opened.failed.keys()
                 names = [video.name for video in opened.listing.videos]
                 opened.todo = [name for name in names if name in opened.todo or name not in there]
                 self._progress.videos += len(opened.todo) - videos
@@ -554,12 +556,12 @@ class _Work:
             if whole is None:
                 return
             made, reason = [whole[0]], whole[1]
-        for video, one in zip(task.videos, made, strict=True):
-            if one is None and len(task.videos) > 1:
+        for video, people in zip(task.videos, people_of_each(made), strict=True):
+            if not people and len(task.videos) > 1:
                 self._next.append(VideoTask(task.unit, (video,)))
                 continue
             problem = self._stage.with_real_paths(task.unit, reason)
-            how = VideoOutcome(one, problem, attempts, outcome.output, outcome.out_of_memory)
+            how = VideoOutcome(people, problem, attempts, outcome.output, outcome.out_of_memory)
             self._note(task.unit, video, how)
         if self._open[task.unit].is_whole:
             self._stage.release(task.unit)
@@ -568,21 +570,22 @@ class _Work:
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:
         name = f"{unit.name}/{video.name}"
         self._progress.videos_done += 1
-        if outcome.value is None:
+        if not outcome.people:
             self._progress.videos_failed += 1
             self._summary.failures.append((name, outcome.problem))
         else:
-            self._summary.frames += outcome.value.facts.frames
-            if bad := outcome.value.facts.bad_frames:
+            facts = outcome.people[0].facts
+            self._summary.frames += facts.frames
+            if bad := facts.bad_frames:
                 self._summary.bad_frames[name] = bad
-            for kind, odd in outcome.value.facts.odd_frames.items():
+            for kind, odd in facts.odd_frames.items():
                 before = self._summary.odd_frames.get(kind, OddFrames(count=0, first=f"{name}/{odd.first}"))
                 self._summary.odd_frames[kind] = OddFrames(count=before.count + odd.count, first=before.first)
-            if doubts := outcome.value.facts.doubts:
+            if doubts := [doubt for one in outcome.people for doubt in one.facts.doubts]:
                 self._summary.doubtful.append((name, "; ".join(doubts)))
                 self._progress.videos_doubtful += 1
                 self._progress.doubtful = self._progress.doubtful or f"{name}: {doubts[0]}"
-            self._summary.worker_seconds += outcome.value.facts.seconds.total
+            self._summary.worker_seconds += sum(one.facts.seconds.total for one in outcome.people)
         self._open[unit].outcomes[video.name] = outcome
 
     def _note_stored(self, futures: Sequence[Future[StoredUnit]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -17,6 +17,7 @@ from kpsbatch.dataset.video import Segment, Unit, Video
 from kpsbatch.errors import DatasetError, KpsbatchError, ModelError, without_opencv
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.points import topology_of
+from kpsbatch.store.records import key_of
 from kpsbatch.work.cores import available_cores
 from kpsbatch.work.worker import Heartbeat
 
@@ -51,9 +52,14 @@ def tasks_of(videos: Sequence[Video]) -> int:
     return len(videos) + sum(stored_size(video) // LEAST_BYTES for video in whole)
 
 
-def key_of_person(name: str, number: int) -> str:
-    """The name of a person's array in the npz, where all of a video are asked for; 0 is the first from the left."""
-    return f"{name}.{number + 1}"
+def people_of_each(made: Iterable[VideoKeypoints | None]) -> list[list[VideoKeypoints]]:
+    """What `VideoJob.do` returns, video by video: those of its people where all are asked for, nothing for None."""
+    videos: list[list[VideoKeypoints]] = []
+    for one in made:
+        if one is None or one.facts.stands_for_video:
+            videos.append([])
+        videos[-1] += [] if one is None else [one]
+    return videos
 
 
 @dataclass
@@ -108,9 +114,9 @@ class VideoJob:
         """Compute the keypoints of the videos of a task.
 
         Returns:
-            Those of each video, in their order; None for a segment of several that has to be tried by itself. Of one
-            video those of each person, where all are asked for. Of a long video file the first look at it: its pieces
-            are tasks of their own.
+            Those of each video, in their order; None for a segment of several that has to be tried by itself. Where all
+            people are asked for, those of each person, see `people_of_each`. Of a long
+            video file the first look at it: its pieces are tasks of their own.
 
         Raises:
             DatasetError: Too little of the one video can be read, or the file of several can't be opened.
@@ -133,21 +139,20 @@ class VideoJob:
             frames = self._read(video, skipped, note)
             found = self._extract(video, frames, heartbeat)
             return [replace(one, facts=one.facts.model_copy(update={"odd_frames": odd})) for one in found]
-        made: list[VideoKeypoints | None] = [None] * len(task.videos)
+        made: list[list[VideoKeypoints]] = [[] for _ in task.videos]
         segments = reading.read_each(
             task.videos, max_pixels=self.max_pixels, frame_rate_out=self.frame_rate_out, on_skipped=skipped
         )
         for number, segment in segments:
             if segment is not None:
                 with contextlib.suppress(Exception):  # which one, and why, comes out when it is tried by itself
-                    [made[number]] = self._extract(task.videos[number], segment, heartbeat)
-        return made
+                    made[number] = self._extract(task.videos[number], segment, heartbeat)
+        return [one for people in made for one in (*people,) or (None,)]
 
     def _look(self, video: Video, heartbeat: Heartbeat) -> WholeVideo | None:
         """The first look at a long video file; None for what is done as a whole."""
         pieces = self._pieces()
-        person = video.person or self.person
-        if not video.is_file or video.segment is not None or self.frame_rate_out or person == ALL_PEOPLE:
+        if not video.is_file or video.segment is not None or self.frame_rate_out or self._person(video) == ALL_PEOPLE:
             return None
         if self.settings.running_mode == "image" or stored_size(video) < LEAST_BYTES:
             return None
@@ -199,8 +204,11 @@ class VideoJob:
                     f"{video.path}: has changed while it was worked on. Run the same command again."
                 ) from None
 
+    def _person(self, video: Video) -> str:
+        return video.person or (AUTO if video.box and self.person == ALL_PEOPLE else self.person)
+
     def _wish(self, video: Video) -> Wish:
-        wish: Wish = self._pieces().Wish(video.person or self.person, video.box, self.mirrored)
+        wish: Wish = self._pieces().Wish(self._person(video), video.box, self.mirrored)
         return wish
 
     @staticmethod
@@ -227,7 +235,7 @@ class VideoJob:
         return frames
 
     def _extract(self, video: Video, frames: Iterator[Frame], heartbeat: Heartbeat) -> list[VideoKeypoints]:
-        """Of the signer; of each person, where all are asked for."""
+        """Of the signer; of each person, where all are asked for and no row of a table names one."""
         from kpsbatch.landmarks import extract
         from kpsbatch.store.npz import npz_bytes
 
@@ -244,11 +252,11 @@ class VideoJob:
             "again": again,
             "on_frame": heartbeat,
         }
-        person = video.person or self.person
+        person = self._person(video)
         keep = partial(npz_bytes, video.name) if self.keep else None
         with self._healthy_networks():
             if person == ALL_PEOPLE:
-                keeps = (lambda number: partial(npz_bytes, key_of_person(video.name, number))) if self.keep else None
+                keeps = (lambda number: partial(npz_bytes, key_of(video.name, number))) if self.keep else None
                 return extract.extract_people(frames, self._loaded, keep=keeps, **settings)
             return [extract.extract(frames, self._loaded, box=video.box, person=person, keep=keep, **settings)]
 

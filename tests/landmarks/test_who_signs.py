@@ -294,7 +294,7 @@ class TestEverybody:
         assert (chests(two)[8:] == -1).all()
         assert not two.keypoints[8:].any()
         assert two.facts.shots[1].reason == "person 2 is not in it"
-        assert two.facts.doubts == ["frames 8 to 15: nobody"]
+        assert two.facts.doubts == ["person 2, frames 8 to 15: nobody"]
 
     @pytest.mark.parametrize("person", ["auto", "all"])
     def test_frames_are_let_go(
