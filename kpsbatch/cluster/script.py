@@ -110,6 +110,7 @@ def _setup(config: Config, logs: Path) -> list[str]:
         f'export KPSBATCH_PID_FILE={shlex.quote(str(logs))}"/$SLURM_JOB_ID.pid"',
         'export KPSBATCH_LOG="$(readlink -f "/proc/$$/fd/1")"',
         *BATCH_SHELL.read_text(encoding="utf-8").splitlines()[1:],  # without the line for shellcheck
+        "task_says_id=yes",
     ]
     if config.slurm.container is not None:
         lines += [

@@ -68,7 +68,8 @@ COMMANDS = {
     "sbatch": SBATCH,
     "squeue": AWAY + 'cat "$FAKE/queue" 2>/dev/null || true\n',
     "scontrol": AWAY
-    + 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
+    + 'if [ "$2" = hostnames ]; then tr , "\\n" <<<"$3"\n'
+    + 'elif [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
     "sinfo": 'cat "$FAKE/nodes" 2>/dev/null || true\n',
     "python": FAKE_PYTHON,
@@ -448,6 +449,72 @@ class TestTask:
         host_facts.cache_clear()
 
 
+class TestNode:
+    """A task that its node can't do."""
+
+    @pytest.fixture
+    def in_batch_script(self, monkeypatch, tmp_path):
+        for key, value in (
+            ("SLURM_JOB_ID", "7"),
+            ("KPSBATCH_PID_FILE", str(tmp_path / "task.pid")),
+            ("KPSBATCH_NODE_SECONDS", "0"),
+            ("SLURMD_NODENAME", "n3"),
+        ):
+            monkeypatch.setenv(key, value)
+
+    def test_given_back(self, frozen, project, in_batch_script, monkeypatch, capsys):
+        """A task without its dataset is given back three times, then fails; the state file says where and why."""
+        folder = frozen()
+        data, away = project.parent / "data", project.parent / "away"
+        data.rename(away)
+        statuses = []
+        for start in range(4):
+            monkeypatch.setenv("SLURM_RESTART_COUNT", str(start))
+            statuses.append(do_shard(folder))
+        assert statuses == [75, 75, 75, 2]
+        run = read_run(project.parent / "out", Origin(folder.name, 0))
+        assert run.state == "failed"
+        assert [node for node, _ in run.given_back] == ["n3"] * 4
+        assert "data does not exist" in run.given_back[0][1]
+        said = capsys.readouterr().err
+        assert "(on n3; it tries again in 0 s)" in said
+        assert "(on n3, the last of 4 starts that could not do it)" in said
+
+    def test_a_part_of_the_data(self, frozen, project, in_batch_script, capsys):
+        """What the node sees is done there, the rest is given back."""
+        train = project.parent / "data" / "01" / "train"
+        (train / "0001" / "w").mkdir()
+        folder = frozen()
+        (train / "0001" / "w").rmdir()
+        assert do_shard(folder) == 75
+        assert (project.parent / "out" / "01-train" / "0002.npz").exists()
+
+    def test_finished_elsewhere(self, frozen, project, in_batch_script, monkeypatch):
+        """A start that does the work keeps in mind which node could not."""
+        folder = frozen()
+        data, away = project.parent / "data", project.parent / "away"
+        data.rename(away)
+        assert do_shard(folder) == 75
+        away.rename(data)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        monkeypatch.setenv("SLURMD_NODENAME", "n1")
+        assert do_shard(folder) == 0
+        run = read_run(project.parent / "out", Origin(folder.name, 0))
+        assert (run.state, run.host, [node for node, _ in run.given_back]) == ("finished", "n1", ["n3"])
+
+    def test_not_of_the_node(self, frozen, in_batch_script):
+        """What no other node does better fails at once."""
+        folder = frozen()
+        (folder / "plan.json").write_text("{}")
+        assert run_shard(folder, 0, "0" * 64) == 2
+
+    def test_no_batch_script(self, frozen, project):
+        """Where nothing would start the task again, there is one attempt."""
+        folder = frozen()
+        (project.parent / "data").rename(project.parent / "away")
+        assert do_shard(folder) == 2
+
+
 class Bomb:
     """Makes a file when it is loaded from a pickle."""
 
@@ -464,6 +531,7 @@ class TestOthersInTheFolder:
     def run_job(self, cluster, task=0):
         """What SLURM would do with a task of the submitted array."""
         variables = {"SLURM_JOB_ID": "71", "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": str(task)}
+        variables["KPSBATCH_NODE_SECONDS"] = "0"
         return subprocess.run(
             ["bash", str(cluster.folder / "script-1.sh")],
             env={**os.environ, **variables},
@@ -510,10 +578,8 @@ class TestOthersInTheFolder:
         assert self.run_job(cluster).returncode == 2
         config.unlink()
         done = self.run_job(cluster)
-        assert (done.returncode, "config.yaml can't be read: No such file or directory. Submit" in done.stderr) == (
-            2,
-            True,
-        )
+        assert "config.yaml can't be read: No such file or directory. Submit" in done.stderr
+        assert done.returncode == 75  # another node may see it
 
     def test_a_task_of_an_earlier_version(self, cluster, tmp_path):
         """The pickle of a task that an earlier version has submitted ends with what to do."""
@@ -1040,6 +1106,26 @@ signal.pause()' &
         done = self.run(cluster, "exit 3", KPSBATCH_RETRY_SECONDS="1")
         assert done.returncode == 3
         assert cluster.calls[-1] == "scontrol requeue 5"
+
+    @pytest.mark.parametrize(("nodes", "left_out"), [("n1\nn3\n", True), ("n3\n", False)])
+    def test_node_that_can_not_do_it(self, cluster, nodes, left_out):
+        """A task that its node can't do starts again, on another node where there is one."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        (cluster.folder / "nodes").write_text(nodes)
+        self.run(cluster, "exit 75", SLURMD_NODENAME="n3", SLURM_JOB_PARTITION="main")
+        assert "scontrol requeue 5" in cluster.calls
+        assert ("scontrol update JobId=5 ExcNodeList=n3" in cluster.calls) is left_out
+
+    @pytest.mark.parametrize(("restarts", "status"), [("0", 75), ("3", 2)])
+    def test_python_that_does_not_start(self, cluster, restarts, status):
+        """Where no process says its ID, the node has no such Python: the task starts again, three times at most."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        variables = {"SLURM_RESTART_COUNT": restarts, "KPSBATCH_NODE_SECONDS": "0"}
+        done = self.run(cluster, "exit 2", before="task_says_id=yes", **variables)
+        assert done.returncode == status
+        assert ("scontrol requeue 5" in cluster.calls) is (status == 75)
+        assert "Python did not start on" in done.stderr
+        assert self.run(cluster, 'echo 7 >"$KPSBATCH_PID_FILE"; exit 2', before="task_says_id=yes").returncode == 2
 
     def test_environment_of_srun(self, cluster):
         """SLURM_EXPORT_ENV, by which srun would hide the environment from the task, is unset."""
