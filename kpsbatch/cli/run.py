@@ -30,7 +30,7 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
 from kpsbatch.look.estimate import estimate
 from kpsbatch.look.logs import tasks_of
@@ -185,7 +185,16 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     tasks = tasks_of(config.output.root)
     for line in bad_nodes(tasks, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
         say(f"kpsbatch: last time {line}", error=True)
-    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
+    unshared = unshared_warning(config.output.root)
+    if unshared and not dry_run:
+        if seen := slurm.is_seen(config):
+            unshared = ""
+        elif seen is False:
+            raise SubmitError(
+                f"output.root: a node does not see {config.output.root}, which is on a file system of this machine. "
+                "Choose a folder that all nodes share."
+            )
+    for warning in filter(None, [*slurm.limit_warnings(config), unshared]):
         say(f"kpsbatch: {warning}", error=True)
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)

@@ -94,6 +94,11 @@ class FakeCluster:
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
+    @property
+    def submitting(self) -> list[str]:
+        """The commands so far, without the job that looks for an output folder on this machine's own disk."""
+        return [command for command in (call.split()[0] for call in self.calls) if command != "srun"]
+
     def script(self, number: int = 1) -> str:
         """The script of the n-th sbatch."""
         return (self.folder / f"script-{number}.sh").read_text()
@@ -207,7 +212,7 @@ class TestBatchScript:
         """One shard is one job, and MaxArraySize is not looked up."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
+        assert cluster.submitting == ["squeue", "sinfo", "sbatch"]
 
     def test_several_arrays(self, cluster, project):
         """Where MaxArraySize is 3, four shards make an array of three and a job that waits for it."""
@@ -449,6 +454,42 @@ class TestTask:
         host_facts.cache_clear()
 
 
+class TestUnseenOutput:
+    """An output folder on a file system of this machine: a node is asked whether it sees it."""
+
+    @pytest.fixture(autouse=True)
+    def unshared(self, project):
+        if not submissions.unshared_warning(project.parent / "out"):
+            pytest.skip("needs temporary files on a file system of this machine alone")
+
+    def answer(self, cluster, body):
+        (cluster.folder / "bin" / "srun").write_text(f'#!/bin/bash\necho "srun $*" >>"$FAKE/calls"\n{body}\n')
+
+    def test_refused(self, cluster, project):
+        """Nothing is submitted where the node does not see it, and the file that it looked for is gone."""
+        self.answer(cluster, "echo none")
+        settings = ("--set", "slurm.partition=cpu", "--set", "slurm.extra={nodelist: n7, comment: x}")
+        done = kpsbatch("submit", project, *settings)
+        assert done.returncode == 2
+        assert "output.root: a node does not see" in done.stderr
+        assert not any(call.startswith("sbatch") for call in cluster.calls)
+        [asked] = [call for call in cluster.calls if call.startswith("srun")]
+        assert "--partition=cpu --nodelist=n7 sh -c" in asked
+        assert not list((project.parent / "out" / "_kpsbatch").glob("seen-*"))
+
+    def test_seen(self, cluster, project):
+        """Nothing is said where the node sees it."""
+        done = kpsbatch("submit", project)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_no_answer(self, cluster, project):
+        """Where no node is free to answer, it is submitted, with a warning."""
+        self.answer(cluster, "echo 'Unable to allocate resources' >&2; exit 1")
+        done = kpsbatch("submit", project)
+        assert done.returncode == 0
+        assert "which other nodes may not see" in done.stderr
+
+
 class TestNode:
     """A task that its node can't do."""
 
@@ -679,7 +720,7 @@ class TestSubmission:
         assert (plan.units, len(plan.shards)) == (3012, 51)
         done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
         assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "scontrol", "sbatch"]
+        assert cluster.submitting == ["squeue", "sinfo", "scontrol", "sbatch"]
 
     def test_plan_holds_what_is_unfinished(self, cluster, project):
         """The frozen plan leaves out what is finished or has no video, and reads back as it was."""

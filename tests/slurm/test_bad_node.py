@@ -71,8 +71,7 @@ class TestHiddenDataset:
 
     def test_missing_everywhere(self, project, cluster):
         """A dataset that no node sees is given up after four starts; no node is advised against."""
-        job = project.submit("--set", "run.chunk_size=6")
-        cluster.ask("scontrol", "hold", job)
+        job = project.submit("--set", "run.chunk_size=6", "--set", "slurm.extra.hold=true")
         (project.folder / "dataset").rename(project.folder / "elsewhere")
         cluster.ask("scontrol", "release", job)
         project.finish(job, 120)
@@ -82,6 +81,15 @@ class TestHiddenDataset:
         shown = project.kpsbatch("logs").stdout
         assert "dataset.root:" in shown
         assert "exclude" not in shown
+
+    def test_unseen_output(self, project, cluster):
+        """An output folder that the node does not see is refused; nothing is in the queue."""
+        project.out.mkdir()
+        with cluster.hidden(project.out, "n3"):
+            refused = project.kpsbatch("submit", "--set", "slurm.extra.nodelist=n3")
+            assert refused.returncode == 2
+            assert "output.root: a node does not see" in refused.stderr
+            assert not cluster.jobs()
 
     def test_mistake_in_the_config(self, project, cluster):
         """It fails at once, everywhere: nothing is waited for, nothing is started again."""
