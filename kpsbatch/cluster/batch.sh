@@ -68,17 +68,36 @@ not_begun() {
   echo 75
 }
 
+# write_log FILE [NODES]: from here on all output goes to FILE. SLURM itself would fail the job on a node that does not see that
+# folder; so such a node keeps its place for a minute, and another one gets the job. NODES are left out since it was submitted.
+write_log() {
+  local node nodes
+  if ! (: >>"$1") 2>/dev/null && sleep "${KPSBATCH_NODE_SECONDS:-60}" && ! (: >>"$1") 2>/dev/null; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; then requeue 75; fi
+    exit 75
+  fi
+  exec >>"$1" 2>&1
+  if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && nodes=$(left_out "$SLURM_JOB_ID") && [ -n "$nodes" ]; then
+    for node in $(scontrol show hostnames "$nodes" | grep -vxF "$(scontrol show hostnames "${2:-none}")"); do
+      KPSBATCH_LEFT_OUT=${KPSBATCH_LEFT_OUT:+$KPSBATCH_LEFT_OUT,}$node
+    done
+    export KPSBATCH_LEFT_OUT
+  fi
+}
+
+# left_out JOB: the nodes that it does not start on.
+left_out() { scontrol show job "$1" | sed -n 's/.* ExcNodeList=\([^ (]*\).*/\1/p'; }
+
 # leave_out_this_node JOB: a job that was requeued starts on another node, where there is one. SLURM lets a user change a job that
 # pends; a requeued job does so at once, and this script has until KillWait (30 s by default) after its SIGTERM.
 leave_out_this_node() {
-  local left_out others
-  left_out=$(scontrol show job "$1" | sed -n 's/.* ExcNodeList=\([^ ]*\).*/\1/p')
-  case $left_out in *null*) left_out= ;; esac
-  left_out=$SLURMD_NODENAME${left_out:+,$left_out}
+  local nodes others
+  nodes=$(left_out "$1")
+  nodes=$SLURMD_NODENAME${nodes:+,$nodes}
   others=$(sinfo --noheader --Node --responding --partition="$SLURM_JOB_PARTITION" --format=%N | sort -u |
-    grep -vxcF "$(scontrol show hostnames "$left_out")") || return 0 # no other is left: SLURM may come back to this one
-  echo "kpsbatch: $SLURMD_NODENAME is left out when job $1 starts again ($others others)"
-  scontrol update JobId="$1" ExcNodeList="$left_out"
+    grep -vxcF "$(scontrol show hostnames "$nodes")") || return 0 # no other is left: SLURM may come back to this one
+  echo "kpsbatch: $SLURMD_NODENAME is left out when job $1 starts again, on one of $others"
+  scontrol update JobId="$1" ExcNodeList="$nodes"
 }
 
 # requeue STATUS: has SLURM start the job again, unless the task ended by itself or the job was cancelled.

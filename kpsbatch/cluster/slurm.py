@@ -264,7 +264,7 @@ def _submit_array(
     logs = plan_folder(config.output.root, plan) / "logs"
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(scratch, python=step_command(config, plan, first))
-        executor.update_parameters(**parameters(config, logs, name, array=size > 1, after=after))
+        executor.update_parameters(**parameters(config, logs, name, after=after))
         jobs: list[submitit.Job[None]] = executor.submit_array([nothing] * size)
     return jobs
 

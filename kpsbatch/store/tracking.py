@@ -34,6 +34,8 @@ from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
 SAMPLE_SECONDS = 1.0
+LEFT_OUT = "KPSBATCH_LEFT_OUT"
+"""The variable by which a batch script names the nodes that it left out (cluster/batch.sh)."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,7 +71,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         started=now,
         updated=now,
         state="running",
-        given_back=earlier.given_back if earlier is not None else [],
+        given_back=_given_back_before(root, earlier),
     )
     usage = Usage()
     next_write = 0.0
@@ -109,6 +111,13 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", type(error).__name__)
         raise
     write("failed" if progress.error else "finished", progress.error, expected=True)
+
+
+def _given_back_before(root: Path, earlier: RunState | None) -> list[tuple[str, str]]:
+    """What earlier starts noted, and the nodes that could not even do that: the batch script has left them out."""
+    noted = earlier.given_back if earlier is not None else []
+    unnoted = set(filter(None, os.environ.get(LEFT_OUT, "").split(","))) - {node for node, _ in noted}
+    return [*noted, *((node, f"{root} is not seen there, or Python can't start") for node in sorted(unnoted))]
 
 
 def note_given_back(root: Path, origin: Origin, why: str, most: int) -> int:

@@ -162,11 +162,12 @@ class TestBatchScript:
             f"#SBATCH --job-name={name}",
             "#SBATCH --nodes=1",
             "#SBATCH --open-mode=append",
-            f"#SBATCH --output='{quoted}/logs/%A_%a_0_log.out'",
+            "#SBATCH --output=/dev/null",
             "#SBATCH --requeue",
             "#SBATCH --signal=B:USR2@90",
             "#SBATCH --time=240",
         ]
+        assert f"KPSBATCH_LOG='{quoted}/logs'" in cluster.script()
         step = cluster.script().partition("\nrun_task ")[2].partition(" -u -m submitit")[0]
         digest = digest_of({name: (folder / name).read_bytes() for name in ("config.yaml", "plan.json")})
         number = '"$((0 + ${SLURM_ARRAY_TASK_ID:-0}))"'
@@ -570,17 +571,23 @@ class TestOthersInTheFolder:
     """What another user who can write in the output folder can do to the jobs of a submission."""
 
     def run_job(self, cluster, task=0):
-        """What SLURM would do with a task of the submitted array."""
+        """What SLURM would do with a task of the submitted array; as `stderr` what stands in its log then."""
         variables = {"SLURM_JOB_ID": "71", "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": str(task)}
         variables["KPSBATCH_NODE_SECONDS"] = "0"
-        return subprocess.run(
-            ["bash", str(cluster.folder / "script-1.sh")],
+        script = cluster.folder / "script-1.sh"
+        done = subprocess.run(
+            ["bash", str(script)],
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+        [log] = re.findall("^KPSBATCH_LOG=(.*)$", script.read_text(), re.MULTILINE)
+        named = subprocess.run(
+            ["bash", "-c", f"cat {log}"], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stderr + named.stdout)
 
     def test_no_pickle_is_loaded(self, cluster, project, tmp_path):
         """There is no pickle below the outputs; one that is put there, by any name of submitit's, is not loaded."""
@@ -593,7 +600,7 @@ class TestOthersInTheFolder:
             (folder / "logs" / name).write_bytes(bomb)
         done = self.run_job(cluster)
         assert (done.returncode, mark.exists()) == (1, False), done.stdout + done.stderr
-        assert "shard 0 of 4: signs 1" in done.stdout
+        assert "shard 0 of 4: signs 1" in done.stderr
 
     @pytest.mark.parametrize("name", ["config.yaml", "plan.json"])
     def test_a_file_that_was_changed(self, cluster, project, name):

@@ -60,6 +60,17 @@ class TestHiddenDataset:
         assert "#SBATCH --exclude=n3\n" in typed.stdout, typed.stderr
         assert "last time node n3 could not do" in typed.stderr
 
+    def test_outputs_too(self, project, cluster):
+        """A node that sees neither the outputs nor the folder of the logs: the same, and the status says so."""
+        project.out.mkdir()
+        with cluster.hidden(project.out, "n3"):
+            job = project.submit("--set", "run.chunk_size=2", "--set", "slurm.cpus_per_task=4")
+            project.finish(job, 120)
+        assert project.units() == UNITS
+        assert {run.state for run in project.runs()} == {"finished"}
+        assert given_back(project) == {"n3"}
+        assert "is not seen there" in project.kpsbatch("status").stdout
+
     def test_array_script(self, project, cluster):
         """The same for slurm/array.sh."""
         with cluster.hidden(project.folder / "dataset", "n3"):
