@@ -168,10 +168,12 @@ class Project:
             **self.variables,
         }
 
-    def kpsbatch(self, command: str, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command of the package on the config."""
+    def kpsbatch(
+        self, command: str, *arguments: str, seconds: float = 60, config: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the package on the config, or on a folder of outputs."""
         return subprocess.run(
-            [sys.executable, "-m", "kpsbatch", command, str(self.config), *arguments],
+            [sys.executable, "-m", "kpsbatch", command, str(config or self.config), *arguments],
             capture_output=True,
             text=True,
             timeout=seconds,
