@@ -16,7 +16,7 @@ from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit, Video
-from kpsbatch.errors import ConfigError, InterruptedRun, ModelError, OutputError
+from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, ModelError, OutputError, of_node
 from kpsbatch.files import explained, in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
@@ -219,7 +219,13 @@ def run(
         videos = [video for unit in todo for video in unit.listing.videos if video.name in unit.todo]
         summary.workers = worker_count(config.run.workers, tasks_of(videos))
         if todo:
-            _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
+            try:
+                _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
+            except KpsbatchError as error:
+                error.of_node = error.of_node and not progress.videos_done  # a node that did a video can do others
+                raise
+        elif lacking:
+            raise of_node(DatasetError(progress.error))
         if not overwrite:
             summary.replaced = [f"{each.unit.name}/{name}" for each in surveyed for name in each.changes.replaced]
         if config.dataset.manifest is not None:
@@ -385,11 +391,12 @@ def refuse_other_settings(origin: Origin, ours: Fingerprint) -> None:
         OutputError: Names what differs, and the remedy.
     """
     if origin.settings is not None and (differing := differences(origin.settings, ours.settings)):
-        raise OutputError(
+        problem = OutputError(
             f"on {socket.gethostname()} other values would be computed than where this was submitted: "
             f"{'; '.join(differing[:MOST_SHOWN])}. "
             "Give all nodes the same kpsbatch, mediapipe and models, then submit again."
         )
+        raise of_node(problem)
 
 
 def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
