@@ -269,8 +269,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
             continue
         keypoints = clip.keypoints[number]
         if frame.image is None:
-            height, width = shape[:2] if shape else _blank_size(clip, side)
-            canvas = empty_canvas(height, width)
+            canvas = empty_canvas(*shape[:2]) if shape else blank_canvas(clip, side)
         else:
             canvas = enlarge(frame.image, side)
         if shape and canvas.shape != shape:
@@ -282,12 +281,12 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         yield drawn
 
 
-def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
-    """Height and width of an empty canvas."""
+def blank_canvas(clip: Clip, side: int) -> RGB:
+    """A dark canvas of a clip's shape, whose shorter side is `side`."""
     if clip.adjusted:
-        return side, side
+        return empty_canvas(side, side)
     aspect = min(max(clip.aspect, 0.25), 4.0)
-    return (side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)
+    return empty_canvas(*((side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)))
 
 
 def plain_frames(clip: Clip) -> Iterator[Frame]:
