@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.video import video_key
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.files import explained, write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
@@ -136,7 +137,7 @@ def view_page(
     for candidate in shown:
         clip = load_clip(candidate, config, pictures=pictures, pictures_from=pictures_from, adjusted=adjusted)
         entry = pack(clip, side=side, budget=budget)
-        entry["flag"] = f"{candidate.unit.name}/{candidate.video}" if candidate.unit is not None else ""
+        entry["flag"] = video_key(candidate.unit, candidate.video) if candidate.unit is not None else ""
         if len(shown) > 1:
             entry["thumb"] = thumbnail(clip, entry, len(clip.keypoints) // 2, LISTED_SIDE)
         add(entry)

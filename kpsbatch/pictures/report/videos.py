@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import read_frames
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Unit, video_key
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
 from kpsbatch.pictures.clip import Candidate, load_clip
@@ -82,7 +82,7 @@ def key_of(unit: Unit, video: str) -> str:
 
 def flag_of(data: ReportData, video: VideoRow) -> str:
     """A video as `dataset.exclude` names it; "" where names are not shown."""
-    return f"{video.unit.name}/{video.name}" if data.named is None else ""
+    return video_key(video.unit, video.name) if data.named is None else ""
 
 
 def pick_videos(
