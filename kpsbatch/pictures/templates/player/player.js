@@ -93,8 +93,8 @@
       arrange();
       for (const part of Object.keys(DETAILS)) views[part].windows = kpDrawing.windowsOf(clip, part);
       scrub.max = clip.frames - 1;
-      find("note").textContent = clip.note;
-      find("note").hidden = !clip.note;
+      find("note").textContent = [clip.note, clip.doubt].filter(Boolean).join(" ");
+      find("note").hidden = !find("note").textContent;
       checkboxes.picture.closest("label").hidden = !clip.pictures.length;
       for (const part of PARTS) checkboxes[part].closest("label").hidden = ![clip, rival].some((one) => one && partsOf(one).includes(part));
       main.querySelector("figcaption").textContent = rival ? `${clip.name}` : "";
