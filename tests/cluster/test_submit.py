@@ -1037,6 +1037,14 @@ class TestArrayScript:
             f"<{REPO / 'configs' / 'karsl.yaml'}>",
         ]
 
+    def test_variables_as_words(self, cluster, project):
+        """Variables before the config count as those of the environment, which --export=NONE keeps from a job."""
+        named = {"KPSBATCH_CONTAINER": "my image.sif", "KARSL_ROOT": "/data/my karsl"}
+        expected = self.run(project, project, "--set", "a=b", **named)
+        words = [f"{name}={value}" for name, value in named.items()]
+        assert self.run(project, *words, project, "--set", "a=b").stdout == expected.stdout
+        assert "my image.sif" in expected.stdout
+
     def test_container(self, cluster, project):
         """With KPSBATCH_CONTAINER the interpreter is the image's, and the config's folder is seen."""
         done = self.run(project, project, KPSBATCH_CONTAINER="my image.sif", KARSL_ROOT="/data/my karsl")

@@ -172,7 +172,7 @@ class TestCommands:
         assert container("models", "--export", "mine").stdout.count(" mediapipe 0.10.21 ") == 6
 
     def test_next_steps_of_the_demo(self) -> None:
-        """With the folder of the docs, as root on the host: the steps that the demo ends with work as they are typed."""
+        """With the folder of the docs, as root on the host: the steps that the demo ends with work as typed."""
         folder = new_folder(owner=0)
         (folder / "keep").mkdir()
         said = container("demo", "--run", mounts=[f"{folder}/keep:/out"], options=[]).stdout
