@@ -47,9 +47,9 @@ UNIT_STATES = {
 """What tables call the states of units, by their names in JSON."""
 
 
-def counted(count: int, what: str) -> str:
-    """A number with what it counts: `1 unit`, `2,000 units`."""
-    return f"{count:,} {what if count == 1 else what + 's'}"
+def counted(count: int, what: str, many: str = "") -> str:
+    """A number with what it counts: `1 unit`, `2,000 units`; `many` is another plural: `2 people`."""
+    return f"{count:,} {what if count == 1 else many or what + 's'}"
 
 
 def some_of(texts: Sequence[str], most: int) -> str:

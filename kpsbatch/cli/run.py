@@ -15,7 +15,7 @@ import typer
 
 from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import ConfigFile, DatasetSelection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import (
@@ -50,7 +50,7 @@ SHOWN_ROWS = 5
 
 
 def run(
-    selection: Selection,
+    selection: DatasetSelection,
     shard: Annotated[
         Optional[str],
         typer.Option(
@@ -136,7 +136,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
 
 
 def submit(
-    selection: Selection,
+    selection: DatasetSelection,
     cluster: Annotated[
         Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
@@ -178,7 +178,7 @@ def submit(
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
 
-def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *, dry_run: bool) -> None:
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
@@ -210,7 +210,7 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     say(f"look:  {_logs_command(selection)}")
 
 
-def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+def _run_here(selection: DatasetSelection, config: Config, plan: Plan, quiet: bool) -> int:
     """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
 
     Returns:
@@ -249,20 +249,21 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     return status
 
 
-def _submit_words(selection: Selection) -> tuple[str, ...]:
+def _submit_words(selection: DatasetSelection) -> tuple[str, ...]:
     """What submits what is selected, from any folder, without the program; kept in a file, so it has no secrets."""
     overrides = [each for each in selection.overrides or () if not re.match(r"\s*slurm\s*(\.(setup|extra)|=)", each)]
-    choices = replace(selection, overrides=overrides).choices()
-    return ("submit", os.path.abspath(selection.config), *choices)
+    return (*replace(selection.from_anywhere(), overrides=overrides).words("submit"),)
 
 
-def _logs_command(selection: Selection) -> str:
+def _logs_command(selection: DatasetSelection) -> str:
     """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    if selection.like is not None:
+        return selection.command("logs")
     overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
     return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
-def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def plan(selection: DatasetSelection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
     config.landmarks.refuse_removed()

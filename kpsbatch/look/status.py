@@ -147,7 +147,7 @@ class Status:
         return any(self.task_states[state] for state in ("running", "starting", "waiting"))
 
     def as_json(self) -> dict[str, Any]:
-        """The form that docs/looking.md describes; keys are only ever added."""
+        """The form that docs/json.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")
         return {
             "version": JSON_VERSION,
