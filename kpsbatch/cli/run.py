@@ -15,7 +15,7 @@ from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, fl
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ConfigFile, Selection
 from kpsbatch.cluster import local, slurm
-from kpsbatch.cluster.shards import parse_shard, signs_of_shard
+from kpsbatch.cluster.shards import parse_shard, signs_of_part
 from kpsbatch.cluster.submission import (
     choose_cluster,
     only_submission,
@@ -24,7 +24,7 @@ from kpsbatch.cluster.submission import (
     refuse_shared,
     waiting_jobs,
 )
-from kpsbatch.config import Config
+from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
@@ -80,10 +80,14 @@ def run(
         _prune(config, source)
     signs, origin = source.signs, Origin()
     if part is not None:
-        signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
+        signs = signs_of_part(config, source, part, overwrite=overwrite, retry_failed=retry_failed)
+        origin = Origin(shard=part.shard, shards=part.shards)
+        which = f"shard {part.shard} of {part.shards}"
         if not signs:
-            say(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
+            say(f"Nothing to do: {which} holds none of the signs that there are.")
             return
+        if not quiet:
+            say(f"{which}: {'sign' if len(signs) == 1 else 'signs'} {format_signs(signs)}")
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         summary = run_units(
             config,

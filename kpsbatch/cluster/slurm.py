@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kpsbatch.cluster.queue import ask_slurm, job_name
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
@@ -23,8 +22,6 @@ from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 
 if TYPE_CHECKING:
     import submitit
-
-COMMAND_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,8 @@ def live(root: Path, known: Collection[str]) -> list[str]:
         return []
     own = job_name(root)
     jobs: dict[str, Counter[str]] = {}
-    for line in _run("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j").splitlines():
+    answer = ask_slurm("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j")
+    for line in answer.splitlines():
         job, state, name = [*line.split(maxsplit=2), "", ""][:3]
         if name.strip() == own or job in known:
             jobs.setdefault(job, Counter())[state.lower()] += 1
@@ -162,14 +160,9 @@ def partitions(name: str | None) -> list[Partition]:
         SubmitError: sinfo fails.
     """
     chosen = [f"--partition={name}"] if name else []
-    answer = _run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *chosen)
+    answer = ask_slurm("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *chosen)
     rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
     return [Partition(row[0].rstrip("*"), row[1], row[2]) for row in rows if name or row[0].endswith("*")]
-
-
-def job_name(root: Path) -> str:
-    """The name of the jobs for an output folder: what finds them again, whoever submitted them."""
-    return f"kpsbatch-{hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]}"
 
 
 def array_sizes(shards: int) -> list[int]:
@@ -188,7 +181,7 @@ def max_array_size() -> int:
     """
     match = None
     if shutil.which("scontrol"):
-        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _run("scontrol", "show", "config"), re.MULTILINE)
+        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", ask_slurm("scontrol", "show", "config"), re.MULTILINE)
     return max(1, int(match[1])) if match else 1001
 
 
@@ -261,22 +254,3 @@ def _minutes(limit: str) -> int | None:
         return parse_time(limit)
     except ValueError:
         return None
-
-
-def _run(*command: str) -> str:
-    """Run a command of SLURM and return its output.
-
-    Raises:
-        SubmitError: It fails, or takes too long.
-    """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
-    except subprocess.TimeoutExpired:
-        reason = f"nothing within {COMMAND_SECONDS} s"
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.split()) or f"exit status {error.returncode}"
-    except OSError as error:
-        reason = str(error)
-    else:
-        return done.stdout
-    raise SubmitError(f"{command[0]} failed: {reason}. Try again later.")

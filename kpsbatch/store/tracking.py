@@ -24,11 +24,13 @@ from kpsbatch.store.run_state import (
     Progress,
     RunOutcome,
     RunState,
+    Worked,
     job_of,
     restarts,
     run_id,
     state_file,
 )
+from kpsbatch.stored import read_stored
 from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
@@ -69,6 +71,9 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         state="running",
     )
     usage = Usage()
+    if began.restarts and (last := read_stored(path, RunState)) is not None:
+        usage.memory_megabytes = last.memory_megabytes
+        began = began.model_copy(update={"before": worked_until(last)})
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "", *, expected: bool = False) -> None:
@@ -106,6 +111,17 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", type(error).__name__)
         raise
     write("failed" if progress.error else "finished", progress.error, expected=True)
+
+
+def worked_until(last: RunState) -> Worked:
+    """What a task did in its last start and in all before it."""
+    before = last.before
+    return Worked(
+        spans=[*before.spans, (last.began, last.last_sign)],
+        videos=before.videos + last.videos_done,
+        frames=before.frames + last.frames,
+        cpu_seconds=before.cpu_seconds + last.cpu_seconds,
+    )
 
 
 def _log_file() -> str | None:
