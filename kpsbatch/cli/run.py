@@ -15,6 +15,7 @@ from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, fl
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ConfigFile, Selection
 from kpsbatch.cluster import local, slurm
+from kpsbatch.cluster.cost import cost_of, grown_memory, note_cost
 from kpsbatch.cluster.shards import parse_shard, signs_of_part
 from kpsbatch.cluster.submission import (
     choose_cluster,
@@ -30,7 +31,7 @@ from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
 from kpsbatch.files import explained
-from kpsbatch.look.estimate import estimate
+from kpsbatch.look.estimate import estimate, fits
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
@@ -177,8 +178,12 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
-    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
+    nodes = slurm.known_partitions(config)
+    mem, why = grown_memory(config, [row.node_megabytes for row in nodes if row.node_megabytes])
+    config = config.model_copy(update={"slurm": config.slurm.model_copy(update={"mem": mem})})
+    for warning in filter(None, [why, *slurm.limit_warnings(config, nodes), unshared_warning(config.output.root)]):
         say(f"kpsbatch: {warning}", error=True)
+    say(f"cost:  {cost_of(config, plan)}")
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)
         for number, script in enumerate(scripts):
@@ -245,7 +250,11 @@ def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) ->
     source = open_dataset(config, quiet=quiet)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         measured = estimate(config, source=source, on_progress=show, stop_reason=stop)
+    note_cost(config.output.root, measured.core_seconds)
+    nodes = slurm.known_partitions(config)
     if as_json:
-        print_json(measured.as_tree())
-    else:
-        print_estimate(config, measured)
+        print_json({**measured.as_tree(), "partition": [row._asdict() for row in nodes]})
+        return
+    print_estimate(config, measured)
+    for line in fits(config, measured, nodes):
+        say(line)

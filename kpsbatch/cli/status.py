@@ -13,6 +13,7 @@ from kpsbatch.cli.selection import RunFile, RunSelection
 from kpsbatch.cluster.queue import in_queue
 from kpsbatch.look.logs import tasks_in_queue, tasks_of, waiting_for_slurm, without_a_trace
 from kpsbatch.look.status_screen import show_status
+from kpsbatch.look.usage import usage_lines, usage_of
 from kpsbatch.words import counted, say
 
 TAIL_LINES = 2
@@ -46,6 +47,8 @@ def logs(
         say(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
+    for line in usage_lines(usage_of([task.run for task in tasks if task.run is not None])):
+        say(line)
     if note := without_a_trace(config.output.root):
         say(f"note: {note}")
     elif failed and tasks and not shown:

@@ -11,6 +11,7 @@ from kpsbatch.config import Config
 from kpsbatch.errors import printable
 from kpsbatch.look.logs import Task
 from kpsbatch.look.status import Failing, Status, StatusReader
+from kpsbatch.look.usage import usage_lines, usage_of
 from kpsbatch.progress import count_progress
 from kpsbatch.words import (
     UNIT_STATES,
@@ -148,6 +149,8 @@ def picture(
     yield Line()
     yield from _speed(status)
     yield from _tasks(status, rows)
+    runs = [task.run for task in status.tasks if task.run is not None]
+    yield from (Line([(line, "")]) for line in usage_lines(usage_of(runs)))
     yield from _failing(status, rows)
     if status.slowest:
         yield Line()

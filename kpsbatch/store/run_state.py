@@ -122,6 +122,31 @@ class Worked(Stored):
         return sum(end - start for start, end in self.spans)
 
 
+class Requested(Stored):
+    """What a batch system gives a task: cores, memory, time; 0 where it does not say."""
+
+    cores: Count = 0
+    memory_megabytes: Count = 0
+    minutes: Count = 0
+
+
+def requested(environment: Mapping[str, str] = os.environ) -> Requested:
+    """What SLURM gives this process, by the variables of its job; all 0 outside of SLURM."""
+    if not environment.get("SLURM_JOB_ID"):
+        return Requested()
+
+    def number(*names: str) -> int:
+        return next((int(text) for name in names if (text := environment.get(name, "")).isdecimal()), 0)
+
+    cores = number("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+    start, end = number("SLURM_JOB_START_TIME"), number("SLURM_JOB_END_TIME")
+    return Requested(
+        cores=cores,
+        memory_megabytes=number("SLURM_MEM_PER_NODE") or cores * number("SLURM_MEM_PER_CPU"),
+        minutes=round((end - start) / 60) if start and end > start else 0,
+    )
+
+
 class RunState(Progress):
     """A run's state file: what the run is, how it stands, and how it ended.
 
@@ -140,6 +165,7 @@ class RunState(Progress):
             file system; looked for by `read_runs`, and not stored.
         cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known. Of a
             requeued task the memory is the most of any start.
+        requested: What SLURM gave it.
         before: What earlier starts of it did.
     """
 
@@ -162,6 +188,7 @@ class RunState(Progress):
     state: RunOutcome
     cpu_seconds: Amount = 0.0
     memory_megabytes: Count = 0
+    requested: Annotated[Requested, or_else(Requested)] = Field(default_factory=Requested)
     before: Annotated[Worked, or_else(Worked)] = Field(default_factory=Worked)
     without_work: bool = False
     modified: float = Field(default=0.0, exclude=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
 import signal
@@ -131,6 +132,22 @@ class TestSubmission:
         assert "tasks: 1 cancelled, 1 running, 1 waiting" in shown, shown
         assert "squeue does not show it" in project.kpsbatch("logs", "--failed").stdout
         cluster.ask("scancel", job)
+
+    def test_used_and_requested(self, new_project):
+        """What SLURM gave a task stands beside what it used, with each node's core-hours; `submit` says the cost."""
+        project = new_project(signs=2, seconds=0.5)
+        job = project.submit("--set", "slurm.mem=500M", "slurm.cpus_per_task=2")
+        project.finish(job)
+        assert {(run.requested.cores, run.requested.memory_megabytes) for run in project.runs()} == {(2, 500)}
+        shown = project.kpsbatch("status").stdout
+        assert re.search(r"^used by the largest of 2 tasks: [0-9.]+ of 0\.5 GB", shown, re.MULTILINE), shown
+        assert re.search(r"^allocation: [0-9.]+ core-hours; n[0-9]+ [0-9.]+ \(", shown, re.MULTILINE), shown
+        assert re.search(r"^shard 0 of 2, .*[0-9.]+ of 0\.5 GiB$", project.kpsbatch("logs").stdout, re.MULTILINE)
+        (project.folder / "dataset/01/train/0001/new").mkdir()
+        again = project.kpsbatch("submit", "--dry-run").stdout
+        assert re.search(r"^cost:  about \S+ core-hours, by what 16 videos took here; at most", again, re.MULTILINE), (
+            again
+        )
 
     def test_live_submission(self, new_project):
         """While jobs for the same output are live, another submission is refused and names them; --force submits."""
