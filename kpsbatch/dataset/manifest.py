@@ -231,7 +231,7 @@ class ManifestSource:
         for file in self._files_of(path):
             below = pattern_folder(path) if "*" in str(path) else path.parent
             table = _on_one_line(file.relative_to(below).as_posix())
-            parse = _RowParser(self._dataset, columns, table, boxes, split)
+            parse = RowParser(self._dataset, columns, table, boxes, split)
             rows = read_captions(read_table(self.folders, file), form, file.stem, manifest.tiers)
             folder = file.parent.relative_to(self.root).as_posix() if self.root in file.parents else "."
             for line, row in rows:
@@ -264,9 +264,9 @@ class ManifestSource:
         table = _on_one_line(path.name)
 
         @cache
-        def parser(*names: str) -> _RowParser:
+        def parser(*names: str) -> RowParser:
             columns = [*names, *(() if split is None or "split" in names else ("split",))]
-            return _RowParser(self._dataset, columns, table, boxes, split)
+            return RowParser(self._dataset, columns, table, boxes, split)
 
         data = read_table(self.folders, path)
         rows = read_rows(
@@ -286,7 +286,7 @@ class ManifestSource:
         for line, row in chain(first, rows):
             self._add(parse, split, f"{table}:{line}", row)
 
-    def _add(self, parse: _RowParser, split: str | None, source: str, row: Row | str) -> None:
+    def _add(self, parse: RowParser, split: str | None, source: str, row: Row | str) -> None:
         """Add a row to its unit, or to the problems."""
         self.rows += 1
         unit_rows = None
@@ -309,7 +309,7 @@ class ManifestSource:
             if unit_rows is not None:
                 unit_rows.problems.append(problem)
 
-    def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
+    def _place(self, parse: RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
         """The unit of a row, None if the config leaves it out; and where its key must be unique."""
         dataset, split = self._dataset, _name(parse.split(row).strip() or NO_SPLIT, "split")
         if dataset.splits and split not in dataset.splits:
@@ -326,13 +326,13 @@ class ManifestSource:
         )
         return None if is_left_out else unit, scope
 
-    def _note_class(self, parse: _RowParser, row: Row) -> None:
+    def _note_class(self, parse: RowParser, row: Row) -> None:
         with contextlib.suppress(BadRow):  # which whoever reads the row tells
             stated = writable(parse.label(row)) if parse.sign is None else read_sign(parse.sign(row))
             if stated != "":
                 self._stated.setdefault(stated)
 
-    def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
+    def _video(self, parse: RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self.folders.root)
         names = self._names.setdefault(scope, _Names())
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
@@ -365,7 +365,7 @@ class ManifestSource:
             self._listed[folder] = _Folder(self.folders, folder)
         return self._listed[folder].path, self._listed[folder].find(file, path)
 
-    def _is_row(self, parse: _RowParser, row: Row) -> bool:
+    def _is_row(self, parse: RowParser, row: Row) -> bool:
         """Whether cells of a line inside a quoted cell are a row: of a video, or with the times or sign of one."""
         columns = self._manifest.columns
         try:
@@ -383,7 +383,7 @@ class ManifestSource:
         return True
 
 
-class _RowParser:
+class RowParser:
     """Reads the values of a row, by the columns that the manifest names."""
 
     def __init__(
