@@ -142,6 +142,10 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
         say(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
         for row, problem in scan.bad_rows:
             say(printable(f"  {row}: {problem}"))
+    if scan.noted_rows:
+        say(f"{counted(len(scan.noted_rows), 'row')} of the captions may not be what was meant:")
+        for row, note in scan.noted_rows:
+            say(printable(f"  {row}: {note}"))
     for (signer, split), group in scan.groups.items():
         for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:

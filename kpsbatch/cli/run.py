@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Optional
@@ -29,7 +30,7 @@ from kpsbatch.cluster.submission import (
 )
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.classes import stated_classes
-from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.manifest import ManifestSource, Problem
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
@@ -136,12 +137,18 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
     with count_progress("members of the archive", quiet=quiet) as show:
         source = open_source(config.dataset, config.output.root / INDEX_FOLDER, show)
     if isinstance(source, ManifestSource) and (bad := source.problems):
-        shown = "; ".join(f"{problem.source}: {problem.text}" for problem in bad[:SHOWN_ROWS])
-        more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
-        say(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), error=True)
+        say(printable(f"kpsbatch: {rows} of the table can't be used: {_shown(bad)} ({source.sum})"), error=True)
+    if isinstance(source, ManifestSource) and (notes := source.notes):
+        say(printable(f"kpsbatch: look at {counted(len(notes), 'row')} of the captions: {_shown(notes)}"), error=True)
     print_labels(source)
     return source
+
+
+def _shown(rows: Sequence[Problem]) -> str:
+    """The first of some rows of a table, with what is said of them."""
+    shown = "; ".join(f"{row.source}: {row.text}" for row in rows[:SHOWN_ROWS])
+    return shown + ("; ..., all by kpsbatch scan" if len(rows) > SHOWN_ROWS else "")
 
 
 def submit(
