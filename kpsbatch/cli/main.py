@@ -74,7 +74,7 @@ COMMANDS = {
     "slim": Command("Maintain", "outputs:slim",
         "Remove the landmarks that the outputs do not hold, to free their space; the outputs stay as they are."),
     "import": Command("Maintain", "outputs:import_outputs",
-        "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
+        "Take over npz and .pose files of other scripts, so that verify, status, report and view work on them."),
 }  # fmt: skip
 """All that the main help needs, so that it reads the file of no command."""
 
