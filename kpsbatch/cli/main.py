@@ -63,6 +63,8 @@ COMMANDS = {
         "Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."),
     "inspect": Command("Look", "status:inspect_file",
         "Show what an output file holds: videos, lengths, how often each part was found."),
+    "compare": Command("Look", "compare:compare",
+        "Say how far two outputs, or trees of .pose, are apart: by part, missing parts, swapped hands, worst first."),
     "export": Command("Hand over", "outputs:export",
         "Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? "
         "Run it again."),
