@@ -19,6 +19,7 @@ from kpsbatch.config import load_config, parse_signs
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.export.anonymous import anonymous as without_names
+from kpsbatch.export.card import write_card
 from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
 from kpsbatch.export.recipes import POSE_FILES, RECIPES
 from kpsbatch.export.run import Chosen, failed_videos, outputs_of_config
@@ -149,6 +150,9 @@ def export(
         Optional[float],
         typer.Option(metavar="MB", help="Of webdataset and parquet: how much of arrays goes into a file."),
     ] = None,
+    card: Annotated[
+        bool, flag("--card", help="Write a README.md, too, in the form of a dataset hub: what was found, what made it.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
@@ -174,6 +178,8 @@ def export(
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
     say(f"export: {destination} ({name}, {amount})")
+    if card:
+        say(f"card: {write_card(dataset, destination)}")
     if failed:
         named = some_of([f"{each.video} in {each.unit} ({each.error})" for each in failed], NAMED)
         say(f"left out: {counted(len(failed), 'video')} that failed, without keypoints: {named}")

@@ -83,7 +83,7 @@ class Request:
     def about(self) -> list[dict[str, Any]]:
         """What made the videos, see look/about.py; nothing where no record tells."""
         chosen: dict[str, set[str]] = {}
-        for info in self.dataset.videos:
+        for info in self.dataset.with_names.videos:
             chosen.setdefault(f"{info.path.parent.name}/{info.path.stem}", set()).add(info.video)
         return [made.as_tree() for made in about(self.dataset.root, chosen)]
 
