@@ -63,6 +63,8 @@ COMMANDS = {
         "Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."),
     "inspect": Command("Look", "status:inspect_file",
         "Show what an output file holds: videos, lengths, how often each part was found."),
+    "compare": Command("Look", "compare:compare",
+        "Say how far two outputs, or trees of .pose, are apart: by part, missing parts, swapped hands, worst first."),
     "export": Command("Hand over", "outputs:export",
         "Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? "
         "Run it again."),
@@ -74,7 +76,7 @@ COMMANDS = {
     "slim": Command("Maintain", "outputs:slim",
         "Remove the landmarks that the outputs do not hold, to free their space; the outputs stay as they are."),
     "import": Command("Maintain", "outputs:import_outputs",
-        "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
+        "Take over npz and .pose files of other scripts, so that verify, status, report and view work on them."),
 }  # fmt: skip
 """All that the main help needs, so that it reads the file of no command."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from kpsbatch.config import load_config, parse_signs
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.export.anonymous import anonymous as without_names
+from kpsbatch.export.card import write_card
 from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
 from kpsbatch.export.recipes import POSE_FILES, RECIPES
 from kpsbatch.export.run import Chosen, failed_videos, outputs_of_config
@@ -155,6 +157,9 @@ def export(
         Optional[float],
         typer.Option(metavar="MB", help="Of webdataset and parquet: how much of arrays goes into a file."),
     ] = None,
+    card: Annotated[
+        bool, flag("--card", help="Write a README.md, too, in the form of a dataset hub: what was found, what made it.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
@@ -185,6 +190,8 @@ def export(
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
     say(f"export: {destination} ({name}, {amount})")
+    if card:
+        say(f"card: {write_card(dataset, destination)}")
     if failed:
         named = some_of([f"{each.video} in {each.unit} ({each.error})" for each in failed], NAMED)
         say(f"left out: {counted(len(failed), 'video')} that failed, without keypoints: {named}")
@@ -298,13 +305,18 @@ def verify(
 
 
 def import_outputs(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder that holds files such as 01-train/0007.npz.")],
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="The folder of files such as 01-train/0007.npz, or of .pose files.")
+    ],
     output: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", metavar="CONFIG", help="The config to write [default: OLD.yaml]."),
     ] = None,
     to: Annotated[
-        Optional[Path], typer.Option("--to", metavar="DIR", help="Copy the files there, and leave OLD alone.")
+        Optional[Path],
+        typer.Option(
+            "--to", metavar="DIR", help="Copy the files there, and leave OLD alone; npz of .pose files go there."
+        ),
     ] = None,
     dataset: Annotated[
         Optional[Path], typer.Option("--dataset", metavar="CONFIG", help="A config that says where the videos are.")
@@ -317,7 +329,7 @@ def import_outputs(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."""
+    """Take over npz and .pose files of other scripts, so that verify, status, report and view work on them."""
     theirs = load_config(dataset) if dataset is not None else None
     stated: dict[str, float] = {"frame_rate": frame_rate} if frame_rate else {}
     if frame_size is not None:
@@ -331,4 +343,8 @@ def import_outputs(
     frames = counted(sum(video.frames for video in videos), "frame")
     say(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
     say(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
+    if any(file.poses for file in imported.files):
+        left_out = sum((file.left_out for file in imported.files), Counter())
+        more = "".join(f"; {name} of {counted(count, 'video')} left out" for name, count in left_out.items())
+        say(f"not in .pose: labels, moments of frames, how each part was found, what made it{more}")
     say(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")

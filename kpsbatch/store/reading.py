@@ -675,6 +675,11 @@ class OutputDataset:
         others = [name for name in self.classes if name not in listed]
         return replace(self, classes=(*listed, *others), unstated=len(others))
 
+    @property
+    def with_names(self) -> OutputDataset:
+        """The same videos with the names that their records have."""
+        return self
+
     def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
         """The same videos with other points, as `points` of `open_dataset`.
 
