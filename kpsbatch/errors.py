@@ -9,12 +9,28 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeVar
 
 
 class KpsbatchError(Exception):
-    """Root of all errors that a user can fix; shown as one line, without a traceback."""
+    """Root of all errors that a user can fix; shown as one line, without a traceback.
+
+    Attributes:
+        exit_status: Of the program that ends with it.
+        of_node: Whether another node of a cluster may do better: what is missing, full or broken is this machine's.
+    """
 
     exit_status = 2
+    of_node = False
+
+
+Error = TypeVar("Error", bound=KpsbatchError)
+
+
+def of_node(error: Error) -> Error:
+    """An error that another node of a cluster may not have."""
+    error.of_node = True
+    return error
 
 
 class ConfigError(KpsbatchError):
@@ -27,6 +43,8 @@ class DatasetError(KpsbatchError):
 
 class ModelError(KpsbatchError):
     """A network is missing, damaged or unusable on this machine."""
+
+    of_node = True
 
 
 class OutputError(KpsbatchError):

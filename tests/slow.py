@@ -32,6 +32,8 @@ SLOW = frozenset(
         "test_run.py::TestOutputs::test_full_disk",
         "test_run.py::TestOutputs::test_other_settings",
         "test_run.py::TestOutputs::test_settings_that_change_no_value",
+        "test_shown_code.py::test_readme_commands_run",
+        "test_shown_code.py::test_tutorial_runs",
         "test_signer.py::TestRenderVideo",
         "test_sources_run.py",
         "test_store.py::test_two_processes",

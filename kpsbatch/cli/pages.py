@@ -123,10 +123,8 @@ def report(
         )
     page = page or config.output.root / REPORT
     size = write_page(page, render(shown))
-    counts = (
-        f"{counted(len(data.videos), 'video')} read, {len(data.failures):,} failed, {counted(len(data.units), 'unit')}"
-    )
-    say(f"report: {page} ({size / 1e6:.1f} MB: {counts})")
+    counts = f"{counted(len(data.each_video), 'video')} read, {len(data.failures):,} failed"
+    say(f"report: {page} ({size / 1e6:.1f} MB: {counts}, {counted(len(data.units), 'unit')})")
 
 
 def preview(

@@ -193,7 +193,8 @@ def print_verdict(verdict: Verdict, again: str = "", *, repair: bool = False) ->
         say(printable(f"{problem.name}: {problem.text}"))
     units = {problem.unit for problem in verdict.problems}
     damaged = len(units - {None})
-    checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')})"
+    people = f" with {counted(verdict.people, 'person', 'people')}" if verdict.people > verdict.videos else ""
+    checked = f"Checked {counted(verdict.units, 'unit')} ({counted(verdict.videos, 'video')}{people})"
     say(f"{checked}: {counted(damaged, 'unit')} damaged." if units else f"{checked}: no damage.")
     if replaced := len({news.unit for news in verdict.news} - set(verdict.left)):
         say(f"{counted(replaced, 'unit')} with replaced files. To redo these videos, run with --overwrite.")

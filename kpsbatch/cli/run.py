@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Optional
 
 import typer
 
 from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import ConfigFile, DatasetSelection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.shards import parse_shard, signs_of_shard
 from kpsbatch.cluster.submission import (
@@ -28,15 +30,18 @@ from kpsbatch.config import Config
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
 from kpsbatch.look.estimate import estimate
+from kpsbatch.look.logs import tasks_of
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, keep_config, unshared_warning
 from kpsbatch.words import counted, say, stopped
 from kpsbatch.work.assemble import remove_videos
+from kpsbatch.work.node import on_this_node
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
@@ -45,7 +50,7 @@ SHOWN_ROWS = 5
 
 
 def run(
-    selection: Selection,
+    selection: DatasetSelection,
     shard: Annotated[
         Optional[str],
         typer.Option(
@@ -75,17 +80,19 @@ def run(
             say(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", error=True)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
-    source = open_dataset(config, quiet=quiet)
+    root, origin = config.output.root, Origin() if part is None else Origin(shard=part[0], shards=part[1])
+    source = on_this_node(lambda: open_dataset(config, quiet=quiet), root, origin, lambda: "")
     if prune:
         _prune(config, source)
-    signs, origin = source.signs, Origin()
+    signs = source.signs
     if part is not None:
-        signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
+        signs = signs_of_shard(signs, *part)
         if not signs:
             say(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
             return
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
-        summary = run_units(
+        work = partial(
+            run_units,
             config,
             signs,
             source=source,
@@ -96,6 +103,7 @@ def run(
             stop_reason=stop,
             origin=origin,
         )
+        summary = on_this_node(work, root, origin, stop)
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
 
@@ -128,7 +136,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
 
 
 def submit(
-    selection: Selection,
+    selection: DatasetSelection,
     cluster: Annotated[
         Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
@@ -154,6 +162,7 @@ def submit(
         if not (force or dry_run):
             refuse_live(config.output.root, cluster)
         plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
+        plan = plan.model_copy(update={"words": _submit_words(selection)})
         print_plan(config, plan)
         if not plan.shards:
             raise typer.Exit(int(plan.failing > 0))
@@ -169,11 +178,23 @@ def submit(
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
 
-def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *, dry_run: bool) -> None:
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
-    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
+    tasks = tasks_of(config.output.root)
+    for line in bad_nodes(tasks, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
+        say(f"kpsbatch: last time {line}", error=True)
+    unshared = unshared_warning(config.output.root)
+    if unshared and not dry_run:
+        if seen := slurm.is_seen(config):
+            unshared = ""
+        elif seen is False:
+            raise SubmitError(
+                f"output.root: a node does not see {config.output.root}, which is on a file system of this machine. "
+                "Choose a folder that all nodes share."
+            )
+    for warning in filter(None, [*slurm.limit_warnings(config), unshared]):
         say(f"kpsbatch: {warning}", error=True)
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)
@@ -189,7 +210,7 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     say(f"look:  {_logs_command(selection)}")
 
 
-def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+def _run_here(selection: DatasetSelection, config: Config, plan: Plan, quiet: bool) -> int:
     """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
 
     Returns:
@@ -228,13 +249,21 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     return status
 
 
-def _logs_command(selection: Selection) -> str:
+def _submit_words(selection: DatasetSelection) -> tuple[str, ...]:
+    """What submits what is selected, from any folder, without the program; kept in a file, so it has no secrets."""
+    overrides = [each for each in selection.overrides or () if not re.match(r"\s*slurm\s*(\.(setup|extra)|=)", each)]
+    return (*replace(selection.from_anywhere(), overrides=overrides).words("submit"),)
+
+
+def _logs_command(selection: DatasetSelection) -> str:
     """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    if selection.like is not None:
+        return selection.command("logs")
     overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
     return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
-def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def plan(selection: DatasetSelection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
     config.landmarks.refuse_removed()

@@ -11,7 +11,9 @@ from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_json, print_task
 from kpsbatch.cli.selection import RunFile, RunSelection
 from kpsbatch.look.logs import tasks_of, without_a_trace
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.look.status_screen import show_status
+from kpsbatch.store.submissions import submit_command
 from kpsbatch.words import counted, say
 
 TAIL_LINES = 2
@@ -43,6 +45,10 @@ def logs(
         say(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
+    if tasks:
+        excluded = str(config.slurm.extra.get(EXCLUDE, ""))
+        for line in bad_nodes(tasks, submit_command(config.output.root), excluded):
+            say(f"note: {line}")
     if note := without_a_trace(config.output.root):
         say(f"note: {note}")
     elif failed and tasks and not shown:

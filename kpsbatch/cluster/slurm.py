@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -19,12 +20,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
+from kpsbatch.files import INTERNAL, explained
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 
 if TYPE_CHECKING:
     import submitit
 
 COMMAND_SECONDS = 120
+PROBE_SECONDS = 20
+PROBE_EXTRA = ("exclude", "nodelist", "reservation", "gres")
+"""Parameters in `slurm.extra` that say which nodes a job may have."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,47 @@ def live(root: Path, known: Collection[str]) -> list[str]:
     ]
 
 
+def is_seen(config: Config) -> bool | None:
+    """Whether a node of the cluster sees the output folder: one looks for a file that is made there for it.
+
+    Calls srun once, for a job of one core and one minute with the partition, account and nodes of the config.
+
+    Returns:
+        None where no node answers within `PROBE_SECONDS`, as on a cluster that is full.
+
+    Raises:
+        OutputError: The file can't be made.
+    """
+    slurm = config.slurm
+    options = {
+        "ntasks": "1",
+        "cpus-per-task": "1",
+        "time": "1",
+        "immediate": str(PROBE_SECONDS),
+        "chdir": "/",
+        "job-name": "kpsbatch-probe",
+        "partition": slurm.partition,
+        "account": slurm.account,
+        "qos": slurm.qos,
+        "constraint": slurm.constraint,
+        **{name: value for name, value in slurm.extra.items() if name in PROBE_EXTRA},
+    }
+    with explained(config.output.root):
+        mark = config.output.root / INTERNAL / f"seen-{secrets.token_hex(4)}"
+        mark.touch(exist_ok=False)
+    try:
+        with _outside_of_jobs():
+            words = [f"--{name}={value}" for name, value in options.items() if value]
+            answer = _run(
+                "srun", "--quiet", *words, "sh", "-c", 'test -e "$1" && echo seen || echo none', "sh", str(mark)
+            )
+    except SubmitError:
+        return None
+    finally:
+        mark.unlink(missing_ok=True)
+    return {"seen": True, "none": False}.get(answer.strip())
+
+
 def limit_warnings(config: Config) -> list[str]:
     """Why the jobs of this config might wait for ever: more time or cores than the partition allows.
 
@@ -218,7 +264,7 @@ def _submit_array(
     logs = plan_folder(config.output.root, plan) / "logs"
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(scratch, python=step_command(config, plan, first))
-        executor.update_parameters(**parameters(config, logs, name, array=size > 1, after=after))
+        executor.update_parameters(**parameters(config, logs, name, after=after))
         jobs: list[submitit.Job[None]] = executor.submit_array([nothing] * size)
     return jobs
 

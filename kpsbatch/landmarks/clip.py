@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,15 @@ NOISE = 0.02
 Points = NDArray[np.float32]
 
 
+class KnownOrSeen(Protocol):
+    """What tells the shots of a clip: a `FirstLook`, or shots that are known from another one."""
+
+    wish: Wish
+
+    def shots(self) -> list[Shot]:
+        """The shots, each with its signer."""
+
+
 @dataclass(frozen=True)
 class FrameLandmarks:
     """The signer in one frame, in frame widths and heights.
@@ -63,7 +73,7 @@ def follow_clip(
     wish: Wish = Wish(),  # noqa: B008 (is frozen)
     again: Callable[[], Iterable[RGB]] | None = None,
     on_shots: Callable[[Sequence[Shot]], None] = lambda shots: None,
-    look: FirstLook | None = None,
+    look: KnownOrSeen | None = None,
     times: Sequence[float] = (),
 ) -> Iterator[FrameLandmarks]:
     """The signer in each frame of a clip; of single frames in `running_mode: image`.
@@ -326,7 +336,7 @@ class Rows:
         self,
         frames: Iterable[Frame],
         again: Callable[[], Iterable[RGB]] | None = None,
-        look: FirstLook | None = None,
+        look: KnownOrSeen | None = None,
     ) -> Iterator[tuple[Points, dict[str, Letter]]]:
         """Of each frame its (628, 4) landmarks and the letter of each part found; zeros where unreadable.
 
@@ -351,6 +361,11 @@ class Rows:
             yield self._row(landmarks), landmarks.how
         for _ in readable:
             yield empty_row(), {}
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self.hands.clear()
+        self.faces.clear()
 
     def _count(self, landmarks: FrameLandmarks) -> None:
         face = landmarks.how.get("face")

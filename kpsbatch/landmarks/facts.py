@@ -167,6 +167,7 @@ class VideoFacts(Timing):
         hands, faces: What became of the hands and faces that were found.
         shots: Its shots and the people in them; of `running_mode: image`, none.
         seconds: Of a worker.
+        person: Which person of the video it is, from the left (1, 2, ...), where each has an array; else 0.
     """
 
     frames: Annotated[int, Field(ge=1)]
@@ -180,6 +181,12 @@ class VideoFacts(Timing):
     faces: FaceCounts = FaceCounts()
     shots: list[ShotFacts] = Field(default_factory=list)
     seconds: WorkSeconds = WorkSeconds()
+    person: int = 0
+
+    @property
+    def stands_for_video(self) -> bool:
+        """Whether its video is counted by it: of the people of a video, the first."""
+        return self.person <= 1
 
     @property
     def doubts(self) -> list[str]:
@@ -189,7 +196,7 @@ class VideoFacts(Timing):
         if not self.bad_frames and len(self.shots) > 1 and pose.strip("-"):
             empty = [shot for shot in self.shots if not pose[shot.first : shot.last + 1].strip("-")]
             found += [f"frames {shot.first} to {shot.last}: nobody" for shot in empty]
-        return found
+        return [f"person {self.person}, {doubt}" for doubt in found] if self.person else found
 
     @property
     def aspect(self) -> float:

@@ -17,10 +17,12 @@ from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
+from kpsbatch.store.submissions import submit_command
 from kpsbatch.store.survey import FINISHED, Survey, gone_units, outputs_without_models, survey
 from kpsbatch.stored import read_stored
 from kpsbatch.words import JSON_VERSION, counted, said
@@ -149,7 +151,7 @@ class Status:
         return any(self.task_states[state] for state in ("running", "starting", "waiting"))
 
     def as_json(self) -> dict[str, Any]:
-        """The form that docs/looking.md describes; keys are only ever added."""
+        """The form that docs/json.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")
         return {
             "version": JSON_VERSION,
@@ -236,6 +238,11 @@ class StatusReader:
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
         status.tasks = without_superseded(tasks_of(known.outputs.root))
+        notes += bad_nodes(
+            status.tasks,
+            submit_command(known.outputs.root),
+            str(self._config.slurm.extra.get(EXCLUDE, "")),
+        )
         runs = [task.run for task in status.tasks if task.run is not None]
         if doubtful := [run for run in runs if run.videos_doubtful]:
             count = counted(sum(run.videos_doubtful for run in doubtful), "video")

@@ -34,7 +34,7 @@ from kpsbatch.store.reading import (
     read_kept,
     read_keypoints,
 )
-from kpsbatch.store.records import RECORD_SUFFIXES, ClipRecord, UnitRecord
+from kpsbatch.store.records import RECORD_SUFFIXES, ClipRecord, UnitRecord, source_name
 from kpsbatch.stored import read_stored
 from kpsbatch.words import some_of
 
@@ -374,10 +374,11 @@ def clip_of_unit(
     without_dataset = config.output.imported and not config.dataset.root.exists()
     if not (blank or is_adjusted or without_dataset):
         listing = (source or open_source(config.dataset, config.output.root / INDEX_FOLDER)).listing(unit)
-        frames = next((entry for entry in listing.videos if entry.name == name), None)
+        wanted = name if recorded.facts is None else source_name(name, recorded.facts)
+        frames = next((entry for entry in listing.videos if entry.name == wanted), None)
         if frames is None:
             raise DatasetError(
-                f"{listing.folder} holds no frames of {name!r}. Restore them, or leave them out with --no-pictures."
+                f"{listing.folder} holds no frames of {wanted!r}. Restore them, or leave them out with --no-pictures."
             )
     labels = load_labels(config.dataset.labels) if labels is None else labels
     has_signs = config.dataset.manifest is None or config.dataset.manifest.columns.sign is not None
@@ -530,7 +531,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
         theirs = (settings.stated_coordinates or None) if settings else None
         if record is not None and (facts := record.good.get(video)) is not None:
-            return _Recorded(facts, _frames_of(record, video), theirs, facts.row)
+            return _Recorded(facts, _frames_of(record, source_name(video, facts)), theirs, facts.row)
         coordinates = coordinates or theirs
     return _Recorded(coordinates=coordinates)
 

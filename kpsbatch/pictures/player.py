@@ -193,6 +193,8 @@ def pack(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) 
     except DatasetError as error:
         entry, note = encode_clip(clip), str(error).split(". ")[0]
     entry["note"] = f"Shown without its frames: {note}" if note else ""
+    doubts = clip.facts.doubts if clip.facts is not None else []
+    entry["doubt"] = f"Who signs is in doubt: {'; '.join(doubts)}." if doubts else ""
     return entry
 
 

@@ -116,6 +116,7 @@ class RunState(Progress):
         modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
             file system; looked for by `read_runs`, and not stored.
         cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known.
+        given_back: (node, why) for each start that ended at once, as its node could not do it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,6 +139,7 @@ class RunState(Progress):
     cpu_seconds: Amount = 0.0
     memory_megabytes: Count = 0
     without_work: bool = False
+    given_back: Annotated[list[tuple[str, Text]], or_else(list)] = Field(default_factory=list)
     modified: float = Field(default=0.0, exclude=True)
     silent: float = Field(default=0.0, exclude=True)
 

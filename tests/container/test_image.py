@@ -319,7 +319,7 @@ class TestApptainer:
         assert_same_keypoints(out, demo / "out", expected=1)
 
     def test_without_a_python_of_the_host(self, demo: Path, sif: Path) -> None:
-        """The commands of docs/slurm.md for machines whose Python is too old: all in the image, the host's paths."""
+        """docs/slurm_variants.md where Python is too old: all in the image, with paths of the host."""
         out = new_folder(APPTAINER_USER)
         program = ["exec", "--bind", WORK, sif, "python", "-m", "kpsbatch"]
         to = ["--set", f"output.root={out}"]

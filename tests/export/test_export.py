@@ -287,9 +287,9 @@ def test_progress(root, tmp_path):
 
 
 def test_every_format_is_documented() -> None:
-    """docs/exports.md has a section for each format, and pyproject.toml an extra for each that needs a library."""
+    """docs/export_formats.md has a section for each format, and pyproject.toml an extra where it needs a library."""
     here = Path(__file__).parents[2]
-    page = (here / "docs" / "exports.md").read_text(encoding="utf-8")
+    page = (here / "docs" / "export_formats.md").read_text(encoding="utf-8")
     for form in FORMATS:
         assert f"`--to {form}`" in page
     project = (here / "pyproject.toml").read_text(encoding="utf-8")

@@ -25,10 +25,10 @@ from processes import kpsbatch
 from kpsbatch.config import Config
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
-from kpsbatch.landmarks.facts import VideoFacts
+from kpsbatch.landmarks.facts import ShotFacts, VideoFacts
 from kpsbatch.pictures.clip import MAX_CLIPS, Candidate, candidates, clip_of_file, counterpart, load_clip, pair_up
 from kpsbatch.pictures.draw import CANVAS, COLOURS, place_adjusted
-from kpsbatch.pictures.player import INSIDE, encode_clip, player_assets, player_html, view_page, write_page
+from kpsbatch.pictures.player import INSIDE, encode_clip, pack, player_assets, player_html, view_page, write_page
 from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import record_bytes
@@ -228,6 +228,17 @@ class TestData:
         clip = load_clip(Candidate(config.output.root / "01-train" / "0007.npz", "take (1)"))
         for known in (None, VideoFacts(frames=3, how={"pose": "ddd"})):
             assert encode_clip(replace(clip, facts=known))["letters"]["left_hand"] == "f" * 6 + "-" * 14
+
+    def test_doubts(self, config):
+        """Who signs is in doubt: the page says so, and which setting takes the other one."""
+        clip = load_clip(Candidate(config.output.root / "01-train" / "0007.npz", "take (1)"))
+        assert clip.facts is not None
+        assert pack(clip)["doubt"] == ""
+        people = [{"x": 0.3, "y": 0.5, "unit": 0.1, "chosen": True}, {"x": 0.75, "y": 0.5, "unit": 0.1}]
+        shot = ShotFacts(first=0, last=19, reason="nobody signs", people=people)
+        unsure = replace(clip, facts=clip.facts.model_copy(update={"shots": [shot]}))
+        doubt = "nobody of 2 people signs (dataset.person: x=0.75 takes the other one)"
+        assert pack(unsure)["doubt"] == f"Who signs is in doubt: frames 0 to 19: {doubt}."
 
     def test_no_pictures(self, config):
         """Without pictures the page holds none."""

@@ -88,7 +88,7 @@ def headline_of(data: ReportData) -> str:
     done = sum(row.state in FINISHED for row in data.units)
     left = units - done
     rest = f", {left:,} {'is' if left == 1 else 'are'} left" if left else ""
-    read, failed = len(data.videos), len(data.failures)
+    read, failed = len(data.each_video), len(data.failures)
     videos = f"{counted(read, 'video')} {'was' if read == 1 else 'were'} read, {failed or 'none'} failed."
     return f"{done:,} of {counted(units, 'unit')} {'is' if done == 1 else 'are'} finished{rest}. {videos}"
 
@@ -157,11 +157,11 @@ def _low_rates(data: ReportData) -> Iterator[Finding]:
 def _odd_videos(data: ReportData) -> Iterator[Finding]:
     if not data.videos:
         return
-    bare = [video for video in data.videos if video.no_hand == video.frames]
+    bare = [each[0] for each in data.people_of_each if all(person.no_hand == person.frames for person in each)]
     if has_hands(data) and bare:
         text = f"{counted(len(bare), 'video')} without a hand in any frame"
         yield Finding("warn", text, ": ", "videos", _names(data, bare))
-    if bad := [video.bad for video in data.videos if video.bad]:
+    if bad := [video.bad for video in data.each_video if video.bad]:
         text = counted(sum(bad), "unreadable frame")
         yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
     if data.doubtful:
@@ -173,10 +173,11 @@ def _odd_videos(data: ReportData) -> Iterator[Finding]:
             f", first {unit.name}/{name}: {reason}. In ",
             units=data.names(row[0] for row in data.doubtful),
         )
-    middle = median(video.frames for video in data.videos)
+    videos = data.each_video
+    middle = median(video.frames for video in videos)
     lengths = {
-        "shorter than a quarter of": [video for video in data.videos if video.frames < middle / 4],
-        "longer than four times": [video for video in data.videos if video.frames > middle * 4],
+        "shorter than a quarter of": [video for video in videos if video.frames < middle / 4],
+        "longer than four times": [video for video in videos if video.frames > middle * 4],
     }
     for how, videos in lengths.items():
         if videos:

@@ -17,7 +17,7 @@ from kpsbatch.files import INTERNAL, in_threads
 from kpsbatch.landmarks.found import MISSING
 from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.reading import find_records
-from kpsbatch.store.records import SlurmTask, UnitRecord, seconds_of
+from kpsbatch.store.records import SlurmTask, UnitRecord, seconds_of, source_name
 from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
@@ -30,16 +30,17 @@ _KEYS = {"right_hand": "right", "left_hand": "left"}
 
 
 class VideoRow(NamedTuple):
-    """One video that succeeded.
+    """One video that succeeded, or one person of it.
 
     Attributes:
-        unit, name: Which one.
+        unit, name: Which one, by its key in the npz.
         frames, bad: How many it has, and how many of them are unreadable.
         found: Frames with pose, face, right hand, left hand.
         no_hand: Frames without any hand, unreadable ones included.
         wrists: Pose wrists inside the frame.
         bare_wrists: Of these, without a hand.
         seconds: Of one worker.
+        person: Which person of the video it is, where each has a row; else 0.
         label, signer: Its word and who signs, as the table or the numbers of the signs say; "" where nothing does.
         bare: The wrists without a hand, right and left; None where the record does not say which.
         worst_frame: The middle of the longest stretch in which a hand is missing.
@@ -54,6 +55,7 @@ class VideoRow(NamedTuple):
     wrists: int
     bare_wrists: int
     seconds: float
+    person: int = 0
     label: str = ""
     signer: str = ""
     bare: tuple[int, int] | None = None
@@ -160,10 +162,10 @@ class ReportData:
         units: One row for every unit of the config, in its order.
         source: The dataset.
         labels: The names of the signs.
-        videos: The videos that succeeded.
+        videos: The videos that succeeded; of one of which all people are asked for, each person.
         failures: Those that failed.
         bad_examples: (unit, video, frame, problem) of unreadable frames, a few of each video.
-        doubtful: (unit, video, why) of videos whose signer is in doubt.
+        doubtful: (unit, key, why) of videos whose signer is in doubt; of several people of one, the first.
         runs: State files, the oldest first.
         settings: By fingerprint: the settings, and how many units have them.
         other_settings: By fingerprint: how they differ from the config's, which a run would refuse.
@@ -230,6 +232,21 @@ class ReportData:
     def names(self, units: Iterable[Unit]) -> tuple[UnitName, ...]:
         """Units with the names of their signs, each once."""
         return tuple(map(self.name, dict.fromkeys(units)))
+
+    @property
+    def each_video(self) -> list[VideoRow]:
+        """The videos that succeeded, each once: of several people of one, the first."""
+        return [people[0] for people in self.people_of_each]
+
+    @property
+    def people_of_each(self) -> list[list[VideoRow]]:
+        """The videos that succeeded, each with all of its people, or with its signer."""
+        videos: list[list[VideoRow]] = []
+        for row in self.videos:
+            if row.person <= 1 or not videos:
+                videos.append([])
+            videos[-1].append(row)
+        return videos
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -300,8 +317,9 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     """Count a record in; False, and nothing counted, where it holds no video."""
     if not record.videos:
         return False
-    row.videos, row.failed = len(record.videos), len(record.failed)
+    row.videos, row.failed = len(record.sources), len(record.failed)
     row.host, row.finished = record.host, seconds_of(record.finished) if record.finished else 0.0
+    doubts: dict[str, tuple[str, list[str]]] = {}
     for name, video in record.good.items():
         if not data.wants(*_word(data, row.unit, video.row)):
             continue
@@ -315,6 +333,7 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
             hands.wrists,
             hands.wrists_without_hand,
             video.seconds.total,
+            video.person,
             *_word(data, row.unit, video.row),
             bare if sum(bare) == hands.wrists_without_hand else None,
             _worst_frame(video.how, bare),
@@ -322,8 +341,9 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
         row.add(shown)
         data.videos.append(shown)
         if video.doubts:
-            data.doubtful.append((row.unit, name, "; ".join(video.doubts)))
+            doubts.setdefault(source_name(name, video), (name, []))[1].extend(video.doubts)
         data.bad_examples += [(row.unit, name, bad.frame, bad.problem) for bad in video.bad_examples]
+    data.doubtful += [(row.unit, name, "; ".join(of_video)) for name, of_video in doubts.values()]
     task = None
     if record.finished:
         job = record.slurm or SlurmTask()

@@ -155,11 +155,11 @@ def render(page: Page) -> str:
 def _progress(data: ReportData) -> list[Card]:
     done = sum(row.state in FINISHED for row in data.units)
     possible = sum(row.state != "absent" for row in data.units)
-    frames = sum(video.frames for video in data.videos)
+    frames = sum(video.frames for video in data.each_video)
     seconds = sum(video.seconds for video in data.videos)
     cards = [
         Card(f"{done:,} of {possible:,}", "units finished", 100 * done / possible if possible else None),
-        Card(f"{len(data.videos):,}", "videos read"),
+        Card(f"{len(data.each_video):,}", "videos read"),
         Card(f"{len(data.failures):,}", "videos failed"),
         Card(f"{frames:,}", "frames"),
     ]
@@ -189,11 +189,11 @@ def _detection(data: ReportData) -> list[Card]:
 def _videos(data: ReportData) -> Videos | None:
     if not data.videos:
         return None
-    charts = [video_lengths([video.frames for video in data.videos])]
+    charts = [video_lengths([video.frames for video in data.each_video])]
     if has_hands(data):
         charts.append(frames_without_hand(data))
     charts = [chart for chart in charts if sum(value > 0 for _, value in chart.bars) > 1]
-    bad = [video.bad for video in data.videos if video.bad]
+    bad = [video.bad for video in data.each_video if video.bad]
     bad_frames = f"{counted(sum(bad), 'frame')} in {counted(len(bad), 'video')}" if bad else ""
     return Videos(charts, len(data.videos) <= MAX_VIDEOS, bad_frames)
 
