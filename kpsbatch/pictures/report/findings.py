@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from kpsbatch.dataset.video import Unit
+from kpsbatch.look.nodes import bad_nodes
 from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow, has_hands, metrics_of
 from kpsbatch.store.settings import differences
 from kpsbatch.store.survey import FINISHED
@@ -120,6 +121,8 @@ def _unfinished(data: ReportData) -> Iterator[Finding]:
         error = next((run.error for run in reversed(ended_early) if run.error), "")
         text = f"{counted(len(ended_early), 'run')} failed, lost or interrupted"
         yield Finding("warn", text, f": {error}" if error else "", "runs")
+    for line in bad_nodes(data.runs, "kpsbatch submit CONFIG"):
+        yield Finding("warn", line, section="runs")
     if left:
         yield Finding("warn", f"{counted(len(left), 'unit')} left to do", ": ", units=data.names(left))
     if absent := _of_state(data, "absent"):
