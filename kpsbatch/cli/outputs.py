@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -132,9 +132,6 @@ def export(
             is_eager=True,
         ),
     ] = None,
-    labels: Annotated[
-        Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
-    ] = None,
     points: Annotated[
         Optional[str],
         typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
@@ -164,9 +161,9 @@ def export(
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
     name = _layout(form, recipe, points, confidence, shard_size)
-    dataset, failed, left = _chosen(selection, labels if segments is None else None)
+    dataset, failed, left = _chosen(selection if segments is None else replace(selection, labels=None))
     if segments is not None:
-        dataset = dataset.cut(segments, labels)
+        dataset = dataset.cut(segments, selection.labels)
         if lost := dataset.not_cut:
             shown = some_of([f"{source}: {text}" for source, text in lost], NAMED)
             say(printable(f"kpsbatch: {counted(len(lost), 'segment')} can't be cut: {shown}"), error=True)
@@ -217,7 +214,7 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
         yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
-def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
+def _chosen(selection: Selection) -> Chosen:
     """The videos to export.
 
     Raises:
@@ -225,14 +222,14 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
         OutputError: There are no outputs.
     """
     if selection.config.suffix.lower() in (".yaml", ".yml"):
-        return outputs_of_config(selection.load(), labels)
+        return outputs_of_config(selection.load())
     if selection.overrides or selection.adjusted:
         raise ConfigError("--set goes with a config. Leave it out.")
     try:
         signs = None if selection.signs is None else parse_signs(",".join(selection.signs))
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
-    signers, splits = selection.signers, selection.splits
+    signers, splits, labels = selection.signers, selection.splits, selection.labels
     dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
 
     def wanted(unit: Unit) -> bool:
@@ -289,7 +286,7 @@ def verify(
     """Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."""
     if selection.config.is_dir():
         if repair or any(selection.choices()):
-            raise ConfigError("--repair, --set, --signers, --splits and --signs go with a config. Name one.")
+            raise ConfigError("--repair, --set, --signers, --splits, --signs and --label go with a config. Name one.")
         with count_progress("units verified", quiet=quiet) as show:
             verdict = verify_folder(selection.config, decode=sources, on_unit=show)
     else:

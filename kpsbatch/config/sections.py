@@ -440,17 +440,31 @@ class DatasetConfig(Section):
     follow_links: Literal["anywhere", "inside"] = "anywhere"
     exclude: Excluded = ()
     _whole: DatasetConfig | None = PrivateAttr(None)
+    _labels: frozenset[str] = PrivateAttr(frozenset())
+    _row_signers: frozenset[str] = PrivateAttr(frozenset())
 
     @property
     def whole(self) -> DatasetConfig:
         """The section as the config states it, before a command's --signers, --splits and --signs."""
         return self._whole or self
 
-    def narrowed(self, chosen: Mapping[str, Any]) -> DatasetConfig:
-        """The section with some of its signers, splits or signs."""
+    def narrowed(
+        self, chosen: Mapping[str, Any], labels: Iterable[str] = (), row_signers: Iterable[str] = ()
+    ) -> DatasetConfig:
+        """The section with some of its signers, splits or signs, and of a table's rows some labels, signers."""
         copy = self.model_copy(update=chosen)
         copy._whole = self.whole
+        copy._labels, copy._row_signers = self._labels | {*labels}, self._row_signers | {*row_signers}
         return copy
+
+    @property
+    def chooses_rows(self) -> bool:
+        """Whether a command's --label or --signers choose among the rows of a unit."""
+        return bool(self._labels or self._row_signers)
+
+    def wants(self, label: str, signer: str) -> bool:
+        """Whether a row of a table is among those that --label and --signers choose."""
+        return (not self._labels or label in self._labels) and (not self._row_signers or signer in self._row_signers)
 
     @model_validator(mode="before")
     @classmethod

@@ -34,7 +34,7 @@ from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.submissions import submit_command
 from kpsbatch.store.survey import FINISHED, Survey, gone_units, outputs_without_models, survey
 from kpsbatch.stored import read_stored
-from kpsbatch.words import JSON_VERSION, counted
+from kpsbatch.words import JSON_VERSION, counted, said
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.tables import Label
@@ -89,7 +89,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Failing:
-    """A unit of which videos failed, with (video, reason) of the first of them."""
+    """A unit of which videos failed, with (video, reason) of the first of them.
+
+    Attributes:
+        label: The name of its sign; of rows of a table the label and the signer of the first video that failed.
+    """
 
     unit: str
     state: str
@@ -297,7 +301,11 @@ class StatusReader:
             record = read_stored(outputs.record_path(unit, state), UnitRecord)
             failed = record.failed if record else {}
             reasons = [(name, " ".join(video.error.split())) for name, video in failed.items()]
-            failing.append(Failing(unit.name, state, self._label(unit.sign), len(reasons), reasons[:MAX_REASONS]))
+            label = self._label(unit.sign)
+            if not self._source.has_signs and failed:
+                rows = {video.name: said(video.label, video.signer) for video in self._source.listing(unit).videos}
+                label = rows.get(reasons[0][0], "")
+            failing.append(Failing(unit.name, state, label, len(reasons), reasons[:MAX_REASONS]))
         return failing, max(0, len(states) - MAX_RECORDS)
 
     def _slowest(self, runs: Iterable[RunState]) -> list[tuple[str, float, str]]:

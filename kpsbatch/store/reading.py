@@ -967,6 +967,8 @@ def open_dataset(
     root = named_path("root", root, "Name the folder of outputs, or the config.")
     if root.suffix.lower() in (".yaml", ".yml") and not root.is_dir():
         config = _with_config().load_config(root)
+        if not config.output.root.is_dir():
+            raise OutputError(f"output.root: {config.output.root} does not exist. Run the config first.")
         names = config.dataset.labels if sign_names is None else sign_names
         dataset = open_dataset(
             config.output.root,

@@ -43,7 +43,7 @@ from kpsbatch.store.submissions import keep_config
 from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
-from kpsbatch.words import counted, some_of, stopped
+from kpsbatch.words import counted, said, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, refuse_clash, store_unit
 from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
@@ -603,6 +603,8 @@ class _Work:
 
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:
         name = f"{unit.name}/{video.name}"
+        if word := said(video.label, video.signer):
+            name = f"{name} [{word}]"
         self._progress.videos_done += 1
         if not outcome.people:
             self._progress.videos_failed += 1
