@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+from browser import CHROMIUM, NO_CHROMIUM
 from pages import blocks, not_printed, run_block
 from synthetic.demo import write_demo
 
@@ -96,3 +99,17 @@ def test_tutorial_runs(tmp_path: Path) -> None:
     assert [kind for kind, *_ in shown] == ["sh", "sh", "python", "sh", "sh"]
     for kind, code, lines in shown:
         assert not not_printed(lines, run_block(kind, code, tmp_path, {})), code
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+def test_pictures_are_made(tmp_path: Path) -> None:
+    """scripts/screenshots.py makes every picture that the pages show."""
+    script = runpy.run_path(str(ROOT / "scripts" / "screenshots.py"))
+    (tmp_path / "pictures").mkdir()
+    script["make"](tmp_path / "pictures", tmp_path)
+    shown = {name for page in PAGES for name in re.findall(r"!\[[^\]]*\]\((?:docs/)?(\S+)\)", page.read_text("utf-8"))}
+    made = {path.name: cv2.imread(str(path)) for path in (tmp_path / "pictures").iterdir()}
+    assert made.keys() == shown
+    for name, picture in made.items():
+        assert picture.std() > 10
+        assert picture.shape == cv2.imread(str(ROOT / "docs" / name)).shape

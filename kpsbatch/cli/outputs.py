@@ -16,7 +16,7 @@ from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
 from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.export.anonymous import anonymous as without_names
 from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
 from kpsbatch.export.recipes import POSE_FILES, RECIPES
@@ -137,6 +137,13 @@ def export(
         Optional[str],
         typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
     ] = None,
+    segments: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="TABLE",
+            help="Cut whole videos into these segments: a table, subtitles, ELAN files, or a config that names them.",
+        ),
+    ] = None,
     anonymous: Annotated[
         bool, flag("--anonymous", help="Pseudonyms for signers and videos; the key goes to a file beside DEST.")
     ] = False,
@@ -152,7 +159,12 @@ def export(
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
     name = _layout(form, recipe, points, confidence, shard_size)
-    dataset, failed, left = _chosen(selection, labels)
+    dataset, failed, left = _chosen(selection, labels if segments is None else None)
+    if segments is not None:
+        dataset = dataset.cut(segments, labels)
+        if lost := dataset.not_cut:
+            shown = some_of([f"{source}: {text}" for source, text in lost], NAMED)
+            say(printable(f"kpsbatch: {counted(len(lost), 'segment')} can't be cut: {shown}"), error=True)
     if name in RECIPES and (lacks := RECIPES[name].lacks):
         say(f"kpsbatch: --as {name}: {lacks}", error=True)
     if anonymous:
