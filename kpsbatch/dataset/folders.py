@@ -123,6 +123,15 @@ def problem_of(entry: Entry) -> str:
     return "no video"
 
 
+def is_empty(root: Path) -> bool:
+    """Whether a folder can be listed and holds nothing, as where a drive is not mounted."""
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def check_folder(root: Path) -> None:
     """Refuse a dataset root that is missing, empty (as where a drive is not mounted), or can't be listed.
 
@@ -130,8 +139,8 @@ def check_folder(root: Path) -> None:
         DatasetError: Names the folder and the setting.
     """
     try:
-        with os.scandir(root) as entries:
-            empty = next(entries, None) is None
+        with os.scandir(root):
+            pass
     except FileNotFoundError:
         raise of_node(
             DatasetError(f"dataset.root: {root} does not exist. Correct the path or mount the drive.")
@@ -141,7 +150,7 @@ def check_folder(root: Path) -> None:
             f"dataset.root: {root} can't be listed: {error.strerror}. Correct the path or its permissions."
         )
         raise of_node(problem) from None
-    if empty:
+    if is_empty(root):
         raise of_node(DatasetError(f"dataset.root: {root} is empty. Correct the path or mount the drive."))
 
 

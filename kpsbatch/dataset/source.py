@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.folders import Folders, OnProgress, check_folder, no_progress
+from kpsbatch.dataset.folders import Folders, OnProgress, check_folder, is_empty, no_progress
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL
@@ -59,7 +59,7 @@ def open_if_there(
             all units.
     """
     stated = dataset.manifest is None and dataset.signers and dataset.splits and dataset.signs
-    if stated and not dataset.root.exists():
+    if stated and (not dataset.root.exists() or is_empty(dataset.root)):
         return LayoutSource(dataset, Folders(dataset.root)), False
     return open_source(dataset, index_folder, on_progress), True
 

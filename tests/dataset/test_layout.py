@@ -199,6 +199,13 @@ class TestWhatToSay:
         with pytest.raises(DatasetError, match=r"dataset\.root: .*a root \(1\) does not exist"):
             check_folder(dataset.root)
 
+    def test_empty_root(self, dataset):
+        """An empty root, as a mount that is missing leaves it, is refused; another node may have it."""
+        dataset.root.mkdir()
+        with pytest.raises(DatasetError, match="is empty") as refused:
+            check_folder(dataset.root)
+        assert refused.value.of_node
+
     def test_root_is_a_file(self, dataset):
         """A root that is a file is refused."""
         dataset.root.touch()

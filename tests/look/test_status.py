@@ -161,6 +161,8 @@ class TestUnits:
         status = read(config)
         assert (status.count("left"), status.count("absent")) == (24, 0)
         assert "the dataset is not here" in status.notes[0]
+        config.dataset.root.mkdir()  # where it would be mounted
+        assert "the dataset is not here" in read(config).notes[0]
 
     def test_other_settings(self, config):
         """Outputs of other settings are counted apart, with what differs."""

@@ -305,6 +305,7 @@ def test_repair(config):
 def test_repair_keeps_what_cannot_be_redone(config, tmp_path):
     """What the dataset no longer holds, or other settings made, is named and not removed."""
     (config.dataset.root / "01").rename(tmp_path / "away")
+    (config.dataset.root / "other").mkdir()
     record(config).write_text("{")
     verdict = verify(config, repair=True)
     assert [unit for unit, _ in verdict.kept] == [UNITS[0]]
