@@ -21,7 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
-from kpsbatch.errors import OutputError
+from kpsbatch.errors import OutputError, of_node
+from kpsbatch.startup import again
 from kpsbatch.untrusted import parse_json
 
 Item = TypeVar("Item")
@@ -262,7 +263,7 @@ def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
             errno.ENAMETOOLONG: "Choose shorter names",
         }.get(error.errno or 0, "Correct that, or choose another folder")
         why = f"{setting}{root} can't be written: {_whose(error, root)}{error.strerror or error}"
-        raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
+        raise of_node(OutputError(f"{why}. {remedy}, then {again()}.")) from error
 
 
 def _whose(error: OSError, root: Path) -> str:
@@ -353,6 +354,28 @@ def json_bytes(tree: Mapping[str, Any]) -> bytes:
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Write a JSON file that appears whole or not at all; errors as `write_atomically`."""
     write_bytes(path, json_bytes(tree))
+
+
+def create_json(path: Path, tree: Mapping[str, Any]) -> bool:
+    """Write a JSON file unless it is there: False if another process was first, on another host too.
+
+    Where the file system has no hard links, of two at the same moment the later counts.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    if path.exists():
+        return False
+    temporary = write_temporary(path, lambda file: file.write(json_bytes(tree)))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        write_json(path, tree)
+    finally:
+        discard(temporary)
+    return True
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

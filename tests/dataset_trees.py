@@ -1,4 +1,4 @@
-"""Small trees in the shape of the datasets of docs/datasets.md, with stand-in videos."""
+"""Small trees in the shape of the datasets of docs/known_datasets.md, with stand-in videos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.init_config import RECIPES, recipe_like, write_recipe
 from kpsbatch.dataset.source import Source, open_source
 
-PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
+PAGE = Path(__file__).parents[1] / "docs" / "known_datasets.md"
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -274,7 +274,7 @@ def youtube_asl_vtt(place: Path) -> None:
 def dgs_pair(place: Path) -> None:
     root = place / "DGS"
     touch(root, "1413451/1413451-11105600.mp4")
-    tiers = {
+    tiers: dict[str, list[tuple[Any, ...]]] = {
         "Deutsche_Übersetzung_A": [(0, 1500, "Das Haus."), (4000, 5200, "Ja.")],
         "Lexem_Gebärde_r_A": [(0, 700, "HAUS1A")],
         "Deutsche_Übersetzung_B": [(1000, 2500, "Ich weiß."), (6000, None, "Nein.")],
@@ -304,7 +304,7 @@ TREES: dict[str, Callable[[Path], None]] = {
 
 def shown(name: str) -> tuple[str, str]:
     """The YAML and the Python of a set's section of the page; "" where there is none."""
-    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
+    section = re.split(r"(?m)^## ", PAGE.read_text(encoding="utf-8"))
     [text] = [part for part in section if part.startswith(f"{name}\n")]
     blocks = {"yaml": "", "python": ""}
     blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Optional
 
 import typer
 
 from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import ConfigFile, DatasetSelection
 from kpsbatch.cluster import local, slurm
-from kpsbatch.cluster.shards import parse_shard, signs_of_shard
+from kpsbatch.cluster.cost import cost_of, grown_memory, note_cost
+from kpsbatch.cluster.shards import parse_shard, signs_of_part
 from kpsbatch.cluster.submission import (
     choose_cluster,
     only_submission,
@@ -25,19 +28,22 @@ from kpsbatch.cluster.submission import (
     refuse_shared,
     waiting_jobs,
 )
-from kpsbatch.config import Config
+from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource, Problem
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
-from kpsbatch.look.estimate import estimate
+from kpsbatch.look.estimate import estimate, fits
+from kpsbatch.look.logs import tasks_of
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, keep_config, unshared_warning
 from kpsbatch.words import counted, say, stopped
 from kpsbatch.work.assemble import remove_videos
+from kpsbatch.work.node import on_this_node
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
@@ -46,7 +52,7 @@ SHOWN_ROWS = 5
 
 
 def run(
-    selection: Selection,
+    selection: DatasetSelection,
     shard: Annotated[
         Optional[str],
         typer.Option(
@@ -76,17 +82,27 @@ def run(
             say(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", error=True)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
-    source = open_dataset(config, quiet=quiet)
+    root, origin = config.output.root, Origin() if part is None else Origin(shard=part.shard, shards=part.shards)
+    source = on_this_node(lambda: open_dataset(config, quiet=quiet), root, origin, lambda: "")
     if prune:
         _prune(config, source)
-    signs, origin = source.signs, Origin()
+    signs = source.signs
     if part is not None:
-        signs, origin = signs_of_shard(signs, *part), Origin(shard=part[0], shards=part[1])
+        signs = on_this_node(
+            lambda: signs_of_part(config, source, part, overwrite=overwrite, retry_failed=retry_failed),
+            root,
+            origin,
+            lambda: "",
+        )
+        which = f"shard {part.shard} of {part.shards}"
         if not signs:
-            say(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
+            say(f"Nothing to do: {which} holds none of the signs that there are.")
             return
+        if not quiet:
+            say(f"{which}: {'sign' if len(signs) == 1 else 'signs'} {format_signs(signs)}")
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
-        summary = run_units(
+        work = partial(
+            run_units,
             config,
             signs,
             source=source,
@@ -97,6 +113,7 @@ def run(
             stop_reason=stop,
             origin=origin,
         )
+        summary = on_this_node(work, root, origin, stop)
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
 
@@ -135,7 +152,7 @@ def _shown(rows: Sequence[Problem]) -> str:
 
 
 def submit(
-    selection: Selection,
+    selection: DatasetSelection,
     cluster: Annotated[
         Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
@@ -161,6 +178,7 @@ def submit(
         if not (force or dry_run):
             refuse_live(config.output.root, cluster)
         plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
+        plan = plan.model_copy(update={"words": _submit_words(selection)})
         print_plan(config, plan)
         if not plan.shards:
             raise typer.Exit(int(plan.failing > 0))
@@ -176,12 +194,28 @@ def submit(
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
 
-def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *, dry_run: bool) -> None:
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
-    for warning in filter(None, [*slurm.limit_warnings(config), unshared_warning(config.output.root)]):
+    nodes = slurm.known_partitions(config)
+    mem, why = grown_memory(config, [row.node_megabytes for row in nodes if row.node_megabytes])
+    config = config.model_copy(update={"slurm": config.slurm.model_copy(update={"mem": mem})})
+    runs = [task.run for task in tasks_of(config.output.root) if task.run is not None]
+    for line in bad_nodes(runs, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
+        say(f"kpsbatch: last time {line}", error=True)
+    unshared = unshared_warning(config.output.root)
+    if unshared and not dry_run:
+        if seen := slurm.is_seen(config):
+            unshared = ""
+        elif seen is False:
+            raise SubmitError(
+                f"output.root: a node does not see {config.output.root}, which is on a file system of this machine. "
+                "Choose a folder that all nodes share."
+            )
+    for warning in filter(None, [why, *slurm.limit_warnings(config, nodes), unshared]):
         say(f"kpsbatch: {warning}", error=True)
+    say(f"cost:  {cost_of(config, plan)}")
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)
         for number, script in enumerate(scripts):
@@ -196,7 +230,7 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     say(f"look:  {_logs_command(selection)}")
 
 
-def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+def _run_here(selection: DatasetSelection, config: Config, plan: Plan, quiet: bool) -> int:
     """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
 
     Returns:
@@ -235,20 +269,32 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     return status
 
 
-def _logs_command(selection: Selection) -> str:
+def _submit_words(selection: DatasetSelection) -> tuple[str, ...]:
+    """What submits what is selected, from any folder, without the program; kept in a file, so it has no secrets."""
+    overrides = [each for each in selection.overrides or () if not re.match(r"\s*slurm\s*(\.(setup|extra)|=)", each)]
+    return (*replace(selection.from_anywhere(), overrides=overrides).words("submit"),)
+
+
+def _logs_command(selection: DatasetSelection) -> str:
     """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    if selection.like is not None:
+        return selection.command("logs")
     overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
     return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
-def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def plan(selection: DatasetSelection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
     config.landmarks.refuse_removed()
     source = open_dataset(config, quiet=quiet)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         measured = estimate(config, source=source, on_progress=show, stop_reason=stop)
+    note_cost(config.output.root, measured.core_seconds)
+    nodes = slurm.known_partitions(config)
     if as_json:
-        print_json(measured.as_tree())
-    else:
-        print_estimate(config, measured)
+        print_json({**measured.as_tree(), "partition": [row._asdict() for row in nodes]})
+        return
+    print_estimate(config, measured)
+    for line in fits(config, measured, nodes):
+        say(line)
