@@ -1,4 +1,4 @@
-"""Small trees in the shape of the fourteen datasets of docs/known_datasets.md, with stand-in videos."""
+"""Small trees in the shape of the datasets of docs/known_datasets.md, with stand-in videos."""
 
 from __future__ import annotations
 
@@ -259,6 +259,29 @@ def openasl(place: Path) -> None:
     (root / "bbox-v1.0.json").write_text(json.dumps(boxes))
 
 
+def youtube_asl_vtt(place: Path) -> None:
+    root = place / "YouTube-ASL"
+    touch(root, "a/-00KrbZTy64.mp4", "a/gone_______.mp4", "b/zzUHySE9Nbg.webm")
+    cues = {
+        "a/-00KrbZTy64.en": "00:01.200 --> 00:03.400\nHello.\n\n00:03.400 --> 00:09.000\nAgain &amp; <i>again</i>",
+        "a/-00KrbZTy64.es": "00:00:01.200 --> 00:00:03.400\nHola.",
+        "b/zzUHySE9Nbg.en": "00:00.000 --> 00:02.000 align:start\nThird\n\n00:05.000 -->\nno end",
+    }
+    for name, text in cues.items():
+        (root / f"{name}.vtt").write_text(f"WEBVTT\nKind: captions\nLanguage: en\n\n{text}\n", encoding="utf-8")
+
+
+def dgs_pair(place: Path) -> None:
+    root = place / "DGS"
+    touch(root, "1413451/1413451-11105600.mp4")
+    tiers: dict[str, list[tuple[Any, ...]]] = {
+        "Deutsche_Übersetzung_A": [(0, 1500, "Das Haus."), (4000, 5200, "Ja.")],
+        "Lexem_Gebärde_r_A": [(0, 700, "HAUS1A")],
+        "Deutsche_Übersetzung_B": [(1000, 2500, "Ich weiß."), (6000, None, "Nein.")],
+    }
+    (root / "1413451/1413451-11105600.eaf").write_bytes(eaf(tiers))
+
+
 TREES: dict[str, Callable[[Path], None]] = {
     "KArSL": karsl,
     "Bosphorus22k": bosphorus,
@@ -274,6 +297,8 @@ TREES: dict[str, Callable[[Path], None]] = {
     "BOBSL": bobsl,
     "YouTube-ASL": youtube_asl,
     "OpenASL": openasl,
+    "YouTube-ASL-VTT": youtube_asl_vtt,
+    "DGS pair": dgs_pair,
 }
 
 

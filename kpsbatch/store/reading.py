@@ -957,7 +957,8 @@ def open_dataset(
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
-        ConfigError: The table of names or of segments, or the config, can't be used; or an argument is of another type.
+        ConfigError: The table of names, or of segments, or the config, can't be used; or an argument is of another
+            type.
     """
     if segments is not None:
         whole = open_dataset(

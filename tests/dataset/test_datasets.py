@@ -1,4 +1,4 @@
-"""The recipes, which docs/known_datasets.md shows, work on trees of the shape of the fourteen datasets."""
+"""The recipes, which docs/known_datasets.md shows, work on trees of the shape of the datasets."""
 
 from __future__ import annotations
 
@@ -79,9 +79,16 @@ UNITS: dict[str, dict[str, Any]] = {
         "all-train/0001": ["0EoTv4EtT2g-00:00:05.380-00:00:09.100"],
         "all-test/0001": ["0EoTv4EtT2g-00:01:00.000-00:01:02.000"],
     },
+    "YouTube-ASL-VTT": {"all-all/0001": ["a--00KrbZTy64-0001", "a--00KrbZTy64-0002", "b-zzUHySE9Nbg-0001"]},
+    "DGS pair": {
+        "all-A/0001": ["1413451-1413451-11105600-0001", "1413451-1413451-11105600-0002"],
+        "all-B/0001": ["1413451-1413451-11105600-0004"],
+    },
 }
 
 LABELS = {
+    "YouTube-ASL-VTT": ["Hello.", "Again & again", "Third"],
+    "DGS pair": ["Das Haus.", "Ja.", "Ich weiß."],
     "WLASL": ["book", "thank you", "book"],
     "MS-ASL": ["match", "fail", "hello", "now"],
     "INCLUDE": ["4. sad", "3. happy", "61. Father"],
@@ -95,6 +102,7 @@ LABELS = {
 }
 
 SIGNERS = {
+    "DGS pair": ["A", "A", "B"],
     "WLASL": ["118"] * 3,
     "MS-ASL": ["0"] * 4,
     "ASL Citizen": ["P52", "P6", "P10", "P46"],
@@ -103,6 +111,8 @@ SIGNERS = {
 }
 
 SEGMENTS = {
+    "YouTube-ASL-VTT": [Segment(1.0, 3.6, "s"), Segment(3.2, 9.2, "s"), Segment(0.0, 2.2, "s")],
+    "DGS pair": [Segment(0.0, 1.5, "s"), Segment(4.0, 5.2, "s"), Segment(1.0, 2.5, "s")],
     "WLASL": [None, Segment(0, 30, "frames"), Segment(11, 60, "frames")],
     "MS-ASL": [Segment(0, 2.767, "s"), Segment(14, 15.5, "s"), Segment(1, 2, "s"), Segment(3, 4, "s")],
     "How2Sign": [Segment(12.36, 17.56, "s"), Segment(17.2, 20.01, "s"), Segment(0, 2.5, "s"), Segment(3.5, 5, "s")],
@@ -111,7 +121,12 @@ SEGMENTS = {
     "OpenASL": [Segment(5.38, 9.1, "s"), Segment(60, 62, "s")],
 }
 
-BAD_ROWS = {"WLASL": ["WLASL_v0.3.json:4"], "MS-ASL": ["MSASL_val.json:2"]}
+BAD_ROWS = {
+    "WLASL": ["WLASL_v0.3.json:4"],
+    "MS-ASL": ["MSASL_val.json:2"],
+    "YouTube-ASL-VTT": ["b/zzUHySE9Nbg.en.vtt:8"],
+    "DGS pair": ["1413451/1413451-11105600.eaf:28"],
+}
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -129,10 +144,10 @@ def test_recipe(tmp_path, name):
 
 
 def test_every_set_has_a_recipe():
-    """The page has a section for each of the fourteen sets, with the name and the text of its recipe, and no other."""
+    """The page has a section for each of the sets, with the name and the text of its recipe, and no other."""
     told = re.findall(r"(?m)^## (.+)$", PAGE.read_text(encoding="utf-8"))
     assert told == list(TREES) == list(UNITS)
-    assert len(told) == 14
+    assert len(told) == 16
     assert sorted(map(recipe_like, told)) == sorted(recipe_names())
     for name in told:
         recipe = recipe_like(name)
