@@ -76,7 +76,7 @@ def make_tree(root: Path) -> Path:
             listing = source.listing(unit)
             done = OpenUnit(unit, listing, replace=False, todo=[video.name for video in listing.videos])
             done.begin(source)
-            done.outcomes = {video.name: VideoOutcome(made, "", 1, "") for video in listing.videos}
+            done.outcomes = {video.name: VideoOutcome([made], "", 1, "") for video in listing.videos}
             store_unit(config, outputs, done, workers=1)
     (root / "new.yaml").rename(config_path)
     return config_path

@@ -6,13 +6,31 @@ the path or mount the drive."
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
+from typing import TypeVar
 
 
 class KpsbatchError(Exception):
-    """Root of all errors that a user can fix; shown as one line, without a traceback."""
+    """Root of all errors that a user can fix; shown as one line, without a traceback.
+
+    Attributes:
+        exit_status: Of the program that ends with it.
+        of_node: Whether another node of a cluster may do better: what is missing, full or broken is this machine's.
+    """
 
     exit_status = 2
+    of_node = False
+
+
+Error = TypeVar("Error", bound=KpsbatchError)
+
+
+def of_node(error: Error) -> Error:
+    """An error that another node of a cluster may not have."""
+    error.of_node = True
+    return error
 
 
 class ConfigError(KpsbatchError):
@@ -25,6 +43,8 @@ class DatasetError(KpsbatchError):
 
 class ModelError(KpsbatchError):
     """A network is missing, damaged or unusable on this machine."""
+
+    of_node = True
 
 
 class OutputError(KpsbatchError):
@@ -39,6 +59,26 @@ class InterruptedRun(KpsbatchError):
     """A signal ended the run; what is finished is kept, and the same command goes on."""
 
     exit_status = 3
+
+
+def named_path(name: str, value: object, advice: str) -> Path:
+    """A path as callers of the API give it.
+
+    Args:
+        name: The parameter, for the message.
+        advice: What to do instead, for the message.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise ConfigError(f"{name}: a path is needed, not {_kind(value)}. {advice}")
+    return Path(value)
+
+
+def _kind(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{f' of shape {shape}' if shape is not None else ''}"
 
 
 def one_line(error: object) -> str:

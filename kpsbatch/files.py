@@ -21,7 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
-from kpsbatch.errors import OutputError
+from kpsbatch.errors import OutputError, of_node
+from kpsbatch.startup import again
 from kpsbatch.untrusted import parse_json
 
 Item = TypeVar("Item")
@@ -262,7 +263,7 @@ def explained(root: Path, setting: str = "output.root: ") -> Iterator[None]:
             errno.ENAMETOOLONG: "Choose shorter names",
         }.get(error.errno or 0, "Correct that, or choose another folder")
         why = f"{setting}{root} can't be written: {_whose(error, root)}{error.strerror or error}"
-        raise OutputError(f"{why}. {remedy}, then run the same command again.") from error
+        raise of_node(OutputError(f"{why}. {remedy}, then {again()}.")) from error
 
 
 def _whose(error: OSError, root: Path) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsbatch.config import format_signs
 from kpsbatch.errors import printable
+from kpsbatch.startup import again
 from kpsbatch.words import Part, counted, say, show_duration, some_of, time_to_go
 
 if TYPE_CHECKING:
@@ -159,8 +160,12 @@ def fitting(width: int, *parts: tuple[int, str, str]) -> list[Part]:
 MAX_DOUBTFUL = 5
 
 
-def print_summary(config: Config, summary: Summary) -> None:
-    """Print what a run did, what failed and why, and where the outputs are."""
+def print_summary(config: Config, summary: Summary, command: str = "") -> None:
+    """Print what a run did, what failed and why, and where the outputs are.
+
+    Args:
+        command: What submits again what a task did; "" for a run by itself.
+    """
     done = summary.progress
     before = len(summary.states) - len(set(summary.stored) & summary.states.keys())
     if summary.made_again:
@@ -209,8 +214,9 @@ def print_summary(config: Config, summary: Summary) -> None:
         for name, reason in summary.doubtful[:MAX_DOUBTFUL]:
             say(printable(f"  {name}: {reason}"))
     if counts["partial"] or counts["failed"]:
+        then = f"{command} --retry-failed" if command else f"{again('run again')} with --retry-failed."
         say(
             f"units with failed videos: {counts['partial']} where some failed, {counts['failed']} where all did. "
-            "Fix the data, then run again with --retry-failed."
+            f"Fix the data, then {then}"
         )
     say(f"outputs: {config.output.root}")

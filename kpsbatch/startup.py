@@ -13,6 +13,20 @@ START = (
 with it: 3.13 imports a module before it runs what follows -c."""
 
 
+PID_FILE = "KPSBATCH_PID_FILE"
+"""The variable that names the file for this process's ID, where a batch script passes signals on (cluster/batch.sh)."""
+
+
+def in_batch_script() -> bool:
+    """Whether this is a task of SLURM, whose batch script can start it again: nobody types its command."""
+    return bool(os.environ.get("SLURM_JOB_ID") and os.environ.get(PID_FILE))
+
+
+def again(command: str = "run the same command again") -> str:
+    """What does the work once more: a command, or in a task of SLURM another submission."""
+    return "submit again" if in_batch_script() else command
+
+
 def module_words(module: str) -> list[str]:
     """What follows an interpreter's name to run a module of kpsbatch; a `signal.py` in the current folder stays out."""
     return ["-u", "-c", START, module]

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any
 
 from kpsbatch.errors import printable
-from kpsbatch.startup import START
+from kpsbatch.startup import START, in_batch_script
 
 JSON_VERSION = 1
 """Counts up when a key of any command's JSON is removed or gets another meaning; new keys may come at any time."""
@@ -47,9 +47,9 @@ UNIT_STATES = {
 """What tables call the states of units, by their names in JSON."""
 
 
-def counted(count: int, what: str) -> str:
-    """A number with what it counts: `1 unit`, `2,000 units`."""
-    return f"{count:,} {what if count == 1 else what + 's'}"
+def counted(count: int, what: str, many: str = "") -> str:
+    """A number with what it counts: `1 unit`, `2,000 units`; `many` is another plural: `2 people`."""
+    return f"{count:,} {what if count == 1 else many or what + 's'}"
 
 
 def some_of(texts: Sequence[str], most: int) -> str:
@@ -61,7 +61,8 @@ def some_of(texts: Sequence[str], most: int) -> str:
 def stopped(reason: str, saved: str) -> str:
     """What a run says that a signal stopped, named unless it is Ctrl-C's: `Stopped. 1 unit saved. Rerun to resume.`"""
     signal = "" if reason == "SIGINT" else f" ({reason})"
-    return f"Stopped{signal}. {saved}. Rerun to resume."
+    resume = "If SLURM does not start it again, submit again" if in_batch_script() else "Rerun to resume"
+    return f"Stopped{signal}. {saved}. {resume}."
 
 
 def show_duration(seconds: float) -> str:
@@ -100,21 +101,34 @@ def without_secrets(words: Sequence[str]) -> list[str]:
     return shown
 
 
-def program() -> str:
+PROGRAM = "KPSBATCH_PROGRAM"
+"""The variable by which an image says what starts it from outside (docker/entrypoint.py)."""
+
+
+def program(*, anywhere: bool = False) -> str:
     """What to type to start this program again, from the same folder and without activating anything.
 
-    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder.
+    Args:
+        anywhere: Whether from any folder.
+
+    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder. In a container it
+    is what starts the image from outside.
     """
+    if outside := os.environ.get(PROGRAM):
+        return outside
+    if image := os.environ.get("APPTAINER_CONTAINER"):
+        return f"apptainer exec {shlex.quote(image)} kpsbatch"
     command = os.path.join(os.path.dirname(sys.executable), "kpsbatch")
     known = shutil.which("kpsbatch")
     if PurePath(sys.argv[0]).name == "kpsbatch" or (known and os.path.realpath(known) == os.path.realpath(command)):
         return "kpsbatch"
     if os.access(command, os.X_OK):
-        return shlex.quote(min(os.path.relpath(command), command, key=len))
+        return shlex.quote(command if anywhere else min(os.path.relpath(command), command, key=len))
     python = shutil.which("python")
     if python and os.path.samefile(python, sys.executable):
         return "python -m kpsbatch"
-    return f"{shlex.quote(min(os.path.relpath(sys.executable), sys.executable, key=len))} -m kpsbatch"
+    name = sys.executable if anywhere else min(os.path.relpath(sys.executable), sys.executable, key=len)
+    return f"{shlex.quote(name)} -m kpsbatch"
 
 
 @dataclass(frozen=True)

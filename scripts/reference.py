@@ -131,12 +131,12 @@ def messages() -> str:
 
 
 def raised(path: Path) -> list[str]:
-    """The texts of the errors that a module raises, without those that are made elsewhere."""
+    """The texts of the errors that a module makes, without those that are written elsewhere."""
     texts = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            name = ast.unparse(node.exc.func).rpartition(".")[2]
-            text = written(node.exc.args[0])
+        if isinstance(node, ast.Call) and node.args:
+            name = ast.unparse(node.func).rpartition(".")[2]
+            text = written(node.args[0])
             if name in ERRORS and text.count(" ") > 3:
                 texts.append(" ".join(text.replace("`", "'").split()))
     return texts

@@ -1,4 +1,4 @@
-"""Small trees in the shape of the fourteen datasets of docs/datasets.md, with stand-in videos."""
+"""Small trees in the shape of the fourteen datasets of docs/known_datasets.md, with stand-in videos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.init_config import RECIPES, recipe_like, write_recipe
 from kpsbatch.dataset.source import Source, open_source
 
-PAGE = Path(__file__).parents[1] / "docs" / "datasets.md"
+PAGE = Path(__file__).parents[1] / "docs" / "known_datasets.md"
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -254,7 +254,7 @@ TREES: dict[str, Callable[[Path], None]] = {
 
 def shown(name: str) -> tuple[str, str]:
     """The YAML and the Python of a set's section of the page; "" where there is none."""
-    section = re.split(r"(?m)^### ", PAGE.read_text(encoding="utf-8"))
+    section = re.split(r"(?m)^## ", PAGE.read_text(encoding="utf-8"))
     [text] = [part for part in section if part.startswith(f"{name}\n")]
     blocks = {"yaml": "", "python": ""}
     blocks.update(re.findall(r"(?ms)^```(yaml|python)\n(.*?)^```", text))

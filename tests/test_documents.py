@@ -63,6 +63,12 @@ def test_readme_is_one_screen() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 500
 
 
+@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("docs/") and "/reference/" not in page])
+def test_pages_are_short(name: str) -> None:
+    """A page that is no reference has at most 1,200 words."""
+    assert len((ROOT / name).read_text(encoding="utf-8").split()) <= 1200
+
+
 @pytest.mark.parametrize("name", ["configuration.md", "commands.md", "api.md", "messages.md"])
 def test_reference_is_that_of_the_code(name: str) -> None:
     """The pages of docs/reference/ are what scripts/reference.py makes of the code."""

@@ -10,10 +10,11 @@ import typer
 from kpsbatch.cli.options import Jobs, NoPictures, Quiet, flag
 from kpsbatch.cli.selection import ADJUSTED, Overrides
 from kpsbatch.config import ALL_PEOPLE
-from kpsbatch.errors import ConfigError, OutputError, printable
+from kpsbatch.errors import ConfigError, KpsbatchError, OutputError, printable
 from kpsbatch.export.beside import without_pose, write_pose_beside
-from kpsbatch.pictures.clip import MAX_CLIPS, Candidate
+from kpsbatch.pictures.clip import MAX_CLIPS, Candidate, clip_of_file
 from kpsbatch.pictures.player import view_page, write_page
+from kpsbatch.pictures.preview import write_doubts
 from kpsbatch.privacy import privacy_of
 from kpsbatch.progress import count_progress
 from kpsbatch.words import counted, say
@@ -100,6 +101,8 @@ def extract(
         say(f"{counted(there, 'clip')} done already")
     if good:
         read = [clip.clip for clip in good] if privacy.pictures and not no_pictures else []
+        for clip in good if read else ():
+            _write_doubts(clip, folder)
         say(
             _write_page(
                 [(clip.npz, key) for clip in good for key in clip.facts],
@@ -122,9 +125,22 @@ def _line(facts: VideoFacts) -> str:
     return f"{counted(facts.frames, 'frame')}, {found} ({facts.seconds.total:.1f} s)"
 
 
+def _write_doubts(clip: DoneClip, folder: Path) -> None:
+    """Write a picture beside the npz for each person of a new clip of whom it is in doubt whether they sign."""
+    for key, facts in clip.facts.items() if clip.is_new else ():
+        if facts.doubts:
+            picture = folder / f"{key}.doubt.png"
+            try:
+                write_doubts(clip_of_file(clip.npz, key, clip.clip), facts, picture)
+                say(printable(f"who signs is in doubt: {picture}"))
+            except KpsbatchError as error:
+                say(f"kpsbatch: {printable(f'{picture} is not drawn: {error}')}", error=True)
+
+
 def _write_page(outputs: list[tuple[Path, str]], page: Path, *, pictures_from: list[Path], names: bool) -> str:
     """Write the page that plays them; tells where it is."""
     shown = [Candidate(path, key) for path, key in sorted(outputs)[:MAX_CLIPS]]
     size = write_page(page, view_page(shown, pictures=bool(pictures_from), pictures_from=pictures_from, names=names))
-    some = f"{len(shown)} of {len(outputs)} videos" if len(outputs) > len(shown) else counted(len(shown), "video")
+    what = ("video", "videos") if len({path for path, _ in outputs}) == len(outputs) else ("person", "people")
+    some = f"{len(shown)} of {len(outputs)} {what[1]}" if len(outputs) > len(shown) else counted(len(shown), *what)
     return f"view: {page} ({size / 1e6:.1f} MB, {some})"

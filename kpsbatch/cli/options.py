@@ -24,7 +24,7 @@ def flag(*names: str, help: str, panel: str | None = None) -> Any:
 
 
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Show no progress.")]
-AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/looking.md).")]
+AsJson = Annotated[bool, flag("--json", help="Print JSON, for scripts (docs/json.md).")]
 Overwrite = Annotated[
     bool, flag("--overwrite", help="Replace outputs of other settings, of another dataset, or of replaced files.")
 ]

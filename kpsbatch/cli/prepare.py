@@ -13,7 +13,7 @@ from kpsbatch.check import Finding, as_tree
 from kpsbatch.check import check as check_all
 from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_findings, print_json, print_labels, print_scan
-from kpsbatch.cli.selection import ConfigFile, Overrides, Selection
+from kpsbatch.cli.selection import ConfigFile, DatasetSelection, Overrides
 from kpsbatch.config import load_config
 from kpsbatch.config.schema import SCHEMA_FILE, SCHEMA_LINE, schema_text, write_schema
 from kpsbatch.dataset.guess import guess
@@ -47,7 +47,7 @@ def demo(
 
     with count_progress("files written", quiet=quiet) as show:
         write_demo(directory, on_progress=show)
-    selection = Selection(directory / "config.yaml")
+    selection = DatasetSelection(directory / "config.yaml")
     say(f"dataset: {directory / 'dataset'}\nconfig:  {selection.config}")
     if not run_it:
         say(f"next:    {selection.command('run')}")
@@ -105,7 +105,7 @@ def init(
         write_schema(config.parent / SCHEMA_FILE)
     dataset = load_config(config).dataset  # it must be one that every other command accepts
     say(f"found: {printable(summary)}")
-    notes += [f"{table} is not there; see docs/datasets.md" for table in tables_not_there(dataset)]
+    notes += [f"{table} is not there; see docs/known_datasets.md" for table in tables_not_there(dataset)]
     for note in notes:
         say(f"unsure: {printable(note)}")
     say(f"wrote {' and '.join(map(str, written))}. Look at it, then: {program()} scan {shlex.quote(str(config))}")
@@ -142,7 +142,7 @@ def check(
 
 
 def scan(
-    selection: Selection,
+    selection: DatasetSelection,
     frames: Annotated[bool, typer.Option(help="List the directory of each video too, and count its frames.")] = True,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Optional
 
 import typer
 
 from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, flag
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
-from kpsbatch.cli.selection import ConfigFile, Selection
+from kpsbatch.cli.selection import ConfigFile, DatasetSelection
 from kpsbatch.cluster import local, slurm
 from kpsbatch.cluster.cost import cost_of, grown_memory, note_cost
 from kpsbatch.cluster.shards import parse_shard, signs_of_part
@@ -29,15 +31,18 @@ from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.manifest import ManifestSource
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, printable
+from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
 from kpsbatch.look.estimate import estimate, fits
+from kpsbatch.look.logs import tasks_of
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.progress import count_progress, print_summary, run_progress
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.run_state import Origin, read_run
 from kpsbatch.store.submissions import Plan, keep_config, unshared_warning
 from kpsbatch.words import counted, say, stopped
 from kpsbatch.work.assemble import remove_videos
+from kpsbatch.work.node import on_this_node
 from kpsbatch.work.run import open_outputs, refuse_uncomputable, videos_to_prune
 from kpsbatch.work.run import run as run_units
 from kpsbatch.work.signals import stop_on_signals
@@ -46,7 +51,7 @@ SHOWN_ROWS = 5
 
 
 def run(
-    selection: Selection,
+    selection: DatasetSelection,
     shard: Annotated[
         Optional[str],
         typer.Option(
@@ -76,13 +81,18 @@ def run(
             say(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", error=True)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
-    source = open_dataset(config, quiet=quiet)
+    root, origin = config.output.root, Origin() if part is None else Origin(shard=part.shard, shards=part.shards)
+    source = on_this_node(lambda: open_dataset(config, quiet=quiet), root, origin, lambda: "")
     if prune:
         _prune(config, source)
-    signs, origin = source.signs, Origin()
+    signs = source.signs
     if part is not None:
-        signs = signs_of_part(config, source, part, overwrite=overwrite, retry_failed=retry_failed)
-        origin = Origin(shard=part.shard, shards=part.shards)
+        signs = on_this_node(
+            lambda: signs_of_part(config, source, part, overwrite=overwrite, retry_failed=retry_failed),
+            root,
+            origin,
+            lambda: "",
+        )
         which = f"shard {part.shard} of {part.shards}"
         if not signs:
             say(f"Nothing to do: {which} holds none of the signs that there are.")
@@ -90,7 +100,8 @@ def run(
         if not quiet:
             say(f"{which}: {'sign' if len(signs) == 1 else 'signs'} {format_signs(signs)}")
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
-        summary = run_units(
+        work = partial(
+            run_units,
             config,
             signs,
             source=source,
@@ -101,6 +112,7 @@ def run(
             stop_reason=stop,
             origin=origin,
         )
+        summary = on_this_node(work, root, origin, stop)
     print_summary(config, summary)
     raise typer.Exit(summary.exit_status)
 
@@ -133,7 +145,7 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
 
 
 def submit(
-    selection: Selection,
+    selection: DatasetSelection,
     cluster: Annotated[
         Optional[str], typer.Option(metavar="slurm|local", help="Where the work is done; default: slurm.")
     ] = None,
@@ -159,6 +171,7 @@ def submit(
         if not (force or dry_run):
             refuse_live(config.output.root, cluster)
         plan = plan_submission(config, source=source, overwrite=overwrite, retry_failed=retry_failed)
+        plan = plan.model_copy(update={"words": _submit_words(selection)})
         print_plan(config, plan)
         if not plan.shards:
             raise typer.Exit(int(plan.failing > 0))
@@ -174,14 +187,26 @@ def submit(
             raise typer.Exit(_run_here(selection, config, plan, quiet))
 
 
-def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_run: bool) -> None:
+def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *, dry_run: bool) -> None:
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
     nodes = slurm.known_partitions(config)
     mem, why = grown_memory(config, [row.node_megabytes for row in nodes if row.node_megabytes])
     config = config.model_copy(update={"slurm": config.slurm.model_copy(update={"mem": mem})})
-    for warning in filter(None, [why, *slurm.limit_warnings(config, nodes), unshared_warning(config.output.root)]):
+    runs = [task.run for task in tasks_of(config.output.root) if task.run is not None]
+    for line in bad_nodes(runs, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
+        say(f"kpsbatch: last time {line}", error=True)
+    unshared = unshared_warning(config.output.root)
+    if unshared and not dry_run:
+        if seen := slurm.is_seen(config):
+            unshared = ""
+        elif seen is False:
+            raise SubmitError(
+                f"output.root: a node does not see {config.output.root}, which is on a file system of this machine. "
+                "Choose a folder that all nodes share."
+            )
+    for warning in filter(None, [why, *slurm.limit_warnings(config, nodes), unshared]):
         say(f"kpsbatch: {warning}", error=True)
     say(f"cost:  {cost_of(config, plan)}")
     if dry_run:
@@ -201,7 +226,7 @@ def _submit_to_slurm(selection: Selection, config: Config, plan: Plan, *, dry_ru
     say(f"look:  {_logs_command(selection)}")
 
 
-def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> int:
+def _run_here(selection: DatasetSelection, config: Config, plan: Plan, quiet: bool) -> int:
     """Run the shards of a plan on this machine, one after another, and say where to look when something failed.
 
     Returns:
@@ -240,13 +265,21 @@ def _run_here(selection: Selection, config: Config, plan: Plan, quiet: bool) -> 
     return status
 
 
-def _logs_command(selection: Selection) -> str:
+def _submit_words(selection: DatasetSelection) -> tuple[str, ...]:
+    """What submits what is selected, from any folder, without the program; kept in a file, so it has no secrets."""
+    overrides = [each for each in selection.overrides or () if not re.match(r"\s*slurm\s*(\.(setup|extra)|=)", each)]
+    return (*replace(selection.from_anywhere(), overrides=overrides).words("submit"),)
+
+
+def _logs_command(selection: DatasetSelection) -> str:
     """`logs` shows all tasks, so it takes no selection; what is printed goes to files, so it has no secrets."""
+    if selection.like is not None:
+        return selection.command("logs")
     overrides = [each for each in selection.overrides or () if not each.strip().startswith("slurm")]
     return ConfigFile(selection.config, overrides, selection.adjusted).command("logs")
 
 
-def plan(selection: Selection, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def plan(selection: DatasetSelection, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure one sign here and estimate the whole dataset: core-hours, tasks, time and memory."""
     config = selection.load()
     config.landmarks.refuse_removed()

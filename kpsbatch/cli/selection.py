@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Optional
 
 import typer
 
 from kpsbatch.cli.options import SELECTION_PANEL, flag
-from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, parse_signs
+from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, make_config, parse_signs
+from kpsbatch.config.loading import read_yaml
+from kpsbatch.dataset.init_config import output_root, recipe_like, recipe_text
 from kpsbatch.errors import ConfigError
 from kpsbatch.store.submissions import kept_config, read_kept_config
 from kpsbatch.words import program
@@ -59,16 +61,24 @@ class ConfigFile:
         """
         changes = [*(self.overrides or ()), *([ADJUSTED] if self.adjusted else ())]
         if not (self.takes_outputs and kept_config(self.config).is_file()):
-            return load_config(self.config, changes)
+            return self._read(changes)
         if changes:
             raise ConfigError(
                 "--set and --adjusted go with a config, and not with a folder of outputs. Leave them out."
             )
         return read_kept_config(self.config)
 
+    def _read(self, changes: Sequence[str]) -> Config:
+        """The config of the YAML file, changed."""
+        return load_config(self.config, changes)
+
     def command(self, name: str) -> str:
         """The command line of another command, with the same config, settings and selection."""
-        return f"{program()} {shlex.join([name, str(self.config), *self.choices()])}"
+        return f"{program()} {shlex.join(self.words(name))}"
+
+    def words(self, name: str) -> list[str]:
+        """The words of that command line, without the program."""
+        return [name, str(self.config), *self.choices()]
 
     def choices(self) -> Iterator[str]:
         """What is set and selected, as words of a command line."""
@@ -113,6 +123,76 @@ class Selection(ConfigFile):
         for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
             if values:
                 yield from (option, *values)
+
+
+NO_CONFIG = Path()
+"""Stands for a config that is not named: no file has this path."""
+
+RECIPE_PANEL = "A known dataset, without a config"
+
+
+@dataclass(frozen=True)
+class DatasetSelection(Selection):
+    """A config, or a known dataset and where it lies; and the units of it that are selected."""
+
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The YAML config; none with --like.", show_default=False)
+    ] = NO_CONFIG
+    root: Annotated[
+        Optional[Path],
+        typer.Option(metavar="DIR", help="The dataset: its folder or archive.", rich_help_panel=RECIPE_PANEL),
+    ] = None
+    like: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="NAME", help="Its name, such as karsl; init --like list shows all.", rich_help_panel=RECIPE_PANEL
+        ),
+    ] = None
+    output: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The folder of outputs; default kps- and the dataset's name.",
+            rich_help_panel=RECIPE_PANEL,
+        ),
+    ] = None
+
+    def _read(self, changes: Sequence[str]) -> Config:
+        """The config that is named, or the recipe for the dataset that is named."""
+        of_recipe = {"--root": self.root, "--like": self.like, "--output": self.output}
+        named = [option for option, value in of_recipe.items() if value is not None]
+        if self.config != NO_CONFIG:
+            if named:
+                raise ConfigError(
+                    f"{named[0]} stands in the place of a config, and {self.config} is named too. Leave one of them "
+                    "out; --set dataset.root=DIR and --set output.root=OUT change a config."
+                )
+            return super()._read(changes)
+        if self.root is None or self.like is None:
+            raise ConfigError("no dataset is named. Name a config, or a dataset: --root DIR --like NAME --output OUT.")
+        recipe = recipe_like(self.like)
+        text = recipe_text(recipe, self.root, Path(), str(self._outputs(self.root)))
+        return make_config(read_yaml(text), changes, base=Path.cwd(), where=f"--like {recipe}: ")
+
+    def _outputs(self, root: Path) -> Path:
+        return self.output or Path(output_root(root))
+
+    def words(self, name: str) -> list[str]:
+        """The words of another command; of one that looks at results, by their folder."""
+        if self.config != NO_CONFIG or self.root is None:
+            return super().words(name)
+        if name not in ("run", "submit", "plan", "scan"):
+            return [name, str(self._outputs(self.root))]
+        where = ["--root", str(self.root), "--like", str(self.like), "--output", str(self._outputs(self.root))]
+        return [name, *where, *self.choices()]
+
+    def from_anywhere(self) -> DatasetSelection:
+        """The same with absolute paths."""
+        if self.config != NO_CONFIG or self.root is None:
+            return replace(self, config=self.config.absolute())
+        return replace(self, root=self.root.absolute(), output=self._outputs(self.root).absolute())
 
 
 ConfigOrOutputs = Annotated[

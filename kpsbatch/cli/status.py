@@ -12,8 +12,10 @@ from kpsbatch.cli.printing import print_json, print_task
 from kpsbatch.cli.selection import RunFile, RunSelection
 from kpsbatch.cluster.queue import in_queue
 from kpsbatch.look.logs import tasks_in_queue, tasks_of, waiting_for_slurm, without_a_trace
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.look.status_screen import show_status
 from kpsbatch.look.usage import usage_lines, usage_of
+from kpsbatch.store.submissions import submit_command
 from kpsbatch.words import counted, say
 
 TAIL_LINES = 2
@@ -47,6 +49,11 @@ def logs(
         say(f"Nothing was submitted or run yet for {config.output.root}.")
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
+    if tasks:
+        runs = [task.run for task in tasks if task.run is not None]
+        excluded = str(config.slurm.extra.get(EXCLUDE, ""))
+        for line in [*started_again(runs), *bad_nodes(runs, submit_command(config.output.root), excluded)]:
+            say(f"note: {line}")
     for line in usage_lines(usage_of([task.run for task in tasks if task.run is not None])):
         say(line)
     if note := without_a_trace(config.output.root):

@@ -24,6 +24,9 @@ from kpsbatch.store.submissions import Plan, digest_of, frozen_files, plan_folde
 BATCH_SHELL = Path(__file__).with_name("batch.sh")
 """The shell functions around a task, which slurm/array.sh uses too."""
 
+LOG_NAME = '"/${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}_0_log.out"'
+"""The log of a job as the shell names it: see `log_file`."""
+
 
 def refuse_unusable(config: Config) -> None:
     """Refuse paths that no batch job could use: SLURM expands % and backslashes in the names of logs.
@@ -42,12 +45,11 @@ def refuse_unusable(config: Config) -> None:
         raise SubmitError(f"slurm.dataset_image: {image} does not exist. Make it (mksquashfs), or correct the path.")
 
 
-def parameters(config: Config, logs: Path, job_name: str, *, array: bool, after: str = "") -> dict[str, Any]:
+def parameters(config: Config, logs: Path, job_name: str, *, after: str = "") -> dict[str, Any]:
     """submitit's parameters; what is None is left out of the script.
 
     Args:
         logs: The folder of the logs, which a container sees too.
-        array: Whether the job is an array.
         after: The job that must have ended before, or "".
     """
     slurm = config.slurm
@@ -70,7 +72,7 @@ def parameters(config: Config, logs: Path, job_name: str, *, array: bool, after:
         "stderr_to_stdout": True,
         "setup": _setup(config, logs),
         "additional_parameters": {
-            "output": f"{logs}/{'%A_%a' if array else '%j'}_0_log.out",
+            "output": "/dev/null",  # until the script writes its log: see write_log in batch.sh
             "requeue": True,
             "signal": f"B:USR2@{signal_delay(slurm.time)}",
             **extra,
@@ -115,8 +117,11 @@ def _setup(config: Config, logs: Path) -> list[str]:
     """Shell lines before the command."""
     lines = [
         f'export KPSBATCH_PID_FILE={shlex.quote(str(logs))}"/$SLURM_JOB_ID.pid"',
-        'export KPSBATCH_LOG="$(readlink -f "/proc/$$/fd/1")"',
         *BATCH_SHELL.read_text(encoding="utf-8").splitlines()[1:],  # without the line for shellcheck
+        "task_says_id=yes",
+        f"KPSBATCH_LOG={shlex.quote(str(logs))}{LOG_NAME}",
+        f'write_log "$KPSBATCH_LOG" {shlex.quote(str(config.slurm.extra.get("exclude", "")))}',
+        "export KPSBATCH_LOG",
     ]
     if config.slurm.container is not None:
         lines += [

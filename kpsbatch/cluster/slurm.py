@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections import Counter
@@ -19,10 +20,15 @@ from kpsbatch.cluster.queue import ask_slurm, job_name
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command, then_command
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
+from kpsbatch.files import INTERNAL, explained
 from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 
 if TYPE_CHECKING:
     import submitit
+
+PROBE_SECONDS = 20
+PROBE_EXTRA = ("exclude", "nodelist", "reservation", "gres")
+"""Parameters in `slurm.extra` that say which nodes a job may have."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def _submit_then(config: Config, plan: Plan, arrays: Sequence[str]) -> str:
     try:
         with _outside_of_jobs(), private_folder() as scratch, contextlib.redirect_stderr(io.StringIO()):
             executor = submitit.SlurmExecutor(scratch, python=then_command(alone, plan))
-            executor.update_parameters(**parameters(alone, logs, name, array=False, after=":".join(arrays)))
+            executor.update_parameters(**parameters(alone, logs, name, after=":".join(arrays)))
             return str(executor.submit(nothing).job_id)
     except (RuntimeError, OSError) as error:
         raise SubmitError(
@@ -165,6 +171,47 @@ def live(root: Path, known: Collection[str]) -> list[str]:
         f"job {job} ({', '.join(f'{count} {state}' for state, count in states.items())})"
         for job, states in jobs.items()
     ]
+
+
+def is_seen(config: Config) -> bool | None:
+    """Whether a node of the cluster sees the output folder: one looks for a file that is made there for it.
+
+    Calls srun once, for a job of one core and one minute with the partition, account and nodes of the config.
+
+    Returns:
+        None where no node answers within `PROBE_SECONDS`, as on a cluster that is full.
+
+    Raises:
+        OutputError: The file can't be made.
+    """
+    slurm = config.slurm
+    options = {
+        "ntasks": "1",
+        "cpus-per-task": "1",
+        "time": "1",
+        "immediate": str(PROBE_SECONDS),
+        "chdir": "/",
+        "job-name": "kpsbatch-probe",
+        "partition": slurm.partition,
+        "account": slurm.account,
+        "qos": slurm.qos,
+        "constraint": slurm.constraint,
+        **{name: value for name, value in slurm.extra.items() if name in PROBE_EXTRA},
+    }
+    with explained(config.output.root):
+        mark = config.output.root / INTERNAL / f"seen-{secrets.token_hex(4)}"
+        mark.touch(exist_ok=False)
+    try:
+        with _outside_of_jobs():
+            words = [f"--{name}={value}" for name, value in options.items() if value]
+            answer = ask_slurm(
+                "srun", "--quiet", *words, "sh", "-c", 'test -e "$1" && echo seen || echo none', "sh", str(mark)
+            )
+    except SubmitError:
+        return None
+    finally:
+        mark.unlink(missing_ok=True)
+    return {"seen": True, "none": False}.get(answer.strip())
 
 
 def known_partitions(config: Config) -> list[Partition]:
@@ -266,7 +313,7 @@ def _submit_array(
     logs = plan_folder(config.output.root, plan) / "logs"
     with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
         executor = submitit.SlurmExecutor(scratch, python=step_command(config, plan, first))
-        executor.update_parameters(**parameters(config, logs, name, array=size > 1, after=after))
+        executor.update_parameters(**parameters(config, logs, name, after=after))
         jobs: list[submitit.Job[None]] = executor.submit_array([nothing] * size)
     return jobs
 

@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 from kpsbatch.config import Config, format_signs, load_frozen_config
-from kpsbatch.errors import InterruptedRun, KpsbatchError
+from kpsbatch.errors import DatasetError, InterruptedRun, KpsbatchError
 from kpsbatch.progress import print_summary, run_progress
+from kpsbatch.startup import in_batch_script
 from kpsbatch.store.run_state import Origin, Progress, read_run, restarts
 from kpsbatch.store.submissions import Plan, read_frozen, read_plan
 from kpsbatch.words import say
+from kpsbatch.work.node import given_back, on_this_node
 from kpsbatch.work.signals import StopRequest, stop_on_signals
 
 SIGNAL_DELAY_SECONDS = 90
@@ -59,14 +61,20 @@ def run_shard(folder: Path, number: int, digest: str) -> int:
         digest: `digest_of` what was frozen there.
 
     Returns:
-        The exit status: 0, 1, 2, or 3 when the task is to be started again.
+        The exit status: 0, 1, 2, or 3 when the task is to be started again, and `GIVEN_BACK`, on another node.
     """
     started = time.monotonic()
     with stop_on_signals() as stop:
-        try:
+        root = folder.parents[2]  # of the outputs: see store/submissions.py
+        here = Origin(folder.name, number)
+
+        def work() -> int:
             files = read_frozen(folder, digest)
             config = load_frozen_config(folder / "config.yaml", files["config.yaml"])
             return _run(config, read_plan(folder, files["plan.json"]), folder, number, stop, started)
+
+        try:
+            return on_this_node(work, root, here, stop)
         except KpsbatchError as error:
             say(f"kpsbatch: {error}", error=True)
             return error.exit_status
@@ -108,9 +116,9 @@ def _run(config: Config, plan: Plan, folder: Path, number: int, stop: StopReques
                     "Raise slurm.time or slurm.cpus_per_task, then submit again."
                 ) from error
             raise
-    print_summary(config, summary)
-    if summary.progress.error:
-        say(f"kpsbatch: {summary.progress.error}", error=True)
+    print_summary(config, summary, plan.command if in_batch_script() else "")
+    if summary.lacking:
+        raise given_back(config.output.root, origin, DatasetError(summary.progress.error))
     return summary.exit_status
 
 

@@ -88,7 +88,7 @@ MOST_PEOPLE = 99
 def parse_person(value: object) -> str:
     """Read who the signer is: auto, left, right, largest, a place such as x=0.3, a number from the left, from 1 on.
 
-    Or `all`, everybody, which only `kpsbatch extract` knows.
+    Or `all`, everybody: each person of a video has an array.
 
     Returns:
         The same in one spelling.
@@ -106,8 +106,8 @@ def parse_person(value: object) -> str:
     if place is not None and place[1] not in ("", ".") and float(place[1]) <= 1:
         return f"x={float(place[1]):g}"
     raise ValueError(
-        f"{value!r} is no person. Write auto, left, right, largest, a place such as x=0.3 (0 is the left edge), or a "
-        f"number from the left (1 to {MOST_PEOPLE})."
+        f"{value!r} is no person. Write auto, left, right, largest, a place such as x=0.3 (0 is the left edge), a "
+        f"number from the left (1 to {MOST_PEOPLE}), or all."
     )
 
 
@@ -223,6 +223,21 @@ AllOrSigns = Annotated[
 ]
 
 
+def _check_excluded(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[^/]+-[^/]+/[0-9]{4,5}/.+", name, re.DOTALL):
+            raise ValueError(
+                f"{name!r} is no video. Write where its output lies and its name, such as 01-train/0007/take 2, as "
+                "the pages of report and view do."
+            )
+    return tuple(dict.fromkeys(names))
+
+
+Excluded = Annotated[
+    tuple[str, ...], AfterValidator(_check_excluded), WithJsonSchema({"type": "array", "items": {"type": "string"}})
+]
+
+
 def _check_template(text: str) -> str:
     """A column's name, or a text with columns in braces: `raw/{NAME}.mp4`, `{path:^(P\\d+)-}`."""
     if not text.strip():
@@ -331,9 +346,11 @@ class DatasetConfig(Section):
         labels: A table with the names of the signs: columns id, arabic, english.
         mirrored: The pictures are mirror images: right is the signer's own right all the same.
         person: Who the signer is, of several people: auto (who signs most), left, right, largest, a place such as
-            x=0.3, or a number from the left; `all` of them for `kpsbatch extract`.
+            x=0.3, or a number from the left; `all`: each of them has a key, NAME.1, NAME.2, ... from the left.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
         follow_links: anywhere, or inside for no link that leads out of `root`.
+        exclude: Videos that are not read and not exported, as `01-train/0007/NAME`: the pages of `report` and `view`
+            write the list. Their keypoints of an earlier run stay in the outputs until `run --prune`.
     """
 
     root: AnyPath
@@ -348,6 +365,7 @@ class DatasetConfig(Section):
     person: Person = AUTO
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
     follow_links: Literal["anywhere", "inside"] = "anywhere"
+    exclude: Excluded = ()
     _whole: DatasetConfig | None = PrivateAttr(None)
 
     @property

@@ -39,7 +39,7 @@ from kpsbatch.dataset.archive_index import (
     is_too_deep,
 )
 from kpsbatch.dataset.folders import OnProgress, no_progress
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import DatasetError, of_node
 from kpsbatch.files import read_at, write_atomically
 from kpsbatch.untrusted import inflate
 
@@ -93,9 +93,10 @@ def open_archive_folders(archive: Path, index_folder: Path, on_progress: OnProgr
     try:
         fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DatasetError(
+        problem = DatasetError(
             f"dataset.root: {archive} can't be read: {error.strerror}. Correct the path or its permissions."
-        ) from None
+        )
+        raise of_node(problem) from None
     try:
         stat = os.fstat(fd)
         tail = os.pread(fd, _TAIL, max(0, stat.st_size - _TAIL))  # where a zip has its directory

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kpsbatch.dataset.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
-from kpsbatch.errors import DatasetError
+from kpsbatch.errors import DatasetError, of_node
 
 OnProgress = Callable[[int, int], None]
 """Called with (done, total) while the index of an archive is built."""
@@ -124,20 +124,25 @@ def problem_of(entry: Entry) -> str:
 
 
 def check_folder(root: Path) -> None:
-    """Refuse a dataset root that is missing or can't be listed.
+    """Refuse a dataset root that is missing, empty (as where a drive is not mounted), or can't be listed.
 
     Raises:
         DatasetError: Names the folder and the setting.
     """
     try:
-        with os.scandir(root):
-            pass
+        with os.scandir(root) as entries:
+            empty = next(entries, None) is None
     except FileNotFoundError:
-        raise DatasetError(f"dataset.root: {root} does not exist. Correct the path or mount the drive.") from None
-    except OSError as error:
-        raise DatasetError(
-            f"dataset.root: {root} can't be listed: {error.strerror}. Correct the path or its permissions."
+        raise of_node(
+            DatasetError(f"dataset.root: {root} does not exist. Correct the path or mount the drive.")
         ) from None
+    except OSError as error:
+        problem = DatasetError(
+            f"dataset.root: {root} can't be listed: {error.strerror}. Correct the path or its permissions."
+        )
+        raise of_node(problem) from None
+    if empty:
+        raise of_node(DatasetError(f"dataset.root: {root} is empty. Correct the path or mount the drive."))
 
 
 MOST_HOPS = 40

@@ -123,7 +123,9 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
         return None
     template, share = video
     fields, settings, notes = _guess_columns(rows, columns, template)
-    notes.insert(0, f"it takes {template} as the video, which fits {share:.0%} of the rows that were looked at")
+    notes.insert(
+        0, f"it takes {template} as the path of the video ({share:.0%} of the first {counted(len(rows), 'row')} match)"
+    )
     root = folders.root
     path: Any = str(root / name)
     if siblings := _sibling_tables(name, sample.tables):
@@ -135,7 +137,7 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     manifest = {key: value for key, value in manifest.items() if value is not None}
     manifest.update(_boxes_beside(folders, sample, rows, columns, manifest["columns"], notes))
     unread = [other for other in sample.tables if other.endswith((".pkl", ".pickle", ".xlsx", ".parquet"))]
-    notes += [f"{other} can't be read; see docs/datasets.md" for other in unread]
+    notes += [f"{other} can't be read; see docs/manifests.md" for other in unread]
     return _described(folders, manifest, notes)
 
 
@@ -159,8 +161,8 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
     if source.problems:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
         notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {shown}")
-    summary = f"{videos} videos of {source.rows} rows, {len(units)} units, {_count_names(source.splits, 'split')}"
-    return Guess(tree, summary, notes)
+    told = f"{counted(videos, 'video')} of {counted(source.rows, 'row')}, {counted(len(units), 'unit')}"
+    return Guess(tree, f"{told}, {_count_names(source.splits, 'split')}", notes)
 
 
 def _boxes_beside(
@@ -481,8 +483,8 @@ NAMES = {
         *("gloss", "word", "cleantext", "text", "sentence", "orth", "annotation", "translation", "rawtext"),
         *("label", "name"),
     ),
-    "start": ("start", "startrealigned", "starttime", "framestart", "startframe", "begin", "time"),
-    "end": ("end", "endrealigned", "endtime", "frameend", "endframe", "stop", "time"),
+    "start": ("start", "startrealigned", "starttime", "framestart", "startframe", "begin", "begintime", "time"),
+    "end": ("end", "endrealigned", "endtime", "frameend", "endframe", "stop", "stoptime", "finish", "time"),
     "box": ("box", "bbox", "boundingbox"),
     "id": ("sentencename", "segmentid", "clipid", "id", "vid", "sentenceid"),
     "view": ("view", "camera"),
@@ -580,6 +582,12 @@ def _guess_columns(
         del fields["start"], fields["end"]  # -1 everywhere: whole files
     if "start" in fields:
         settings.update(_times(rows, fields, notes))
+    elif len({tuple(str(row.get(column)) for column in used) for row in rows}) < len(rows):
+        others = ", ".join(name for name in columns if name not in {*used, *fields.values()}) or "none"
+        notes.append(
+            "several rows have the same video, and each takes all of it; if columns say where a segment starts and "
+            f"ends, name them below `columns` as `start` and `end` (columns that are not used: {others})"
+        )
     if "box" in fields:
         settings.update(_boxes(rows, fields, notes))
     if "split" in fields and len(_values(rows, fields["split"])) > 10:

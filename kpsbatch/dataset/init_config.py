@@ -17,7 +17,7 @@ from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError, DatasetError
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-"""Configs of known datasets, as docs/datasets.md shows them."""
+"""Configs of known datasets, as docs/known_datasets.md shows them."""
 
 MOST_NAMED = 60
 """Characters of a dataset's name that are a part of another."""
@@ -108,24 +108,38 @@ def recipe_like(name: str) -> str:
     return recipe
 
 
-def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -> None:
-    """Write the config of a known dataset for the place where it lies.
+def recipe_text(recipe: str, dataset: Path, folder: Path, output: str) -> str:
+    """The config of a known dataset for the place where it lies.
 
     Args:
         dataset: Its folder or archive; its path in the config is relative where that is possible.
-        first_line: A comment for editors, if any.
+        folder: The one that the config's paths are relative to.
+        output: Where the outputs go.
 
     Raises:
-        ConfigError: The config is there already, or can't be written.
         DatasetError: The dataset is not there.
     """
     if not dataset.exists():
         raise DatasetError(f"{dataset} does not exist. Correct the path or mount the drive.")
     text = (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
     old = re.escape(yaml.safe_load(text)["dataset"]["root"])
-    new = _short(os.path.abspath(dataset), Path(os.path.abspath(path)).parent)
+    new = _short(os.path.abspath(dataset), Path(os.path.abspath(folder)))
     text = re.sub(rf"(?m)^( +\w+: ){old}((?:/\S+)?)$", lambda match: match[1] + _scalar(new + match[2]), text)
-    text = re.sub(r"(?m)^  root: kps$", lambda match: f"  root: {_scalar(output_root(dataset))}", text)
+    return re.sub(r"(?m)^  root: kps$", lambda match: f"  root: {_scalar(output)}", text)
+
+
+def write_recipe(recipe: str, dataset: Path, path: Path, first_line: str = "") -> None:
+    """Write the config of a known dataset for the place where it lies.
+
+    Args:
+        dataset: Its folder or archive.
+        first_line: A comment for editors, if any.
+
+    Raises:
+        ConfigError: The config is there already, or can't be written.
+        DatasetError: The dataset is not there.
+    """
+    text = recipe_text(recipe, dataset, path.parent, output_root(dataset))
     lines = [*([first_line, "#"] if first_line else []), f"# Written by `kpsbatch init --like {recipe}`.", "#", text]
     _write_new({path: "\n".join(lines)})
 

@@ -100,6 +100,18 @@ def video_info(video: Video, *, frame_rate: float, max_pixels: int) -> VideoInfo
     return VideoInfo(width, height, frame_rate, frame_rate, len(names), len(names) / frame_rate)
 
 
+def first_moment(video: Video, *, max_pixels: int) -> float:
+    """When the first frame of a video file is shown, in seconds since the start of the file as a player counts them.
+
+    Raises:
+        DatasetError: It can't be read.
+    """
+    from kpsbatch.dataset.video_file import VideoFile  # PyAV
+
+    with opened(video) as stored, VideoFile(video.path, max_pixels=max_pixels, stored=stored) as file:
+        return next((shown.time for shown in file.shown()), 0.0)
+
+
 def count_frames(video: Video) -> tuple[int, Mapping[str, list[str]]]:
     """How many frames a folder of them has, or a segment of one, and what is odd in it (`odd_frames`); by listing it.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kpsbatch.errors import DatasetError
+from kpsbatch.startup import again
 
 Read = TypeVar("Read")
 
@@ -39,8 +40,8 @@ def with_retries(path: Path, read: Callable[[], Read]) -> Read:
                 raise
             if wait is None:
                 raise DatasetError(
-                    f"{path}: can't be read: {error.strerror}, {len(WAITS) + 1} times. Check the storage, then run "
-                    "again with --retry-failed."
+                    f"{path}: can't be read: {error.strerror}, {len(WAITS) + 1} times. Check the storage, then "
+                    f"{again('run again')} with --retry-failed."
                 ) from None
             time.sleep(wait)
     raise AssertionError

@@ -402,7 +402,7 @@ def read_person(text: str) -> str:
     except ValueError as error:
         raise BadRow(f"the person {error}".rstrip(".")) from None
     if person == ALL_PEOPLE:
-        raise BadRow("the person is all: give each person a row (1, 2, ... from the left)")
+        raise BadRow("the person is all: a row is one person. Leave the cell empty and set dataset.person: all")
     return person
 
 

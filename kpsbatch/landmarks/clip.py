@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,15 @@ NOISE = 0.02
 Points = NDArray[np.float32]
 
 
+class KnownOrSeen(Protocol):
+    """What tells the shots of a clip: a `FirstLook`, or shots that are known from another one."""
+
+    wish: Wish
+
+    def shots(self) -> list[Shot]:
+        """The shots, each with its signer."""
+
+
 @dataclass(frozen=True)
 class FrameLandmarks:
     """The signer in one frame, in frame widths and heights.
@@ -63,7 +73,7 @@ def follow_clip(
     wish: Wish = Wish(),  # noqa: B008 (is frozen)
     again: Callable[[], Iterable[RGB]] | None = None,
     on_shots: Callable[[Sequence[Shot]], None] = lambda shots: None,
-    look: FirstLook | None = None,
+    look: KnownOrSeen | None = None,
     times: Sequence[float] = (),
 ) -> Iterator[FrameLandmarks]:
     """The signer in each frame of a clip; of single frames in `running_mode: image`.
@@ -326,7 +336,7 @@ class Rows:
         self,
         frames: Iterable[Frame],
         again: Callable[[], Iterable[RGB]] | None = None,
-        look: FirstLook | None = None,
+        look: KnownOrSeen | None = None,
     ) -> Iterator[tuple[Points, dict[str, Letter]]]:
         """Of each frame its (628, 4) landmarks and the letter of each part found; zeros where unreadable.
 
@@ -352,6 +362,11 @@ class Rows:
         for _ in readable:
             yield empty_row(), {}
 
+    def forget(self) -> None:
+        """Count from here on."""
+        self.hands.clear()
+        self.faces.clear()
+
     def _count(self, landmarks: FrameLandmarks) -> None:
         face = landmarks.how.get("face")
         self.faces["detected"] += face is not None and face != LOOKED_AGAIN
@@ -365,7 +380,10 @@ class Rows:
         if landmarks.pose is not None:
             shown = [side for side in SIDES if hand_can_be_seen(landmarks.pose, side)]
             self.hands["wrists"] += len(shown)
-            self.hands["wrists_without_hand"] += sum(side not in landmarks.hands for side in shown)
+            bare = [side for side in shown if side not in landmarks.hands]
+            self.hands["wrists_without_hand"] += len(bare)
+            for side in bare:
+                self.hands[f"{side}_wrists_without_hand"] += 1
 
     def _row(self, landmarks: FrameLandmarks) -> Points:
         found = {"face": landmarks.face, **{f"{side}_hand": hand for side, hand in landmarks.hands.items()}}

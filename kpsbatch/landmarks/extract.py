@@ -103,7 +103,7 @@ def extract_people(
 
     Each has the values of `extract(..., person="1")`, `"2"`, ... from the left of each shot; rows of zeros where a shot
     has fewer people. `again`, which gives the frames once more, and the other arguments are as there; `keep` gives that
-    of a person, by the number, from 0 on.
+    of a person, by the number, from 1 on.
 
     Returns:
         At least one: of a video in which nobody is, zeros.
@@ -137,8 +137,8 @@ def extract_people(
     check_readable(pictures.bad, len(people[0].rows), max_bad_frames)
     coordinates, share = networks.settings.coordinates, 1 / len(people)
     return [
-        each.keypoints(pictures, topology, dtype, coordinates, keep and keep(number), share)
-        for number, each in enumerate(people)
+        each.keypoints(pictures, topology, dtype, coordinates, keep and keep(number), share, number)
+        for number, each in enumerate(people, 1)
     ]
 
 
@@ -219,8 +219,9 @@ class SignerLandmarks:
         coordinates: str,
         keep: Callable[[NDArray[np.uint8]], bytes] | None = None,
         share: float = 1.0,
+        person: int = 0,
     ) -> VideoKeypoints:
-        """The keypoints and what is known of the video; `share` of the time that it took counts for this person."""
+        """The keypoints and what is known of the video; `share` of the time that it took counts for this `person`."""
         rows = self.rows
         blocks = (from_grid(np.stack(rows[start : start + BLOCK])) for start in range(0, len(rows), BLOCK))
         keypoints = np.concatenate([view(block, topology, coordinates=coordinates).astype(dtype) for block in blocks])
@@ -228,19 +229,26 @@ class SignerLandmarks:
             **pictures.log.timing().model_dump(),
             frames=len(rows),
             bad_frames=len(pictures.bad),
-            bad_examples=[BadFrame(frame=frame.name, problem=frame.problem) for frame in pictures.bad[:MAX_EXAMPLES]],
+            bad_examples=bad_examples(pictures.bad),
             sizes=dict(pictures.sizes),
             found=FoundFrames(**self._found),
             how=how_found(self._how),
             hands=HandCounts(**self.signer.hands),
             faces=FaceCounts(**self.signer.faces),
             shots=[shot.facts for shot in self.signer.shots],
-            seconds=_work_seconds(share * self.seconds, share * pictures.seconds),
+            seconds=work_seconds(share * self.seconds, share * pictures.seconds),
+            person=person,
         )
         return VideoKeypoints(keypoints, facts, keep(pack(rows)) if keep else b"")
 
 
-def _work_seconds(total: float, decoding: float) -> WorkSeconds:
+def bad_examples(bad: Sequence[Frame]) -> list[BadFrame]:
+    """The first of the frames that can't be read, as the record has them."""
+    return [BadFrame(frame=frame.name, problem=frame.problem) for frame in bad[:MAX_EXAMPLES]]
+
+
+def work_seconds(total: float, decoding: float) -> WorkSeconds:
+    """Seconds of a worker, in all and of these for decoding, as the record has them."""
     return WorkSeconds(total=round(total, 4), landmarkers=round(total - decoding, 4), decoding=round(decoding, 4))
 
 

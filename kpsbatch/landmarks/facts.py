@@ -35,6 +35,7 @@ class HandCounts(Stored):
         both, one, none: Frames with both hands, with one, without any.
         wrists: The pose's wrists whose hand can be seen, see `hand_can_be_seen`.
         wrists_without_hand: Of these, without a hand.
+        right_wrists_without_hand, left_wrists_without_hand: The same by side; 0 in records of version 0.2 and before.
         far, twice, outside, relabelled: In records of version 0.2 and before: hands that its other modes dropped as
             far from both wrists, found twice, mostly outside the frame; and those that went to the other label's side.
     """
@@ -50,6 +51,8 @@ class HandCounts(Stored):
     none: int = 0
     wrists: int = 0
     wrists_without_hand: int = 0
+    right_wrists_without_hand: int = 0
+    left_wrists_without_hand: int = 0
 
 
 class FaceCounts(Stored):
@@ -164,6 +167,7 @@ class VideoFacts(Timing):
         hands, faces: What became of the hands and faces that were found.
         shots: Its shots and the people in them; of `running_mode: image`, none.
         seconds: Of a worker.
+        person: Which person of the video it is, from the left (1, 2, ...), where each has an array; else 0.
     """
 
     frames: Annotated[int, Field(ge=1)]
@@ -177,6 +181,12 @@ class VideoFacts(Timing):
     faces: FaceCounts = FaceCounts()
     shots: list[ShotFacts] = Field(default_factory=list)
     seconds: WorkSeconds = WorkSeconds()
+    person: int = 0
+
+    @property
+    def stands_for_video(self) -> bool:
+        """Whether its video is counted by it: of the people of a video, the first."""
+        return self.person <= 1
 
     @property
     def doubts(self) -> list[str]:
@@ -186,7 +196,7 @@ class VideoFacts(Timing):
         if not self.bad_frames and len(self.shots) > 1 and pose.strip("-"):
             empty = [shot for shot in self.shots if not pose[shot.first : shot.last + 1].strip("-")]
             found += [f"frames {shot.first} to {shot.last}: nobody" for shot in empty]
-        return found
+        return [f"person {self.person}, {doubt}" for doubt in found] if self.person else found
 
     @property
     def aspect(self) -> float:

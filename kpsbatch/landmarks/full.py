@@ -87,7 +87,7 @@ def from_grid(steps: NDArray[np.int32]) -> Points:
     return steps.astype(np.float32) * STEPS
 
 
-def pack(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.uint8]:
+def pack(rows: Sequence[NDArray[np.int32]], before: NDArray[np.int32] | None = None) -> NDArray[np.uint8]:
     """The frames of a video as a file has them, so that they compress well.
 
     Differences from frame to frame, the first one from 0; written as 2 n, or -2 n - 1 where n is below 0 (zigzag), so
@@ -96,18 +96,19 @@ def pack(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.uint8]:
 
     Args:
         rows: (628, 4) of each frame in whole steps.
+        before: (628, 4) of the frame before the first; default zeros.
 
     Returns:
         (4, 4, T, 628): byte of the number, lowest first; x, y, z, score; frame; point.
     """
     packed = np.empty((4, 4, len(rows), FULL.points), np.uint8)
-    before = np.zeros((1, FULL.points, 4), np.int32)
+    last = np.zeros((1, FULL.points, 4), np.int32) if before is None else before[None]
     for start in range(0, len(rows), BLOCK):
         block = np.stack(rows[start : start + BLOCK])
-        steps = np.diff(block, axis=0, prepend=before).transpose(2, 0, 1)
+        steps = np.diff(block, axis=0, prepend=last).transpose(2, 0, 1)
         zigzag = np.ascontiguousarray((steps << 1) ^ (steps >> 31), "<i4")
         packed[:, :, start : start + BLOCK] = np.moveaxis(zigzag[..., None].view(np.uint8), -1, 0)
-        before = block[-1:]
+        last = block[-1:]
     return packed
 
 
@@ -117,8 +118,16 @@ def unpack(packed: NDArray[Any]) -> Points:
     Raises:
         ValueError: It is no such array.
     """
+    return from_grid(np.ascontiguousarray(np.cumsum(differences(packed), axis=0, dtype=np.int32)))
+
+
+def differences(packed: NDArray[Any]) -> NDArray[np.int32]:
+    """The differences (T, 628, 4), in whole steps, of what a file has of a video: of each frame from the one before.
+
+    Raises:
+        ValueError: It is no such array.
+    """
     if packed.ndim != 4 or packed.shape[:2] != (4, 4) or packed.shape[3] != FULL.points or packed.dtype != np.uint8:
         raise ValueError(f"it is {packed.shape} of {packed.dtype}, not (4, 4, T, {FULL.points}) of uint8")
     zigzag = np.ascontiguousarray(np.moveaxis(packed, 0, -1)).view("<u4")[..., 0]
-    steps = np.cumsum((zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32), axis=1, dtype=np.int32)
-    return from_grid(np.ascontiguousarray(steps.transpose(1, 2, 0)))
+    return ((zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32)).transpose(1, 2, 0)

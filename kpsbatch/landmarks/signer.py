@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kpsbatch.config import AUTO
 from kpsbatch.dataset.video import Box
@@ -105,12 +106,12 @@ class Track:
     @property
     def middle(self) -> Pixels:
         """The median place of the chest."""
-        return np.asarray(np.median([chest(pose.points) for pose in self.poses.values()], axis=0))
+        return median([chest(pose.points) for pose in self.poses.values()])
 
     @property
     def unit(self) -> float:
         """The median unit of the body."""
-        return float(np.median([body_unit(pose.points) for pose in self.poses.values()]))
+        return float(median([body_unit(pose.points) for pose in self.poses.values()]))
 
 
 @dataclass
@@ -321,4 +322,11 @@ def most_alike(tracks: Sequence[Track], known: NDArray[np.float32]) -> Track | N
 
 def median_look(track: Track) -> NDArray[np.float32]:
     """What a person looks like on the median of all frames: passing hands leave no trace."""
-    return np.asarray(np.median(list(track.looks.values()), axis=0), np.float32)
+    return np.asarray(median(list(track.looks.values())), np.float32)
+
+
+def median(values: Sequence[ArrayLike]) -> NDArray[Any]:
+    """The median over the first axis, as of `np.median`, which imports numpy.ma: 67 ms in each worker."""
+    ordered = np.sort(np.stack(values), axis=0)
+    low, high = (len(ordered) - 1) // 2, len(ordered) // 2
+    return np.asarray((ordered[low] + ordered[high]) / 2)

@@ -33,6 +33,7 @@ class Made:
         fingerprint, settings: The settings.
         networks: The SHA-256 of each network as mediapipe has it, and the version of their `edit`.
         units, videos, frames, bad_frames: How many are in the outputs; bad frames could not be read, and are zeros.
+        people: How many arrays they have: more where each person of a video has one (`dataset.person: all`).
         failed: How many videos failed, and are not in the outputs.
         signers, splits, signs, labels: The different ones; a table without numbered signs has labels.
         versions: By package, how many units were made with which version.
@@ -48,6 +49,7 @@ class Made:
     videos: int = 0
     frames: int = 0
     bad_frames: int = 0
+    people: int = 0
     failed: int = 0
     signers: set[str] = field(default_factory=set)
     splits: set[str] = field(default_factory=set)
@@ -77,10 +79,13 @@ class Made:
                 self._add_video(record, video)
 
     def _add_video(self, record: UnitRecord, video: VideoRecord) -> None:
+        self.worker_seconds += video.seconds.total
+        self.people += 1
+        if not video.stands_for_video:
+            return
         self.videos += 1
         self.frames += video.frames
         self.bad_frames += video.bad_frames
-        self.worker_seconds += video.seconds.total
         if record.unit is not None:
             self.signers.add(video.row.get("signer", record.unit.signer))
             self.splits.add(record.unit.split)
@@ -101,6 +106,7 @@ class Made:
             "videos": self.videos,
             "frames": self.frames,
             "bad_frames": self.bad_frames,
+            "people": self.people,
             "failed_videos": self.failed,
             "signers": len(self.signers),
             "splits": sorted(self.splits),
@@ -207,7 +213,9 @@ def _amount(made: Made) -> str:
     classes += [counted(len(made.labels), "label")] if made.labels else []
     splits = f" (split{'s' if len(made.splits) > 1 else ''} {_and(sorted(made.splits))})" if made.splits else ""
     signers = counted(len(made.signers), "signer")
-    return f"{counted(made.videos, 'video')} ({counted(made.frames, 'frame')}) of {_and([*classes, signers])}{splits}"
+    people = f" with {counted(made.people, 'person', 'people')}" if made.people > made.videos else ""
+    videos = f"{counted(made.videos, 'video')}{people} ({counted(made.frames, 'frame')})"
+    return f"{videos} of {_and([*classes, signers])}{splits}"
 
 
 def _coordinates(settings: Settings) -> str:

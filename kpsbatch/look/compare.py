@@ -20,7 +20,7 @@ from kpsbatch.dataset.source import INDEX_FOLDER, open_folders
 from kpsbatch.dataset.video import Segment, Video
 from kpsbatch.errors import KpsbatchError, one_line
 from kpsbatch.store.reading import INDEX_FILE
-from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.store.records import UnitRecord, VideoRecord, source_name
 from kpsbatch.store.settings import Settings
 
 Row = Mapping[str, str]
@@ -161,6 +161,8 @@ def videos_of_record(root: Path, record: UnitRecord, rows: Mapping[str, Row]) ->
         folders = open_folders(dataset, root / INDEX_FOLDER)
         if not rows:
             return {video.name: video for video in list_folder(folders, record.source).videos}
+        good = record.good
+        rows = {source_name(key, good[key]) if key in good else key: row for key, row in rows.items()}
         there = {name: dataset / row["video"] for name, row in rows.items()}
         kinds = {
             folder / entry.name: entry.kind

@@ -26,10 +26,12 @@ from kpsbatch.look.logs import (
     without_a_trace,
     without_superseded,
 )
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
 from kpsbatch.store.settings import differences_in_config
+from kpsbatch.store.submissions import submit_command
 from kpsbatch.store.survey import FINISHED, Survey, gone_units, outputs_without_models, survey
 from kpsbatch.stored import read_stored
 from kpsbatch.words import JSON_VERSION, counted
@@ -155,7 +157,7 @@ class Status:
         return any(self.task_states[state] for state in ("running", "starting", "waiting"))
 
     def as_json(self) -> dict[str, Any]:
-        """The form that docs/looking.md describes; keys are only ever added."""
+        """The form that docs/json.md describes; keys are only ever added."""
         names = ("units", "complete", "partial", "failed", "other", "absent", "empty", "left")
         return {
             "version": JSON_VERSION,
@@ -245,6 +247,8 @@ class StatusReader:
             notes.append(note)
         status.tasks = without_superseded(self._tasks(known.outputs.root, notes))
         runs = [task.run for task in status.tasks if task.run is not None]
+        excluded = str(self._config.slurm.extra.get(EXCLUDE, ""))
+        notes += [*started_again(runs), *bad_nodes(runs, submit_command(known.outputs.root), excluded)]
         if doubtful := [run for run in runs if run.videos_doubtful]:
             count = counted(sum(run.videos_doubtful for run in doubtful), "video")
             notes.append(f"{count} whose signer is in doubt, first {doubtful[0].doubtful} (report lists all)")

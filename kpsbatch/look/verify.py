@@ -29,7 +29,14 @@ from kpsbatch.store.joined import of_npz
 from kpsbatch.store.npz import npy_header, open_npz
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, settings_of_record
 from kpsbatch.store.reading import INDEX_FILE
-from kpsbatch.store.records import RECORDED_STATES, RecordedState, UnitRecord, VideoRecord, read_record
+from kpsbatch.store.records import (
+    RECORDED_STATES,
+    RecordedState,
+    UnitRecord,
+    VideoRecord,
+    read_record,
+    source_name,
+)
 from kpsbatch.store.settings import Fingerprint, Settings, fingerprint_of
 from kpsbatch.store.survey import SurveyedUnit, survey
 from kpsbatch.store.views import view_of_kept
@@ -77,6 +84,7 @@ class Verdict:
     Attributes:
         units: Units that have an output or a record.
         videos: Videos that were read from their outputs.
+        people: How many arrays they have: more where each person of a video has one (`dataset.person: all`).
         failed_videos: Videos that are recorded as failed.
         left: Units that have videos in the dataset that are not done.
         news: What the dataset has by now and the outputs don't know: new videos, and replaced files.
@@ -87,6 +95,7 @@ class Verdict:
 
     units: int = 0
     videos: int = 0
+    people: int = 0
     failed_videos: int = 0
     left: list[Unit] = field(default_factory=list)
     news: list[Problem] = field(default_factory=list)
@@ -98,6 +107,7 @@ class Verdict:
         """Count the units, and name those that are left."""
         self.units += sum(result.there for result in results.values())
         self.videos += sum(result.videos for result in results.values())
+        self.people += sum(result.people for result in results.values())
         self.failed_videos += sum(result.failed for result in results.values())
         self.left += [unit for unit, result in results.items() if result.left]
         self.news += [news for result in results.values() for news in result.news]
@@ -112,6 +122,7 @@ class Verdict:
         return {
             "units": self.units,
             "videos": self.videos,
+            "people": self.people,
             "failed_videos": self.failed_videos,
             "left": [unit.name for unit in self.left],
             "news": [news.as_tree("news") for news in self.news],
@@ -128,6 +139,7 @@ class _Unit:
     there: bool = False
     left: bool = False
     videos: int = 0
+    people: int = 0
     failed: int = 0
     news: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -403,10 +415,11 @@ def _compare_with_dataset(
     for name in changes.added:
         result.news.append(Problem(unit, name, "the dataset has it, the output and its record do not"))
     for name in changes.replaced:
-        text = f"its file has {now[name].bytes} bytes; its keypoints are of one of {record.videos[name].bytes}"
+        text = f"its file has {now[name].bytes} bytes; its keypoints are of one of {record.sources[name].bytes}"
         result.news.append(Problem(unit, name, text))
     for name in changes.gone:
-        good = record.good.get(name)
+        video = record.sources[name]
+        good = video if isinstance(video, VideoRecord) else None
         if good is None or not good.gone_since or not good.made_from:
             yield name, "its record has it, the dataset does not"
         if good is not None:
@@ -457,7 +470,7 @@ def _check_file(state: RecordedState, record: UnitRecord, data: bytes | None) ->
 
 def _bytes_of(record: UnitRecord, name: str, now: Made) -> int | None:
     """The size of the file that a video was made from; that of now where it is not known."""
-    video = record.videos.get(name)
+    video = record.sources.get(name)
     return now.bytes if video is None or video.bytes is None else video.bytes
 
 
@@ -483,8 +496,8 @@ def _check_video(
         there = videos_of_record(outputs.root, record, rows)
 
     def check(name: str, keypoints: NDArray[Any], noted: VideoRecord) -> Iterator[str]:
-        if name in there:
-            yield from videos.problems(there[name], keypoints, noted)
+        if (source := there.get(source_name(name, noted))) is not None:
+            yield from videos.problems(source, keypoints, noted)
         elif listing is None:
             where = f"{record.dataset}/{record.source}".removesuffix("/.")
             result.news.append(Problem(unit, name, f"it is not compared: its video is not found in {where}"))
@@ -513,14 +526,15 @@ def _check_npz(
             elif not names or len(set(names)) < len(names):
                 yield "", "its npz holds no videos, or one twice"
             for name, member in zip(names, members, strict=True):
-                result.videos += 1
+                noted = (good or {}).get(name)
+                result.videos += noted is None or noted.stands_for_video
+                result.people += 1
                 try:
                     keypoints = _array(read_zip_member(archive, member))
                 except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
                     yield name, f"it can't be read: {one_line(error)}"
                     continue
                 held[name] = keypoints
-                noted = (good or {}).get(name)
                 for problem in check_keypoints(settings, keypoints, noted):
                     yield name, problem
                 for problem in check_video(name, keypoints, noted) if noted is not None else ():

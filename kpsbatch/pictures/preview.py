@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 from kpsbatch.dataset.reading import video_info
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
 from kpsbatch.files import write_named
+from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.pictures.clip import Clip, spread
 from kpsbatch.pictures.draw import (
     BACKGROUND,
@@ -77,13 +79,30 @@ def write_preview(clip: Clip, picture: Path, speed: float = 1.0) -> int:
     check_picture(picture, speed)
     suffix = picture.suffix.lower()
     if suffix == ".png":
-        return _write_sheet(clip, picture)
+        return write_sheet(clip, picture, spread(len(clip.keypoints), MAX_CELLS))
     return _write_gif(clip, picture, speed) if suffix == ".gif" else _write_video(clip, picture, speed)
 
 
-def _write_sheet(clip: Clip, picture: Path) -> int:
-    """Up to 12 frames, evenly spread."""
-    cells = list(drawn_frames(clip, CELL, spread(len(clip.keypoints), MAX_CELLS)))
+def write_doubts(clip: Clip, facts: VideoFacts, picture: Path) -> int:
+    """A contact sheet of a clip whose signer is in doubt, and why: the middle of each shot, of one shot more frames.
+
+    Returns:
+        How many frames were drawn.
+
+    Raises:
+        DatasetError: The frames can't be read.
+        OutputError: The picture can't be written.
+    """
+    middles = [(shot.first + shot.last) // 2 for shot in facts.shots]
+    shown = {middles[place] for place in spread(len(middles), MAX_CELLS)}
+    if len(shown) < 2:
+        shown = spread(len(clip.keypoints), COLUMNS)
+    return write_sheet(replace(clip, title="; ".join(facts.doubts)), picture, shown)
+
+
+def write_sheet(clip: Clip, picture: Path, frames: set[int]) -> int:
+    """Some frames of a clip, by their numbers; see `write_doubts`."""
+    cells = list(drawn_frames(clip, CELL, frames))
     if not cells:
         raise _no_frames(clip)
     sheet = tile(cells, min(COLUMNS, len(cells)))

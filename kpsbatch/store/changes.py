@@ -40,7 +40,7 @@ class Changes:
     def to_do(self, names: Iterable[str], redo_replaced: bool) -> list[str]:
         """Those of the videos that the dataset has which a run computes; of the others it keeps what there is."""
         again = {*self.added, *(self.replaced if redo_replaced else ())}
-        known = self.record.videos if self.record is not None else {}
+        known = self.record.sources if self.record is not None else {}
         return [name for name in names if name in again or name not in known]
 
 
@@ -62,8 +62,9 @@ def changes_of(source: Source, outputs: Outputs, unit: Unit, state: OutputState)
 def changes_since(record: UnitRecord, now: Mapping[str, Made]) -> Changes:
     """Compare a record with what its videos would be made from now."""
     added, replaced, moved = list[str](), list[str](), list[str]()
+    known = record.sources
     for name, made in now.items():
-        video = record.videos.get(name)
+        video = known.get(name)
         if video is None or _is_of_another_row(video, made):
             added.append(name)
             continue
@@ -71,8 +72,8 @@ def changes_since(record: UnitRecord, now: Mapping[str, Made]) -> Changes:
             moved.append(name)
         if video.bytes is not None and video.bytes != made.bytes:
             replaced.append(name)
-    gone = [name for name in record.videos if name not in now]
-    moved += [name for name in gone if name in record.made and record.videos[name].made_from]
+    gone = [name for name in known if name not in now]
+    moved += [name for name in gone if name in record.made and known[name].made_from]
     return Changes(tuple(added), tuple(replaced), tuple(moved), tuple(gone), record)
 
 

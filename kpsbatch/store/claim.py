@@ -131,7 +131,7 @@ def other_dataset(outputs: Outputs, source: Source) -> str:
         if record is None or record.unit is None or not record.videos:
             continue
         names = {video.name for video in source.listing(record.unit.unit).videos}
-        if names & record.videos.keys():
+        if names & record.sources.keys():
             return ""
         root = root or record.dataset
     return root if root and _has_videos(source) else ""

@@ -8,18 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from kpsbatch.config import Config
+from kpsbatch.config import ALL_PEOPLE, Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.files import explained, look_anew, write_bytes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import INDEX_FILE
-from kpsbatch.store.records import UnitRecord, VideoRecord
+from kpsbatch.store.records import UnitRecord, VideoRecord, source_name
 from kpsbatch.stored import escaped, read_stored
 
 COLUMNS = (
@@ -40,15 +40,15 @@ class Measured(NamedTuple):
 def write_index(
     file: TextIO,
     source: Source,
-    measured: Callable[[Unit, Video], Measured | None],
+    measured: Callable[[Unit, Video], Mapping[str, Measured]],
     labels: Mapping[int, Label] | None = None,
     others: Iterable[Mapping[str, Any]] = (),
 ) -> int:
     """Write index.csv.
 
     Args:
-        measured: What the record of a unit says of one of its videos; None for a video that is not done, which gets
-            no row.
+        measured: What the record of a unit says of one of its videos, by its keys in the npz; nothing for a video that
+            is not done, which gets no row.
         labels: Names of signs, for a dataset without a column of labels.
         others: Rows of units that are not among the source's; they come last.
 
@@ -61,11 +61,12 @@ def write_index(
     for unit in source.units():
         label = (labels or {}).get(unit.sign) if source.has_signs else None
         for video in source.listing(unit).videos:
-            if (measures := measured(unit, video)) is None:
+            if not (measures := measured(unit, video)):
                 continue
             cells = table_cells(source, unit, video)
             name = {"label": label.text} if label and not video.label else {}
-            rows.append({"file": f"{unit.name}.npz", "key": video.name, **cells, **name, **measures._asdict()})
+            for key, values in measures.items():
+                rows.append({"file": f"{unit.name}.npz", "key": key, **cells, **name, **values._asdict()})
     rows += others
     table.writerows(rows)
     return len(rows)
@@ -87,7 +88,7 @@ def table_cells(source: Source, unit: Unit, video: Video) -> dict[str, str]:
 
 
 Key = tuple[str, str]
-"""An output file below the output root, and the key of a video in it."""
+"""An output file below the output root, and the key of an array in it, or the name of a video."""
 
 
 class _Written(NamedTuple):
@@ -119,17 +120,19 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
         units = source.units()
         states = outputs.states(units, sweep=False)
         measured, newest = _measure(outputs, states, written)
+        known = _by_video(written.rows.values(), of_people=config.dataset.person == ALL_PEOPLE)
 
-        def look_up(unit: Unit, video: Video) -> Measured | None:
-            key = (f"{unit.name}.npz", video.name)
+        def look_up(unit: Unit, video: Video) -> Mapping[str, Measured]:
+            place = (f"{unit.name}.npz", video.name)
             stored = states.get(unit) in ("complete", "partial")
-            unseen = unit not in states and key in written.rows  # another host has stored it since it was listed here
+            unseen = unit not in states and place in known  # another host has stored it since it was listed here
             if not stored and not (unseen and outputs.npz_path(unit).exists()):
-                return None
-            if key in measured:
-                made_from, measures = measured[key]
-                return measures if made_from == source.made_of(video).made_from else None
-            return _as_written(written.rows.get(key), source, video)
+                return {}
+            if place in measured:
+                made_from, measures = measured[place]
+                return measures if made_from == source.made_of(video).made_from else {}
+            rows = {row["key"]: _as_written(row, source, video) for row in known.get(place, ())}
+            return {key: values for key, values in rows.items() if values is not None}
 
         files = {f"{unit.name}.npz" for unit in units}
         others = [row for key, row in written.rows.items() if key[0] not in files]
@@ -143,11 +146,14 @@ def update_index(config: Config, source: Source, outputs: Outputs) -> int:
 
 def _measure(
     outputs: Outputs, states: Mapping[Unit, OutputState], written: _Written
-) -> tuple[dict[Key, tuple[str, Measured]], int]:
-    """What the records say that are newer than the index, or not in it; and the time of the newest of all."""
+) -> tuple[dict[Key, tuple[str, dict[str, Measured]]], int]:
+    """What the records say that are newer than the index, or not in it; and the time of the newest of all.
+
+    By output file and name of a video: what it was made from, and its measures by key.
+    """
     listed = {file for file, _ in written.rows}
     newest = written.newest
-    measured: dict[Key, tuple[str, Measured]] = {}
+    measured: dict[Key, tuple[str, dict[str, Measured]]] = {}
     for unit, state in states.items():
         if state not in ("complete", "partial"):
             continue
@@ -160,9 +166,21 @@ def _measure(
         if time < written.newest and file in listed:
             continue
         record = read_stored(path, UnitRecord) or UnitRecord()
-        for name, video in record.good.items():
-            measured[file, name] = (video.made_from, _measures_of(video))
+        for key, video in record.good.items():
+            _, measures = measured.setdefault((file, source_name(key, video)), (video.made_from, {}))
+            measures[key] = _measures_of(video)
     return measured, newest
+
+
+def _by_video(rows: Iterable[Mapping[str, str]], *, of_people: bool) -> Mapping[Key, Sequence[Mapping[str, str]]]:
+    """Rows of the index by output file and name of a video; `of_people`: a key can be NAME.1, of a person."""
+    known: dict[Key, list[Mapping[str, str]]] = {}
+    for row in rows:
+        known.setdefault((row["file"], row["key"]), []).append(row)
+        name, _, number = row["key"].rpartition(".")
+        if of_people and number.isdecimal():
+            known.setdefault((row["file"], name), []).append(row)
+    return known
 
 
 def _recorded_rows(outputs: Outputs, listed: Collection[str]) -> Iterator[Mapping[str, Any]]:
@@ -181,10 +199,8 @@ def _measures_of(video: VideoRecord) -> Measured:
     return Measured(video.frames, video.frame_rate or None, video.width or None, video.height or None)
 
 
-def _as_written(row: Mapping[str, str] | None, source: Source, video: Video) -> Measured | None:
+def _as_written(row: Mapping[str, str], source: Source, video: Video) -> Measured | None:
     """What a row of the index says, if it is of the same segment of the same file."""
-    if row is None:
-        return None
     segment = video.segment
     cells = [video.path.relative_to(source.root).as_posix(), segment and segment.start, segment and segment.end]
     if ["" if value is None else str(value) for value in cells] != [row["video"], row["start"], row["end"]]:

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,24 @@ def npz_bytes(name: str, array: NDArray[Any]) -> bytes:
     """An npz of one array."""
     file = io.BytesIO()
     write_npz(file, {name: array})
+    return file.getvalue()
+
+
+def npz_bytes_of_pieces(name: str, pieces: Sequence[NDArray[Any]], axis: int) -> bytes:
+    """An npz of one array that is not in memory as a whole: arrays put together along an axis, such as memory maps."""
+    shape = list(pieces[0].shape)
+    shape[axis] = sum(piece.shape[axis] for piece in pieces)
+    header = {"descr": np.lib.format.dtype_to_descr(pieces[0].dtype), "fortran_order": False, "shape": tuple(shape)}
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        entry = zipfile.ZipInfo(f"{name}.npy")
+        entry.compress_type, entry._compresslevel = zipfile.ZIP_DEFLATED, COMPRESSION  # type: ignore[attr-defined]
+        size = math.prod(shape) * pieces[0].dtype.itemsize
+        with archive.open(entry, "w", force_zip64=size >= _LARGEST // 2) as written:
+            np.lib.format.write_array_header_1_0(written, header)
+            for outer in np.ndindex(*shape[:axis]):
+                for piece in pieces:
+                    written.write(np.ascontiguousarray(piece[outer]).data)
     return file.getvalue()
 
 

@@ -107,6 +107,11 @@ class Outputs:
         """Where all landmarks lie that were computed with the current settings."""
         return self.root / INTERNAL / "full" / self.fingerprint.digest
 
+    @property
+    def pieces(self) -> Path:
+        """Where the pieces of long videos lie while they are worked on (`work/long_videos.py`)."""
+        return self.root / INTERNAL / "pieces" / self.fingerprint.folder
+
     def full_path(self, unit: Unit) -> Path:
         """The file of all landmarks of a unit."""
         return self.full / f"{unit.name}.npz"

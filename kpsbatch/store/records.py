@@ -107,6 +107,16 @@ class FailedVideo(Stored):
     made_from: str = ""
 
 
+def key_of(name: str, person: int) -> str:
+    """The key of a video in the npz; of one of which each person has an array, that of a person: `NAME.1`."""
+    return f"{name}.{person}" if person else name
+
+
+def source_name(key: str, video: FailedVideo | VideoFacts) -> str:
+    """The name of the video that an array, or a failure, is of; see `key_of`."""
+    return key.removesuffix(f".{video.person}") if isinstance(video, VideoFacts) and video.person else key
+
+
 class SlurmTask(Stored):
     """The job that a unit was made in."""
 
@@ -147,7 +157,7 @@ class UnitRecord(MadeDigest):
         format: `RECORD_FORMAT` of the release that wrote it.
         unit: The unit that the record describes.
         state: The same state that its file name contains.
-        videos: By name, in the order of the npz.
+        videos: By key, in the order of the npz; a video that failed, by its name.
         odd_entries: Entries of the unit's folder that are no videos, and what is odd about them.
         dataset, source: The dataset's folder, and the unit's below it.
         made_digest: What the videos were made from, those left out that the dataset has no more.
@@ -193,15 +203,23 @@ class UnitRecord(MadeDigest):
         return {name: video for name, video in self.videos.items() if isinstance(video, VideoRecord)}
 
     @property
+    def sources(self) -> dict[str, FailedVideo | VideoRecord]:
+        """The videos by their names, each once: one of which each person has an array is told by the first."""
+        videos: dict[str, FailedVideo | VideoRecord] = {}
+        for key, video in self.videos.items():
+            videos.setdefault(source_name(key, video), video)
+        return videos
+
+    @property
     def made(self) -> dict[str, Made]:
         """What the videos were made from, those left out that are known to be in the dataset no more."""
-        there = {name: video for name, video in self.videos.items() if not getattr(video, "gone_since", "")}
+        there = {name: video for name, video in self.sources.items() if not getattr(video, "gone_since", "")}
         return {name: Made(video.bytes, video.made_from) for name, video in there.items()}
 
     @property
     def gone(self) -> dict[str, str]:
         """The videos that are in the output, though the dataset has them no more, and since when."""
-        return {name: video.gone_since for name, video in self.good.items() if video.gone_since}
+        return {source_name(key, video): video.gone_since for key, video in self.good.items() if video.gone_since}
 
     @property
     def failed(self) -> dict[str, FailedVideo]:

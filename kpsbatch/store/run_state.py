@@ -167,6 +167,7 @@ class RunState(Progress):
             requeued task the memory is the most of any start.
         requested: What SLURM gave it.
         before: What earlier starts of it did.
+        given_back: (node, why) for each start that ended at once, as its node could not do it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -191,6 +192,7 @@ class RunState(Progress):
     requested: Annotated[Requested, or_else(Requested)] = Field(default_factory=Requested)
     before: Annotated[Worked, or_else(Worked)] = Field(default_factory=Worked)
     without_work: bool = False
+    given_back: Annotated[list[tuple[str, Text]], or_else(list)] = Field(default_factory=list)
     modified: float = Field(default=0.0, exclude=True)
     silent: float = Field(default=0.0, exclude=True)
 

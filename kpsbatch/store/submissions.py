@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +23,13 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
 from kpsbatch.config import Config, dump_config, format_signs, load_frozen_config, parse_signs
-from kpsbatch.errors import SubmitError
+from kpsbatch.errors import SubmitError, of_node
 from kpsbatch.files import INTERNAL, explained, json_bytes, write_bytes, write_json
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.store.run_state import read_runs
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import Stored, Text, read_stored
+from kpsbatch.words import program
 
 PLAN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`, with the options in a section; it is read."""
@@ -67,6 +69,7 @@ class Plan(Stored):
         missing: Units without a folder or without a video.
         settings: All that changes values, as it was where the plan was made; a task with other settings refuses.
         mounts: Where links below the dataset's root lead, for a container.
+        words: What was typed to submit it, without the program, the config absolute; none where that is not known.
         failing: Finished units of which videos failed, and that are not done again; not kept with the plan.
     """
 
@@ -79,6 +82,7 @@ class Plan(Stored):
     missing: int = 0
     settings: FrozenSettings | None = None
     mounts: tuple[Path, ...] = ()
+    words: tuple[Text, ...] = ()
     failing: int = Field(default=0, exclude=True)
 
     @model_validator(mode="before")
@@ -87,6 +91,12 @@ class Plan(Stored):
         if isinstance(tree, dict) and isinstance(options := tree.get("options"), dict):
             return {**tree, **options}
         return tree
+
+    @property
+    def command(self) -> str:
+        """What submits again, as it is typed from anywhere; not in the image, which has no SLURM."""
+        name = "kpsbatch" if "APPTAINER_CONTAINER" in os.environ else program(anywhere=True)
+        return f"{name} {shlex.join(self.words)}" if self.words else f"{name} submit CONFIG"
 
     @property
     def units(self) -> int:
@@ -194,7 +204,7 @@ def read_frozen(folder: Path, digest: str) -> dict[str, bytes]:
         try:
             files[name] = (folder / name).read_bytes()
         except OSError as error:
-            raise SubmitError(f"{folder / name} can't be read: {error.strerror}. Submit again.") from None
+            raise of_node(SubmitError(f"{folder / name} can't be read: {error.strerror}. Submit again.")) from None
     if digest_of(files) != digest:
         raise SubmitError(
             f"{folder}: config.yaml and plan.json are not those that were submitted, so this task does nothing. Find "
@@ -253,6 +263,12 @@ def log_file(folder: Path, job: str) -> Path:
 def list_submissions(root: Path) -> list[Path]:
     """The folders of all submissions, oldest first."""
     return sorted(path.parent for path in submissions_folder(root).glob("*/plan.json"))
+
+
+def submit_command(root: Path) -> str:
+    """What submits the newest submission of an output folder again, as it is typed from anywhere."""
+    submissions = list_submissions(root)
+    return (read_plan(submissions[-1]) if submissions else Plan(id="", shards=())).command
 
 
 def unshared_warning(root: Path) -> str:

@@ -21,7 +21,7 @@ from kpsbatch.files import INTERNAL, explained, fingerprint_in, in_threads
 from kpsbatch.store.changes import UNCHANGED, Changes, changes_of
 from kpsbatch.store.outputs import SET_ASIDE, Outputs, OutputState
 from kpsbatch.store.places import places_elsewhere
-from kpsbatch.store.records import UnitRecord
+from kpsbatch.store.records import UnitRecord, source_name
 from kpsbatch.store.settings import (
     UNKNOWN,
     Fingerprint,
@@ -177,7 +177,8 @@ def gone_videos(config: Config, source: Source, outputs: Outputs) -> dict[Unit, 
             continue
         listing = source.listing(record.unit.unit)
         there = {video.name for video in listing.videos}
-        if not listing.problem and (names := [name for name in record.good if name not in there]):
+        good = dict.fromkeys(source_name(key, video) for key, video in record.good.items())
+        if not listing.problem and (names := [name for name in good if name not in there]):
             gone[record.unit.unit] = names
     return gone
 

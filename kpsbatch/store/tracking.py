@@ -26,6 +26,7 @@ from kpsbatch.store.run_state import (
     RunState,
     Worked,
     job_of,
+    read_run,
     requested,
     restarts,
     run_id,
@@ -36,6 +37,8 @@ from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
 SAMPLE_SECONDS = 1.0
+LEFT_OUT = "KPSBATCH_LEFT_OUT"
+"""The variable by which a batch script names the nodes that it left out (cluster/batch.sh)."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,6 +57,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
     path = state_file(root, progress.run)
     job, task = job_of()
     now = _now()
+    earlier = read_run(root, origin) if restarts() else None
     began = RunState(
         format=RUN_FORMAT,
         run=progress.run,
@@ -71,6 +75,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         started=now,
         updated=now,
         state="running",
+        given_back=_given_back_before(root, earlier),
     )
     usage = Usage()
     if began.restarts and (last := read_stored(path, RunState)) is not None:
@@ -113,6 +118,41 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         write("interrupted", type(error).__name__)
         raise
     write("failed" if progress.error else "finished", progress.error, expected=True)
+
+
+def _given_back_before(root: Path, earlier: RunState | None) -> list[tuple[str, str]]:
+    """What earlier starts noted, and the nodes that could not even do that: the batch script has left them out."""
+    noted = earlier.given_back if earlier is not None else []
+    unnoted = set(filter(None, os.environ.get(LEFT_OUT, "").split(","))) - {node for node, _ in noted}
+    return [*noted, *((node, f"{root} is not seen there, or Python can't start") for node in sorted(unnoted))]
+
+
+def note_given_back(root: Path, origin: Origin, why: str, most: int) -> int:
+    """Note in a task's state file that its node could not do it; how often that was so, this time included.
+
+    Where the state file can't be written, every earlier start counts.
+
+    Args:
+        most: More often than that, the task has failed; else it is interrupted.
+    """
+    if not _is_of_this_start(run := read_run(root, origin)):
+        with contextlib.suppress(KpsbatchError), tracked(root, origin, Progress()):
+            raise KpsbatchError(why)
+        run = read_run(root, origin)
+    times = restarts() + 1
+    if run is None or not _is_of_this_start(run):
+        return times
+    why = one_line(why)
+    noted = [*run.given_back, (run.host, why)]
+    changes = {"state": "failed" if len(noted) > most else "interrupted", "error": why, "given_back": noted}
+    with contextlib.suppress(OSError, OutputError):
+        write_json(state_file(root, run.run), run.model_copy(update=changes).model_dump(mode="json"))
+        times = len(noted)
+    return times
+
+
+def _is_of_this_start(run: RunState | None) -> bool:
+    return run is not None and (run.pid, run.restarts) == (os.getpid(), restarts())
 
 
 def worked_until(last: RunState) -> Worked:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import Source
 from kpsbatch.dataset.video import Listing, Made, Unit
-from kpsbatch.errors import OutputError
+from kpsbatch.errors import ConfigError, OutputError
 from kpsbatch.files import explained
 from kpsbatch.store.index_file import table_cells
 from kpsbatch.store.outputs import Outputs, OutputState, StoredVideo
@@ -25,8 +26,10 @@ from kpsbatch.store.records import (
     UnitRecord,
     VideoRecord,
     host_facts,
+    key_of,
     made_digest,
     read_record,
+    source_name,
 )
 
 if TYPE_CHECKING:
@@ -34,16 +37,34 @@ if TYPE_CHECKING:
 
 
 class VideoOutcome(NamedTuple):
-    """What became of a video: its keypoints, or None and why; see `Outcome`."""
+    """What became of a video: the keypoints of its signer, or of all its people, or nothing and why; see `Outcome`."""
 
-    value: VideoKeypoints | None
+    people: Sequence[VideoKeypoints]
     problem: str
     attempts: int
     output: str
     out_of_memory: bool = False
 
 
-NOT_DONE = VideoOutcome(None, "what an earlier run made of it is not there any more", 0, "")
+NOT_DONE = VideoOutcome((), "what an earlier run made of it is not there any more", 0, "")
+
+
+def refuse_clash(videos: Mapping[str, Path]) -> None:
+    """Refuse a video whose name is that of a person of another one, such as a.1 beside a.
+
+    Args:
+        videos: Where each lies, by its name.
+
+    Raises:
+        ConfigError: Names both.
+    """
+    for name, path in videos.items():
+        other, _, number = name.rpartition(".")
+        if number.isdecimal() and other in videos:
+            raise ConfigError(
+                f"{path}: {name} would also be the name of a person of {videos[other]}, as dataset.person is all. "
+                "Rename it."
+            )
 
 
 @dataclass
@@ -105,14 +126,14 @@ def store_unit(config: Config, outputs: Outputs, done: OpenUnit, workers: int) -
     unit = done.unit
     is_stored = outputs.states([unit], sweep=False).get(unit) in ("complete", "partial") if done.replace else False
     redo = is_stored or (done.replace and any(outcome.problem for outcome in done.outcomes.values()))
-    good = (outcome.value for outcome in done.outcomes.values() if outcome.value is not None)
-    seconds = round(sum(value.facts.seconds.total for value in good), 3)
+    good = (one for outcome in done.outcomes.values() for one in outcome.people)
+    seconds = round(sum(one.facts.seconds.total for one in good), 3)
     with explained(outputs.root), outputs.lock_unit(unit) if redo else nullcontext():
         before = outputs.good_videos(unit) if redo else {}
         stored, record = assemble(config, outputs, done, before, workers)
         if _store(outputs, unit, stored, record, replace=done.replace, locked=redo):
-            kept = [name for name, video in record.good.items() if video.kept_since]
-            return StoredUnit(unit, record.state, kept, seconds)
+            kept = dict.fromkeys(source_name(key, video) for key, video in record.good.items() if video.kept_since)
+            return StoredUnit(unit, record.state, [*kept], seconds)
     return StoredUnit(unit, outputs.states([unit]).get(unit), [], seconds)  # another run was first
 
 
@@ -136,27 +157,27 @@ def assemble(
     """The videos and the record of a unit; `before` is what to keep of it where nothing better is there."""
     stored: dict[str, StoredVideo] = {}
     videos: dict[str, FailedVideo | VideoRecord] = {}
-    before = {
-        name: kept
-        for name, kept in before.items()
-        if name not in done.made or kept.record.made_from == done.made[name].made_from
-    }
+    earlier: dict[str, dict[str, StoredVideo]] = {}
+    for key, kept in before.items():
+        name = source_name(key, kept.record)
+        if name not in done.made or kept.record.made_from == done.made[name].made_from:
+            earlier.setdefault(name, {})[key] = kept
 
     def keep(name: str, **why: str) -> None:
-        stored[name] = before[name]
-        videos[name] = before[name].record.model_copy(update=why)
+        stored.update(earlier[name])
+        videos.update({key: kept.record.model_copy(update=why) for key, kept in earlier[name].items()})
 
     for video in done.listing.videos:
         outcome = done.outcomes.get(video.name) or NOT_DONE
         made = done.made[video.name]
-        if outcome is NOT_DONE and video.name in before:
-            earlier = before[video.name].record
-            keep(video.name, kept_since="" if earlier.gone_since else earlier.kept_since, gone_since="")
+        if outcome is NOT_DONE and video.name in earlier:
+            first = next(iter(earlier[video.name].values())).record
+            keep(video.name, kept_since="" if first.gone_since else first.kept_since, gone_since="")
         elif outcome is NOT_DONE and video.name in done.failed:
             videos[video.name] = done.failed[video.name]
-        elif outcome.problem and video.name in before:
+        elif outcome.problem and video.name in earlier:
             keep(video.name, kept_since=outcome.problem, gone_since="")
-        elif outcome.value is None:
+        elif not outcome.people:
             videos[video.name] = FailedVideo(
                 error=outcome.problem,
                 attempts=outcome.attempts,
@@ -164,15 +185,13 @@ def assemble(
                 out_of_memory=outcome.out_of_memory,
                 **made._asdict(),
             )
-        else:
-            value = outcome.value
-            good = VideoRecord(
-                **dict(value.facts), attempts=outcome.attempts, row=done.rows.get(video.name, {}), **made._asdict()
-            )
-            stored[video.name], videos[video.name] = StoredVideo(value.keypoints, good, value.full), good
-    for name, kept in before.items():
-        if name not in videos:
-            since = kept.record.gone_since or _moment(time.time())
+        for one in outcome.people:
+            key, row = key_of(video.name, one.facts.person), done.rows.get(video.name, {})
+            good = VideoRecord(**dict(one.facts), attempts=outcome.attempts, row=row, **made._asdict())
+            stored[key], videos[key] = StoredVideo(one.keypoints, good, one.full), good
+    for name, people in earlier.items():
+        if name not in done.made and not people.keys() & videos.keys():
+            since = next(iter(people.values())).record.gone_since or _moment(time.time())
             keep(name, kept_since="the dataset does not have it any more", gone_since=since)
     unit = done.unit
     record = UnitRecord(
@@ -212,17 +231,18 @@ def remove_videos(outputs: Outputs, unit: Unit, names: Collection[str]) -> None:
         stored = outputs.states([unit]).get(unit)
         record = read_record(outputs.record_path(unit, stored)).record if stored in RECORDED_STATES else None
         good = outputs.good_videos(unit)
-        if record is None or not good.keys() >= set(names):
+        of_whom = {key: source_name(key, video.record) for key, video in good.items()}
+        if record is None or not {*of_whom.values()} >= set(names):
             raise OutputError(
                 f"{outputs.npz_path(unit)} is damaged, so nothing is removed from it. First verify --repair."
             )
-        videos = {name: video for name, video in record.videos.items() if name not in names}
+        videos = {key: video for key, video in record.videos.items() if of_whom.get(key) not in names}
         if not videos:
             outputs.remove(unit)
             return
         rest = record.model_copy(update={"videos": videos, "state": state_of(videos)})
         rest = rest.model_copy(update={"made_digest": made_digest(rest.made)})
-        kept = {name: video for name, video in good.items() if name not in names}
+        kept = {key: video for key, video in good.items() if key in videos}
         _store(outputs, unit, kept, rest, replace=True, locked=True)
 
 

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,14 +36,15 @@ from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.classes import note_classes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import find_outputs
-from kpsbatch.store.records import ClipRecord, host_facts
+from kpsbatch.store.records import ClipRecord, host_facts, key_of
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
-from kpsbatch.work.assemble import OpenUnit, VideoOutcome, store_unit
+from kpsbatch.work.assemble import OpenUnit, VideoOutcome, refuse_clash, store_unit
 from kpsbatch.work.cores import worker_count, worker_memory
+from kpsbatch.work.long_videos import LongVideos
 from kpsbatch.work.pool import executor_for
-from kpsbatch.work.run import open_outputs
-from kpsbatch.work.video_job import VideoTask, key_of_person
+from kpsbatch.work.run import open_outputs, refuse_uncomputable
+from kpsbatch.work.video_job import VideoTask, people_of_each, tasks_of
 from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
@@ -171,10 +171,10 @@ def extract_clips(
         ModelError: The workers can't load the models.
         InterruptedRun: `stop_reason` said so; the clips that are done are kept.
     """
-    config.landmarks.refuse_removed()
+    refuse_uncomputable(config)
     root = config.output.root
     if config.dataset.person == ALL_PEOPLE:
-        _refuse_clash(clips)
+        refuse_clash(clips)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -200,43 +200,40 @@ def extract_clips(
     outputs.prepare()
     note_classes(outputs, sorted({row["label"] for row in store.rows.values() if row["label"]}))
     run = config.run
-    workers = worker_count(run.workers, len(clips))
+    videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
+    workers = worker_count(run.workers, tasks_of(videos))
     limits = Limits(
         run.video_timeout, run.max_attempts, run.videos_per_worker, worker_memory(run.worker_memory, workers)
     )
-    videos = [Video(name, clip.absolute(), clip.is_file()) for name, clip in clips.items()]
     total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
+    long_videos = LongVideos(outputs)
     with executor_for(workers, job, limits, job.environment()) as pool:
         tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
-        working = {pool.submit(task) for task in tasks}
+        working = {pool.submit(each) for task in tasks for each in long_videos.begun(task) or [task]}
         while working:
             ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
             for future in ended:
                 outcome = future.result()
-                name = outcome.task.videos[0].name
+                task, value, problem = outcome.task, outcome.value, outcome.problem
+                if value is not None and not isinstance(value, list):
+                    working |= {pool.submit(piece) for piece in long_videos.begin(task, value)}
+                    continue
+                if task.piece is not None:
+                    ended_video = long_videos.add(task, value[0] if value else None, problem)
+                    if ended_video is None:
+                        continue
+                    value, problem = [ended_video[0]], ended_video[1]
+                name = task.videos[0].name
                 npz = root / f"{name}.npz"
-                made = [value for value in outcome.value or () if value is not None]
-                facts = store.store(outcome.task.videos[0], clips[name], made) if made else {}
+                [made] = people_of_each(value or [None])
+                facts = store.store(task.videos[0], clips[name], made) if made else {}
+                long_videos.forget(task.unit)
                 left -= 1
-                on_clip(DoneClip(clips[name], npz, facts, outcome.problem))
+                on_clip(DoneClip(clips[name], npz, facts, problem))
             on_frames(min(pool.steps, total), total)
             if left and (reason := stop_reason()):
                 raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
-
-
-def _refuse_clash(clips: Mapping[str, Path]) -> None:
-    """Refuse a clip whose name is that of a person of another one, such as a.1 beside a.
-
-    Raises:
-        ConfigError: Names both.
-    """
-    for name, clip in clips.items():
-        other, _, number = name.rpartition(".")
-        if number.isdecimal() and other in clips:
-            raise ConfigError(
-                f"{clip}: {name} would also be the name of a person of {clips[other]}. Rename it, or extract it alone."
-            )
 
 
 def _problem_of_name(name: str, root: Path) -> str:
@@ -327,14 +324,10 @@ class _Store:
             self.last += 1
             unit = self.units[name] = Unit("all", self.splits[name], self.last)
         size = _bytes_of(clip)
-        everybody = self.config.dataset.person == ALL_PEOPLE
-        keys = [key_of_person(name, number) if everybody else name for number in range(len(made))]
-        facts = {key: one.facts for key, one in zip(keys, made, strict=True)}
-        people = tuple(replace(video, name=key) for key in keys)
-        done = OpenUnit(unit, Listing(self.config.dataset.root, True, people), True, keys)
-        done.outcomes |= {key: VideoOutcome(one, "", 1, "") for key, one in zip(keys, made, strict=True)}
-        done.made, done.rows = dict.fromkeys(keys, Made(size)), dict.fromkeys(keys, self.rows[name])
-        done.started = time.time()
+        facts = {key_of(name, one.facts.person): one.facts for one in made}
+        done = OpenUnit(unit, Listing(self.config.dataset.root, True, (video,)), True, [name])
+        done.outcomes[name] = VideoOutcome(made, "", 1, "")
+        done.made, done.rows, done.started = {name: Made(size)}, {name: self.rows[name]}, time.time()
         record = ClipRecord(
             clip=str(clip.absolute()),
             bytes=size,
@@ -344,7 +337,7 @@ class _Store:
             models=self.outputs.fingerprint.settings.models,
             versions=host_facts().versions,
             video=made[0].facts,
-            people=facts if everybody else {},
+            people=facts if made[0].facts.person else {},
         )
         try:
             write_json(npz.with_suffix(".json"), record.model_dump(mode="json"))  # first: it tells the unit's number

@@ -166,10 +166,12 @@ class WorkerPool(Generic[TaskT, ResultT]):
         else:
             wrote = worker.output.rpartition(chr(10))[2] or "nothing"
             remedy = f"it wrote: {wrote} ({process_limit()}). Run `{program()} check`."
-        raise ModelError(
+        problem = ModelError(
             f"{MAX_DEATHS_AT_START} worker processes in a row were lost while loading the models, the last "
             f"because {worker.problem}; {remedy}"
         )
+        problem.of_node = not worker.out_of_memory
+        raise problem
 
     def _count_steps(self, count: int) -> None:
         with self._lock:

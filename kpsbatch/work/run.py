@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,7 +19,7 @@ from kpsbatch.dataset.classes import stated_classes
 from kpsbatch.dataset.reading import listed_size, together
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit, Video
-from kpsbatch.errors import ConfigError, InterruptedRun, ModelError, OutputError
+from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, ModelError, OutputError, of_node
 from kpsbatch.files import explained, in_threads
 from kpsbatch.landmarks.facts import OddFrames
 from kpsbatch.landmarks.network_files import find_networks
@@ -27,7 +28,7 @@ from kpsbatch.store.classes import note_classes
 from kpsbatch.store.index_file import update_index
 from kpsbatch.store.joined import settle
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
-from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts
+from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts, source_name
 from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, read_runs, restarts
 from kpsbatch.store.settings import (
     UNKNOWN,
@@ -43,15 +44,17 @@ from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
-from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, store_unit
+from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, refuse_clash, store_unit
 from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
 from kpsbatch.work.stage import Stage
-from kpsbatch.work.video_job import VideoJob, VideoTask
+from kpsbatch.work.video_job import VideoJob, VideoTask, people_of_each, tasks_of
 from kpsbatch.work.worker import Limits, Outcome
 
 if TYPE_CHECKING:
     from kpsbatch.landmarks.extract import VideoKeypoints
+    from kpsbatch.landmarks.pieces import WholeVideo
+    from kpsbatch.work.long_videos import LongVideos
 
 TICK_SECONDS = 0.25
 WRITERS = 2
@@ -61,7 +64,7 @@ MOST_SHOWN = 5
 VIDEOS_AT_END = 2
 """For each worker: a unit after which no more of them come is one of the last."""
 
-TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None]]"
+TaskOutcome: TypeAlias = "Outcome[VideoTask, list[VideoKeypoints | None] | WholeVideo]"
 
 
 @dataclass
@@ -140,15 +143,12 @@ def refuse_uncomputable(config: Config) -> None:
     """Refuse settings that nothing computes, and to compute into a folder of imported outputs.
 
     Raises:
-        ConfigError: A setting is one that only an earlier version computes.
+        ConfigError: A setting is one that only an earlier version computes, or two don't go together.
         OutputError: The config says that the outputs are imported.
     """
     config.landmarks.refuse_removed()
-    if config.dataset.person == ALL_PEOPLE:
-        raise ConfigError(
-            "dataset.person: all is for `kpsbatch extract` alone. Name one person, or give each a row of a table, with "
-            "a column person (1, 2, ... from the left)."
-        )
+    if config.dataset.person == ALL_PEOPLE and config.landmarks.running_mode == "image":
+        raise ConfigError("dataset.person: all needs landmarks.running_mode: clip. Leave one of them out.")
     if config.output.imported:
         raise OutputError(
             f"output.imported: the outputs in {config.output.root} were imported, so no run adds to them. Use a config "
@@ -219,10 +219,17 @@ def run(
         todo = _sort(surveyed, summary, overwrite)
         if config.dataset.manifest is None:  # of a table the rows that can't be used are told when it is opened
             summary.odd.update(problem for _, problem in source.strays())
-        summary.workers = worker_count(config.run.workers, progress.videos)
+        videos = [video for unit in todo for video in unit.listing.videos if video.name in unit.todo]
+        summary.workers = worker_count(config.run.workers, tasks_of(videos))
         todo = in_turn(todo, earlier_runs(outputs.root, origin, progress.run))
         if todo:
-            _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
+            try:
+                _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
+            except KpsbatchError as error:
+                error.of_node = error.of_node and not progress.videos_done  # a node that did a video can do others
+                raise
+        elif lacking:
+            raise of_node(DatasetError(progress.error))
         if not overwrite:
             summary.replaced = [f"{each.unit.name}/{name}" for each in surveyed for name in each.changes.replaced]
         if config.dataset.manifest is not None:
@@ -362,6 +369,7 @@ def survey_to_do(
 
     Raises:
         DatasetError: The dataset holds no video at all.
+        ConfigError: A video has the name of a person of another one.
         OutputError: The output folder holds outputs made with other settings, or can't be listed.
     """
     units = source.units(signs)
@@ -375,6 +383,9 @@ def survey_to_do(
         return again and not outputs.recorded_since(unit, state, retried_since)
 
     surveyed = survey(source, outputs, units, states=states, depth=depth, redo=redo, redo_replaced=overwrite)
+    if outputs.fingerprint.settings.dataset.get("person") == ALL_PEOPLE:
+        for each in surveyed:
+            refuse_clash({video.name: video.path for video in each.listing.videos} if each.listing else {})
     whole = len(units) == len(source.units())  # a shard may well have no video
     if whole and not surveyed.outputs and all(unit.presence in ("absent", "empty") for unit in surveyed):
         raise source.no_video()
@@ -392,7 +403,7 @@ def count_earlier_starts(surveyed: Survey, outputs: Outputs, progress: Progress)
         record = read_stored(outputs.record_path(unit, state), UnitRecord)
         if record is not None and record.slurm == job:
             progress.units_before += 1
-            progress.videos_before += len(record.videos)
+            progress.videos_before += len(record.sources)
             progress.failed_before += len(record.failed)
 
 
@@ -403,11 +414,12 @@ def refuse_other_settings(origin: Origin, ours: Fingerprint) -> None:
         OutputError: Names what differs, and the remedy.
     """
     if origin.settings is not None and (differing := differences(origin.settings, ours.settings)):
-        raise OutputError(
+        problem = OutputError(
             f"on {socket.gethostname()} other values would be computed than where this was submitted: "
             f"{'; '.join(differing[:MOST_SHOWN])}. "
             "Give all nodes the same kpsbatch, mediapipe and models, then submit again."
         )
+        raise of_node(problem)
 
 
 def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice: Callable[[str], None]) -> None:
@@ -459,7 +471,8 @@ class _Work:
         self._on_progress, self._stop_reason = on_progress, stop_reason
         self._stage = Stage(config.run.stage, ahead=2 * summary.workers + 1, frame_rate=config.landmarks.frame_rate)
         self._open: dict[Unit, OpenUnit] = {}
-        self._alone: deque[VideoTask] = deque()
+        self._next: deque[VideoTask] = deque()
+        self._has_pieces = outputs.pieces.exists()
         self._killed_for_memory: dict[VideoTask, int] = {}
         self._retries_alone = summary.workers > 1
         self._working: set[Future[TaskOutcome]] = set()
@@ -477,6 +490,12 @@ class _Work:
                 self._retries_alone = False
                 self._feed(1, iter(again))
 
+    @cached_property
+    def _long(self) -> LongVideos:
+        from kpsbatch.work.long_videos import LongVideos  # NumPy and OpenCV, which this process does without else
+
+        return LongVideos(self._outputs)
+
     def _feed(self, workers: int, tasks: Iterator[VideoTask]) -> None:
         run, frames_before = self._config.run, self._progress.frames
         memory = worker_memory(run.worker_memory, workers)
@@ -488,9 +507,12 @@ class _Work:
             reason = ""
             while not reason:
                 while len(self._working) < pool.capacity and len(self._storing) < MAX_STORING:
-                    task = self._alone.popleft() if self._alone else next(tasks, None)
+                    task = self._next.popleft() if self._next else next(tasks, None)
                     if task is None:
                         break
+                    if pieces := self._long.begun(task) if self._has_pieces else []:
+                        self._next.extend(pieces)
+                        continue
                     self._working.add(pool.submit(task))
                 if self._working:
                     ended, self._working = wait(self._working, TICK_SECONDS, FIRST_COMPLETED)
@@ -528,7 +550,8 @@ class _Work:
                 continue
             opened.begin(self._source)
             if videos < len(opened.listing.videos):  # the others have to be in the output, undamaged
-                there = self._outputs.good_videos(unit).keys() | opened.failed.keys()
+                good = self._outputs.good_videos(unit).items()
+                there = {source_name(key, video.record) for key, video in good} | opened.failed.keys()
                 names = [video.name for video in opened.listing.videos]
                 opened.todo = [name for name in names if name in opened.todo or name not in there]
                 self._progress.videos += len(opened.todo) - videos
@@ -549,20 +572,30 @@ class _Work:
     def _collect(self, outcome: TaskOutcome) -> Iterator[OpenUnit]:
         """Note what became of the videos of a task; the unit, when that was its last one.
 
-        Segments that failed among others are tried by themselves, so that each fails for its own reason only.
+        Segments that failed among others are tried by themselves, so that each fails for its own reason only. A long
+        video goes on in pieces.
         """
-        task = outcome.task
+        task, value = outcome.task, outcome.value
         if outcome.out_of_memory and self._retries_alone:
             self._killed_for_memory[task] = outcome.attempts
             return
         attempts = outcome.attempts + self._killed_for_memory.get(task, 0)
-        made = outcome.value or [None] * len(task.videos)
-        for video, value in zip(task.videos, made, strict=True):
-            if value is None and len(task.videos) > 1:
-                self._alone.append(VideoTask(task.unit, (video,)))
+        if value is not None and not isinstance(value, list):
+            self._has_pieces = True
+            self._next.extend(self._long.begin(task, value))
+            return
+        made, reason = value or [None] * len(task.videos), outcome.problem
+        if task.piece is not None:
+            whole = self._long.add(task, made[0], reason)
+            if whole is None:
+                return
+            made, reason = [whole[0]], whole[1]
+        for video, people in zip(task.videos, people_of_each(made), strict=True):
+            if not people and len(task.videos) > 1:
+                self._next.append(VideoTask(task.unit, (video,)))
                 continue
-            problem = self._stage.with_real_paths(task.unit, outcome.problem)
-            how = VideoOutcome(value, problem, attempts, outcome.output, outcome.out_of_memory)
+            problem = self._stage.with_real_paths(task.unit, reason)
+            how = VideoOutcome(people, problem, attempts, outcome.output, outcome.out_of_memory)
             self._note(task.unit, video, how)
         if self._open[task.unit].is_whole:
             self._stage.release(task.unit)
@@ -571,21 +604,22 @@ class _Work:
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:
         name = f"{unit.name}/{video.name}"
         self._progress.videos_done += 1
-        if outcome.value is None:
+        if not outcome.people:
             self._progress.videos_failed += 1
             self._summary.failures.append((name, outcome.problem))
         else:
-            self._summary.frames += outcome.value.facts.frames
-            if bad := outcome.value.facts.bad_frames:
+            facts = outcome.people[0].facts
+            self._summary.frames += facts.frames
+            if bad := facts.bad_frames:
                 self._summary.bad_frames[name] = bad
-            for kind, odd in outcome.value.facts.odd_frames.items():
+            for kind, odd in facts.odd_frames.items():
                 before = self._summary.odd_frames.get(kind, OddFrames(count=0, first=f"{name}/{odd.first}"))
                 self._summary.odd_frames[kind] = OddFrames(count=before.count + odd.count, first=before.first)
-            if doubts := outcome.value.facts.doubts:
+            if doubts := [doubt for one in outcome.people for doubt in one.facts.doubts]:
                 self._summary.doubtful.append((name, "; ".join(doubts)))
                 self._progress.videos_doubtful += 1
                 self._progress.doubtful = self._progress.doubtful or f"{name}: {doubts[0]}"
-            self._summary.worker_seconds += outcome.value.facts.seconds.total
+            self._summary.worker_seconds += sum(one.facts.seconds.total for one in outcome.people)
         self._open[unit].outcomes[video.name] = outcome
 
     def _note_stored(self, futures: Sequence[Future[StoredUnit]]) -> None:
@@ -594,6 +628,8 @@ class _Work:
             self._note_stored_unit(future.result())
 
     def _note_stored_unit(self, stored: StoredUnit) -> None:
+        if self._has_pieces:
+            self._long.forget(stored.unit)
         if stored.state is not None:
             self._summary.states[stored.unit] = stored.state
         self._summary.kept += [f"{stored.unit.name}/{name}" for name in stored.kept]

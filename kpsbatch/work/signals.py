@@ -10,9 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from kpsbatch.files import write_bytes
-
-PID_FILE = "KPSBATCH_PID_FILE"
-"""The variable that names the file for this process's ID, where a batch script passes signals on (cluster/batch.sh)."""
+from kpsbatch.startup import PID_FILE
 
 
 class StopRequest:
@@ -52,8 +50,5 @@ def stop_on_signals(
                 write_bytes(Path(pid_file), b"%d\n" % os.getpid())
         yield request
     finally:
-        if pid_file:
-            with contextlib.suppress(OSError):
-                Path(pid_file).unlink(missing_ok=True)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -21,7 +21,6 @@ from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.landmarks.found import MEANING
 from kpsbatch.pictures.clip import Candidate, load_clip
 from kpsbatch.work.clips import config_of_clips, extract_clips, find_clips
-from kpsbatch.work.run import refuse_uncomputable
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Type google\._upb\._message:DeprecationWarning")
 FRAMES = 4
@@ -77,8 +76,10 @@ class TestCommand:
         for number, frame in enumerate(np.concatenate([signs, rests], axis=2)):
             cv2.imwrite(str(tmp_path / "two" / f"{number}.png"), frame[..., ::-1])
         for person, right, said in (("right", True, ""), ("3", False, "there is no person 3"), ("nobody", False, "")):
-            done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, "--no-pictures", "-q", "--person", person)
+            without = () if person == "3" else ("--no-pictures",)
+            done = kpsbatch("extract", tmp_path / "two", "-o", tmp_path, *without, "-q", "--person", person)
             assert done.returncode == (2 if person == "nobody" else 0)
+            assert (tmp_path / "two.doubt.png").exists() == (person != "right")
             assert (said in done.stderr) if said or person == "nobody" else done.stderr == ""
             chest = package.load(tmp_path / "two.npz")["two"][:, 0:2, 0].mean()
             assert person == "nobody" or (chest > 0.5) == right
@@ -96,13 +97,11 @@ class TestCommand:
         }
         assert chosen["two.1"][0] < 0.5 < chosen["two.2"][0]
 
-    def test_all_people_are_for_extract_alone(self, tmp_path):
-        """A run, a row of a table and `extract_video` have one array for a video, and say what to do."""
+    def test_extract_video_has_one_array(self, tmp_path):
+        """So does a row of a table; each says what to do."""
         with pytest.raises(ConfigError, match="extract --person all"):
             package.extract_video(tmp_path, person="all")
-        with pytest.raises(ConfigError, match="each a row of a table"):
-            refuse_uncomputable(config_of_clips(tmp_path, ["dataset.person=all"]))
-        with pytest.raises(BadRow, match="give each person a row"):
+        with pytest.raises(BadRow, match="Leave the cell empty"):
             read_person("All")
 
     def test_the_name_of_a_person_is_no_other_clips(self, tmp_path):

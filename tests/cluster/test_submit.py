@@ -22,6 +22,7 @@ from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.files import explained
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader
@@ -42,7 +43,7 @@ from kpsbatch.store.submissions import (
     write_plan,
 )
 from kpsbatch.store.tracking import tracked
-from kpsbatch.words import show_command, without_secrets
+from kpsbatch.words import show_command, stopped, without_secrets
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoJob
 
@@ -70,7 +71,8 @@ COMMANDS = {
     "sbatch": SBATCH,
     "squeue": AWAY + 'cat "$FAKE/queue" 2>/dev/null || true\n',
     "scontrol": AWAY
-    + 'if [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
+    + 'if [ "$2" = hostnames ]; then tr , "\\n" <<<"$3"\n'
+    + 'elif [ "$1" = show ]; then echo "MaxArraySize            = $(cat "$FAKE/max" || echo 1001)"; fi\n',
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
     "sinfo": 'cat "$FAKE/nodes" 2>/dev/null || true\n',
     "python": FAKE_PYTHON,
@@ -94,6 +96,11 @@ class FakeCluster:
         """The calls so far: command and arguments."""
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
+
+    @property
+    def submitting(self) -> list[str]:
+        """The commands so far, without the job that looks for an output folder on this machine's own disk."""
+        return [command for command in (call.split()[0] for call in self.calls) if command != "srun"]
 
     def script(self, number: int = 1) -> str:
         """The script of the n-th sbatch."""
@@ -158,11 +165,12 @@ class TestBatchScript:
             f"#SBATCH --job-name={name}",
             "#SBATCH --nodes=1",
             "#SBATCH --open-mode=append",
-            f"#SBATCH --output='{quoted}/logs/%A_%a_0_log.out'",
+            "#SBATCH --output=/dev/null",
             "#SBATCH --requeue",
             "#SBATCH --signal=B:USR2@90",
             "#SBATCH --time=240",
         ]
+        assert f"KPSBATCH_LOG='{quoted}/logs'" in cluster.script()
         step = cluster.script().partition("\nrun_task ")[2].partition(" -u -m submitit")[0]
         digest = digest_of({name: (folder / name).read_bytes() for name in ("config.yaml", "plan.json")})
         number = '"$((0 + ${SLURM_ARRAY_TASK_ID:-0}))"'
@@ -208,7 +216,7 @@ class TestBatchScript:
         """One shard is one job, and MaxArraySize is not looked up."""
         assert kpsbatch("submit", project, "--set", "run.chunk_size=10").returncode == 0
         assert not any("--array" in line for line in cluster.parameters())
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "sbatch"]
+        assert cluster.submitting == ["squeue", "sinfo", "sbatch"]
 
     def test_several_arrays(self, cluster, project):
         """Where MaxArraySize is 3, four shards make an array of three and a job that waits for it."""
@@ -451,6 +459,123 @@ class TestTask:
         host_facts.cache_clear()
 
 
+class TestUnseenOutput:
+    """An output folder on a file system of this machine: a node is asked whether it sees it."""
+
+    @pytest.fixture(autouse=True)
+    def unshared(self, project):
+        if not submissions.unshared_warning(project.parent / "out"):
+            pytest.skip("needs temporary files on a file system of this machine alone")
+
+    def answer(self, cluster, body):
+        (cluster.folder / "bin" / "srun").write_text(f'#!/bin/bash\necho "srun $*" >>"$FAKE/calls"\n{body}\n')
+
+    def test_refused(self, cluster, project):
+        """Nothing is submitted where the node does not see it, and the file that it looked for is gone."""
+        self.answer(cluster, "echo none")
+        settings = ("--set", "slurm.partition=cpu", "--set", "slurm.extra={nodelist: n7, comment: x}")
+        done = kpsbatch("submit", project, *settings)
+        assert done.returncode == 2
+        assert "output.root: a node does not see" in done.stderr
+        assert not any(call.startswith("sbatch") for call in cluster.calls)
+        [asked] = [call for call in cluster.calls if call.startswith("srun")]
+        assert "--partition=cpu --nodelist=n7 sh -c" in asked
+        assert not list((project.parent / "out" / "_kpsbatch").glob("seen-*"))
+
+    def test_seen(self, cluster, project):
+        """Nothing is said where the node sees it."""
+        done = kpsbatch("submit", project)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_no_answer(self, cluster, project):
+        """Where no node is free to answer, it is submitted, with a warning."""
+        self.answer(cluster, "echo 'Unable to allocate resources' >&2; exit 1")
+        done = kpsbatch("submit", project)
+        assert done.returncode == 0
+        assert "which other nodes may not see" in done.stderr
+
+
+class TestNode:
+    """A task that its node can't do."""
+
+    @pytest.fixture
+    def in_batch_script(self, monkeypatch, tmp_path):
+        for key, value in (
+            ("SLURM_JOB_ID", "7"),
+            ("KPSBATCH_PID_FILE", str(tmp_path / "task.pid")),
+            ("KPSBATCH_NODE_SECONDS", "0"),
+            ("SLURMD_NODENAME", "n3"),
+        ):
+            monkeypatch.setenv(key, value)
+
+    def test_given_back(self, frozen, project, in_batch_script, monkeypatch, capsys):
+        """A task without its dataset is given back three times, then fails; the state file says where and why."""
+        folder = frozen()
+        data, away = project.parent / "data", project.parent / "away"
+        data.rename(away)
+        statuses = []
+        for start in range(4):
+            monkeypatch.setenv("SLURM_RESTART_COUNT", str(start))
+            statuses.append(do_shard(folder))
+        assert statuses == [75, 75, 75, 2]
+        run = read_run(project.parent / "out", Origin(folder.name, 0))
+        assert run.state == "failed"
+        assert [node for node, _ in run.given_back] == ["n3"] * 4
+        assert "data does not exist" in run.given_back[0][1]
+        said = capsys.readouterr().err
+        assert "(on n3; it tries again in 0 s)" in said
+        assert "(on n3, the last of 4 starts that could not do it)" in said
+
+    def test_a_part_of_the_data(self, frozen, project, in_batch_script, capsys):
+        """What the node sees is done there, the rest is given back."""
+        train = project.parent / "data" / "01" / "train"
+        (train / "0001" / "w").mkdir()
+        folder = frozen()
+        (train / "0001" / "w").rmdir()
+        assert do_shard(folder) == 75
+        assert (project.parent / "out" / "01-train" / "0002.npz").exists()
+
+    def test_finished_elsewhere(self, frozen, project, in_batch_script, monkeypatch):
+        """A start that does the work keeps in mind which node could not."""
+        folder = frozen()
+        data, away = project.parent / "data", project.parent / "away"
+        data.rename(away)
+        assert do_shard(folder) == 75
+        away.rename(data)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        monkeypatch.setenv("SLURMD_NODENAME", "n1")
+        assert do_shard(folder) == 0
+        run = read_run(project.parent / "out", Origin(folder.name, 0))
+        assert (run.state, run.host, [node for node, _ in run.given_back]) == ("finished", "n1", ["n3"])
+
+    def test_next_steps(self, frozen, project, in_batch_script, monkeypatch, capsys):
+        """In a task's log they are what is typed on the cluster, from any folder; nobody types the task's command."""
+        config = load_config(project, ["run.workers=0"])
+        plan = plan_submission(config).model_copy(update={"words": ("submit", str(project), "--set=run.workers=0")})
+        monkeypatch.setattr(VideoJob, "do", lambda job, task, heartbeat: [None for _ in task.videos])
+        assert do_shard(write_plan(config, plan)) == 1
+        said = capsys.readouterr().out
+        [typed] = re.findall("Fix the data, then (.*)", said)
+        assert re.search(r"kpsbatch submit '/.*my config.yaml' --set=run.workers=0 --retry-failed$", typed)
+        assert shlex.split(typed)[2:] == [str(project), "--set=run.workers=0", "--retry-failed"]
+        assert stopped("SIGUSR2", "1 unit saved").endswith("If SLURM does not start it again, submit again.")
+        (project.parent / "file").touch()
+        with pytest.raises(OutputError, match="then submit again"), explained(project.parent):
+            (project.parent / "file" / "x").mkdir()
+
+    def test_not_of_the_node(self, frozen, in_batch_script):
+        """What no other node does better fails at once."""
+        folder = frozen()
+        (folder / "plan.json").write_text("{}")
+        assert run_shard(folder, 0, "0" * 64) == 2
+
+    def test_no_batch_script(self, frozen, project):
+        """Where nothing would start the task again, there is one attempt."""
+        folder = frozen()
+        (project.parent / "data").rename(project.parent / "away")
+        assert do_shard(folder) == 2
+
+
 class Bomb:
     """Makes a file when it is loaded from a pickle."""
 
@@ -465,16 +590,23 @@ class TestOthersInTheFolder:
     """What another user who can write in the output folder can do to the jobs of a submission."""
 
     def run_job(self, cluster, task=0):
-        """What SLURM would do with a task of the submitted array."""
+        """What SLURM would do with a task of the submitted array; as `stderr` what stands in its log then."""
         variables = {"SLURM_JOB_ID": "71", "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": str(task)}
-        return subprocess.run(
-            ["bash", str(cluster.folder / "script-1.sh")],
+        variables["KPSBATCH_NODE_SECONDS"] = "0"
+        script = cluster.folder / "script-1.sh"
+        done = subprocess.run(
+            ["bash", str(script)],
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+        [log] = re.findall("^KPSBATCH_LOG=(.*)$", script.read_text(), re.MULTILINE)
+        named = subprocess.run(
+            ["bash", "-c", f"cat {log}"], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stderr + named.stdout)
 
     def test_no_pickle_is_loaded(self, cluster, project, tmp_path):
         """There is no pickle below the outputs; one that is put there, by any name of submitit's, is not loaded."""
@@ -487,7 +619,7 @@ class TestOthersInTheFolder:
             (folder / "logs" / name).write_bytes(bomb)
         done = self.run_job(cluster)
         assert (done.returncode, mark.exists()) == (1, False), done.stdout + done.stderr
-        assert "shard 0 of 4: signs 1" in done.stdout
+        assert "shard 0 of 4: signs 1" in done.stderr
 
     @pytest.mark.parametrize("name", ["config.yaml", "plan.json"])
     def test_a_file_that_was_changed(self, cluster, project, name):
@@ -513,10 +645,8 @@ class TestOthersInTheFolder:
         assert self.run_job(cluster).returncode == 2
         config.unlink()
         done = self.run_job(cluster)
-        assert (done.returncode, "config.yaml can't be read: No such file or directory. Submit" in done.stderr) == (
-            2,
-            True,
-        )
+        assert "config.yaml can't be read: No such file or directory. Submit" in done.stderr
+        assert done.returncode == 75  # another node may see it
 
     def test_a_task_of_an_earlier_version(self, cluster, tmp_path):
         """The pickle of a task that an earlier version has submitted ends with what to do."""
@@ -616,7 +746,7 @@ class TestSubmission:
         assert (plan.units, len(plan.shards)) == (3012, 51)
         done = kpsbatch("submit", config, "--set", "run.chunk_size=1")
         assert "#SBATCH --array=0-501%20" in cluster.parameters(), done.stderr
-        assert [call.split()[0] for call in cluster.calls] == ["squeue", "sinfo", "scontrol", "sbatch"]
+        assert cluster.submitting == ["squeue", "sinfo", "scontrol", "sbatch"]
 
     def test_plan_holds_what_is_unfinished(self, cluster, project):
         """The frozen plan leaves out what is finished or has no video, and reads back as it was."""
@@ -986,6 +1116,14 @@ class TestArrayScript:
             f"<{REPO / 'configs' / 'karsl.yaml'}>",
         ]
 
+    def test_variables_as_words(self, cluster, project):
+        """Variables before the config count as those of the environment, which --export=NONE keeps from a job."""
+        named = {"KPSBATCH_CONTAINER": "my image.sif", "KARSL_ROOT": "/data/my karsl"}
+        expected = self.run(project, project, "--set", "a=b", **named)
+        words = [f"{name}={value}" for name, value in named.items()]
+        assert self.run(project, *words, project, "--set", "a=b").stdout == expected.stdout
+        assert "my image.sif" in expected.stdout
+
     def test_container(self, cluster, project):
         """With KPSBATCH_CONTAINER the interpreter is the image's, and the config's folder is seen."""
         done = self.run(project, project, KPSBATCH_CONTAINER="my image.sif", KARSL_ROOT="/data/my karsl")
@@ -1103,6 +1241,26 @@ signal.pause()' &
         done = self.run(cluster, "exit 3", KPSBATCH_RETRY_SECONDS="1")
         assert done.returncode == 3
         assert cluster.calls[-1] == "scontrol requeue 5"
+
+    @pytest.mark.parametrize(("nodes", "left_out"), [("n1\nn3\n", True), ("n3\n", False)])
+    def test_node_that_can_not_do_it(self, cluster, nodes, left_out):
+        """A task that its node can't do starts again, on another node where there is one."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        (cluster.folder / "nodes").write_text(nodes)
+        self.run(cluster, "exit 75", SLURMD_NODENAME="n3", SLURM_JOB_PARTITION="main")
+        assert "scontrol requeue 5" in cluster.calls
+        assert ("scontrol update JobId=5 ExcNodeList=n3" in cluster.calls) is left_out
+
+    @pytest.mark.parametrize(("restarts", "status"), [("0", 75), ("3", 2)])
+    def test_python_that_does_not_start(self, cluster, restarts, status):
+        """Where no process says its ID, the node has no such Python: the task starts again, three times at most."""
+        (cluster.folder / "queue").write_text("RUNNING\n")
+        variables = {"SLURM_RESTART_COUNT": restarts, "KPSBATCH_NODE_SECONDS": "0"}
+        done = self.run(cluster, "exit 2", before="task_says_id=yes", **variables)
+        assert done.returncode == status
+        assert ("scontrol requeue 5" in cluster.calls) is (status == 75)
+        assert "Python did not start on" in done.stderr
+        assert self.run(cluster, 'echo 7 >"$KPSBATCH_PID_FILE"; exit 2', before="task_says_id=yes").returncode == 2
 
     def test_environment_of_srun(self, cluster):
         """SLURM_EXPORT_ENV, by which srun would hide the environment from the task, is unset."""

@@ -1,17 +1,23 @@
-"""The recipes, which docs/datasets.md shows, work on trees of the shape of the fourteen datasets."""
+"""The recipes, which docs/known_datasets.md shows, work on trees of the shape of the fourteen datasets."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from dataset_trees import PAGE, TREES, held, opened, shown
+from made_pictures import picture
+from processes import kpsbatch
 
 from kpsbatch.cli.main import main
+from kpsbatch.cli.selection import DatasetSelection
 from kpsbatch.config import dump_config, load_config, load_frozen_config
 from kpsbatch.dataset.init_config import RECIPES, recipe_like, recipe_names
 from kpsbatch.dataset.manifest import ManifestSource
@@ -124,14 +130,14 @@ def test_recipe(tmp_path, name):
 
 def test_every_set_has_a_recipe():
     """The page has a section for each of the fourteen sets, with the name and the text of its recipe, and no other."""
-    told = re.findall(r"(?m)^### (.+)$", PAGE.read_text(encoding="utf-8"))
+    told = re.findall(r"(?m)^## (.+)$", PAGE.read_text(encoding="utf-8"))
     assert told == list(TREES) == list(UNITS)
     assert len(told) == 14
     assert sorted(map(recipe_like, told)) == sorted(recipe_names())
     for name in told:
         recipe = recipe_like(name)
         assert shown(name)[0] == (RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")
-        assert f"### {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
+        assert f"## {name}\n\n`kpsbatch init FOLDER --like {recipe}` writes:\n" in PAGE.read_text(encoding="utf-8")
 
 
 class TestLike:
@@ -168,7 +174,7 @@ class TestLike:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "set").mkdir()
         assert self.init("set", "--like", "bobsl") == 0
-        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/datasets.md\n" in capsys.readouterr().out
+        assert f"unsure: {tmp_path / 'bobsl.tsv'} is not there; see docs/known_datasets.md\n" in capsys.readouterr().out
 
     def test_names(self, tmp_path, capsys):
         """All names are listed when asked for, and where one is not known."""
@@ -257,3 +263,66 @@ def test_odd_entries(tmp_path):
     """Stray files of KArSL are listed, not taken."""
     source, _ = opened(tmp_path, "KArSL")
     assert source.listing(Unit("01", "train", 1)).odd == (("Thumbs.db", "no video"),)
+
+
+class TestOneLiner:
+    """`run --root DIR --like NAME --output OUT`: no config is written."""
+
+    @pytest.mark.parametrize("name", TREES)
+    def test_every_recipe(self, tmp_path, monkeypatch, name):
+        """It is the config that `init --like` writes, beside the folder, for every recipe."""
+        opened(tmp_path, name)
+        written = load_config(tmp_path / "config.yaml")
+        monkeypatch.chdir(tmp_path)
+        root = written.dataset.root.relative_to(tmp_path)
+        chosen = DatasetSelection(root=root, like=name, output=Path("kps of it"), adjusted=True)
+        config = chosen.load()
+        assert config.dataset.model_dump() == written.dataset.model_dump()
+        assert config.landmarks.coordinates == "adjusted"
+        assert config.output.root == tmp_path / "kps of it"
+        assert chosen.command("status").endswith(" status 'kps of it'")
+        assert replace(chosen, output=None).load().output.root == written.output.root
+
+    def test_run_again_and_status(self, tmp_path):
+        """The ancestor's own line runs, resumes, and leaves a folder that `status` takes."""
+        for signer in ("01", "02", "03"):
+            for split in ("train", "test"):
+                for sign in ("0001", "0002"):
+                    video = tmp_path / "KArSL" / signer / signer / split / sign / f"{signer}_{sign}_(1)"
+                    video.mkdir(parents=True)
+                    cv2.imwrite(str(video / "1.png"), picture())
+        line = [
+            *("run", "--root", tmp_path / "KArSL", "--like", "karsl", "--output", tmp_path / "karsl-kps"),
+            *("--splits", "train", "test", "--signers", "01", "03", "--signs", "1", "--adjusted", "-q"),
+        ]
+        done = kpsbatch(*line, "--set", "landmarks.parts=[pose]")
+        assert done.returncode == 0, done.stderr
+        made = sorted(
+            path.relative_to(tmp_path / "karsl-kps").as_posix() for path in tmp_path.glob("karsl-kps/*/*.npz")
+        )
+        assert made == ["01-test/0001.npz", "01-train/0001.npz", "03-test/0001.npz", "03-train/0001.npz"]
+        again = kpsbatch(*line, "--set", "landmarks.parts=[pose]")
+        assert (again.returncode, again.stdout.partition("\n")[0]) == (0, "Nothing to do: 4 units finished before.")
+        status = kpsbatch("status", tmp_path / "karsl-kps", "--json")
+        assert json.loads(status.stdout)["all"]["complete"] == 4
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["config.yaml", "--like", "karsl"], "--like stands in the place of a config, and config.yaml is named"),
+            (["config.yaml", "--output", "out"], "--output stands in the place of a config"),
+            (["--like", "karsl"], "no dataset is named"),
+            (["--root", "."], "no dataset is named"),
+            ([], "no dataset is named"),
+            (["--root", ".", "--like", "karls"], "--like karls: there is no such recipe"),
+            (["--root", "nowhere", "--like", "karsl"], "nowhere does not exist"),
+        ],
+    )
+    def test_refused(self, tmp_path, monkeypatch, capsys, words, message):
+        """A config beside --like, half of the line, an unknown name and a missing folder are one line each."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as ended:
+            main(["run", *words])
+        error = capsys.readouterr().err
+        assert (ended.value.code, error.count("\n")) == (2, 1)
+        assert error.startswith(f"kpsbatch: {message}")

@@ -122,6 +122,20 @@ def test_milliseconds(tmp_path):
     assert found_by(tmp_path / "d", tmp_path / "c.yaml")[0].dataset["manifest"]["unit"] == "ms"
 
 
+def test_segments_that_are_not_seen(tmp_path):
+    """Rows of one file without a start and an end are told, with the columns that could hold them."""
+    touch(tmp_path / "d", "clips/one.mp4")
+    rows = [["name", "starting here", "finish", "gloss"], ["one", 0.5, 1.5, "a"], ["one", 1.5, 2.5, "b"]]
+    table(tmp_path / "d/t.csv", rows)
+    guessed = found_by(tmp_path / "d", tmp_path / "c.yaml")[0]
+    assert any("several rows have the same video" in note and "starting here, finish" in note for note in guessed.notes)
+    rows[0][1] = "begin"
+    table(tmp_path / "d/t.csv", rows)
+    guessed = found_by(tmp_path / "d", tmp_path / "other.yaml")[0]
+    assert not any("several rows" in note for note in guessed.notes)
+    assert guessed.dataset["manifest"]["columns"]["end"] == "finish"
+
+
 def test_nothing_there(tmp_path):
     """A folder without videos, and a table that fits none, are told."""
     touch(tmp_path / "d", "notes.txt")

@@ -392,8 +392,8 @@ def test_list(capsys):
 
 
 def test_every_recipe_is_documented() -> None:
-    """docs/exports.md has every recipe."""
-    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    """docs/recipes.md has every recipe."""
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
     for name in RECIPES:
         assert f"| `{name}` |" in page
 

@@ -98,6 +98,23 @@ class TestSearching:
         taken.hands["right"] = left_hand()
         assert spotted(taken, "left") is None
 
+    def test_a_palm_is_read_once_and_the_other_hands_palm_never_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The frame and the squares around the chest show the same palms."""
+        squares: list[Square] = []
+
+        def read_hand(self: Moment, square: Square, how: Letter) -> Reading:
+            squares.append(square)
+            return replace(right_hand, square=square)
+
+        right_hand = a_hand(*RIGHT, presence=0.99, right=0.99)
+        palm = hand_square(right_hand.points)
+        monkeypatch.setattr(hands_module, "palm_squares", lambda moment, around: [(palm, right_hand.points[0])])
+        monkeypatch.setattr(Seen, "read_hand", read_hand)
+        frame = seen(right_hand)
+        frame.hands["right"] = right_hand
+        assert spotted(frame, "left") is None
+        assert len(squares) == 1
+
     def test_a_part_beside_the_other_hand_is_read_with_more_room(self) -> None:
         """All of the hand comes out, where that is sure."""
         whole, part = left_hand(), left_hand()

@@ -95,6 +95,26 @@ class TestSearchAtTheWrist:
         assert found(a_hand(LEFT[0] + 15, LEFT[1])) is None
         assert found(a_hand(*LEFT, presence=0.3)) is None
 
+    def test_a_first_reading_far_away_or_outside_is_not_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A second one that agrees could not be the side's hand."""
+
+        def readings(first: Reading) -> int:
+            given: list[Reading] = []
+
+            def read_hand(self: Moment, square: Square, how: Letter) -> Reading:
+                given.append(first)
+                return first
+
+            monkeypatch.setattr(Moment, "read_hand", read_hand)
+            confirmed(a_moment(), "left", upright_square(np.array(LEFT), 80.0), LOOKED_AGAIN, one_is_enough=False)
+            return len(given)
+
+        assert readings(a_hand(*LEFT)) == 2
+        assert readings(a_hand(LEFT[0], LEFT[1] - 80)) == 1
+        outside = a_hand(*LEFT)
+        outside.points[1:, 0] += SIZE
+        assert readings(outside) == 1
+
     def test_landmarks_are_mapped_back_to_the_frame(self) -> None:
         """A dot that is painted in the frame and seen in a turned square maps back to where it was painted."""
         square = turned_square(np.array([480.0, 220.0]), 220.0, np.array([np.sin(0.4), -np.cos(0.4)]))

@@ -23,7 +23,7 @@ from kpsbatch.landmarks.moments import Reading
 from kpsbatch.landmarks.network_files import find_networks
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.shots import CutFinder
-from kpsbatch.landmarks.signer import Track, Wish, choose
+from kpsbatch.landmarks.signer import Track, Wish, choose, median
 from kpsbatch.landmarks.squares import upright_square
 
 SIZE = (400, 200)
@@ -43,6 +43,15 @@ def cuts(frames: Sequence[Frames]) -> list[int]:
     for frame in frames:
         finder.add(frame)
     return finder.cuts
+
+
+def test_the_median_is_that_of_numpy_for_odd_and_even_counts() -> None:
+    """Of numbers, points and pictures, in their own type."""
+    random = np.random.default_rng(3)
+    for count in (1, 2, 5, 8):
+        for shape in ((), (2,), (4, 4)):
+            values = [random.normal(size=shape).astype(np.float32) for _ in range(count)]
+            assert np.array_equal(median(values), np.median(values, axis=0))
 
 
 class TestCuts:
@@ -285,7 +294,7 @@ class TestEverybody:
         assert (chests(two)[8:] == -1).all()
         assert not two.keypoints[8:].any()
         assert two.facts.shots[1].reason == "person 2 is not in it"
-        assert two.facts.doubts == ["frames 8 to 15: nobody"]
+        assert two.facts.doubts == ["person 2, frames 8 to 15: nobody"]
 
     @pytest.mark.parametrize("person", ["auto", "all"])
     def test_frames_are_let_go(

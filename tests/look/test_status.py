@@ -549,9 +549,9 @@ class TestCommand:
         done = kpsbatch(config, "--json")
         assert (done.returncode, done.stdout.count("\n")) == (0, 1)
         tree = json.loads(done.stdout)
-        documented = (HERE.parent / "docs" / "looking.md").read_text(encoding="utf-8")
+        documented = (HERE.parent / "docs" / "json.md").read_text(encoding="utf-8")
         for name, value in _keys(tree):
-            assert f"`{name}`" in documented, f"{name} = {value!r} is not in docs/looking.md"
+            assert f"`{name}`" in documented, f"{name} = {value!r} is not in docs/json.md"
         assert tree["failing"][0]["videos"] == [{"video": "clip", "reason": "broken"}]
         assert tree["tasks"][0]["node"] == "node1"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -19,8 +20,9 @@ from PIL import Image
 from kpsbatch.cli.main import main
 from kpsbatch.config import Config
 from kpsbatch.dataset.tables import Label
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Unit, Video
 from kpsbatch.errors import DatasetError, OutputError
+from kpsbatch.landmarks.facts import ShotFacts, VideoFacts
 from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.draw import (
     BACKGROUND,
@@ -35,7 +37,7 @@ from kpsbatch.pictures.draw import (
     text_width,
     write_text,
 )
-from kpsbatch.pictures.preview import legend, write_preview
+from kpsbatch.pictures.preview import legend, write_doubts, write_preview
 from kpsbatch.points import Topology
 from kpsbatch.store.reading import are_adjusted
 from kpsbatch.store.records import RecordedState, record_bytes
@@ -54,6 +56,20 @@ def config(tmp_path: Path) -> Config:
 
 MONK_TONES = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 """The Monk Skin Tone Scale, from skintone.google."""
+
+
+def test_a_picture_of_doubts(config, tmp_path):
+    """It shows the middle of each shot, of one shot some frames; a video without frames is said."""
+    clip = clip_of_file(
+        config.output.root / "01-train" / "0007.npz", "take (1)", config.dataset.root / "01/01/train/0007/take (1)"
+    )
+    one = VideoFacts(frames=LENGTH, shots=[ShotFacts(first=0, last=LENGTH - 1)])
+    three = VideoFacts(frames=LENGTH, shots=[ShotFacts(first=n, last=n + 1) for n in (0, 2, 4)])
+    assert write_doubts(clip, one, tmp_path / "one.png") == 4
+    assert write_doubts(clip, three, tmp_path / "three.png") == 3
+    with pytest.raises(DatasetError, match="No such file"):
+        write_doubts(replace(clip, frames=Video("gone", tmp_path / "gone")), one, tmp_path / "gone.png")
+
 
 BROKEN = "9 of 9 frames are unreadable"
 

@@ -42,6 +42,18 @@ slurm:
 """
 
 
+HIDE = 'mount -t tmpfs -o ro tmpfs "$1" && exec slurmd -N "$2"'
+"""Arguments: the folder, the node."""
+
+
+def is_alive(process: int) -> bool:
+    """Whether it runs; process 1 may reap dead ones late."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_until(what: str, happened: Callable[[], Any], seconds: float = 60, on_timeout: Callable[[], str] = str) -> Any:
     """Ask again and again until the answer is true; fail after a hard limit."""
     give_up = time.monotonic() + seconds
@@ -80,6 +92,32 @@ class Cluster:
         self.ask(
             "sbatch", "--partition=high", f"--nodelist={node}", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
         )
+
+    @contextlib.contextmanager
+    def hidden(self, folder: Path, node: str) -> Iterator[None]:
+        """A folder is empty on one node while the block runs, as where a mount is missing."""
+        self._start_again(
+            node, "unshare", "--mount", "--propagation", "private", "sh", "-c", HIDE, "sh", str(folder), node
+        )
+        try:
+            yield
+        finally:
+            self._start_again(node, "slurmd", "-N", node)
+
+    def _start_again(self, node: str, *command: str) -> None:
+        file = self.folder / "run" / f"slurmd.{node}.pid"
+        process = int(file.read_text())
+        os.kill(process, signal.SIGTERM)
+        wait_until(f"slurmd of {node} to end", lambda: not is_alive(process))
+        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, env={**self.environment, "PATH": path}, check=False
+        )
+        if done.returncode:
+            subprocess.run(["slurmd", "-N", node], env={**self.environment, "PATH": path}, timeout=30, check=True)
+            pytest.skip(f"needs a mount namespace: {done.stderr.strip()}")
+        idle = ("sinfo", "--noheader", f"--nodes={node}", "--partition=main", "--format=%T")
+        wait_until(f"{node} to be idle", lambda: self.ask(*idle).strip() in ("idle", "mixed"))
 
     @contextlib.contextmanager
     def without_scheduler(self) -> Iterator[None]:
@@ -130,10 +168,12 @@ class Project:
             **self.variables,
         }
 
-    def kpsbatch(self, command: str, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command of the package on the config."""
+    def kpsbatch(
+        self, command: str, *arguments: str, seconds: float = 60, config: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the package on the config, or on a folder of outputs."""
         return subprocess.run(
-            [sys.executable, "-m", "kpsbatch", command, str(self.config), *arguments],
+            [sys.executable, "-m", "kpsbatch", command, str(config or self.config), *arguments],
             capture_output=True,
             text=True,
             timeout=seconds,

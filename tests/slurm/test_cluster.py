@@ -364,6 +364,18 @@ class TestArrayScript:
         assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 4), (1, 8)]
         assert "finished, 8/8 units" in project.kpsbatch("logs").stdout
 
+    def test_environment_that_is_not_passed_on(self, new_project):
+        """With `sbatch --export=NONE` it finds the variables that stand before the config."""
+        project = new_project(signs=1, seconds=0.1)
+        text = project.config.read_text().replace("root: dataset", "root: $THE_DATA")
+        project.config.write_text(text)
+        given = {"THE_DATA": str(project.folder / "dataset"), **project.environment}
+        names = ("THE_DATA", "PATH", "PYTHONPATH", "FAKE_SECONDS", "FAKE_LOG", "FAKE_PYTHON")
+        words = [f"{name}={given[name]}" for name in names]
+        script = str(REPO / "slurm" / "array.sh")
+        project.finish(project.sbatch("--export=NONE", "--array=0-1", script, *words, str(project.config)))
+        assert project.units() == all_units(1)
+
     def test_what_is_there_is_dealt_out(self, new_project):
         """Of signs 1 to 40 four are there: each of four tasks does one, by a list that the first of them made."""
         project = new_project(signs=40, videos=0, seconds=0.3)

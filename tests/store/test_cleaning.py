@@ -176,7 +176,7 @@ class TestExport:
 
 
 def test_documented() -> None:
-    """docs/exports.md has every option."""
-    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    """docs/cleaning.md has every option."""
+    page = (Path(__file__).parents[2] / "docs" / "cleaning.md").read_text(encoding="utf-8")
     for option in ("--fill", "--rate", "--min-score", "--normalise", "--nan"):
         assert f"`{option}" in page

@@ -15,7 +15,7 @@ from kpsbatch.store.index_file import COLUMNS, Measured, write_index
 def rows_of(place: Path, name: str, labels: dict[int, Label] | None = None) -> list[dict[str, str]]:
     source, _ = opened(place, name)
     file = io.StringIO()
-    count = write_index(file, source, lambda unit, video: Measured(50, 25.0, 1280, 720), labels)
+    count = write_index(file, source, lambda unit, video: {video.name: Measured(50, 25.0, 1280, 720)}, labels)
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert len(rows) == count
     return rows
@@ -47,4 +47,4 @@ def test_only_what_is_done(tmp_path):
     TREES["LSA64"](tmp_path)
     source, _ = opened(tmp_path, "LSA64")
     file = io.StringIO()
-    assert write_index(file, source, lambda unit, video: Measured(9) if unit.sign == 1 else None) == 6
+    assert write_index(file, source, lambda unit, video: {video.name: Measured(9)} if unit.sign == 1 else {}) == 6

@@ -6,6 +6,7 @@ import csv
 import os
 import pickle
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -478,8 +479,8 @@ class TestDocs:
             exec(compile(example, "docs/reading.md", "exec"), scope)
         assert scope["batch"].shape[0] == 8
 
-    def test_training(self, tmp_path, monkeypatch, capsys):
-        """The script in docs/training.md learns signs that differ, and tells them for a signer and takes not seen."""
+    def test_training(self, tmp_path, capsys):
+        """examples/classify.py learns signs that differ, tells them for signers not seen, and uses what it learned."""
         random = np.random.default_rng(2)
         for signer, split, sign in product(("01", "02"), ("train", "test"), (1, 2, 3)):
             takes = {}
@@ -490,12 +491,32 @@ class TestDocs:
                 keypoints[random.random(len(keypoints)) < 0.1, Topology.LEFT_HAND] = 0
                 takes[f"take {take}"] = keypoints
             write_unit(tmp_path / "demo" / "out", takes, Unit(signer, split, sign))
-        monkeypatch.chdir(tmp_path)
-        example, *_ = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
-        exec(compile(example, "docs/training.md", "exec"), {})
-        shares = re.findall(r": ([0-9]+)% of ([0-9]+) videos, chance 33%", capsys.readouterr().out)
-        assert [int(count) for _, count in shares] == [18, 18]
-        assert min(int(share) for share, _ in shares) > 80
+        script = runpy.run_path(str(DOCS.parent / "examples" / "classify.py"))
+        model = str(tmp_path / "model.npz")
+        script["train_command"](str(tmp_path / "demo" / "out"), model)
+        shares = re.findall(r"signer held out: 0[12]: ([0-9]+)% of 18 videos right; .* 33%", capsys.readouterr().out)
+        assert len(shares) == 2
+        assert min(int(share) for share in shares) > 80
+        script["use_command"](model, str(tmp_path / "demo" / "out"))
+        guesses = re.findall(r"take [0-2]: ([123]) ", capsys.readouterr().out)
+        assert guesses == [sign for _ in range(4) for sign in "123" for _ in range(3)]
+
+    @pytest.mark.parametrize(
+        ("units", "takes", "held_out"),
+        [
+            (("train", "test"), 2, "split held out: test: "),
+            (("train",), 2, "videos held out: the last video of each word: "),
+            (("train",), 1, "nothing is left to learn from or to test on"),
+        ],
+    )
+    def test_training_on_one_signer(self, tmp_path, capsys, units, takes, held_out):
+        """With one signer it holds out the split test, else the last video of each word, and says if none is left."""
+        for split, sign in product(units, (1, 2)):
+            videos = {f"take {take}": np.full((5, 184, 4), 0.1 * sign, np.float32) for take in range(takes)}
+            write_unit(tmp_path / "out", videos, Unit("01", split, sign))
+        script = runpy.run_path(str(DOCS.parent / "examples" / "classify.py"))
+        script["train_command"](str(tmp_path / "out"), str(tmp_path / "model.npz"))
+        assert held_out in capsys.readouterr().out
 
 
 def _stand_in_for_torch() -> dict[str, types.ModuleType]:

@@ -14,6 +14,8 @@ from .looks import Look
 from .shading import EMPTY, Canvas, Patch, cone, noise
 
 _HEAD_DEPTH = 0.092
+_LIPS = 0.636
+"""Where the lips meet, in half heights of the face below its middle."""
 
 
 def draw_torso(canvas: Canvas, look: Look, chest: Floats, scale: float) -> None:
@@ -72,7 +74,15 @@ def _mix(base: Floats, color: tuple[float, ...], weight: NDArray[np.floating[Any
     return result
 
 
-def draw_head(canvas: Canvas, look: Look, center: Floats, turn: tuple[float, float], scale: float) -> None:
+def draw_head(
+    canvas: Canvas,
+    look: Look,
+    center: Floats,
+    turn: tuple[float, float],
+    scale: float,
+    closed: float = 0.0,
+    opened: float = 0.0,
+) -> None:
     """Paint head, face and hair.
 
     Args:
@@ -81,6 +91,8 @@ def draw_head(canvas: Canvas, look: Look, center: Floats, turn: tuple[float, flo
         center: (3,) canvas pixels, the middle of the face.
         turn: how far the face is turned to the right of the picture and down, in radians (small).
         scale: canvas pixels a metre.
+        closed: how far the eyes are closed, 0 to 1.
+        opened: how far the mouth is open, in half heights of the face.
     """
     a, b = look.face[0] * scale, look.face[1] * scale
     reach = np.array([1.20 * a, 1.24 * b, 0], np.float32)
@@ -98,7 +110,7 @@ def draw_head(canvas: Canvas, look: Look, center: Floats, turn: tuple[float, flo
     fu, fv = u - np.float32(turn[0]) * bulge, v - np.float32(turn[1]) * bulge
     relief = _face_relief(fu, fv)
     height = np.where(inside > 0, center[2] + (bulge + relief) * np.float32(_HEAD_DEPTH * scale), EMPTY)
-    albedo = _face_albedo(look, fu, fv, b / a)
+    albedo = _face_albedo(look, fu, fv, b / a, closed, opened)
     grain = noise(canvas.side, 1.0, 4)[patch.rows, patch.columns, None] * np.float32(0.010)
     canvas.paint(patch, height.astype(np.float32), albedo + grain, soft=1, shine=0.06)
     _draw_hair(canvas, look, center, patch, (u, v, fu, fv), scale)
@@ -121,8 +133,11 @@ def _face_relief(u: Floats, v: Floats) -> Floats:
     return result
 
 
-def _face_albedo(look: Look, u: Floats, v: Floats, aspect: float) -> Floats:
+def _face_albedo(look: Look, u: Floats, v: Floats, aspect: float, closed: float, opened: float) -> Floats:
     """Return the face's (h, w, 3) colours: skin, eyes, brows, nostrils, lips and a beard's shadow."""
+    below = v - np.float32(_LIPS)
+    gap = (below > 0) & (below < opened * np.sqrt(np.clip(1 - (u / 0.30) ** 2, 0, 1))) if opened else None
+    v = np.where(below > opened, v - np.float32(opened), np.minimum(v, np.float32(_LIPS))) if opened else v
     albedo = np.broadcast_to(np.array(look.skin, np.float32), (*u.shape, 3)).copy()
     blush = sum(_bump(u, v, s * 0.52, 0.30, 0.25, 0.16) for s in (-1, 1)) + 0.5 * _bump(u, v, 0, 0.36, 0.15, 0.1)
     albedo *= 1 + np.asarray(blush, np.float32)[..., None] * np.array([0.02, -0.09, -0.08], np.float32)
@@ -133,26 +148,28 @@ def _face_albedo(look: Look, u: Floats, v: Floats, aspect: float) -> Floats:
         albedo = _mix(albedo, look.hair, look.beard * beard)
     v = v + 0.18 * u**2 * _smooth(0.35, 0.55, v)
     mouth = np.clip((1 - (u / 0.335) ** 2) * 1.0, 0, 1)
-    upper = _smooth(0.0, 0.35, (v - 0.545 - 0.012 * np.cos(9 * u)) / 0.09 + mouth - 1.0) * (v < 0.636)
-    lower = _smooth(0.0, 0.35, (0.745 - v) / 0.11 + mouth - 1.0) * (v >= 0.636)
+    upper = _smooth(0.0, 0.35, (v - 0.545 - 0.012 * np.cos(9 * u)) / 0.09 + mouth - 1.0) * (v < _LIPS)
+    lower = _smooth(0.0, 0.35, (0.745 - v) / 0.11 + mouth - 1.0) * (v >= _LIPS)
     albedo = _mix(albedo, look.lips, 0.75 * np.clip(upper + lower, 0, 1) * (mouth > 0))
-    line = np.exp(-(((v - 0.636 + 0.012 * np.cos(7 * u)) / 0.013) ** 2)) * (mouth > 0.02)
+    line = np.exp(-(((v - _LIPS + 0.012 * np.cos(7 * u)) / 0.013) ** 2)) * (mouth > 0.02)
     albedo = _mix(albedo, (0.25, 0.11, 0.10), 0.75 * line)
     nostrils = sum(_bump(u, v, s * 0.095, 0.425, 0.052, 0.022) for s in (-1, 1))
     albedo = _mix(albedo, (0.22, 0.10, 0.08), 0.75 * np.clip(np.asarray(nostrils), 0, 1))
+    if gap is not None:
+        albedo = _mix(albedo, (0.16, 0.05, 0.05), gap.astype(np.float32))
     for s in (-1, 1):
         du = (u - s * np.float32(0.405)) * s
         near = (np.abs(du) < 0.37) & (v > -0.45) & (v < 0.12)
         if near.any():
             rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
             window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            albedo[window] = _eye(look, albedo[window], du[window], v[window], aspect)
+            albedo[window] = _eye(look, albedo[window], du[window], v[window], aspect, closed)
     return albedo.astype(np.float32)
 
 
-def _eye(look: Look, albedo: Floats, du: Floats, v: Floats, aspect: float) -> Floats:
+def _eye(look: Look, albedo: Floats, du: Floats, v: Floats, aspect: float, closed: float) -> Floats:
     """Add an eye and its brow; `du` grows from the eye's middle towards the temple."""
-    open_up = 0.085 * np.clip(1 - (du / 0.235) ** 2, 0, 1) ** 0.7
+    open_up = (0.085 - 0.143 * closed) * np.clip(1 - (du / 0.235) ** 2, 0, 1) ** 0.7
     open_down = 0.058 * np.clip(1 - (du / 0.235) ** 2, 0, 1)
     y = v + 0.02 * du + 0.012
     eye = _smooth(-0.012, 0.012, np.minimum(y + open_up, open_down - y)) * (np.abs(du) < 0.235)

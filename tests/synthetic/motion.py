@@ -60,6 +60,21 @@ class ArmMotion:
     angles: Floats
 
 
+@dataclass(frozen=True)
+class FaceMotion:
+    """What a face does in each frame, all (T,).
+
+    Attributes:
+        nod: how far the head is lowered, in metres; it turns down by 4 radians a metre.
+        closed: how far the eyes are closed, 0 to 1.
+        opened: how far the mouth is open, in half heights of the face.
+    """
+
+    nod: Floats
+    closed: Floats
+    opened: Floats
+
+
 def sign_of(sign: int) -> Sign:
     """Return the movement of a sign ID; neighbours differ in shape, path and number of hands."""
     start, end = _SHAPE_PAIRS[(sign - 1) % len(_SHAPE_PAIRS)]

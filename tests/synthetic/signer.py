@@ -15,12 +15,13 @@ from .arms import draw_arm, draw_hand, elbow
 from .body import draw_head, draw_torso
 from .hand import Floats, Hand, hand_axes, pose_hand
 from .looks import LOOKS, Look
-from .motion import ArmMotion, arm_motion, hanging_arm, sign_of
+from .motion import ArmMotion, FaceMotion, arm_motion, hanging_arm, sign_of
 from .shading import SUPERSAMPLING, Canvas, noise
 
 # The picture is 0.9 m wide; the shoulders' middle is at this place of it.
 _PICTURE_METRES = 0.90
 _CHEST = (0.5, 0.405)
+_TURN_OF_NOD = 4.0  # radians a metre
 _POLE = np.array([0.55, 1.0, -0.15], np.float32)
 
 
@@ -50,7 +51,15 @@ class _Arm:
 
 
 def render_video(
-    sign: int, signer: int, take: int, frames: int, size: int = 256, *, rest: float | None = None
+    sign: int,
+    signer: int,
+    take: int,
+    frames: int,
+    size: int = 256,
+    *,
+    rest: float | None = None,
+    face: FaceMotion | None = None,
+    sways: bool = True,
 ) -> tuple[NDArray[np.uint8], Truth]:
     """Render one video; the same arguments always give the same pixels.
 
@@ -61,6 +70,8 @@ def render_video(
         frames: number of frames T, at least 1.
         size: width and height in pixels.
         rest: both arms rest, their wrists this many metres below the shoulders (see `hanging_arm`), instead of signing.
+        face: what the face does, besides swaying; default nothing.
+        sways: whether the head sways a little.
 
     Returns:
         (T, size, size, 3) RGB frames, and the joints in them.
@@ -77,9 +88,10 @@ def render_video(
     stage = Canvas(_background(look, size * SUPERSAMPLING), floor=-0.16 * scale)
     draw_torso(stage, look, _to_pixels(np.zeros(3, np.float32), scale, stage.side), scale)
     for t in range(frames):
-        sway = np.sin(phase + np.array([0.21, 0.17, 0.26]) * t)
+        sway = np.sin(phase + np.array([0.21, 0.17, 0.26]) * t) * sways
         arms = {s: _arm(look, m, t, s) for s, m in (("right", right), ("left", left))}
-        video[t] = _render(stage.copy(), look, arms, sway, scale, seed=t)
+        moved = (0.0, 0.0, 0.0) if face is None else (face.nod[t], face.closed[t], face.opened[t])
+        video[t] = _render(stage.copy(), look, arms, sway, scale, moved, seed=t)
         _note(truth, t, arms, scale / SUPERSAMPLING, size, whole=rest is None)
     return video, truth
 
@@ -107,12 +119,19 @@ def _to_pixels(points: Floats, scale: float, side: float) -> Floats:
 
 
 def _render(
-    canvas: Canvas, look: Look, arms: dict[str, _Arm], sway: NDArray[np.float64], scale: float, seed: int
+    canvas: Canvas,
+    look: Look,
+    arms: dict[str, _Arm],
+    sway: NDArray[np.float64],
+    scale: float,
+    moved: tuple[float, float, float],
+    seed: int,
 ) -> NDArray[np.uint8]:
     side = canvas.side
-    head = np.array([0.005 * sway[2], 0.002 * sway[0] - 0.050 - look.face[1], 0.035], np.float32)
-    turn = (0.10 * float(sway[2]), 0.05 * float(sway[1]))
-    draw_head(canvas, look, _to_pixels(head, scale, side), turn, scale)
+    nod, closed, opened = moved
+    head = np.array([0.005 * sway[2], 0.002 * sway[0] - 0.050 - look.face[1] + nod, 0.035], np.float32)
+    turn = (0.10 * float(sway[2]), 0.05 * float(sway[1]) + _TURN_OF_NOD * nod)
+    draw_head(canvas, look, _to_pixels(head, scale, side), turn, scale, closed, opened)
     for arm in arms.values():
         shoulder, joint, wrist = (_to_pixels(p, scale, side) for p in (arm.shoulder, arm.elbow, arm.wrist))
         draw_arm(canvas, look, shoulder, joint, wrist, scale)
