@@ -152,7 +152,7 @@ def _place_of(source: Source) -> Place:
     """Where a dataset lies, with videos of units from all over it."""
     every = source.units()
     units = every[:: max(1, len(every) // SAMPLE)][: 2 * SAMPLE]
-    share = max(1, SAMPLE // len(units))
+    share = max(1, SAMPLE // max(1, len(units)))
     if not any(source.presence(unit) == "videos" for unit in units):  # few of them are there: all are looked for
         units = [unit for unit in every if source.presence(unit) == "videos"]
     sampled: list[SampledVideo] = []
