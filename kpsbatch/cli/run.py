@@ -226,6 +226,9 @@ def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *,
     submitted = slurm.submit(config, plan)
     say(f"jobs:  {' '.join(submitted.jobs)}")
     say(f"logs:  {submitted.folder / 'logs'}")
+    if submitted.then:
+        log = submitted.folder / "logs" / f"{submitted.then}_0_log.out"
+        say(f"then:  {' and '.join(config.slurm.then)}, by job {submitted.then}; its log: {log}")
     say(f"watch: squeue --jobs={','.join(submitted.jobs)}")
     say(f"look:  {_logs_command(selection)}")
 

@@ -94,6 +94,13 @@ def step_command(config: Config, plan: Plan, first: int) -> str:
     return f"run_task {srun} {task} #"
 
 
+def then_command(config: Config, plan: Plan) -> str:
+    """The shell words that do `slurm.then` in a step of its job; submitit's own behind them are a comment."""
+    python = interpreter(config, '"$apptainer"', plan.mounts)
+    words = [*module_words("kpsbatch.cli.then"), str(config.output.root), *config.slurm.then]
+    return f"run_task srun --ntasks=1 --cpus-per-task=1 {python} {shlex.join(words)} #"
+
+
 def task_command(config: Config, plan: Plan, number: str, apptainer: str = "") -> str:
     """The shell words that do a shard: the interpreter, the submission's folder, the shard, and what it may read there.
 

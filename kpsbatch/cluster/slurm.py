@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kpsbatch.cluster.cost import megabytes
 from kpsbatch.cluster.queue import ask_slurm, job_name
-from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
+from kpsbatch.cluster.script import parameters, refuse_unusable, step_command, then_command
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
 from kpsbatch.files import INTERNAL, explained
@@ -33,10 +33,11 @@ PROBE_EXTRA = ("exclude", "nodelist", "reservation", "gres")
 
 @dataclass(frozen=True)
 class Submitted:
-    """What was submitted: IDs of jobs (of arrays, where they are arrays), and the folder of the plan."""
+    """What was submitted: IDs of jobs (of arrays, where they are arrays), the folder of the plan, the job of `then`."""
 
     jobs: tuple[str, ...]
     folder: Path
+    then: str = ""
 
 
 class Partition(NamedTuple):
@@ -98,7 +99,31 @@ def submit(config: Config, plan: Plan) -> Submitted:
         jobs += [job.job_id for job in accepted]
         arrays.append(jobs[-1].partition("_")[0])
         write_jobs(folder, "slurm", jobs)
-    return Submitted(tuple(arrays), folder)
+    return Submitted(tuple(arrays), folder, _submit_then(config, plan, arrays) if config.slurm.then else "")
+
+
+def _submit_then(config: Config, plan: Plan, arrays: Sequence[str]) -> str:
+    """Submit the job that does `slurm.then` when all arrays have ended, well or not; returns its ID.
+
+    Its name is not that of the tasks: while it waits, another submission is not refused.
+
+    Raises:
+        SubmitError: sbatch refuses it; the tasks run.
+    """
+    import submitit  # here: `run` and `check` ask SLURM and submit nothing
+
+    alone = config.model_copy(update={"slurm": config.slurm.model_copy(update={"cpus_per_task": 1})})
+    logs, name = plan_folder(config.output.root, plan) / "logs", f"{job_name(config.output.root)}-then"
+    try:
+        with _outside_of_jobs(), private_folder() as scratch, contextlib.redirect_stderr(io.StringIO()):
+            executor = submitit.SlurmExecutor(scratch, python=then_command(alone, plan))
+            executor.update_parameters(**parameters(alone, logs, name, after=":".join(arrays)))
+            return str(executor.submit(nothing).job_id)
+    except (RuntimeError, OSError) as error:
+        raise SubmitError(
+            f"sbatch refused the job of slurm.then: {one_line(error)}. Jobs {', '.join(arrays)} run; verify and report "
+            "by hand when they are done."
+        ) from None
 
 
 def batch_scripts(config: Config, plan: Plan) -> list[str]:

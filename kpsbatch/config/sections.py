@@ -798,6 +798,7 @@ class SlurmConfig(Section):
         container: An Apptainer image; the task then runs inside it.
         dataset_image: With container: a SquashFS image that is mounted as dataset.root.
         extra: Further parameters of sbatch by their long names, such as {mail-type: END}.
+        then: What a job does when all tasks have ended: verify, report, or both.
     """
 
     time: Minutes = 240
@@ -820,6 +821,11 @@ class SlurmConfig(Section):
         BeforeValidator(_check_extra),
         WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}}),
     ] = Field(default_factory=dict)
+    then: Annotated[
+        tuple[Literal["verify", "report"], ...],
+        BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,)),
+        WithJsonSchema(one_or_more({"enum": ["verify", "report"]})),
+    ] = ()
 
     @model_validator(mode="after")
     def _image_in_a_container(self) -> SlurmConfig:

@@ -125,7 +125,7 @@ def other_dataset(outputs: Outputs, source: Source) -> str:
     roots = [place.root for place in places if place.videos]
     if roots and escaped(str(source.root)) not in roots:
         return roots[0] if _has_videos(source) else ""
-    root = next((place.root for place in places), "")
+    root = roots[0] if roots else ""
     for path in outputs.records.glob("*/*.json"):
         record = read_stored(path, UnitRecord)
         if record is None or record.unit is None or not record.videos:
@@ -150,12 +150,14 @@ def _note_dataset(outputs: Outputs, source: Source) -> None:
 
 def _place_of(source: Source) -> Place:
     """Where a dataset lies, with videos of units from all over it."""
-    units = source.units()
-    units = units[:: max(1, len(units) // SAMPLE)][: 2 * SAMPLE]
+    every = source.units()
+    units = every[:: max(1, len(every) // SAMPLE)][: 2 * SAMPLE]
+    share = max(1, SAMPLE // max(1, len(units)))
+    if not any(source.presence(unit) == "videos" for unit in units):  # few of them are there: all are looked for
+        units = [unit for unit in every if source.presence(unit) == "videos"]
     sampled: list[SampledVideo] = []
-    for unit in units:
+    for unit in units[: 2 * SAMPLE]:
         videos = source.listing(unit).videos
-        share = max(1, SAMPLE // len(units))
         for video in videos[:: max(1, len(videos) // share)][:share]:
             path = video.path.relative_to(source.root).as_posix()
             name = UnitName(**unit._asdict())

@@ -8,6 +8,8 @@ from factories import main_ends, make_config
 from kpsbatch.cluster.shards import Part, array_job, deal, parse_shard, shard_of_environment, signs_of_part
 from kpsbatch.dataset.source import INDEX_FOLDER, open_source
 from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.store.claim import claim
+from kpsbatch.work.run import open_outputs
 
 
 def slurm(task, first, last, step=1, count=None):
@@ -189,3 +191,16 @@ class TestSignsOfAPart:
         for job in ("", "7"):
             with pytest.raises(DatasetError):
                 signs_of(empty, Part(0, 2, job))
+
+    def test_few_of_many(self, present, tmp_path):
+        """Where 2 of 502 signs are there, the second task of an array is not refused as one of another dataset."""
+        data = tmp_path / "data/01/train"
+        for sign in range(71, 95):
+            (data / f"{sign:04}" / "v").rmdir()
+        for sign in (72, 83):
+            (data / f"{sign:04}" / "w").mkdir()
+        source = open_source(present.dataset, present.output.root / INDEX_FOLDER)
+        outputs, _ = open_outputs(present)
+        outputs.prepare()
+        for run in ("first", "second"):  # before either has stored anything
+            claim(outputs, run, source, overwrite=False)

@@ -900,6 +900,22 @@ class TestSubmission:
         assert said in "".join(told)
         assert bool(told) is bool(said)
 
+    def test_what_comes_then(self, cluster, project):
+        """slurm.then is a job of one core that waits for all arrays, whatever their end; it blocks no submission."""
+        (cluster.folder / "max").write_text("3")
+        settings = ("slurm.then=[verify, report]", "slurm.extra={mail-type: END}", "slurm.cpus_per_task=4")
+        done = kpsbatch("submit", project, *(word for setting in settings for word in ("--set", setting)))
+        assert "then:  verify and report, by job 73; its log: " in done.stdout, done.stderr
+        lines = cluster.parameters(3)
+        for line in ("--dependency=afterany:71:72", "--cpus-per-task=1", "--mail-type=END"):
+            assert f"#SBATCH {line}" in lines
+        assert not any("--array" in line for line in lines)
+        name = re.search(r"--job-name=(\S+)-then", cluster.script(3))[1]
+        assert f"#SBATCH --job-name={name}" in cluster.parameters(1)
+        assert re.search(r"kpsbatch\.cli\.then .*/out'? verify report #", cluster.script(3))
+        (cluster.folder / "queue").write_text(f"73 PENDING {name}-then\n")
+        assert kpsbatch("submit", project).returncode == 0
+
     def test_what_it_is_about_to_spend(self, cluster, project):
         """The most that the limits allow, and, once `plan` or earlier tasks have told, about how much it is."""
         most = "at most 16 core-hours a start (4 tasks x 1 core x 240 minutes)"

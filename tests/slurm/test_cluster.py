@@ -133,6 +133,21 @@ class TestSubmission:
         assert "squeue does not show it" in project.kpsbatch("logs", "--failed").stdout
         cluster.ask("scancel", job)
 
+    def test_what_comes_then(self, new_project, cluster):
+        """When all tasks have ended a job verifies and reports; its log ends with one paragraph about all."""
+        project = new_project(signs=2, seconds=0.3)
+        done = project.kpsbatch("submit", "--set", "slurm.then=[verify, report]")
+        found = re.search(r"^then: +verify and report, by job (\d+); its log: (.*)$", done.stdout, re.MULTILINE)
+        assert found, done.stdout + done.stderr
+        assert f"afterany:{int(found[1]) - 1}" in cluster.ask("scontrol", "show", "job", found[1])
+        project.finish(found[1], 120)
+        log = Path(found[2]).read_text()
+        last = log.strip().splitlines()[-1]
+        assert last.startswith("8 of 8 units are finished in "), log
+        for said in ("Tasks: 2 finished.", "verify found ", "report has written its page.", "Allocation: "):
+            assert said in last, log
+        assert (project.out / "report.html").exists()
+
     def test_used_and_requested(self, new_project):
         """What SLURM gave a task stands beside what it used, with each node's core-hours; `submit` says the cost."""
         project = new_project(signs=2, seconds=0.5)
