@@ -30,7 +30,7 @@ from kpsbatch.dataset.video import (
     natural_key,
 )
 from kpsbatch.errors import ConfigError, DatasetError, InterruptedRun, KpsbatchError, OutputError
-from kpsbatch.files import temporary_path, write_bytes, write_json
+from kpsbatch.files import INTERNAL, explained, read_json, temporary_path, write_bytes, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.store.classes import note_classes
@@ -311,6 +311,14 @@ class _Store:
         recorded = (unit.sign for unit in self.units.values())
         self.last = max([0, *recorded, *(unit.sign for unit, _ in find_outputs(outputs.root))])
 
+    def next_number(self) -> int:
+        """A unit's number that no other command takes, of those that put clips into the folder at the same time."""
+        counter = self.outputs.root / INTERNAL / "extract.json"
+        with explained(self.outputs.root), self.outputs.lock("extract.lock"):
+            self.last = max(self.last, (read_json(counter) or {}).get("last", 0)) + 1
+            write_json(counter, {"last": self.last})
+        return self.last
+
     def store(self, video: Video, clip: Path, made: Sequence[VideoKeypoints]) -> dict[str, VideoFacts]:
         """Write the record of a clip, then its unit, then its npz.
 
@@ -321,8 +329,7 @@ class _Store:
         npz = root / f"{name}.npz"
         unit = self.units.get(name)
         if unit is None:
-            self.last += 1
-            unit = self.units[name] = Unit("all", self.splits[name], self.last)
+            unit = self.units[name] = Unit("all", self.splits[name], self.next_number())
         size = _bytes_of(clip)
         facts = {key_of(name, one.facts.person): one.facts for one in made}
         done = OpenUnit(unit, Listing(self.config.dataset.root, True, (video,)), True, [name])

@@ -296,3 +296,17 @@ def test_config_without_a_file(tmp_path, monkeypatch):
     assert make_config(tree, ["run.workers=2"], base=Path.cwd()).output.root == tmp_path / "o"
     with pytest.raises(ConfigError, match=r"run\.workers"):
         make_config(tree, ["run.workers=many"], base=Path.cwd())
+
+
+def test_two_at_once(tmp_path):
+    """Two commands that put clips into one folder at the same time give them units of their own."""
+    frames = render_video(2, 1, 1, 3)[0]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(frames):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), frame[..., ::-1])
+    both = [start("extract", tmp_path / name, "-o", tmp_path / "kps", "-q") for name in ("one", "two")]
+    assert [process.communicate()[1] for process in both] == ["", ""]
+    units = {tuple(json.loads((tmp_path / "kps" / f"{name}.json").read_text())["unit"]) for name in ("one", "two")}
+    assert units == {("all", "all", 1), ("all", "all", 2)}
+    assert {video.video for video in package.open_dataset(tmp_path / "kps").videos} == {"one", "two"}
