@@ -64,7 +64,7 @@ class ConfigFile:
             return self._read(changes)
         if changes:
             raise ConfigError(
-                "--set and --adjusted go with a config, and not with a folder of outputs. Leave them out."
+                "--set and --adjusted work only with a config, not with a folder of outputs. Leave them out."
             )
         return read_kept_config(self.config)
 
@@ -236,7 +236,9 @@ class Source(Selection):
         if path.suffix.lower() != ".npz" and not path.is_dir() and (path.suffix or path.exists()):
             return self.load()
         if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs)):
-            raise ConfigError("--set, --signers, --splits and --signs go with a config. Leave them out, use --video.")
+            raise ConfigError(
+                "--set, --signers, --splits and --signs work only with a config. Leave them out, use --video."
+            )
         return path
 
 
