@@ -117,7 +117,7 @@ def face_video(name: str, moves: np.ndarray) -> np.ndarray:
     """A signer whose hands hang, and whose face moves."""
     still = np.zeros_like(moves)
     parts = [moves if part == name else still for part in FACE]
-    return signer.render_video(1, 1, 1, len(moves), rest=0.7, face=FaceMotion(*parts))[0]
+    return signer.render_video(1, 1, 1, len(moves), rest=0.7, face=FaceMotion(*parts), sways=False)[0]
 
 
 def track(found: list[FrameLandmarks], measure: Callable[[np.ndarray], float]) -> np.ndarray:

@@ -7,11 +7,12 @@ Without a command it does the main job: `kpsbatch run /config.yaml`, dataset at 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import NoReturn
 
@@ -30,7 +31,11 @@ def main() -> None:
     leave_root(OUT)
     have_home()
     leave_read_only_folder()
+    os.environ.setdefault("KPSBATCH_PROGRAM", typed_outside(Path("/proc/self/mountinfo").read_text()))
     arguments = complete(sys.argv[1:])
+    if arguments[0] == "demo" and Path.cwd() in (OUT, Path("/tmp")) and not is_mounted(OUT) and not in_apptainer():
+        warn(f"nothing is mounted at {OUT}, so what the demo makes goes with the container. To keep it:")
+        print('  mkdir -p keep && docker run --rm -v "$PWD/keep:/out" kpsbatch demo --run', file=sys.stderr)
     if arguments[0] == "run" and str(CONFIG) in arguments and (problem := missing_mount()):
         fail(problem)
     try:
@@ -67,7 +72,8 @@ def leave_root(folder: Path) -> None:
         user, group = NOBODY, NOBODY
     if user == 0:
         warn(
-            f"this runs as root, since {folder} belongs to root. Make that folder first, as yourself, or add {AS_USER}."
+            f"this runs as root, since {folder} belongs to root. If you are another user, make that folder first, as "
+            f"yourself, or add {AS_USER}."
         )
         return
     try:
@@ -130,12 +136,46 @@ def missing_mount() -> str:
         problem = f"nothing mounted at {OUT}, so that the outputs would be lost"
     if not problem:
         return ""
-    if image := os.environ.get("APPTAINER_CONTAINER"):
+    if image := in_apptainer():
         job, demo = f"apptainer run --bind DATASET:/data:ro,OUT:/out {image}", f"apptainer run {image} demo --run"
     else:
         job = 'docker run --rm --user "$(id -u):$(id -g)" -v DATASET:/data:ro -v OUT:/out kpsbatch'
         demo = "docker run --rm kpsbatch demo --run"
     return f"{problem}; mount the dataset and a folder for the outputs:\n  {job}\nTo see it work first: {demo}"
+
+
+def in_apptainer() -> str:
+    """The path of the image under Apptainer; "" under another engine."""
+    return os.environ.get("APPTAINER_CONTAINER", "")
+
+
+def typed_outside(mounts: str) -> str:
+    """What starts this image again outside of it, with the same folders mounted, as far as it can be told from inside.
+
+    The folder at /out is taken to lie where the command is typed, as documented; a folder at its own path is known; any
+    other is called by the name that it has inside, in capitals.
+
+    Args:
+        mounts: The kernel's list, by `man 5 proc`.
+    """
+    if image := in_apptainer():
+        return f"apptainer run {shlex.quote(image)}"
+    words = ["docker", "run", "--rm"]
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        source, point = before.split()[3:5]
+        if point == "/" or point.startswith(("/proc", "/sys", "/dev", "/etc/")) or after.split()[0] == "tmpfs":
+            continue
+        name = PurePath(source).name
+        if source.endswith(point):
+            words += ["-v", shlex.quote(f"{point}:{point}")]
+        elif point == str(OUT) and name and name != "_data":  # a volume's folder is called so
+            words += ["-v", f'"$PWD/{name}:{point}"']
+        else:
+            words += ["-v", f"{PurePath(point).stem.upper()}:{point}"]
+    if Path.cwd() not in (OUT, Path("/tmp")):
+        words += ["-w", shlex.quote(str(Path.cwd()))]
+    return " ".join([*words, "kpsbatch"])
 
 
 def is_mounted(folder: Path) -> bool:

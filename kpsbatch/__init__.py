@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kpsbatch.dataset.video_file import read_segments, segments_in_seconds
     from kpsbatch.errors import ConfigError, DatasetError, KpsbatchError, ModelError, OutputError
     from kpsbatch.landmarks.kept_networks import close_landmarkers
+    from kpsbatch.pictures.draw import draw
     from kpsbatch.points import Topology, topology_of
     from kpsbatch.store.cleaning import Cleaning
     from kpsbatch.store.reading import load, open_dataset
@@ -20,6 +21,7 @@ _MODULES = {
     "kpsbatch.api": ("close_landmarkers", "extract_video"),
     "kpsbatch.dataset.video_file": ("read_segments", "segments_in_seconds"),
     "kpsbatch.errors": ("ConfigError", "DatasetError", "KpsbatchError", "ModelError", "OutputError"),
+    "kpsbatch.pictures.draw": ("draw",),
     "kpsbatch.points": ("Topology", "topology_of"),
     "kpsbatch.store.cleaning": ("Cleaning",),
     "kpsbatch.store.reading": ("load", "open_dataset"),
@@ -35,6 +37,7 @@ __all__ = [
     "Topology",
     "__version__",
     "close_landmarkers",
+    "draw",
     "extract_video",
     "load",
     "open_dataset",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -13,7 +15,7 @@ from kpsbatch.config import ALL_PEOPLE, AUTO, LandmarksConfig, OutputConfig, exp
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import video_of
-from kpsbatch.errors import ConfigError, DatasetError
+from kpsbatch.errors import ConfigError, DatasetError, named_path
 from kpsbatch.landmarks.extract import extract
 from kpsbatch.landmarks.kept_networks import borrowed_networks, close_landmarkers
 from kpsbatch.landmarks.network_files import find_networks
@@ -23,8 +25,9 @@ __all__ = ["close_landmarkers", "extract_video"]
 
 
 def extract_video(
-    path: Path | str,
+    path: Path | str | NDArray[Any] | Iterable[NDArray[Any]],
     *,
+    frame_rate: float | None = None,
     mirrored: bool = False,
     dtype: str = "float32",
     points: str | Sequence[str] = "contract",
@@ -43,8 +46,13 @@ def extract_video(
     The networks are kept for further calls with the same settings; `close_landmarkers` frees them earlier than the
     end of the program. Threads may call it at once: each then has networks of its own.
 
+        kpsbatch.extract_video(frames, frame_rate=25)  # (T, height, width, 3), uint8, RGB
+
     Args:
-        path: A directory of frames or a video file.
+        path: A directory of frames, a video file, or the frames themselves: an array or an iterator of (height, width,
+            3) arrays, uint8, RGB. All of them are held in memory.
+        frame_rate: Frames a second of frames that are given, or of a directory of them; default
+            `landmarks.frame_rate`, 30. A video file has its own.
         mirrored: The picture is a mirror image: right is the signer's own right all the same.
         dtype: float32, float64 or float16.
         points: The set of points, as in `output.points`; `topology_of(points)` names them. `full`: all landmarks,
@@ -60,15 +68,23 @@ def extract_video(
         (T, points, 4): x, y, z, visibility of the points of `points`; zeros where a part is missing.
 
     Raises:
-        ConfigError: A setting is unknown or unusable, or the frame rate is not above 0.
+        ConfigError: A setting is unknown or unusable, an argument is of another type, or the frame rate is not above 0.
         DatasetError: The video is missing, or too little of it can be read.
         ModelError: mediapipe or its networks can't be used.
     """
     settings, output = _checked(landmarks, dtype, points)
     settings.refuse_removed()
-    path = Path(path)
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist. Name a video file or a folder of frames.")
+    if frame_rate is not None:
+        if isinstance(frame_rate, bool) or not isinstance(frame_rate, (int, float)) or not 0 < frame_rate <= 1000:
+            raise ConfigError(f"frame_rate: {frame_rate!r} is no rate. Give frames a second, such as 25.")
+        settings = settings.model_copy(update={"frame_rate": float(frame_rate)})
+    given: list[NDArray[Any]] = []
+    if isinstance(path, Iterable) and not isinstance(path, (str, os.PathLike)):
+        if frame_rate_out is not None:
+            raise ConfigError("frame_rate_out: it goes with a video file or a folder. Give the frames at that rate.")
+        given = _checked_frames(path)
+    elif not (file := named_path("path", path, "Name a video file or a folder, or give frames.")).exists():
+        raise DatasetError(f"{file} does not exist. Name a video file or a folder of frames.")
     try:
         person = parse_person(person)
         if person == ALL_PEOPLE:
@@ -77,8 +93,10 @@ def extract_video(
         raise ConfigError(f"person: {error}") from None
 
     def frames() -> Iterator[Frame]:
+        if given:
+            return _frames_of(given, settings.frame_rate)
         return read_frames(
-            video_of(path),
+            video_of(file),
             frame_rate=settings.frame_rate,
             max_pixels=max_pixels,
             reduced=settings.decode == "fast",
@@ -97,6 +115,32 @@ def extract_video(
             again=frames,
         )
     return made.keypoints
+
+
+def _checked_frames(frames: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Frames that a caller gives.
+
+    Raises:
+        ConfigError: One of them is no picture of 8 bits.
+        DatasetError: There is none.
+    """
+    given = list(frames)
+    for number, image in enumerate(given):
+        if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
+            kind = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise ConfigError(
+                f"path: frame {number} is {kind}. Give a file, a folder, or frames of (height, width, 3), uint8, RGB: "
+                "of floats from 0 to 1, (frames * 255).astype('uint8')."
+            )
+    if not given:
+        raise DatasetError("path: there is no frame. Give at least one array of (height, width, 3).")
+    return given
+
+
+def _frames_of(images: Iterable[NDArray[Any]], rate: float) -> Iterator[Frame]:
+    for number, image in enumerate(images):
+        time = 1000 * number / rate
+        yield Frame(np.ascontiguousarray(image), round(time), str(number), time=time, rate=rate)
 
 
 def _checked(

@@ -6,7 +6,9 @@ the path or mount the drive."
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TypeVar
 
 
@@ -57,6 +59,26 @@ class InterruptedRun(KpsbatchError):
     """A signal ended the run; what is finished is kept, and the same command goes on."""
 
     exit_status = 3
+
+
+def named_path(name: str, value: object, advice: str) -> Path:
+    """A path as callers of the API give it.
+
+    Args:
+        name: The parameter, for the message.
+        advice: What to do instead, for the message.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise ConfigError(f"{name}: a path is needed, not {_kind(value)}. {advice}")
+    return Path(value)
+
+
+def _kind(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{f' of shape {shape}' if shape is not None else ''}"
 
 
 def one_line(error: object) -> str:

@@ -101,14 +101,23 @@ def without_secrets(words: Sequence[str]) -> list[str]:
     return shown
 
 
+PROGRAM = "KPSBATCH_PROGRAM"
+"""The variable by which an image says what starts it from outside (docker/entrypoint.py)."""
+
+
 def program(*, anywhere: bool = False) -> str:
     """What to type to start this program again, from the same folder and without activating anything.
 
     Args:
         anywhere: Whether from any folder.
 
-    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder.
+    That is the `kpsbatch` command wherever there is one: `python -m` imports from the current folder. In a container it
+    is what starts the image from outside.
     """
+    if outside := os.environ.get(PROGRAM):
+        return outside
+    if image := os.environ.get("APPTAINER_CONTAINER"):
+        return f"apptainer exec {shlex.quote(image)} kpsbatch"
     command = os.path.join(os.path.dirname(sys.executable), "kpsbatch")
     known = shutil.which("kpsbatch")
     if PurePath(sys.argv[0]).name == "kpsbatch" or (known and os.path.realpath(known) == os.path.realpath(command)):

@@ -13,7 +13,9 @@
 #   sbatch slurm/array.sh                                             51 tasks, configs/karsl.yaml
 #   sbatch --array=0-9%5 --account=NAME slurm/array.sh my.yaml --set landmarks.running_mode=image
 #
-# What follows the config goes to `kpsbatch run`. sbatch copies this script, and SLURM says where it lay: the repository is
+# What follows the config goes to `kpsbatch run`. Variables can stand before the config, as with `env`: so they arrive with
+# --export=NONE too, which some sites make the default: sbatch --export=NONE slurm/array.sh KARSL_ROOT=/scratch/me/karsl my.yaml.
+# sbatch copies this script, and SLURM says where it lay: the repository is
 # the folder above. KPSBATCH_REPO names another. Other variables: KPSBATCH_PYTHON, the interpreter; KPSBATCH_CONTAINER, an Apptainer image to run in
 # (it sees the current folder, the config's and $KARSL_ROOT; APPTAINER_BIND adds more); KPSBATCH_SHARDS, the number of
 # shards, to do some of them over: KPSBATCH_SHARDS=51 sbatch --array=3,7 slurm/array.sh.
@@ -21,6 +23,11 @@
 set -euo pipefail
 
 fail() { echo "array.sh: $*" >&2; exit 2; }
+
+while [[ ${1:-} =~ ^[A-Za-z_][A-Za-z0-9_]*= ]]; do
+  export "${1?}"
+  shift
+done
 
 # The repository is where this script was submitted from, by SLURM; the current folder may be one of downloads.
 repo=${KPSBATCH_REPO:-$(dirname "$0")/..}

@@ -216,3 +216,72 @@ thread.join()
         with pytest.raises(ConfigError) as caught:
             kpsbatch.extract_video(video, **settings)
         assert says in str(caught.value)
+
+
+class TestFrames:
+    def test_given(self, video):
+        """Frames that are given have the keypoints of a folder of them, as an array, a list or an iterator."""
+        images = [cv2.imread(str(video / f"{number}.png"))[..., ::-1] for number in (0, 2)]
+        folder = kpsbatch.extract_video(video, max_bad_frames=0.5)
+        for frames in (np.stack(images), images, iter(images)):
+            keypoints = kpsbatch.extract_video(frames, frame_rate=15)
+            assert keypoints.shape == (2, 184, 4)
+            assert np.abs(keypoints[0] - folder[0]).max() < 0.05
+
+    @pytest.mark.parametrize(
+        ("frames", "says"),
+        [
+            (3, "path: a path is needed, not int. Name a video file or a folder, or give frames."),
+            ([], "path: there is no frame. Give at least one array"),
+            (np.zeros((8, 8, 3), np.uint8), "path: frame 0 is uint8 of shape (8, 3). Give a file, a folder, or frames"),
+            (np.zeros((2, 8, 8, 3)), "(frames * 255).astype('uint8')"),
+            (["clip.mp4"], "path: frame 0 is str."),
+        ],
+    )
+    def test_wrong_types(self, frames, says):
+        """What is no video is one line of ours."""
+        with pytest.raises(KpsbatchError) as raised:
+            kpsbatch.extract_video(frames)
+        assert says in str(raised.value)
+
+    @pytest.mark.parametrize("rate", [0, "25", True, float("nan")])
+    def test_rates(self, rate):
+        """A rate is a number above 0."""
+        with pytest.raises(ConfigError, match="is no rate"):
+            kpsbatch.extract_video([np.zeros((8, 8, 3), np.uint8)], frame_rate=rate)
+
+    @pytest.mark.parametrize("read", [kpsbatch.load, kpsbatch.open_dataset])
+    def test_no_path(self, read):
+        """An array in the place of a path is said to be one."""
+        with pytest.raises(ConfigError, match=r"a path is needed, not ndarray of shape \(3,\)"):
+            read(np.zeros(3))
+
+
+class TestDraw:
+    def test_draws(self):
+        """Keypoints are drawn on a copy; the points of each set are known by their number."""
+        image = np.full((64, 64, 3), 90, np.uint8)
+        for points in (184, 553, 628):
+            keypoints = np.random.default_rng(0).random((points, 4)).astype(np.float32)
+            drawn = kpsbatch.draw(image, keypoints)
+            assert drawn.shape == image.shape
+            assert (drawn != image).any()
+        assert (image == 90).all()
+        assert (kpsbatch.draw(image, np.zeros((184, 4))) == image).all()
+        hands = kpsbatch.topology_of(["hands"])
+        assert kpsbatch.draw(image, np.full((42, 4), 0.5), hands).any()
+
+    @pytest.mark.parametrize(
+        ("image", "keypoints", "says"),
+        [
+            (np.zeros((8, 8, 3)), np.zeros((184, 4)), "image: it is no picture"),
+            ("a.png", np.zeros((184, 4)), "image: it is no picture"),
+            (np.zeros((8, 8, 3), np.uint8), np.zeros((5, 184, 4)), "this is (5, 184, 4). Take keypoints[0]."),
+            (np.zeros((8, 8, 3), np.uint8), np.zeros((7, 4)), "7 points are of another set"),
+        ],
+    )
+    def test_wrong_types(self, image, keypoints, says):
+        """Other shapes are one line of ours."""
+        with pytest.raises(ConfigError) as raised:
+            kpsbatch.draw(image, keypoints)
+        assert says in str(raised.value)

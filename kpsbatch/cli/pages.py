@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from kpsbatch.cli.options import NoPictures, Quiet
+from kpsbatch.cli.options import NoPictures, Quiet, flag
 from kpsbatch.cli.selection import ConfigFile, RunSelection, Source, Video
 from kpsbatch.config import Config
-from kpsbatch.dataset.tables import load_labels
 from kpsbatch.errors import ConfigError
-from kpsbatch.pictures.clip import candidates, choose_one, clip_of_file, clip_of_unit
+from kpsbatch.pictures.clip import MAX_CLIPS, candidates, choose_one, clip_of_file, clip_of_unit
 from kpsbatch.pictures.player import check_page, view_page, write_page
 from kpsbatch.pictures.preview import check_picture, write_preview
 from kpsbatch.pictures.report.gather import gather
@@ -36,6 +36,9 @@ def view(
     compare: Annotated[
         Optional[Path], typer.Option(metavar="NPZ|OUT", help="Compare with the same videos in another output.")
     ] = None,
+    everything: Annotated[
+        bool, flag("--all", help="All videos, not some of them; of many, the data lie in a folder beside the page.")
+    ] = False,
     pictures_from: PicturesFrom = None,
     no_pictures: NoPictures = False,
     quiet: Quiet = False,
@@ -47,10 +50,12 @@ def view(
     if compare is not None and compare.suffix.lower() in (".yaml", ".yml"):
         compare = ConfigFile(compare).load().output.root
     privacy = privacy_of(config)
-    shown, rest = candidates(opened, video)
+    shown, rest = candidates(opened, video, sys.maxsize if everything else MAX_CLIPS)
+    page = page or Path(f"view-{_default_name(source.config)}.html" if privacy.names else "view.html")
     with count_progress("clips packed", quiet=quiet) as show:
         html = view_page(
             shown,
+            beside=page.with_name(f"{page.stem}-data"),
             config=config,
             adjusted=source.adjusted,
             compare=compare,
@@ -59,9 +64,8 @@ def view(
             names=privacy.names,
             on_clip=show,
         )
-    page = page or Path(f"view-{_default_name(source.config)}.html" if privacy.names else "view.html")
     size = write_page(page, html)
-    counts = counted(len(shown), "video") + (f" of {rest}; --video chooses others" if rest else "")
+    counts = counted(len(shown), "video") + (f" of {rest}; --all or --video shows others" if rest else "")
     say(f"view: {page} ({size / 1e6:.1f} MB, {counts})")
 
 
@@ -97,8 +101,8 @@ def report(
         typer.Option("--output", "-o", metavar="FILE", help="Where to; default report.html in the output folder."),
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=0, max=50, help="Draw so many of the best, the median and the worst videos.")
-    ] = 3,
+        int, typer.Option(min=0, max=500, help="Play so many of the worst videos, and half as many at random.")
+    ] = 48,
     no_pictures: NoPictures = False,
     quiet: Quiet = False,
 ) -> None:
@@ -110,7 +114,7 @@ def report(
         data = gather(config, show, on_index=show)
     if not privacy.names:
         data = without_names(data)
-    with count_progress("samples drawn", quiet=quiet) as show:
+    with count_progress("videos drawn", quiet=quiet) as show:
         shown = view_of(
             config,
             data,
@@ -161,10 +165,7 @@ def preview(
     else:
         _named(pictures_from, opened)
         assert chosen.unit is not None
-        labels = load_labels(opened.dataset.labels)
-        clip = clip_of_unit(
-            opened, chosen.unit, chosen.video, adjusted=source.adjusted, blank=no_pictures, labels=labels
-        )
+        clip = clip_of_unit(opened, chosen.unit, chosen.video, adjusted=source.adjusted, blank=no_pictures)
     name = f"preview-{chosen.path.absolute().parent.name}-{chosen.path.stem}" if privacy.names else "preview"
     picture = picture or Path(f"{name}.png")
     drawn = write_preview(clip if privacy.names else replace(clip, title="video 1"), picture, speed)

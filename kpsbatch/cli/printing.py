@@ -19,6 +19,7 @@ from kpsbatch.words import (
     say,
     say_json,
     show_duration,
+    some_of,
     table_lines,
     terminal,
 )
@@ -125,6 +126,11 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
     here = terminal()
     say(f"dataset: {config.dataset.root}")
     print_lines(table_lines(_scan_rows(scan, frames), numbers_from=2, gap=gap_of(here.width)), here)
+    if scan.excluded:
+        say(f"left out by dataset.exclude: {counted(scan.excluded, 'video')}")
+    if scan.not_excluded:
+        names = some_of(scan.not_excluded, 3)
+        say(f"dataset.exclude: the dataset has no {names}. Correct the names, or remove them.")
     if scan.outside:
         what = "inside leaves them out" if config.dataset.follow_links == "anywhere" else "inside, so not read"
         say(f"links lead out of it, to: {', '.join(scan.outside)} (dataset.follow_links: {what})")

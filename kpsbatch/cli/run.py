@@ -182,8 +182,8 @@ def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *,
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
-    tasks = tasks_of(config.output.root)
-    for line in bad_nodes(tasks, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
+    runs = [task.run for task in tasks_of(config.output.root) if task.run is not None]
+    for line in bad_nodes(runs, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
         say(f"kpsbatch: last time {line}", error=True)
     unshared = unshared_warning(config.output.root)
     if unshared and not dry_run:

@@ -11,7 +11,7 @@ from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_json, print_task
 from kpsbatch.cli.selection import RunFile, RunSelection
 from kpsbatch.look.logs import tasks_of, without_a_trace
-from kpsbatch.look.nodes import EXCLUDE, bad_nodes
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.look.status_screen import show_status
 from kpsbatch.store.submissions import submit_command
 from kpsbatch.words import counted, say
@@ -46,8 +46,9 @@ def logs(
     for task in shown:
         print_task(task, (FAILED_TAIL_LINES if task.needs_attention else TAIL_LINES) if lines is None else lines)
     if tasks:
+        runs = [task.run for task in tasks if task.run is not None]
         excluded = str(config.slurm.extra.get(EXCLUDE, ""))
-        for line in bad_nodes(tasks, submit_command(config.output.root), excluded):
+        for line in [*started_again(runs), *bad_nodes(runs, submit_command(config.output.root), excluded)]:
             say(f"note: {line}")
     if note := without_a_trace(config.output.root):
         say(f"note: {note}")

@@ -223,6 +223,21 @@ AllOrSigns = Annotated[
 ]
 
 
+def _check_excluded(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[^/]+-[^/]+/[0-9]{4,5}/.+", name, re.DOTALL):
+            raise ValueError(
+                f"{name!r} is no video. Write where its output lies and its name, such as 01-train/0007/take 2, as "
+                "the pages of report and view do."
+            )
+    return tuple(dict.fromkeys(names))
+
+
+Excluded = Annotated[
+    tuple[str, ...], AfterValidator(_check_excluded), WithJsonSchema({"type": "array", "items": {"type": "string"}})
+]
+
+
 def _check_template(text: str) -> str:
     """A column's name, or a text with columns in braces: `raw/{NAME}.mp4`, `{path:^(P\\d+)-}`."""
     if not text.strip():
@@ -334,6 +349,8 @@ class DatasetConfig(Section):
             x=0.3, or a number from the left; `all`: each of them has a key, NAME.1, NAME.2, ... from the left.
         frame_rate_out: Give as many frames a second, each the nearest in time; None for all as they are.
         follow_links: anywhere, or inside for no link that leads out of `root`.
+        exclude: Videos that are not read and not exported, as `01-train/0007/NAME`: the pages of `report` and `view`
+            write the list. Their keypoints of an earlier run stay in the outputs until `run --prune`.
     """
 
     root: AnyPath
@@ -348,6 +365,7 @@ class DatasetConfig(Section):
     person: Person = AUTO
     frame_rate_out: Annotated[float, Field(gt=0, le=1000)] | None = None
     follow_links: Literal["anywhere", "inside"] = "anywhere"
+    exclude: Excluded = ()
     _whole: DatasetConfig | None = PrivateAttr(None)
 
     @property

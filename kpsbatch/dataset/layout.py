@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from string import Formatter
 
 from kpsbatch.config import MAX_SIGN, DatasetConfig, check_name
 from kpsbatch.dataset.folders import Entry, Folders, problem_of, sorted_entries
-from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key
+from kpsbatch.dataset.video import VIDEO_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key, video_key
 from kpsbatch.errors import DatasetError
 from kpsbatch.words import some_of
 
@@ -32,6 +33,10 @@ class LayoutSource:
 
     Without {video} in the layout, a unit's folder holds one entry for each of its videos. With {video}, the layout
     names the videos themselves, and a folder that several units share is listed once.
+
+    Attributes:
+        exclude: The config's `dataset.exclude`.
+        excluded: Those of it that the folders listed so far hold.
     """
 
     has_signs = True
@@ -45,6 +50,9 @@ class LayoutSource:
         self._key_fields = [name for name in ("signer", "split", "sign") if name in _fields(self._file_part)]
         self._listed: dict[str, dict[tuple[str, ...], list[tuple[str, Entry]]] | Listing] = {}
         self._strays: dict[str, list[tuple[str, str]]] = {}
+        self.exclude = frozenset(dataset.exclude)
+        self._units_with_excluded = {"/".join(name.split("/")[:2]) for name in dataset.exclude}
+        self.excluded: set[str] = set()
         self._lock = threading.Lock()  # units are listed by several threads, a folder that they share once
 
     @property
@@ -83,6 +91,15 @@ class LayoutSource:
         A video's name is what stands for {video}; else its directory's name, or its file's without the suffix (where
         a directory and a file share a name, the file keeps its suffix).
         """
+        listing = self._listing(unit)
+        if unit.name not in self._units_with_excluded:
+            return listing
+        out = {video_key(unit, video.name) for video in listing.videos} & self.exclude
+        self.excluded |= out
+        kept = tuple(video for video in listing.videos if video_key(unit, video.name) not in out)
+        return replace(listing, videos=kept)
+
+    def _listing(self, unit: Unit) -> Listing:
         folder = self._folder(unit)
         if not self._file_part:
             return list_folder(self.folders, folder)
@@ -101,7 +118,7 @@ class LayoutSource:
 
     def presence(self, unit: Unit) -> Presence:
         """What the dataset holds of a unit; stops at the first video, so that thousands of units take a second."""
-        if self._file_part:
+        if self._file_part or unit.name in self._units_with_excluded:
             return self.listing(unit).presence
         try:
             return "empty" if all(map(problem_of, self.folders.entries(self._folder(unit)))) else "videos"
@@ -115,7 +132,7 @@ class LayoutSource:
 
         Lists the unit's folder, and looks at no folder of frames.
         """
-        if not self._file_part:
+        if not self._file_part and unit.name not in self._units_with_excluded:
             folder = self._folder(unit)
             try:
                 entries = list(self.folders.entries(folder))

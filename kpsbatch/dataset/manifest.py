@@ -37,7 +37,17 @@ from kpsbatch.dataset.tables import (
     read_sign,
     writable,
 )
-from kpsbatch.dataset.video import IMAGE_SUFFIXES, Listing, Made, Presence, Unit, Video, natural_key, without_suffix
+from kpsbatch.dataset.video import (
+    IMAGE_SUFFIXES,
+    Listing,
+    Made,
+    Presence,
+    Unit,
+    Video,
+    natural_key,
+    video_key,
+    without_suffix,
+)
 from kpsbatch.errors import ConfigError, DatasetError
 from kpsbatch.untrusted import parse_json
 from kpsbatch.words import counted
@@ -84,7 +94,9 @@ class ManifestSource:
     Attributes:
         problems: All rows that can't be used.
         rows: How many rows the table has: each is a video, a row that can't be used, or left out.
-        left_out: How many are of signers, splits or signs that the config leaves out.
+        left_out: How many are of signers, splits or signs that the config leaves out, or in `dataset.exclude`.
+        exclude: The config's `dataset.exclude`.
+        excluded: Those of it that the table has.
     """
 
     def __init__(self, dataset: DatasetConfig, folders: Folders) -> None:
@@ -104,6 +116,8 @@ class ManifestSource:
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
         self.rows = self.left_out = 0
+        self.excluded: set[str] = set()
+        self.exclude = frozenset(dataset.exclude)
         self._stated: dict[int | str, None] = {}
         boxes = self._read_boxes()
         for split, path in self._manifest.tables:
@@ -133,7 +147,9 @@ class ManifestSource:
     @property
     def sum(self) -> str:
         """What the rows of the table are, in words."""
-        left_out = f", {self.left_out:,} of other signers, splits or signs" if self.left_out else ""
+        others = self.left_out - len(self.excluded)
+        left_out = f", {others:,} of other signers, splits or signs" if others else ""
+        left_out += f", {len(self.excluded):,} excluded" if self.excluded else ""
         bad = f", {len(self.problems):,} that can't be used" if self.problems else ""
         return f"{counted(self.rows, 'row')}: {counted(self.videos, 'video')}{bad}{left_out}"
 
@@ -252,7 +268,12 @@ class ManifestSource:
                     self.left_out += 1
                 else:
                     unit_rows = self._units.setdefault(unit, _UnitRows())
-                    unit_rows.videos.append(self._video(parse, row, scope, source))
+                    video = self._video(parse, row, scope, source)  # which takes its name, also where it is left out
+                    if (key := video_key(unit, video.name)) in self.exclude:
+                        self.left_out += 1
+                        self.excluded.add(key)
+                    else:
+                        unit_rows.videos.append(video)
             except BadRow as error:
                 text = encodable(str(error))
                 problem = Problem(source, text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")

@@ -65,6 +65,11 @@ class Box(NamedTuple):
     unit: Literal["pixels", "shares"]
 
 
+def video_key(unit: Unit, name: str) -> str:
+    """A video as logs and `dataset.exclude` name it: `01-train/0007/take 2`."""
+    return f"{unit.name}/{name}"
+
+
 @dataclass(frozen=True)
 class Video:
     """One video of a unit: a directory of frames, a video file, or a segment of one.

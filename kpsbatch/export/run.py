@@ -95,9 +95,14 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
     dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names)
     dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
+    dataset = dataset.without(config.dataset.exclude)
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
     with_failures = {*surveyed.of_state("failed", "partial")}
-    failed = failed_videos(config.output.root, with_failures.__contains__)
+    failed = [
+        each
+        for each in failed_videos(config.output.root, with_failures.__contains__)
+        if f"{each.unit}/{each.video}" not in config.dataset.exclude
+    ]
     return Chosen(chosen, failed, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
 
 

@@ -380,7 +380,10 @@ class Rows:
         if landmarks.pose is not None:
             shown = [side for side in SIDES if hand_can_be_seen(landmarks.pose, side)]
             self.hands["wrists"] += len(shown)
-            self.hands["wrists_without_hand"] += sum(side not in landmarks.hands for side in shown)
+            bare = [side for side in shown if side not in landmarks.hands]
+            self.hands["wrists_without_hand"] += len(bare)
+            for side in bare:
+                self.hands[f"{side}_wrists_without_hand"] += 1
 
     def _row(self, landmarks: FrameLandmarks) -> Points:
         found = {"face": landmarks.face, **{f"{side}_hand": hand for side, hand in landmarks.hands.items()}}

@@ -35,6 +35,7 @@ class HandCounts(Stored):
         both, one, none: Frames with both hands, with one, without any.
         wrists: The pose's wrists whose hand can be seen, see `hand_can_be_seen`.
         wrists_without_hand: Of these, without a hand.
+        right_wrists_without_hand, left_wrists_without_hand: The same by side; 0 in records of version 0.2 and before.
         far, twice, outside, relabelled: In records of version 0.2 and before: hands that its other modes dropped as
             far from both wrists, found twice, mostly outside the frame; and those that went to the other label's side.
     """
@@ -50,6 +51,8 @@ class HandCounts(Stored):
     none: int = 0
     wrists: int = 0
     wrists_without_hand: int = 0
+    right_wrists_without_hand: int = 0
+    left_wrists_without_hand: int = 0
 
 
 class FaceCounts(Stored):

@@ -58,6 +58,8 @@ class Scan:
         bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
         rows: How many rows the table has ("all"), and how many of them are videos, bad and left out; None without one.
         row_sum: The same in words.
+        excluded: How many videos `dataset.exclude` leaves out.
+        not_excluded: Those that it names and the dataset does not have.
         outside: The places outside of the dataset's root to which links on the way to its videos lead.
     """
 
@@ -69,6 +71,8 @@ class Scan:
     odd: list[tuple[str, str]] = field(default_factory=list)
     odd_counts: Counter[str] = field(default_factory=Counter)
     outside: list[str] = field(default_factory=list)
+    excluded: int = 0
+    not_excluded: list[str] = field(default_factory=list)
 
     def as_tree(self, frames: bool) -> dict[str, Any]:
         """For JSON; `frames` of a group is null where they were not counted."""
@@ -82,6 +86,8 @@ class Scan:
             "odd_counts": dict(self.odd_counts),
             "odd": [{"path": path, "problem": problem} for path, problem in self.odd],
             "outside": self.outside,
+            "excluded": self.excluded,
+            "not_excluded": self.not_excluded,
         }
 
 
@@ -112,6 +118,11 @@ def scan(
         on_unit(done, len(units))
     if not any(group.videos for group in result.groups.values()):
         raise source.no_video()
+    listed = {unit.name for unit in units}
+    result.excluded = len(source.excluded)
+    result.not_excluded = sorted(
+        name for name in source.exclude - source.excluded if "/".join(name.split("/")[:2]) in listed
+    )
     result.outside = [str(place) for place in places_outside(source.root, paths)]
     if not result.bad_rows:
         for path, problem in source.strays():

@@ -17,7 +17,7 @@ from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
 from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
-from kpsbatch.look.nodes import EXCLUDE, bad_nodes
+from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
 from kpsbatch.store.run_state import RunState, union_seconds
@@ -234,12 +234,9 @@ class StatusReader:
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
         status.tasks = without_superseded(tasks_of(known.outputs.root))
-        notes += bad_nodes(
-            status.tasks,
-            submit_command(known.outputs.root),
-            str(self._config.slurm.extra.get(EXCLUDE, "")),
-        )
         runs = [task.run for task in status.tasks if task.run is not None]
+        excluded = str(self._config.slurm.extra.get(EXCLUDE, ""))
+        notes += [*started_again(runs), *bad_nodes(runs, submit_command(known.outputs.root), excluded)]
         if doubtful := [run for run in runs if run.videos_doubtful]:
             count = counted(sum(run.videos_doubtful for run in doubtful), "video")
             notes.append(f"{count} whose signer is in doubt, first {doubtful[0].doubtful} (report lists all)")

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config, format_signs
+from kpsbatch.dataset.manifest import NO_SPLIT
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
-from kpsbatch.dataset.tables import Label
+from kpsbatch.dataset.tables import Label, load_labels
 from kpsbatch.dataset.video import VIDEO_SUFFIXES, Unit, Video, video_of
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.files import INTERNAL
@@ -96,8 +98,8 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
     )
 
 
-def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Candidate], str]:
-    """The videos to show, at most `MAX_CLIPS`, and in words of how many others, "" where all are shown.
+def candidates(source: Path | Config, video: str | None = None, most: int = MAX_CLIPS) -> tuple[list[Candidate], str]:
+    """The videos to show, at most `most`, and in words of how many others, "" where all are shown.
 
     Args:
         source: An npz, a folder with npz files, or a config.
@@ -111,16 +113,16 @@ def candidates(source: Path | Config, video: str | None = None) -> tuple[list[Ca
         fitting = _fitting(_videos_in(files), video)
         if not fitting:
             choose_one(source, video)  # tells why
-        return fitting[:MAX_CLIPS], f"{len(fitting)} that fit" if len(fitting) > MAX_CLIPS else ""
+        return fitting[:most], f"{len(fitting)} that fit" if len(fitting) > most else ""
     if not files:
         raise _no_output(source)
-    chosen = [files[number] for number in sorted(spread(len(files), MAX_CLIPS))]
-    each = -(-MAX_CLIPS // len(chosen))
+    chosen = [files[number] for number in sorted(spread(len(files), most))]
+    each = -(-most // len(chosen))
     names = {path: video_names(path) for path, _ in chosen}
     chosen_videos = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
     count = sum(map(len, names.values()))
-    rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > MAX_CLIPS else ""
-    return chosen_videos[:MAX_CLIPS], rest
+    rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > most else ""
+    return chosen_videos[:most], rest
 
 
 def _videos_in(outputs: Sequence[Output]) -> list[Candidate]:
@@ -277,6 +279,8 @@ class Clip:
         topology: Which points they are.
         facts: What its record says; None where there is none.
         note: Why it comes without its frames, "" where it has them or where none were asked for.
+        key: What links to it name: `01-train/0007: name`; "" for its title.
+        label, signer: Its word and who signs, "" where nothing tells.
     """
 
     title: str
@@ -289,6 +293,9 @@ class Clip:
     topology: Topology = CONTRACT
     facts: VideoFacts | None = None
     note: str = ""
+    key: str = ""
+    label: str = ""
+    signer: str = ""
 
     @property
     def aspect(self) -> float:
@@ -302,11 +309,12 @@ class Clip:
 
 
 class _Recorded(NamedTuple):
-    """What lies beside an npz about one of its videos."""
+    """What lies beside an npz about one of its videos; `row`: what a table says of it."""
 
     facts: VideoFacts | None = None
     frames: tuple[tuple[Path, Path], ...] = ()
     coordinates: str | None = None
+    row: Mapping[str, str] = MappingProxyType({})
 
     def places(self, folders: Sequence[Path]) -> Iterator[Path]:
         """Where its frames may lie: where it says, or in the same way below one of the folders; only what is there."""
@@ -359,12 +367,31 @@ def clip_of_unit(
             raise DatasetError(
                 f"{listing.folder} holds no frames of {wanted!r}. Restore them, or leave them out with --no-pictures."
             )
-    sign = f"sign {unit.sign}"
-    if labels and (label := labels.get(unit.sign)) and label.english:
-        sign += f" {label.english}"
-    title = f"{unit.signer} {unit.split}, {sign}: {name}"
+    labels = load_labels(config.dataset.labels) if labels is None else labels
+    has_signs = config.dataset.manifest is None or config.dataset.manifest.columns.sign is not None
+    label, signer = recorded.row.get("label", ""), recorded.row.get("signer", "")
+    if has_signs:
+        named = labels.get(unit.sign)
+        label, signer = (named.english or named.arabic) if named else label, unit.signer
+        where = f"{unit.signer} {unit.split}, sign {unit.sign}" + (f" {label}" if label else "")
+    else:
+        where = ", ".join(filter(None, (label, signer, unit.split if unit.split != NO_SPLIT else "")))
+    title = f"{where}: {name}" if where else name
     rate, most, rate_out = config.landmarks.frame_rate, config.run.max_pixels, config.dataset.frame_rate_out
-    return Clip(title, keypoints, frames, is_adjusted, rate, most, rate_out, topology, recorded.facts)
+    return Clip(
+        title,
+        keypoints,
+        frames,
+        is_adjusted,
+        rate,
+        most,
+        rate_out,
+        topology,
+        recorded.facts,
+        key=Candidate(path, name).label,
+        label=label,
+        signer=signer,
+    )
 
 
 def clip_of_file(
@@ -402,8 +429,21 @@ def clip_of_file(
         raise DatasetError(f"--frames: {frames} does not exist. Name a directory of frames or a video file.")
     shown = None if frames is None else video_of(frames)
     note = "" if shown or blank or is_adjusted else (_NOT_THERE if pictures_from else _NOT_NAMED)
-    title = Candidate(path, name).label
-    return Clip(title, keypoints, shown, is_adjusted, topology=topology, facts=recorded.facts, note=note)
+    key = Candidate(path, name).label
+    label, signer = recorded.row.get("label", ""), recorded.row.get("signer", "")
+    said = ", ".join(filter(None, (label, signer)))
+    return Clip(
+        f"{said}: {name}" if said else key,
+        keypoints,
+        shown,
+        is_adjusted,
+        topology=topology,
+        facts=recorded.facts,
+        note=note,
+        key=key,
+        label=label,
+        signer=signer,
+    )
 
 
 def load_clip(
@@ -478,7 +518,7 @@ def _recorded(path: Path, video: str) -> _Recorded:
         record, settings = read_stored(record_path, UnitRecord), settings_of_record(record_path)
         theirs = (settings.stated_coordinates or None) if settings else None
         if record is not None and (facts := record.good.get(video)) is not None:
-            return _Recorded(facts, _frames_of(record, source_name(video, facts)), theirs)
+            return _Recorded(facts, _frames_of(record, source_name(video, facts)), theirs, facts.row)
         coordinates = coordinates or theirs
     return _Recorded(coordinates=coordinates)
 

@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kpsbatch.dataset.frame import Frame
 from kpsbatch.dataset.reading import read_frames
+from kpsbatch.errors import ConfigError
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.pictures.clip import Clip
-from kpsbatch.points import CONTRACT, Paths, Topology
+from kpsbatch.points import ALL, CONTRACT, FULL, Paths, Topology
 
 RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -41,6 +42,7 @@ SHADE = 0.6
 """How dark the outline of a fine line is: 1 would be solid."""
 
 LETTER_SIZE = 12
+CHANNELS = len(Topology.CHANNELS)
 
 NOSE: Final = (0.5, 0.22)
 SHOULDERS: Final = 0.34
@@ -98,6 +100,39 @@ def strokes_of(topology: Topology) -> tuple[Stroke, ...]:
 def missing_parts(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> list[str]:
     """Names of the parts that one frame's (points, 4) keypoints do not have."""
     return [name for name, part in topology.parts.items() if not is_found(keypoints, part)]
+
+
+def draw(image: RGB, keypoints: NDArray[Any], topology: Topology | None = None) -> RGB:
+    """Draw one frame's keypoints on a copy of its picture.
+
+        drawn = kpsbatch.draw(frame, kpsbatch.extract_video("clip.mp4")[0])
+
+    Args:
+        image: (height, width, 3), uint8, RGB.
+        keypoints: (points, 4) of one frame, x and y in frame widths and heights (not adjusted).
+        topology: Which points they are, as the `topology` of what `load` and `open_dataset` return; default: the
+            contract's of 184, all of 553, everything that is kept of 628.
+
+    Returns:
+        A new (height, width, 3) picture, uint8, RGB: right and left hand, face and pose in the colours of the preview.
+
+    Raises:
+        ConfigError: The picture or the keypoints are of another shape or type.
+    """
+    if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
+        raise ConfigError("image: it is no picture. Give an array of (height, width, 3), uint8, RGB.")
+    if not (isinstance(keypoints, np.ndarray) and keypoints.ndim == 2 and keypoints.shape[1] == CHANNELS):
+        shape = getattr(keypoints, "shape", type(keypoints).__name__)
+        raise ConfigError(f"keypoints: (points, 4) are needed, of one frame; this is {shape}. Take keypoints[0].")
+    known = {each.points: each for each in (CONTRACT, ALL)}
+    if topology is None and len(keypoints) == FULL.points:
+        keypoints, topology = keypoints[: ALL.points], ALL
+    topology = topology or known.get(len(keypoints))
+    if topology is None or topology.points != len(keypoints):
+        raise ConfigError(
+            f"keypoints: {len(keypoints)} points are of another set. Name it: topology=kpsbatch.topology_of(...)."
+        )
+    return draw_keypoints(image, keypoints, topology)
 
 
 def draw_keypoints(image: RGB, keypoints: NDArray[Any], topology: Topology = CONTRACT) -> RGB:
@@ -269,8 +304,7 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
             continue
         keypoints = clip.keypoints[number]
         if frame.image is None:
-            height, width = shape[:2] if shape else _blank_size(clip, side)
-            canvas = empty_canvas(height, width)
+            canvas = empty_canvas(*shape[:2]) if shape else blank_canvas(clip, side)
         else:
             canvas = enlarge(frame.image, side)
         if shape and canvas.shape != shape:
@@ -282,12 +316,12 @@ def drawn_frames(clip: Clip, side: int, chosen: set[int] | None = None) -> Itera
         yield drawn
 
 
-def _blank_size(clip: Clip, side: int) -> tuple[int, int]:
-    """Height and width of an empty canvas."""
+def blank_canvas(clip: Clip, side: int) -> RGB:
+    """A dark canvas of a clip's shape, whose shorter side is `side`."""
     if clip.adjusted:
-        return side, side
+        return empty_canvas(side, side)
     aspect = min(max(clip.aspect, 0.25), 4.0)
-    return (side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)
+    return empty_canvas(*((side, round(side * aspect)) if aspect >= 1 else (round(side / aspect), side)))
 
 
 def plain_frames(clip: Clip) -> Iterator[Frame]:

@@ -6,11 +6,13 @@ A clip travels in the page as quantised keypoints, small pictures, and how each 
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -20,8 +22,9 @@ from numpy.typing import NDArray
 
 import kpsbatch
 from kpsbatch.config import Config
+from kpsbatch.dataset.video import video_key
 from kpsbatch.errors import ConfigError, DatasetError
-from kpsbatch.files import write_named
+from kpsbatch.files import explained, write_named
 from kpsbatch.landmarks.found import MEANING, MISSING, is_found
 from kpsbatch.pictures.clip import Candidate, Clip, load_clip, pair_up
 from kpsbatch.pictures.draw import (
@@ -36,8 +39,11 @@ from kpsbatch.pictures.draw import (
     RGB,
     SHOULDERS,
     WRISTS,
+    blank_canvas,
+    draw_keypoints,
     encode_image,
     enlarge,
+    jpeg_in_base64,
     place_adjusted,
     plain_frames,
     strokes_of,
@@ -58,6 +64,12 @@ SIDE = 360
 QUALITY = 60
 BUDGET = 6_000_000
 """Bytes of the pictures of a whole page."""
+
+INSIDE = 24
+"""Videos that a page holds itself; of more, the data lie beside it."""
+
+LISTED_SIDE = 72
+THUMBNAIL_QUALITY = 65
 
 SAMPLE_SIDE = 160
 SAMPLE_QUALITY = 40
@@ -80,6 +92,7 @@ Entry = dict[str, Any]
 def view_page(
     shown: Sequence[Candidate],
     *,
+    beside: Path | None = None,
     config: Config | None = None,
     compare: Path | None = None,
     pictures: bool = True,
@@ -88,10 +101,12 @@ def view_page(
     adjusted: bool = False,
     on_clip: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """The page that `kpsbatch view` writes, in one file that loads nothing.
+    """The page that `kpsbatch view` writes, in one file that loads nothing; of many videos, with data beside it.
 
     Args:
         shown: The videos, at least one.
+        beside: The folder for the data of each video where there are more than `INSIDE`, made here; it lies beside
+            the page, and what an earlier page left in it is replaced.
         config: The config that they were made with, if known.
         compare: Another npz or folder, whose videos are compared with these.
         pictures: Whether frames of the videos are shown behind the keypoints.
@@ -101,31 +116,74 @@ def view_page(
         on_clip: Called with (clips packed, clips in all).
 
     Raises:
-        OutputError: An npz can't be read, or `compare` holds none of the videos.
+        OutputError: An npz can't be read, `compare` holds none of the videos, or `beside` can't be written.
     """
+    if len(shown) <= INSIDE:
+        beside = None
     pairs = pair_up(shown, compare) if compare is not None else []
     wanted = len(shown) + sum(pair is not None for pair in pairs)
-    side, budget = SIDE if pictures else 0, BUDGET // len(shown)
+    side, budget = SIDE if pictures else 0, BUDGET // min(len(shown), INSIDE)
     entries: list[Entry] = []
+
+    def add(entry: Entry) -> None:
+        if not names:
+            number = len(entries) + 1
+            entry |= {"name": f"video {number}", "note": entry["note"] and "Shown without its frames."}
+            entry |= {"key": f"video {number}", "label": "", "signer": "", "flag": ""}
+        entry["pictured"] = bool(entry["pictures"])
+        entries.append(entry if beside is None else _write_beside(beside, len(entries) + 1, entry))
+        on_clip(len(entries), wanted)
+
     for candidate in shown:
         clip = load_clip(candidate, config, pictures=pictures, pictures_from=pictures_from, adjusted=adjusted)
-        entries.append(pack(clip, side=side, budget=budget))
-        on_clip(len(entries), wanted)
+        entry = pack(clip, side=side, budget=budget)
+        entry["flag"] = video_key(candidate.unit, candidate.video) if candidate.unit is not None else ""
+        if len(shown) > 1:
+            entry["thumb"] = thumbnail(clip, entry, len(clip.keypoints) // 2, LISTED_SIDE)
+        add(entry)
     for number, pair in enumerate(pairs):
         if pair is not None:
             entries[number]["compare"] = len(entries)
-            entries.append(pack(load_clip(pair, pictures=False)))
-            entries[-1]["name"] += f" ({compare.absolute().name if compare else ''})"
-            on_clip(len(entries), wanted)
-    for number, entry in enumerate(entries, 1):
-        if not names:
-            entry |= {"name": f"video {number}", "note": entry["note"] and "Shown without its frames."}
+            entry = pack(load_clip(pair, pictures=False))
+            add(entry | {"name": f"{entry['name']} ({compare.absolute().name if compare else ''})", "key": ""})
     title = entries[0]["name"] if len(shown) == 1 else f"{len(shown)} videos"
     style, script = player_assets()
     page: dict[str, Any] = {"style": style, "script": script, "player": player_html(entries)}
-    page["pictured"] = ", ".join(entry["name"] for entry in entries if entry["pictures"])
-    page |= {"title": f"Keypoints: {title}", "version": kpsbatch.__version__}
+    pictured = [entry["name"] for entry in entries if entry["pictured"]]
+    page["pictured"] = ", ".join(pictured) if len(pictured) <= INSIDE else f"{len(pictured):,} videos"
+    page |= {"title": f"Keypoints: {title}", "version": kpsbatch.__version__, "beside": beside.name if beside else ""}
     return templates().get_template("player/page.html").render(**page)
+
+
+def _write_beside(folder: Path, number: int, entry: Entry) -> Entry:
+    """Write a clip's data beside the page, as a script, which is all that a page opened from a disk may load.
+
+    Returns:
+        What the page lists of it.
+    """
+    name = f"{number:05}.js"
+    src = f"{quote(folder.name)}/{name}"
+    text = f"kpArrive({json.dumps(src)}, {json.dumps(entry, separators=(',', ':'))});\n"
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_named(folder / name, lambda file: file.write(text.encode()))
+    kept = ("name", "key", "label", "signer", "flag", "thumb", "pictured")
+    return {key: entry[key] for key in kept if key in entry} | {"src": src, "letters": {}}
+
+
+def thumbnail(clip: Clip, entry: Entry, frame: int, side: int) -> str:
+    """A frame with its keypoints as a JPEG in base64, on the picture of it that the entry has, if any."""
+    keypoints = clip.keypoints[frame]
+    if picture := entry["pictures"] and entry["pictures"][frame // entry["every"]]:
+        data = np.frombuffer(base64.b64decode(picture), np.uint8)
+        image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        canvas = enlarge(np.asarray(image, np.uint8), side)
+        keypoints = clip.keypoints[frame - frame % entry["every"]]
+    else:
+        canvas = blank_canvas(clip, side)
+    if clip.adjusted:
+        keypoints = place_adjusted(keypoints, clip.aspect, clip.topology)
+    return jpeg_in_base64(draw_keypoints(canvas, keypoints, clip.topology), THUMBNAIL_QUALITY)
 
 
 def pack(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) -> Entry:
@@ -140,21 +198,15 @@ def pack(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: int = 0) 
     return entry
 
 
-def player_html(entries: Sequence[Entry], *, small: bool = False) -> Markup:
-    """A player for a part of a page, which must also hold `player_assets` once.
+def player_html(entries: Sequence[Entry]) -> Markup:
+    """A player for a part of a page, which must also hold `flags.js` and `player_assets` once.
 
     Args:
         entries: The clips; with several, the reader chooses.
-        small: Smaller, and without what chooses and opens clips.
     """
-    sets = {name: set_spec(topology_of(name)) for name in {entry["set"] for entry in entries} - {*KNOWN_SETS}}
-    data = {"clips": list(entries), "sets": sets}
-    return Markup(templates().get_template("player/player.html").render(data=data, small=small))
-
-
-def sample_player(clip: Clip) -> Markup:
-    """A small player of one clip, with its frames if it has any, for a page with `player_assets`; some 60 kB."""
-    return player_html([pack(clip, side=SAMPLE_SIDE, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)], small=True)
+    sets = {name: set_spec(topology_of(name)) for name in {entry["set"] for entry in entries if "set" in entry}}
+    data = {"clips": list(entries), "sets": {name: spec for name, spec in sets.items() if name not in KNOWN_SETS}}
+    return Markup(templates().get_template("player/player.html").render(data=data))
 
 
 def player_assets() -> tuple[Markup, Markup]:
@@ -249,7 +301,8 @@ def encode_clip(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: in
         budget: Bytes that the pictures may take, about; every n-th frame has one if need be.
 
     Returns:
-        `name`, `set` (of points), `frames`, `rate` and `times` (ms, None where the rate is constant),
+        `name`, `key` (what links name), `label`, `signer`, `set` (of points),
+        `frames`, `rate` and `times` (ms, None where the rate is constant),
         `width` and `height` of the frames in pixels (0 where not known), `aspect`, `adjusted`, `letters` by part,
         `points` (`pack_points`), and `pictures` in base64, of every `every`-th frame.
 
@@ -262,6 +315,9 @@ def encode_clip(clip: Clip, *, side: int = 0, quality: int = QUALITY, budget: in
         keypoints = np.stack([place_adjusted(frame, clip.aspect, clip.topology) for frame in keypoints])
     entry: Entry = {
         "name": clip.title,
+        "key": clip.key,
+        "label": clip.label,
+        "signer": clip.signer,
         "set": clip.topology.name,
         "frames": len(keypoints),
         "rate": (known and known.frame_rate) or clip.frame_rate_out or clip.frame_rate,

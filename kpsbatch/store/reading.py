@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.dataset.video import Unit, video_key
+from kpsbatch.errors import ConfigError, OutputError, named_path
 from kpsbatch.files import INTERNAL, fingerprint_in, in_threads, names_in, read_json
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.landmarks.full import unpack
@@ -88,9 +88,9 @@ def load(path: Path | str, points: str | Sequence[str] | None = None) -> Videos:
 
     Raises:
         OutputError: It is missing, damaged, or not what the output contract says, or its points are not known.
-        ConfigError: There are no such points.
+        ConfigError: There are no such points, or `path` is no path.
     """
-    path = Path(path)
+    path = named_path("path", path, "Name an npz; kpsbatch.open_dataset reads a folder.")
     if points is not None:
         wanted, recorded = kept_topology(points), recorded_points(path)
         if wanted == FULL or recorded not in (None, wanted.name):
@@ -593,6 +593,7 @@ class _Choice:
     has_signs: bool
     points: Topology | None = None
     cleaning: Cleaning = field(default_factory=Cleaning)
+    exclude: frozenset[str] = frozenset()
 
     def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
         """The class of a video; None where it is not known."""
@@ -657,6 +658,10 @@ class OutputDataset:
             ConfigError: There are no such points.
         """
         return replace(self, _choice=replace(self._choice, points=kept_topology(points)))
+
+    def without(self, exclude: Iterable[str]) -> OutputDataset:
+        """The same without some videos, each as `dataset.exclude` names it: `01-train/0007/take 2`."""
+        return replace(self, _choice=replace(self._choice, exclude=self._choice.exclude | frozenset(exclude)))
 
     def cleaned(self, cleaning: Cleaning) -> OutputDataset:
         """The same videos, cleaned when they are read: see cleaning.py.
@@ -789,6 +794,8 @@ class OutputDataset:
         for video in known.videos:
             row = choice.index.get((file, video.name))
             signer, label = (row and row.signer) or unit.signer, choice.label(unit, row)
+            if video_key(Unit(unit.signer, unit.split, unit.sign), video.name) in choice.exclude:
+                continue
             if not choice.signers & {signer, unit.signer} or (choice.labels is not None and label not in choice.labels):
                 continue
             target = self._targets.get(choice.class_of(unit, row), -1)
@@ -819,7 +826,8 @@ def open_dataset(
         dataset.videos[0].frame_rate, dataset[0].keypoints
 
     Args:
-        root: The config's `output.root`, or a copy of it, with or without its `_kpsbatch` folder.
+        root: The config's `output.root`, or a copy of it, with or without its `_kpsbatch` folder; or the config, a
+            .yaml, whose `dataset.exclude` and `dataset.labels` count, too.
         signers: Only these.
         splits: Only these.
         signs: Only these; signs without an output are passed over.
@@ -831,9 +839,22 @@ def open_dataset(
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
-        ConfigError: The table of names can't be used.
+        ConfigError: The table of names, or the config, can't be used; or an argument is of another type.
     """
-    root = Path(root)
+    root = named_path("root", root, "Name the folder of outputs, or the config.")
+    if root.suffix.lower() in (".yaml", ".yml") and not root.is_dir():
+        config = _with_config().load_config(root)
+        names = config.dataset.labels if sign_names is None else sign_names
+        dataset = open_dataset(
+            config.output.root,
+            signers=signers,
+            splits=splits,
+            signs=signs,
+            labels=labels,
+            sign_names=names,
+            points=points,
+        ).without(config.dataset.exclude)
+        return dataset.cleaned(cleaning) if cleaning else dataset
     outputs = sorted(find_outputs(root))
     if not outputs:
         raise OutputError(f"{root} holds no outputs such as 01-train/0007.npz. Correct the path.")
@@ -896,9 +917,15 @@ def _chosen(option: str, names: str | Iterable[str] | None, existing: set[str]) 
 def _names(table: Mapping[int, str] | Path | str | None) -> Mapping[int, str]:
     if table is None or isinstance(table, Mapping):
         return table or {}
-    from kpsbatch.dataset.tables import load_labels
+    names: Mapping[int, str] = _with_config().sign_names(table)
+    return names
 
-    return {sign: label.text for sign, label in load_labels(table).items()}
+
+def _with_config() -> Any:
+    """What needs pydantic, which whoever reads a folder does without."""
+    from kpsbatch.store import by_config
+
+    return by_config
 
 
 def _file_of(unit: OutputFile) -> str:

@@ -94,8 +94,9 @@ class Plan(Stored):
 
     @property
     def command(self) -> str:
-        """What submits again, as it is typed from anywhere."""
-        return f"{program(anywhere=True)} {shlex.join(self.words)}" if self.words else "kpsbatch submit CONFIG"
+        """What submits again, as it is typed from anywhere; not in the image, which has no SLURM."""
+        name = "kpsbatch" if "APPTAINER_CONTAINER" in os.environ else program(anywhere=True)
+        return f"{name} {shlex.join(self.words)}" if self.words else f"{name} submit CONFIG"
 
     @property
     def units(self) -> int:

@@ -9,20 +9,28 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from kpsbatch.words import program
 
 SCRIPT = Path(__file__).parents[2] / "docker/entrypoint.py"
 MOUNTED = ["/config.yaml", "--set", "dataset.root=/data", "--set", "output.root=/out"]
 
 
 @pytest.fixture(scope="module")
-def complete() -> Callable[[list[str]], list[str]]:
+def entrypoint() -> ModuleType:
     spec = importlib.util.spec_from_file_location("entrypoint", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Callable[[list[str]], list[str]] = module.complete
+    return module
+
+
+@pytest.fixture(scope="module")
+def complete(entrypoint: ModuleType) -> Callable[[list[str]], list[str]]:
+    found: Callable[[list[str]], list[str]] = entrypoint.complete
     return found
 
 
@@ -46,6 +54,35 @@ def test_what_is_left_out_is_put_in(
 ) -> None:
     """The main job is the default; a config that is named stays alone; the user's own --set comes last, so wins."""
     assert complete(typed) == means
+
+
+OWN = "30 20 0:5 / /proc rw - proc proc rw\n31 20 8:1 /var/lib/hosts /etc/hosts rw - ext4 /dev/sda rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "typed"),
+    [
+        ("", "docker run --rm kpsbatch"),
+        ("9 8 8:1 /home/me/keep /out rw - ext4 /dev/sda rw\n", 'docker run --rm -v "$PWD/keep:/out" kpsbatch'),
+        ("9 8 8:1 /v/_data /out rw - ext4 /dev/sda rw\n", "docker run --rm -v OUT:/out kpsbatch"),
+        ("9 8 8:1 /home/me/signs /data ro - ext4 /dev/sda rw\n", "docker run --rm -v DATA:/data kpsbatch"),
+        ("9 8 8:1 /home/me /home/me rw - ext4 /dev/sda rw\n", "docker run --rm -v /home/me:/home/me kpsbatch"),
+        ("9 8 0:9 / /tmp rw - tmpfs tmpfs rw\n", "docker run --rm kpsbatch"),
+    ],
+)
+def test_what_starts_the_image_again(
+    entrypoint: ModuleType, monkeypatch: pytest.MonkeyPatch, mounts: str, typed: str
+) -> None:
+    """Next steps are printed as they are typed outside, with the same folders mounted."""
+    monkeypatch.chdir("/tmp")
+    monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
+    assert entrypoint.typed_outside(OWN + mounts) == typed
+    monkeypatch.setenv("APPTAINER_CONTAINER", "/scratch/me/k.sif")
+    assert entrypoint.typed_outside(OWN + mounts) == "apptainer run /scratch/me/k.sif"
+    monkeypatch.delenv("KPSBATCH_PROGRAM", raising=False)
+    assert program() == "apptainer exec /scratch/me/k.sif kpsbatch"
+    monkeypatch.setenv("KPSBATCH_PROGRAM", typed)
+    assert program() == typed
 
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -92,7 +129,7 @@ def test_root_says_so(tmp_path: Path) -> None:
     done = as_root(tmp_path)
     assert done.stdout.split()[0] == "0"
     assert done.stderr.startswith(
-        f"kpsbatch: this runs as root, since {tmp_path} belongs to root. Make that folder first"
+        f"kpsbatch: this runs as root, since {tmp_path} belongs to root. If you are another user"
     )
     if shutil.which("setpriv") is None:
         pytest.skip("needs setpriv to take root's rights away")

@@ -21,6 +21,7 @@ from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
 from kpsbatch.errors import ConfigError, DatasetError, OutputError
+from kpsbatch.files import explained
 from kpsbatch.landmarks.network_files import default_folder
 from kpsbatch.look.logs import tasks_of, without_a_trace
 from kpsbatch.look.status import StatusReader
@@ -40,7 +41,7 @@ from kpsbatch.store.submissions import (
     write_plan,
 )
 from kpsbatch.store.tracking import tracked
-from kpsbatch.words import show_command, without_secrets
+from kpsbatch.words import show_command, stopped, without_secrets
 from kpsbatch.work import run as run_module
 from kpsbatch.work.video_job import VideoJob
 
@@ -544,6 +545,21 @@ class TestNode:
         run = read_run(project.parent / "out", Origin(folder.name, 0))
         assert (run.state, run.host, [node for node, _ in run.given_back]) == ("finished", "n1", ["n3"])
 
+    def test_next_steps(self, frozen, project, in_batch_script, monkeypatch, capsys):
+        """In a task's log they are what is typed on the cluster, from any folder; nobody types the task's command."""
+        config = load_config(project, ["run.workers=0"])
+        plan = plan_submission(config).model_copy(update={"words": ("submit", str(project), "--set=run.workers=0")})
+        monkeypatch.setattr(VideoJob, "do", lambda job, task, heartbeat: [None for _ in task.videos])
+        assert do_shard(write_plan(config, plan)) == 1
+        said = capsys.readouterr().out
+        [typed] = re.findall("Fix the data, then (.*)", said)
+        assert re.search(r"kpsbatch submit '/.*my config.yaml' --set=run.workers=0 --retry-failed$", typed)
+        assert shlex.split(typed)[2:] == [str(project), "--set=run.workers=0", "--retry-failed"]
+        assert stopped("SIGUSR2", "1 unit saved").endswith("If SLURM does not start it again, submit again.")
+        (project.parent / "file").touch()
+        with pytest.raises(OutputError, match="then submit again"), explained(project.parent):
+            (project.parent / "file" / "x").mkdir()
+
     def test_not_of_the_node(self, frozen, in_batch_script):
         """What no other node does better fails at once."""
         folder = frozen()
@@ -1036,6 +1052,14 @@ class TestArrayScript:
             "<run>",
             f"<{REPO / 'configs' / 'karsl.yaml'}>",
         ]
+
+    def test_variables_as_words(self, cluster, project):
+        """Variables before the config count as those of the environment, which --export=NONE keeps from a job."""
+        named = {"KPSBATCH_CONTAINER": "my image.sif", "KARSL_ROOT": "/data/my karsl"}
+        expected = self.run(project, project, "--set", "a=b", **named)
+        words = [f"{name}={value}" for name, value in named.items()]
+        assert self.run(project, *words, project, "--set", "a=b").stdout == expected.stdout
+        assert "my image.sif" in expected.stdout
 
     def test_container(self, cluster, project):
         """With KPSBATCH_CONTAINER the interpreter is the image's, and the config's folder is seen."""

@@ -171,6 +171,19 @@ class TestCommands:
         """The read-only /out can't take it, so it goes to /tmp: this lets `demo --run` work with no mount at all."""
         assert container("models", "--export", "mine").stdout.count(" mediapipe 0.10.21 ") == 6
 
+    def test_next_steps_of_the_demo(self) -> None:
+        """With the folder of the docs, as root on the host: the steps that the demo ends with work as typed."""
+        folder = new_folder(owner=0)
+        (folder / "keep").mkdir()
+        said = container("demo", "--run", mounts=[f"{folder}/keep:/out"], options=[]).stdout
+        steps = re.findall(r"^  (docker run .*)  # ", said, re.MULTILINE)
+        assert len(steps) == 3, said
+        for step in (step for step in steps if "YOUR_CLIP" not in step):
+            typed = subprocess.run(["bash", "-c", step], cwd=folder, capture_output=True, text=True, timeout=120)
+            assert typed.returncode == 0, f"{step}\n{typed.stdout}{typed.stderr}"
+        lost = container("demo", options=[]).stderr
+        assert 'mkdir -p keep && docker run --rm -v "$PWD/keep:/out" kpsbatch demo --run' in lost
+
     def test_a_wrong_command_is_said_in_one_place(self) -> None:
         said = container("nonsense", status=2).stderr
         assert "nonsense" in said

@@ -219,6 +219,20 @@ class TestCommand:
         assert (about["videos"], about["classes"], about["coordinates"]) == (7, [*range(1, 13)], "image")
         assert "water" in (tmp_path / "x" / "index.csv").read_text()
 
+    def test_excluded(self, config, finished, tmp_path, capsys):
+        """What the config excludes is not exported, and `open_dataset` of the config leaves it out, too."""
+        whole = kpsbatch.open_dataset(finished)
+        first = whole.videos[0]
+        tree = json.loads(config.read_text())
+        name = f"{first.path.parent.name}/{first.path.stem}/{first.video}"
+        tree["dataset"]["exclude"] = [name]
+        config.write_text(json.dumps(tree))
+        main_ends(0, "export", config, "--to", "npy", tmp_path / "x")
+        assert f"(npy, {len(whole) - 1} videos in " in capsys.readouterr().out
+        by_config = kpsbatch.open_dataset(config)
+        assert [*by_config.videos] == [*whole.videos[1:]]
+        assert [sample.video for sample in by_config] == [video.video for video in whole.videos[1:]]
+
     def test_again(self, finished, tmp_path, capsys):
         """A finished export says so."""
         for _ in range(2):

@@ -33,6 +33,17 @@ const kpShare = (canvas, red, green, blue) => {
   }
   return count / canvas.width / canvas.height;
 };
+/* Where a colour is on a canvas, on average, from 0 at its left edge to 1. */
+const kpMiddle = (canvas, red, green, blue) => {
+  const data = kpPixels(canvas, 0, 0, canvas.width, canvas.height);
+  let [sum, count] = [0, 0];
+  for (let at = 0; at < data.length; at += 4) {
+    if (Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue) >= 30) continue;
+    sum += (at / 4) % canvas.width;
+    count += 1;
+  }
+  return sum / count / canvas.width;
+};
 const kpBytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 async function kpDrop(files) {
   const results = {};
@@ -42,10 +53,10 @@ async function kpDrop(files) {
     const before = kpFind("player").dataset.opened ?? "0";
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
     while ((kpFind("player").dataset.opened ?? "0") === before) await kpFrames(1);
-    const select = document.querySelector(".kp-video select");
+    const list = [...document.querySelectorAll(".kp-list button")];
     results[name] = {
       problem: kpFind("problem").hidden ? "" : kpFind("problem").textContent,
-      shown: select.selectedOptions[0].textContent, videos: select.options.length, now: kpFind("now").textContent,
+      shown: list.find((one) => one.ariaCurrent)?.textContent, videos: Math.max(1, list.length), now: kpFind("now").textContent,
     };
   }
   return results;
@@ -84,7 +95,7 @@ function kpAccessibility() {
     const [a, b] = [light(colour(getComputedStyle(node).color).slice(0, 3)), light(ground(node))];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   };
-  const controls = [...document.querySelectorAll("button, select, input, summary")].filter(kpVisible);
+  const controls = [...document.querySelectorAll("button, select, input, summary, .kp-link")].filter(kpVisible);
   const texts = [...document.querySelectorAll("body *")].filter((node) => kpVisible(node) && !["SCRIPT", "OPTION"].includes(node.tagName)
     && [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim()));
   const target = (node) => (["checkbox", "file"].includes(node.type) ? node.closest("label") : node).getBoundingClientRect().height;

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from bodies import adjusted, keypoints
 from browser import CHROMIUM, NO_CHROMIUM, Page
 from factories import make_config, unit_record, write_frames
@@ -27,7 +28,7 @@ from kpsbatch.errors import OutputError
 from kpsbatch.landmarks.facts import ShotFacts, VideoFacts
 from kpsbatch.pictures.clip import MAX_CLIPS, Candidate, candidates, clip_of_file, counterpart, load_clip, pair_up
 from kpsbatch.pictures.draw import CANVAS, COLOURS, place_adjusted
-from kpsbatch.pictures.player import encode_clip, pack, player_assets, player_html, view_page
+from kpsbatch.pictures.player import INSIDE, encode_clip, pack, player_assets, player_html, view_page, write_page
 from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.npz import write_npz
 from kpsbatch.store.records import record_bytes
@@ -247,11 +248,10 @@ class TestData:
         assert entries_of(without)[0]["note"] == ""
 
     def test_component(self, config):
-        """A player can be a part of another page: no id, no address, no way to open files."""
+        """A player can be a part of another page: no id, no address."""
         style, script = player_assets()
-        part = player_html(entries_of(page_of(config)), small=True)
+        part = player_html(entries_of(page_of(config)))
         assert " id=" not in part
-        assert 'type="file"' not in part
         assert not re.search(r"https?://", style + script + part)
 
     def test_report(self, config, tmp_path):
@@ -408,9 +408,9 @@ class TestBrowser:
         """Every frame says how each part was found, in words; so does the slider."""
         page.run("kpSet(kpFind('scrub'), 8, 'input')")
         assert page.run("kpFind('now').textContent") == (
-            "Frame 8 of 19, 0.40 s: pose detected, face tracked, right hand detected, left hand missing."
+            "Frame 9 of 20 (row 8), 0.40 s: pose detected, face tracked, right hand detected, left hand missing."
         )
-        assert page.run("kpFind('scrub').getAttribute('aria-valuetext')") == "frame 8 of 19, 0.40 seconds"
+        assert page.run("kpFind('scrub').getAttribute('aria-valuetext')") == "frame 9 of 20, 0.40 seconds"
 
     def test_keys(self, page):
         """Keys step, jump, toggle parts and play."""
@@ -563,6 +563,81 @@ class TestBrowser:
         for name, problem in PROBLEMS.items():
             assert got[name]["problem"].startswith(f"{name} {problem}"), got[name]
             assert got[name]["videos"] == len(good_files()) + 2
+
+    def test_links(self, html, tmp_path):
+        """A link names video and frame, counted from 1; the page opens there, and says where it is."""
+        with opened(html, tmp_path) as page:
+            page.run("kpSet(kpFind('scrub'), 19, 'input')")
+            assert page.run("kpFind('now').textContent").startswith("Frame 20 of 20 (row 19), ")
+            link = page.run("kpFind('link').getAttribute('href')")
+            assert link == "#video=01-train%2F0007%3A%20take%20(1)&frame=20"
+            page.run("kpSet(kpFind('scrub'), 0, 'input')")
+            page.run(f"location.hash = {json.dumps(link)}; kpFrames(3)")
+            assert page.run("kpFrame()") == 19
+            page.run("location.hash = '#video=nothing&frame=3'; kpFrames(3)")
+            assert page.run("kpFrame()") == 19
+            assert (page.console, page.requests) == ([], [])
+
+    def test_flags(self, html, tmp_path):
+        """A flagged video is listed as dataset.exclude, until it is flagged again; the page keeps it."""
+        with opened(html, tmp_path) as page:
+            assert page.run("kpFind('flags').hidden")
+            page.run("kpFind('flag').click()")
+            assert yaml.safe_load(page.run("document.querySelector('.kp-flags pre').textContent")) == {
+                "dataset": {"exclude": ["01-train/0007/take (1)"]}
+            }
+            page.run("document.querySelector('.kp-flags button + button').click()")
+            assert page.run("kpFind('flags').hidden")
+            page.key("f")
+            assert not page.run("kpFind('flags').hidden")
+
+    def test_many(self, tmp_path):
+        """More videos than a page holds have their data beside it; the list is searched by label, signer and name."""
+        names = [f"{word}_{number}" for word in ("hello", "bye") for number in range(INSIDE)]
+        path = store(tmp_path, {name: keypoints(3) for name in names})
+        shown, rest = candidates(path, most=1000)
+        assert (len(shown), rest) == (2 * INSIDE, "")
+        html = view_page(shown, beside=tmp_path / "my page-data")
+        assert len(list((tmp_path / "my page-data").iterdir())) == 2 * INSIDE
+        assert not any("points" in entry for entry in entries_of(html))
+        write_page(tmp_path / "my page.html", html)
+        with Page(tmp_path / "my page.html", tmp_path) as page:
+            page.run(f"{PROBE}; 0")
+            page.run("kpReady()")
+            assert page.run("document.querySelectorAll('.kp-list button').length") == 2 * INSIDE
+            page.run("kpSet(document.querySelector('.kp-search input'), 'BYE bye_1', 'input')")
+            assert page.run("document.querySelectorAll('.kp-list button').length") == 11  # 1 and 10 to 19
+            assert page.run("kpFind('count').textContent") == f"11 of {2 * INSIDE} videos"
+            page.run("document.querySelectorAll('.kp-list button')[1].click(); kpFrames(20)")
+            assert page.run("kpFind('title').textContent").endswith("bye_10")
+            assert page.run("kpFind('now').textContent").startswith("Frame 1 of 3 ")
+            (tmp_path / "my page-data").rename(tmp_path / "elsewhere")
+            page.run("document.querySelectorAll('.kp-list button')[0].click(); kpFrames(20)")
+            assert "00026.js is not beside this page" in page.run("kpFind('problem').textContent")
+            assert page.run("kpFind('title').textContent").endswith("bye_10")
+
+    def test_long(self, tmp_path):
+        """A ribbon of 1,000 frames has bars of several; one lost frame shows in its bar."""
+        values = keypoints(1000)
+        values[500, 142:163] = 0
+        page_html = view_page([Candidate(store(tmp_path, {"long": values}), "long")])
+        with opened(page_html, tmp_path, width=700) as page:
+            canvas = "document.querySelectorAll('.kp-tracks canvas')[2]"
+            red = f"(() => {{ const one = {canvas}; return kpShare(one, 192, 57, 43) * one.width * one.height; }})()"
+            assert page.run(red) > 6
+
+    def test_centred(self, tmp_path):
+        """A hand that moves fast is in the middle of its window all the same."""
+        values = keypoints(20)
+        values[:, 142:163, 0] += np.linspace(0, 0.5, 20)[:, None]
+        page_html = view_page([Candidate(store(tmp_path, {"fast": values}), "fast")])
+        with opened(page_html, tmp_path) as page:
+            page.run("kpSet(kpFind('scrub'), 0, 'input')")
+            for frame in (0, 10, 19):
+                page.run(f"kpSet(kpFind('scrub'), {frame}, 'input'); kpPictures()")
+                assert (
+                    abs(page.run("kpMiddle(document.querySelector('.kp-details canvas'), 230, 130, 0)") - 0.5) < 0.17
+                ), frame
 
     @pytest.mark.parametrize(("width", "dark"), [(400, False), (800, True), (1400, False)])
     def test_compared(self, config, tmp_path, width, dark):

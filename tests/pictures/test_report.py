@@ -27,16 +27,18 @@ from kpsbatch.dataset.reading import read_frames
 from kpsbatch.dataset.video import Unit, video_of
 from kpsbatch.errors import DatasetError, OutputError
 from kpsbatch.landmarks.extract import check_readable
-from kpsbatch.pictures.report.findings import common_text, plain_words, reasons_of
+from kpsbatch.pictures.report.findings import common_text, findings_of, plain_words, reasons_of
 from kpsbatch.pictures.report.gather import (
     Failure,
+    ReportData,
+    UnitRow,
     VideoRow,
     gather,
     histogram,
     percent,
-    pick_samples,
     ranked,
 )
+from kpsbatch.pictures.report.videos import AT_RANDOM, IN_DOUBT, WORST, pick_videos
 from kpsbatch.pictures.report.view import render, view_of
 from kpsbatch.store.settings import settings_of
 from kpsbatch.work.worker import KILLED_FOR_MEMORY
@@ -136,23 +138,95 @@ class TestRanking:
         assert names[:3] == ["still", "two", "good"]
         assert names[-1] == "one"
 
-    def test_samples(self, config):
-        """Worst, median and best are different videos, of different units as far as possible."""
-        order = ranked(gather(config))
-        chosen = pick_samples(order, 3)
-        assert [one.name for one in chosen["worst"]] == ["still", "two", "good"]
-        assert chosen["best"][0].name == "one"
-        everything = [one for kind in chosen.values() for one in kind]
-        assert len(set(everything)) == len(everything) == 9
-        assert all(len({one.unit for one in kind}) == 3 for kind in chosen.values())
-
-    @pytest.mark.parametrize(("videos", "count"), [(0, 3), (1, 3), (4, 3), (9, 0)])
-    def test_few_videos(self, videos, count):
-        """With few videos, none is shown twice."""
+    def test_by_lost_hands(self):
+        """A video whose wrists show without a hand is worse than one whose face is missing."""
         unit = Unit("01", "train", 1)
-        rows = [VideoRow(unit, f"{number}", 9, 0, (9, 9, 9, 9), 0, 18, 0, 1.0) for number in range(videos)]
-        chosen = [one for kind in pick_samples(rows, count).values() for one in kind]
-        assert len(chosen) == len(set(chosen)) == min(videos, 3 * count)
+        rows = [
+            VideoRow(unit, "whole", 10, 0, (10, 10, 10, 10), 0, 20, 0, 1.0),
+            VideoRow(unit, "no face", 10, 0, (10, 0, 10, 10), 0, 20, 0, 1.0),
+            VideoRow(unit, "three lost", 30, 0, (30, 30, 27, 30), 0, 60, 3, 1.0),
+            VideoRow(unit, "two lost", 10, 0, (10, 10, 8, 10), 0, 20, 2, 1.0),
+        ]
+        assert [one.name for one in ranked(ReportData([], videos=rows))] == [
+            "two lost",
+            "three lost",
+            "no face",
+            "whole",
+        ]
+
+    @pytest.mark.parametrize(("videos", "count", "shown"), [(0, 4, 0), (1, 4, 1), (5, 4, 5), (9, 4, 6), (9, 0, 0)])
+    def test_shown(self, videos, count, shown):
+        """The worst are shown, half as many of the rest, the same in each report, and those in doubt; all count."""
+        rows = [VideoRow(Unit("01", "train", 1), f"{n}", 9, 0, (9, 9, 9, 9), 0, 18, 0, 1.0) for n in range(videos)]
+        chosen = pick_videos(rows, count, {(Unit("01", "train", 1), "0")})
+        assert chosen == pick_videos(rows, count, {(Unit("01", "train", 1), "0")})
+        assert chosen[WORST] == rows[:count]
+        assert not {*chosen[WORST]} & {*chosen[AT_RANDOM]}
+        assert len(chosen[WORST]) + len(chosen[AT_RANDOM]) == shown
+        assert chosen[IN_DOUBT] == (rows[:1] if count else [])
+
+
+class TestLabels:
+    @pytest.fixture
+    def data(self, config):
+        """The rows of a table without numbered signs: two words, two signers, one failure."""
+        unit = Unit("all", "train", 1)
+        rows = [
+            VideoRow(unit, "a1", 10, 0, (10, 10, 9, 9), 0, 20, 0, 1.0, "hello", "anna"),
+            VideoRow(unit, "b1", 10, 0, (10, 10, 5, 9), 0, 20, 4, 1.0, "hello", "ben", (4, 0), 7),
+            VideoRow(unit, "c1", 10, 0, (10, 1, 5, 9), 0, 20, 0, 1.0, "bye", "anna"),
+        ]
+        failures = [Failure(unit, "d1", TRUNCATED, label="bye", signer="ben")]
+        return replace(
+            gather(config), units=[UnitRow(unit, "partial")], videos=rows, failures=failures, has_signs=False
+        )
+
+    def test_names(self, data):
+        """Labels and signers name the videos; no unit of a table is called a sign."""
+        assert [name.text for name, _ in data.classes] == ["bye (anna)", "bye (ben)", "hello (anna)", "hello (ben)"]
+        assert [row.state for _, row in data.classes] == ["complete", "failed", "complete", "complete"]
+        assert [data.name_of_video(video).text for video in data.videos] == [
+            "hello (anna)",
+            "hello (ben)",
+            "bye (anna)",
+        ]
+
+    def test_page(self, config, data):
+        """The map is one of labels by signer, and every table with videos has label and signer."""
+        shown = view_of(config, data, samples=0)
+        script = shown.script
+        assert script["map"] == {
+            "table": "classes", "places": ["bye", "hello"], "lines": ["anna train", "ben train"],
+        }  # fmt: skip
+        assert [row[:4] for row in script["tables"]["classes"]["rows"]] == [
+            ["bye", "anna", "train", "complete"],
+            ["bye", "ben", "train", "failed"],
+            ["hello", "anna", "train", "complete"],
+            ["hello", "ben", "train", "complete"],
+        ]
+        videos = script["tables"]["videos"]
+        keys = [column["key"] for column in videos["columns"]]
+        first = dict(zip(keys, videos["rows"][0], strict=True))
+        assert keys[:4] == ["label", "signer", "split", "video"]
+        assert (first["label"], first["signer"], first["bare"], first["right_bare"]) == ("hello", "ben", 40.0, 4)
+        assert (first["play"], first["flag"]) == (["all-train/0001: b1", 7], "all-train/0001/b1")
+        assert not {"left_bare", "bad"} & {*keys}  # all zero
+        page = render(shown)
+        assert "all train sign" not in page
+        assert "1 label with face in less than 90% of frames" in page
+        said = re.sub(r"<[^>]+>", "", page)
+        assert (
+            "4 hands of 60 that show were not found (4 right, 0 left), in 1 video, the worst first: hello (ben)" in said
+        )
+
+    @pytest.mark.parametrize(("bare", "level"), [(0, ["good"]), (1, ["quiet"]), (2, ["warn"])])
+    def test_good(self, bare, level):
+        """Nothing is called good while a hand that shows was not found."""
+        unit = Unit("01", "train", 1)
+        row = VideoRow(unit, "a", 10, 0, (10, 10, 10, 10), 0, 20, bare, 1.0, bare=(bare, 0))
+        units = UnitRow(unit, "complete")
+        units.add(row)
+        assert [one.level for one in findings_of(ReportData([units], videos=[row]))] == level
 
 
 class TestReasons:
@@ -241,7 +315,8 @@ class TestPage:
         ids = re.findall(r'\bid="([^"]+)"', page)
         assert len(ids) == len(set(ids))
         links = re.findall(r'href="([^"]*)"', page)
-        assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+        videos = {link for link in links if link.startswith("#video=")}
+        assert {link[1:] for link in links if link.startswith("#")} - {link[1:] for link in videos} - {""} <= set(ids)
         assert {link for link in links if not link.startswith("#")} == {"data:,"}
         body = page.split("<main>")[1].split("<script")[0]
         assert not re.findall(r"\{\{|\{%|\{#", page.split("<style>")[0] + body)
@@ -281,14 +356,16 @@ class TestPage:
         assert "default-src 'none'" in page
         assert set(re.findall(r'src="([a-z]+:[a-z/]*)', page)) == {"data:image/jpeg"}
 
-    def test_samples(self, page):
-        """Samples are JPEGs with a command that makes a video; frames that are gone are said to be."""
-        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.split('id="failures"')[0])
-        assert len(images) == 3 * 6
+    def test_gallery(self, page):
+        """The worst video is drawn, with a link to it in the player at a frame; frames that are gone are said to be."""
+        gallery = page.split('id="gallery"')[1].split("Player</h3>")[0]
+        images = re.findall(r"data:image/jpeg;base64,([^\"]+)", gallery)
+        assert len(images) == 1
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
-        assert picture.shape == (224, 224, 3)
-        assert "kpsbatch preview &#39;my config.yaml&#39; --signers 02 --splits train --signs 1 --video still" in page
-        assert "Drawn without its frames" in page
+        assert picture.shape == (144, 144, 3)
+        assert 'href="#video=02-train%2F0001%3A+still&amp;frame=1">' in gallery
+        assert "50 hands lost in 25 frames" in gallery
+        assert "Shown without its frames" in gallery
 
     def test_empty(self, config, tmp_path):
         """A run that has done nothing yet has a page, too."""

@@ -321,6 +321,18 @@ class TestArrayScript:
         assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 4), (1, 8)]
         assert "finished, 8/8 units" in project.kpsbatch("logs").stdout
 
+    def test_environment_that_is_not_passed_on(self, new_project):
+        """With `sbatch --export=NONE` it finds the variables that stand before the config."""
+        project = new_project(signs=1, seconds=0.1)
+        text = project.config.read_text().replace("root: dataset", "root: $THE_DATA")
+        project.config.write_text(text)
+        given = {"THE_DATA": str(project.folder / "dataset"), **project.environment}
+        names = ("THE_DATA", "PATH", "PYTHONPATH", "FAKE_SECONDS", "FAKE_LOG", "FAKE_PYTHON")
+        words = [f"{name}={given[name]}" for name in names]
+        script = str(REPO / "slurm" / "array.sh")
+        project.finish(project.sbatch("--export=NONE", "--array=0-1", script, *words, str(project.config)))
+        assert project.units() == all_units(1)
+
     def test_from_a_folder_of_downloads(self, new_project):
         """Submitted from a folder that holds a `kpsbatch` and a `signal.py`, it takes the repository it lies in."""
         project = new_project(signs=1, seconds=0.1)

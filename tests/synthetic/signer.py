@@ -59,6 +59,7 @@ def render_video(
     *,
     rest: float | None = None,
     face: FaceMotion | None = None,
+    sways: bool = True,
 ) -> tuple[NDArray[np.uint8], Truth]:
     """Render one video; the same arguments always give the same pixels.
 
@@ -69,7 +70,8 @@ def render_video(
         frames: number of frames T, at least 1.
         size: width and height in pixels.
         rest: both arms rest, their wrists this many metres below the shoulders (see `hanging_arm`), instead of signing.
-        face: what the face does, besides swaying with the body; default nothing.
+        face: what the face does, besides swaying; default nothing.
+        sways: whether the head sways a little.
 
     Returns:
         (T, size, size, 3) RGB frames, and the joints in them.
@@ -86,7 +88,7 @@ def render_video(
     stage = Canvas(_background(look, size * SUPERSAMPLING), floor=-0.16 * scale)
     draw_torso(stage, look, _to_pixels(np.zeros(3, np.float32), scale, stage.side), scale)
     for t in range(frames):
-        sway = np.sin(phase + np.array([0.21, 0.17, 0.26]) * t)
+        sway = np.sin(phase + np.array([0.21, 0.17, 0.26]) * t) * sways
         arms = {s: _arm(look, m, t, s) for s, m in (("right", right), ("left", left))}
         moved = (0.0, 0.0, 0.0) if face is None else (face.nod[t], face.closed[t], face.opened[t])
         video[t] = _render(stage.copy(), look, arms, sway, scale, moved, seed=t)

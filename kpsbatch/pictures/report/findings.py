@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from kpsbatch.dataset.video import Unit
-from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, has_hands, metrics_of
+from kpsbatch.look.nodes import bad_nodes
+from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow, has_hands, metrics_of
 from kpsbatch.store.settings import differences
 from kpsbatch.store.survey import FINISHED
 from kpsbatch.words import counted
 
 LEVELS = {"bad": "Wrong", "warn": "Look", "quiet": "Note", "good": "Good"}
 LEAST_PERCENT = {"hand": 75, "pose": 90, "face": 90}
+MUCH_LOST = 0.1
+"""Hands lost by frame from which on a video is to be looked at."""
+
 EXAMPLES = 3
 SHOWN_REASONS = 3
 
@@ -71,6 +75,7 @@ def findings_of(data: ReportData) -> list[Finding]:
         *_outputs(data),
         *_unfinished(data),
         *_other_settings(data),
+        *_lost_hands(data),
         *_low_rates(data),
         *_odd_videos(data),
     ]
@@ -116,6 +121,8 @@ def _unfinished(data: ReportData) -> Iterator[Finding]:
         error = next((run.error for run in reversed(ended_early) if run.error), "")
         text = f"{counted(len(ended_early), 'run')} failed, lost or interrupted"
         yield Finding("warn", text, f": {error}" if error else "", "runs")
+    for line in bad_nodes(data.runs, "kpsbatch submit CONFIG"):
+        yield Finding("warn", line, section="runs")
     if left:
         yield Finding("warn", f"{counted(len(left), 'unit')} left to do", ": ", units=data.names(left))
     if absent := _of_state(data, "absent"):
@@ -141,11 +148,12 @@ def _low_rates(data: ReportData) -> Iterator[Finding]:
     for metric in metrics_of(data):
         if (least := LEAST_PERCENT.get(metric.key)) is None:
             continue
-        rates = [(rate, row.unit) for row in data.units if (rate := metric.rate(row)) is not None and rate < least]
+        rates = [(rate, name) for name, row in data.classes if (rate := metric.rate(row)) is not None and rate < least]
         if rates:
             rates.sort(key=lambda item: item[0])
-            text = f"{counted(len(rates), 'unit')} with {metric.label.lower()} in less than {least}% of frames"
-            units = data.names(unit for _, unit in rates)
+            what = "unit" if data.has_signs else "label"
+            text = f"{counted(len(rates), what)} with {metric.label.lower()} in less than {least}% of frames"
+            units = tuple(name for _, name in rates)
             yield Finding("warn", text, f", the least ({rates[0][0]:.0f}%) in ", "map", units)
 
 
@@ -155,7 +163,7 @@ def _odd_videos(data: ReportData) -> Iterator[Finding]:
     bare = [each[0] for each in data.people_of_each if all(person.no_hand == person.frames for person in each)]
     if has_hands(data) and bare:
         text = f"{counted(len(bare), 'video')} without a hand in any frame"
-        yield Finding("warn", text, ": ", "videos", data.names(video.unit for video in bare))
+        yield Finding("warn", text, ": ", "videos", _names(data, bare))
     if bad := [video.bad for video in data.each_video if video.bad]:
         text = counted(sum(bad), "unreadable frame")
         yield Finding("warn", text, f" in {counted(len(bad), 'video')}", "bad-frames")
@@ -171,13 +179,33 @@ def _odd_videos(data: ReportData) -> Iterator[Finding]:
     videos = data.each_video
     middle = median(video.frames for video in videos)
     lengths = {
-        "shorter than a quarter of": [video.unit for video in videos if video.frames < middle / 4],
-        "longer than four times": [video.unit for video in videos if video.frames > middle * 4],
+        "shorter than a quarter of": [video for video in videos if video.frames < middle / 4],
+        "longer than four times": [video for video in videos if video.frames > middle * 4],
     }
-    for how, units in lengths.items():
-        if units:
-            text = f"{counted(len(units), 'video')} {how} the median length"
-            yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", data.names(units))
+    for how, videos in lengths.items():
+        if videos:
+            text = f"{counted(len(videos), 'video')} {how} the median length"
+            yield Finding("warn", text, f" ({middle:g} frames): ", "lengths", _names(data, videos))
+
+
+def _names(data: ReportData, videos: Iterable[VideoRow]) -> tuple[UnitName, ...]:
+    return tuple(dict.fromkeys(map(data.name_of_video, videos)))
+
+
+def _lost_hands(data: ReportData) -> Iterator[Finding]:
+    """`15 hands of 300 that show were not found (12 right, 3 left), in 4 videos, the worst first: ...`."""
+    lost = [video for video in data.videos if video.bare_wrists]
+    if not (has_hands(data) and lost):
+        return
+    lost.sort(key=lambda video: -video.bare_wrists / video.frames)
+    count, shown = sum(video.bare_wrists for video in lost), sum(video.wrists for video in data.videos)
+    sides = [video.bare for video in lost if video.bare is not None]
+    right, left = (sum(side[place] for side in sides) for place in (0, 1))
+    text = f"{counted(count, 'hand')} of {shown:,} that show {'was' if count == 1 else 'were'} not found"
+    told = f" ({right:,} right, {left:,} left)" if len(sides) == len(lost) else ""
+    rest = f"{told}, in {counted(len(lost), 'video')}, the worst first: "
+    worst = lost[0].bare_wrists / lost[0].frames
+    yield Finding("warn" if worst > MUCH_LOST else "quiet", text, rest, "videos", _names(data, lost))
 
 
 @dataclass

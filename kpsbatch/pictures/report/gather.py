@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.tables import Label, load_labels
-from kpsbatch.dataset.video import Unit
+from kpsbatch.dataset.video import Unit, natural_key
 from kpsbatch.errors import OutputError
 from kpsbatch.files import INTERNAL, in_threads
+from kpsbatch.landmarks.found import MISSING
 from kpsbatch.points import Topology, topology_of
 from kpsbatch.store.reading import find_records
 from kpsbatch.store.records import SlurmTask, UnitRecord, seconds_of, source_name
@@ -38,6 +40,9 @@ class VideoRow(NamedTuple):
         bare_wrists: Of these, without a hand.
         seconds: Of one worker.
         person: Which person of the video it is, where each has a row; else 0.
+        label, signer: Its word and who signs, as the table or the numbers of the signs say; "" where nothing does.
+        bare: The wrists without a hand, right and left; None where the record does not say which.
+        worst_frame: The middle of the longest stretch in which a hand is missing.
     """
 
     unit: Unit
@@ -50,6 +55,10 @@ class VideoRow(NamedTuple):
     bare_wrists: int
     seconds: float
     person: int = 0
+    label: str = ""
+    signer: str = ""
+    bare: tuple[int, int] | None = None
+    worst_frame: int = 0
 
     @property
     def hand_rate(self) -> float:
@@ -77,6 +86,7 @@ class Failure(NamedTuple):
         error: Why.
         output: What its worker wrote last, "" where the worker was not lost.
         task: Where and when its unit was made; None where its record doesn't say.
+        label, signer: As in `VideoRow`.
     """
 
     unit: Unit
@@ -84,6 +94,8 @@ class Failure(NamedTuple):
     error: str
     output: str = ""
     task: TaskOfUnit | None = None
+    label: str = ""
+    signer: str = ""
 
     @property
     def lost_worker(self) -> bool:
@@ -126,11 +138,19 @@ class UnitRow:
 
 @dataclass(frozen=True)
 class UnitName:
-    """A unit as the page writes it."""
+    """What the page writes of a unit, or of the videos of one label: `text`, or else its signer, split and sign."""
 
     signer: str
     split: str
     sign: Label
+    text: str = ""
+
+
+class Word(NamedTuple):
+    """What a table says of a video: its label, and who signs."""
+
+    label: str
+    signer: str
 
 
 @dataclass
@@ -153,6 +173,7 @@ class ReportData:
         odd: Entries of the dataset that are no videos, by what is odd about them.
         unreadable_records: Records that can't be read.
         named: What stands behind pseudonyms: the unit and name of each video; None where names are shown.
+        has_signs: Whether units are of numbered signs; else each video has a label, and units are rows of a table.
     """
 
     units: list[UnitRow]
@@ -170,10 +191,40 @@ class ReportData:
     odd: Counter[str] = field(default_factory=Counter)
     unreadable_records: list[str] = field(default_factory=list)
     named: Mapping[tuple[Unit, str], tuple[Unit, str]] | None = None
+    has_signs: bool = True
 
     def name(self, unit: Unit) -> UnitName:
         """A unit with the names of its sign."""
-        return UnitName(unit.signer, unit.split, self.labels.get(unit.sign, Label(unit.sign, "", "")))
+        text = "" if self.has_signs else unit.name
+        return UnitName(unit.signer, unit.split, self.labels.get(unit.sign, Label(unit.sign, "", "")), text)
+
+    def name_of_video(self, video: VideoRow) -> UnitName:
+        """Whose video it is: the unit's name; the label and the signer where a table tells them."""
+        name = self.name(video.unit)
+        return name if self.has_signs else replace(name, text=said(video.label, video.signer) or video.unit.name)
+
+    @property
+    def classes(self) -> list[tuple[UnitName, UnitRow]]:
+        """What the map shows: every unit; of a table without numbered signs the videos of a label, signer and split."""
+        if self.has_signs:
+            return [(self.name(row.unit), row) for row in self.units]
+        rows: dict[tuple[str, str, str], UnitRow] = {}
+        both: list[VideoRow | Failure] = [*self.videos, *self.failures]
+        for video in both:
+            key = video.label, video.signer, video.unit.split
+            row = rows.setdefault(key, UnitRow(Unit(video.signer, video.unit.split, 0), "failed"))
+            row.videos += 1
+            if isinstance(video, VideoRow):
+                row.add(video)
+            else:
+                row.failed += 1
+        for row in rows.values():
+            row.state = "failed" if row.failed == row.videos else "partial" if row.failed else "complete"
+        keys = sorted(rows, key=lambda key: (natural_key(key[0]), natural_key(key[1]), key[2]))
+        return [
+            (UnitName(signer, split, Label(0, "", label), said(label, signer) or split), rows[label, signer, split])
+            for label, signer, split in keys
+        ]
 
     def names(self, units: Iterable[Unit]) -> tuple[UnitName, ...]:
         """Units with the names of their signs, each once."""
@@ -203,6 +254,11 @@ class ReportData:
         return tuple(part for part in shown if part in there) or PARTS
 
 
+def said(label: str, signer: str) -> str:
+    """`hello (anna)`; one of both, or neither, where a table says no more."""
+    return f"{label} ({signer})" if label and signer else label or signer
+
+
 def gather(
     config: Config,
     on_unit: Callable[[int, int], None] = lambda done, total: None,
@@ -228,7 +284,14 @@ def gather(
     surveyed = survey(source, known.outputs, depth=depth)
     record_paths = find_records(root, failed=True)
     runs = sorted(read_runs(root), key=lambda run: run.began)
-    data = ReportData([], source, load_labels(config.dataset.labels), runs=runs)
+    manifest = config.dataset.manifest
+    data = ReportData(
+        [],
+        source,
+        load_labels(config.dataset.labels),
+        runs=runs,
+        has_signs=manifest is None or manifest.columns.sign is not None,
+    )
     fingerprints: Counter[str] = Counter()
     merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
     paths = [record_paths.get(unit.unit.name) for unit in surveyed]
@@ -261,8 +324,19 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     for name, video in record.good.items():
         hands, found = video.hands, tuple(video.found.of(part) for part in PARTS)
         counts = (video.frames, video.bad_frames, found, video.frames - hands.both - hands.one)
-        wrists = (hands.wrists, hands.wrists_without_hand)
-        shown = VideoRow(row.unit, name, *counts, *wrists, video.seconds.total, video.person)
+        bare = (hands.right_wrists_without_hand, hands.left_wrists_without_hand)
+        shown = VideoRow(
+            row.unit,
+            name,
+            *counts,
+            hands.wrists,
+            hands.wrists_without_hand,
+            video.seconds.total,
+            video.person,
+            *_word(data, row.unit, video.row),
+            bare if sum(bare) == hands.wrists_without_hand else None,
+            _worst_frame(video.how, bare),
+        )
         row.add(shown)
         data.videos.append(shown)
         if video.doubts:
@@ -274,57 +348,53 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
         job = record.slurm or SlurmTask()
         job_name = f"{job.array_job}_{job.array_task}" if job.array_task else job.job or ""
         task = TaskOfUnit(record.host, job_name, row.finished)
-    data.failures += [Failure(row.unit, name, bad.error, bad.output, task) for name, bad in record.failed.items()]
+    if record.failed and data.source is not None and not data.has_signs:
+        said_of = {
+            video.name: {"label": video.label, "signer": video.signer} for video in data.source.listing(row.unit).videos
+        }
+    else:
+        said_of = {}
+    data.failures += [
+        Failure(row.unit, name, bad.error, bad.output, task, *_word(data, row.unit, said_of.get(name, {})))
+        for name, bad in record.failed.items()
+    ]
     data.hosts[record.host] += 1
     data.versions.update(record.versions.items())
     data.odd.update(record.odd_entries.values())
     return True
 
 
+def _word(data: ReportData, unit: Unit, row: Mapping[str, str]) -> Word:
+    if data.has_signs:
+        return Word(data.labels[unit.sign].text if unit.sign in data.labels else "", unit.signer)
+    return Word(row.get("label", ""), row.get("signer", ""))
+
+
+def _worst_frame(how: Mapping[str, str], bare: tuple[int, int]) -> int:
+    """The middle of the longest stretch of frames without the hand whose wrist shows most often without it."""
+    letters = how.get("right_hand" if bare[0] >= bare[1] else "left_hand", "")
+    pose = how.get("pose", "")
+    if len(pose) == len(letters):  # a frame in which nobody was found tells nothing of hands
+        letters = "".join(letter if there != MISSING else " " for letter, there in zip(letters, pose, strict=True))
+    stretches = [match.span() for match in re.finditer(f"{MISSING}+", letters)]
+    first, end = max(stretches, key=lambda span: span[1] - span[0], default=(0, 1))
+    return (first + end - 1) // 2
+
+
 def ranked(data: ReportData) -> list[VideoRow]:
     """The videos, the worst first; among equals the longest.
 
-    What counts is the rate of what was found least of pose, face and any hand; then the sum of these rates.
+    What counts is how many wrists show without a hand, by frame; then the rate of what was found least of pose and
+    face.
     """
     alone = [part for part in data.parts if not part.endswith("hand")]
     hands = has_hands(data)
 
     def order(video: VideoRow) -> tuple[float, float, int, Unit, str]:
-        rates = [*map(video.rate, alone), *([video.hand_rate] if hands else [])]
-        return min(rates), sum(rates), -video.frames, video.unit, video.name
+        bare = video.bare_wrists / video.frames if hands else 0.0
+        return -bare, min(map(video.rate, alone), default=1.0), -video.frames, video.unit, video.name
 
     return sorted(data.videos, key=order)
-
-
-def pick_samples(worst_first: Sequence[VideoRow], count: int) -> dict[str, list[VideoRow]]:
-    """The worst, the median and the best videos; different units as far as there are enough, none twice."""
-    taken: set[VideoRow] = set()
-
-    def pick(order: Iterable[VideoRow]) -> list[VideoRow]:
-        chosen: list[VideoRow] = []
-        spare: list[VideoRow] = []
-        units: set[Unit] = set()
-        for video in order:
-            if len(chosen) == count:
-                break
-            if video in taken:
-                continue
-            if video.unit in units:
-                spare.append(video)
-                continue
-            units.add(video.unit)
-            chosen.append(video)
-        chosen += spare[: count - len(chosen)]
-        taken.update(chosen)
-        return chosen
-
-    middle = len(worst_first) // 2
-    around = sorted(range(len(worst_first)), key=lambda index: abs(index - middle))
-    return {
-        "worst": pick(worst_first),
-        "best": pick(reversed(worst_first)),
-        "median": pick(worst_first[index] for index in around),
-    }
 
 
 def histogram(values: Sequence[float], bins: int) -> list[tuple[float, float, int]]:

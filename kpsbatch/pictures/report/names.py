@@ -13,7 +13,8 @@ from kpsbatch.privacy import pseudonyms
 
 def without_names(data: ReportData) -> ReportData:
     """What a report shows, with pseudonyms; hosts, commands, logs, frames and texts of errors are left out."""
-    signers = pseudonyms("signer", (row.unit.signer for row in data.units))
+    told = [each.signer for each in data.videos] + [each.signer for each in data.failures]
+    signers = {"": "", **pseudonyms("signer", filter(None, (*(row.unit.signer for row in data.units), *told)))}
     pairs = [*((each.unit, each.name) for each in data.videos), *((each.unit, each.name) for each in data.failures)]
     videos = pseudonyms("video", (f"{unit.name}/{name}" for unit, name in pairs))
 
@@ -26,7 +27,10 @@ def without_names(data: ReportData) -> ReportData:
     return replace(
         data,
         units=[replace(row, unit=unit_of(row.unit), host="") for row in data.units],
-        videos=[each._replace(unit=unit_of(each.unit), name=video_of(each.unit, each.name)) for each in data.videos],
+        videos=[
+            each._replace(unit=unit_of(each.unit), name=video_of(each.unit, each.name), signer=signers[each.signer])
+            for each in data.videos
+        ],
         failures=[
             each._replace(
                 unit=unit_of(each.unit),
@@ -34,6 +38,7 @@ def without_names(data: ReportData) -> ReportData:
                 error=plain_words(each.error) or common_text(each.error),
                 output="",
                 task=None,
+                signer=signers[each.signer],
             )
             for each in data.failures
         ],

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from kpsbatch.dataset.video import Unit
 from kpsbatch.pictures.report.charts import clock, cores_of, gigabytes_of
-from kpsbatch.pictures.report.gather import Metric, ReportData, UnitRow, VideoRow, metrics_of
-from kpsbatch.pictures.report.videos import FailedVideo
+from kpsbatch.pictures.report.gather import Failure, Metric, ReportData, UnitRow, VideoRow, has_hands, metrics_of
+from kpsbatch.pictures.report.videos import FailedVideo, flag_of, key_of
 from kpsbatch.words import show_command
 
 MAX_VIDEOS = 2000
 MAX_BAD_FRAMES = 1000
 MAX_SLOWEST = 10
+MAX_SQUARES = 100_000
+"""Of the map of labels; with more, the last signers are left out."""
+
 STATE_LABELS = {"foreign": "no record", "absent": "no video"}
 """What other states than by their name are called."""
 
@@ -54,6 +59,18 @@ WHERE = (
     Column("signer", "Signer", "word", "Who signs."),
     Column("split", "Split", "word", "The part of the dataset, such as train or test."),
 )
+SIGNER, SPLIT = WHERE[1:]
+LABEL = Column("label", "Label", "text", "What the table says of the video.")
+UNIT = Column("unit", "Output", "text", "The output file, which holds rows of the table in their order.")
+RIGHT_BARE = _count("right_bare", "Right bare", "Frames in which the right wrist shows, but no right hand was found.")
+LEFT_BARE = _count("left_bare", "Left bare", "Frames in which the left wrist shows, but no left hand was found.")
+BARE = _decimal(
+    "bare", "Hands lost", "Of 100 frames, the wrists that show without a hand: up to 200, for both hands. Worst first."
+)
+PLAY = Column(
+    "play", "Play", "play", "The video in the player, at a frame without a hand; or the command that plays it."
+)
+FLAG = Column("flag", "Flag", "flag", "Flagged videos are listed below, to be copied into dataset.exclude.")
 STATE = Column(
     "state",
     "State",
@@ -105,6 +122,10 @@ RUN = [
 ]
 
 
+EMPTY_IS_NOTHING = frozenset({*STATES.values(), FAILED, BAD, RIGHT_BARE, LEFT_BARE, LABEL, SIGNER, *RUN})
+"""Columns that are left out where all of their cells are 0 or empty."""
+
+
 def _rate_columns(metrics: Iterable[Metric]) -> list[Column]:
     return [
         Column(metric.key, "Hand" if metric.key == "hand" else metric.label.split()[0], metric.kind, metric.help)
@@ -121,43 +142,108 @@ class Table:
     note: str = ""
 
 
-def script_data(data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo]) -> dict[str, Any]:
+def _without_zeros(table: Table) -> Table:
+    """The table without columns that say nothing: all zero, or empty; the videos' own columns stay."""
+    said = [
+        place
+        for place, column in enumerate(table.columns)
+        if column not in EMPTY_IS_NOTHING or not table.rows or any(row[place] for row in table.rows)
+    ]
+    if len(said) == len(table.columns):
+        return table
+    return Table([table.columns[at] for at in said], [[row[at] for at in said] for row in table.rows], table.note)
+
+
+def script_data(
+    data: ReportData, worst_first: Sequence[VideoRow], failed: Sequence[FailedVideo], config_path: Path
+) -> dict[str, Any]:
     """What the page's script gets. Rates are percentages, None where there is nothing to divide by."""
     metrics = metrics_of(data)
+    classes = None if data.has_signs else _classes(data, metrics)
     tables = {
         "groups": _groups(data),
         "units": _units(data, metrics),
         "slowest": _slowest(data),
-        "videos": _videos(worst_first, metrics),
-        "failures": _failures(failed, len(data.failures)),
+        "videos": _videos(data, worst_first, metrics),
+        "failures": _failures(data, failed),
         "bad": _bad_frames(data),
         "runs": _runs(data),
     }
     signs = sorted({row.unit.sign for row in data.units})
+    lines = list(dict.fromkeys((row.unit.signer, row.unit.split) for row in data.units))
+    shown: dict[str, Any] = {"table": "units", "places": signs, "lines": [" ".join(line) for line in lines]}
+    if classes is not None:
+        tables["classes"], shown = classes
     return {
-        "signs": signs,
-        "lines": [list(line) for line in dict.fromkeys((row.unit.signer, row.unit.split) for row in data.units)],
-        "names": {sign: [name.english, name.arabic] for sign in signs if (name := data.labels.get(sign))},
+        "map": shown,
+        "names": {sign: [name.english, name.arabic] for sign in signs if (name := data.labels.get(sign))}
+        if data.has_signs
+        else {},
+        "command": shlex.join(["kpsbatch", "view", str(config_path)]) if data.named is None else "",
         "metrics": [{"key": metric.key, "label": metric.label, "kind": metric.kind} for metric in metrics],
         "tables": {
             name: {"columns": [asdict(column) for column in table.columns], "rows": table.rows, "note": table.note}
-            for name, table in tables.items()
+            for name, table in ((name, _without_zeros(table)) for name, table in tables.items())
         },
     }
 
 
-def _where(unit: Unit) -> list[Any]:
-    return [unit.sign, unit.signer, unit.split]
+def _where_columns(data: ReportData) -> list[Column]:
+    return [*WHERE] if data.has_signs else [LABEL, SIGNER, SPLIT]
+
+
+def _where(data: ReportData, of: VideoRow | Failure) -> list[Any]:
+    return [of.unit.sign if data.has_signs else of.label, of.signer, of.unit.split]
+
+
+def _unit_columns(data: ReportData) -> list[Column]:
+    return [*WHERE] if data.has_signs else [UNIT, SPLIT]
+
+
+def _unit(data: ReportData, unit: Unit) -> list[Any]:
+    return [unit.sign, unit.signer, unit.split] if data.has_signs else [unit.name, unit.split]
+
+
+def _classes(data: ReportData, metrics: Sequence[Metric]) -> tuple[Table, dict[str, Any]]:
+    """The labels, by signer and split, as a table and as the map shows them: a row for each, whether it has videos."""
+    named = {(name.sign.english, name.signer, name.split): row for name, row in data.classes}
+    labels, lines = list(dict.fromkeys(key[0] for key in named)), sorted({key[1:] for key in named})
+    if len(labels) * len(lines) > MAX_SQUARES:
+        lines = lines[: max(1, MAX_SQUARES // len(labels))]
+    rows: list[list[Any]] = []
+    for label in labels:
+        for signer, split in lines:
+            row = named.get((label, signer, split))
+            state = "no video" if row is None else row.state
+            row = row or UnitRow(Unit(signer, split, 0), "absent")
+            figures = [
+                row.videos - row.failed,
+                row.failed,
+                row.frames,
+                row.bad,
+                *(metric.rate(row) for metric in metrics),
+            ]
+            rows.append([label, signer, split, state, *figures])
+    columns = [LABEL, SIGNER, SPLIT, STATE, READ, FAILED, FRAMES, BAD, *_rate_columns(metrics)]
+    shown = {"table": "classes", "places": labels, "lines": [" ".join(filter(None, line)) for line in lines]}
+    return Table(columns, rows), shown
 
 
 def _units(data: ReportData, metrics: Sequence[Metric]) -> Table:
     rows = [
-        [*_where(row.unit), STATE_LABELS.get(row.state, row.state), row.videos - row.failed, row.failed, row.frames]
+        [
+            *_unit(data, row.unit),
+            STATE_LABELS.get(row.state, row.state),
+            row.videos - row.failed,
+            row.failed,
+            row.frames,
+        ]
         + [row.bad, round(row.seconds, 1) if row.frames else None]
         + [metric.rate(row) for metric in metrics]
         for row in data.units
     ]
-    return Table([*WHERE, STATE, READ, FAILED, FRAMES, BAD, SECONDS, *_rate_columns(metrics)], rows)
+    columns = [*_unit_columns(data), STATE, READ, FAILED, FRAMES, BAD, SECONDS, *_rate_columns(metrics)]
+    return Table(columns, rows)
 
 
 def _rate(frames: int, seconds: float) -> float | None:
@@ -166,29 +252,41 @@ def _rate(frames: int, seconds: float) -> float | None:
 
 def _slowest(data: ReportData) -> Table:
     slowest = sorted((row for row in data.units if row.seconds), key=lambda row: -row.seconds)[:MAX_SLOWEST]
-    shown = [*WHERE, *(replace(column, total=False) for column in (SECONDS, RATE, READ, FRAMES))]
+    shown = [*_unit_columns(data), *(replace(column, total=False) for column in (SECONDS, RATE, READ, FRAMES))]
     rows = [
-        [*_where(row.unit), round(row.seconds, 1), _rate(row.frames, row.seconds), row.videos - row.failed, row.frames]
+        [
+            *_unit(data, row.unit),
+            round(row.seconds, 1),
+            _rate(row.frames, row.seconds),
+            row.videos - row.failed,
+            row.frames,
+        ]
         for row in slowest
     ]
     return Table(shown, rows)
 
 
-def _videos(worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table:
-    shown = [*WHERE, VIDEO, FRAMES, BAD, *_rate_columns(metrics)]
+def _videos(data: ReportData, worst_first: Sequence[VideoRow], metrics: Sequence[Metric]) -> Table:
+    rates = _rate_columns(metrics)
+    lost = [BARE, RIGHT_BARE, LEFT_BARE] if has_hands(data) else []
+    shown = [*_where_columns(data), VIDEO, PLAY, FLAG, FRAMES, BAD, *lost, *rates]
     rows = [
-        [*_where(video.unit), video.name, video.frames, video.bad] + [metric.rate(video) for metric in metrics]
+        [*_where(data, video), video.name, [key_of(video.unit, video.name), video.worst_frame], flag_of(data, video)]
+        + [video.frames, video.bad]
+        + ([round(100 * video.bare_wrists / video.frames, 1), *(video.bare or (None, None))] if lost else [])
+        + [metric.rate(video) for metric in metrics]
         for video in worst_first[:MAX_VIDEOS]
     ]
     return Table(shown, rows, f"the worst of {len(worst_first):,}" if len(worst_first) > MAX_VIDEOS else "")
 
 
-def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
-    shown = [PICTURE, *WHERE, VIDEO, REASON, LAST_WORDS, LOG_LINES, LOG]
+def _failures(data: ReportData, failed: Sequence[FailedVideo]) -> Table:
+    count = len(data.failures)
+    shown = [PICTURE, *_where_columns(data), VIDEO, REASON, LAST_WORDS, LOG_LINES, LOG]
     rows = [
         [
             [video.picture, video.caption],
-            *_where(video.failure.unit),
+            *_where(data, video.failure),
             video.failure.name,
             video.failure.error[:500],
             video.failure.output[-500:],
@@ -205,9 +303,9 @@ def _failures(failed: Sequence[FailedVideo], count: int) -> Table:
 
 def _bad_frames(data: ReportData) -> Table:
     bad = data.bad_examples
-    rows = [[*_where(unit), video, frame, problem[:300]] for unit, video, frame, problem in bad[:MAX_BAD_FRAMES]]
+    rows = [[*_unit(data, unit), video, frame, problem[:300]] for unit, video, frame, problem in bad[:MAX_BAD_FRAMES]]
     note = f"the first of {len(bad):,}" if len(bad) > MAX_BAD_FRAMES else ""
-    return Table([*WHERE, VIDEO, FRAME, PROBLEM], rows, note)
+    return Table([*_unit_columns(data), VIDEO, FRAME, PROBLEM], rows, note)
 
 
 def _is(state: str) -> Callable[[UnitRow], int]:
@@ -225,13 +323,14 @@ _GROUP_SUMS: dict[Column, Callable[[UnitRow], int]] = {
 
 
 def _groups(data: ReportData) -> Table:
-    """Signers by splits. Every unit counts in one of the columns of states."""
+    """Signers by splits, or splits where units are of any signer; each unit counts in one column of states."""
     groups: dict[tuple[str, str], list[int]] = {}
     for row in data.units:
         sums = groups.setdefault((row.unit.signer, row.unit.split), [0] * len(_GROUP_SUMS))
         for index, count in enumerate(_GROUP_SUMS.values()):
             sums[index] += count(row)
-    return Table([*WHERE[1:], *_GROUP_SUMS], [[*key, *sums] for key, sums in groups.items()])
+    first = 0 if data.has_signs else 1
+    return Table([*WHERE[1 + first :], *_GROUP_SUMS], [[*key[first:], *sums] for key, sums in groups.items()])
 
 
 def _runs(data: ReportData) -> Table:

@@ -1,10 +1,10 @@
-"""The videos that the page shows: the best, the median and the worst, drawn; and those that failed, with their logs."""
+"""The videos that the page shows: the worst and some at random, to be played; those that failed, with their logs."""
 
 from __future__ import annotations
 
+import random
 import re
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,19 +12,18 @@ from markupsafe import Markup
 
 from kpsbatch.config import Config
 from kpsbatch.dataset.reading import read_frames
+from kpsbatch.dataset.video import Unit, video_key
 from kpsbatch.errors import KpsbatchError
 from kpsbatch.files import last_lines
-from kpsbatch.pictures.clip import Candidate, Clip, load_clip, spread
-from kpsbatch.pictures.draw import drawn_frames, enlarge, jpeg_in_base64
-from kpsbatch.pictures.player import sample_player
-from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow, percent, pick_samples, show_percent
+from kpsbatch.pictures.clip import Candidate, load_clip
+from kpsbatch.pictures.draw import enlarge, jpeg_in_base64
+from kpsbatch.pictures.player import SAMPLE_BUDGET, SAMPLE_QUALITY, SAMPLE_SIDE, Entry, pack, player_html
+from kpsbatch.pictures.player import thumbnail as draw_thumbnail
+from kpsbatch.pictures.report.gather import Failure, ReportData, UnitName, VideoRow
 from kpsbatch.store.run_state import RunState
 from kpsbatch.words import counted
 
-SAMPLE_FRAMES = 6
-SAMPLE_SIDE = 224
-SAMPLE_QUALITY = 82
-NO_PLAYER = Markup()
+THUMBNAIL_SIDE = 144
 
 MAX_FAILURES = 2000
 MAX_PICTURES = 40
@@ -41,96 +40,122 @@ CLOCK_SLACK = 5.0
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One video.
+class Thumbnail:
+    """One video of the page's player.
 
     Attributes:
+        key, frame: What its link names.
         unit, video: Which one.
-        rates: Its length and what was found how often.
-        pictures: Some of its frames, drawn: the number of each, and its JPEG in base64.
-        command: What to type for all of them.
-        player: The video, to be played.
-        warning: Why it is drawn without its frames, "" where it is not.
+        text: What was not found, in words.
+        picture: The frame, drawn, as a JPEG in base64.
+        warning: That it is drawn without its frames, and why; "" where it is not.
         error: Why it is not drawn, "" where it is.
     """
 
+    key: str
+    frame: int
     unit: UnitName
     video: str
-    rates: str
-    command: str
-    player: Markup = NO_PLAYER
-    pictures: tuple[tuple[int, str], ...] = ()
+    text: str
+    picture: str = ""
     warning: str = ""
     error: str = ""
 
 
-IN_DOUBT = "the signer is in doubt"
+@dataclass(frozen=True)
+class Gallery:
+    """Thumbnails below their headings, and the player that plays these videos."""
+
+    groups: Mapping[str, Sequence[Thumbnail]]
+    player: Markup
 
 
-def draw_samples(
+IN_DOUBT = "The signer is in doubt"
+WORST = "Worst first"
+AT_RANDOM = "Others, at random"
+
+
+def key_of(unit: Unit, video: str) -> str:
+    """What links to the player name a video by, and `kpsbatch view --video`: `01-train/0007: take 2`."""
+    return f"{unit.name}: {video}"
+
+
+def flag_of(data: ReportData, video: VideoRow) -> str:
+    """A video as `dataset.exclude` names it; "" where names are not shown."""
+    return video_key(video.unit, video.name) if data.named is None else ""
+
+
+def pick_videos(
+    worst_first: Sequence[VideoRow], count: int, in_doubt: Set[tuple[Unit, str]]
+) -> dict[str, list[VideoRow]]:
+    """So many of the worst, half as many of the others at random (the same in each report), and as many in doubt."""
+    doubtful = [video for video in worst_first if (video.unit, video.name) in in_doubt][: count // 2]
+    rest = worst_first[count:]
+    chosen = sorted(random.Random(0).sample(range(len(rest)), min(count // 2, len(rest))))
+    return {IN_DOUBT: doubtful, WORST: [*worst_first[:count]], AT_RANDOM: [rest[place] for place in chosen]}
+
+
+def draw_gallery(
     config: Config,
     data: ReportData,
     worst_first: Sequence[VideoRow],
     count: int,
     *,
-    config_path: Path,
     pictures: bool,
     on_sample: Callable[[int, int], None],
-) -> dict[str, list[Sample]]:
-    """Draw so many of the worst, the median, the best videos and those in doubt; the arguments are those of `view_of`.
+) -> Gallery | None:
+    """Draw the worst videos, some at random, and those in doubt; the arguments are those of `view_of`.
 
     Returns:
-        The samples below their headings, none of which is empty.
+        None where there is no video to be shown.
     """
-    chosen = pick_samples(worst_first, count)
-    in_doubt = {(unit, name) for unit, name, _ in data.doubtful}
-    chosen[IN_DOUBT] = [video for video in worst_first if (video.unit, video.name) in in_doubt][:count]
-    total, done = sum(map(len, chosen.values())), 0
-    groups: dict[str, list[Sample]] = {}
-    for kind in (IN_DOUBT, "worst", "median", "best"):
-        for video in chosen[kind]:
-            sample = _sample(config, data, config_path, video, with_frames=pictures)
-            groups.setdefault(kind.capitalize(), []).append(sample)
-            done += 1
-            on_sample(done, total)
-    return groups
+    chosen = pick_videos(worst_first, count, {(unit, name) for unit, name, _ in data.doubtful})
+    drawn: dict[VideoRow, tuple[Thumbnail, Entry | None]] = {}
+    total = len({video for videos in chosen.values() for video in videos})
+    for video in (video for videos in chosen.values() for video in videos):
+        if video not in drawn:
+            drawn[video] = _draw_video(config, data, video, with_frames=pictures)
+            on_sample(len(drawn), total)
+    if not drawn:
+        return None
+    groups = {heading: [drawn[video][0] for video in videos] for heading, videos in chosen.items() if videos}
+    return Gallery(groups, player_html([entry for _, entry in drawn.values() if entry is not None]))
 
 
-def _sample(config: Config, data: ReportData, config_path: Path, video: VideoRow, *, with_frames: bool) -> Sample:
-    """A few frames of one video; on an empty canvas where its frames are not there."""
-    unit = video.unit
-    shares = {"any hand": video.hand_rate, "face": video.rate("face"), "pose": video.rate("pose")}
-    shown = ", ".join(f"{show_percent(percent(share, 1))} {part}" for part, share in shares.items())
-    rates = f"{counted(video.frames, 'frame')}: {shown}"
-    where = {"signers": unit.signer, "splits": unit.split, "signs": unit.sign, "video": video.name}
-    words = [word for option, value in where.items() for word in (f"--{option}", str(value))]
-    command = shlex.join(["kpsbatch", "preview", str(config_path), *words, "-o", "video.webm"])
-    pictures: tuple[tuple[int, str], ...] = ()
-    player, warning, error = NO_PLAYER, "", ""
+def _draw_video(
+    config: Config, data: ReportData, video: VideoRow, *, with_frames: bool
+) -> tuple[Thumbnail, Entry | None]:
+    """A video's thumbnail and its entry for the player; on an empty canvas where its frames are not there."""
+    thumbnail = Thumbnail(
+        key_of(video.unit, video.name), video.worst_frame, data.name_of_video(video), video.name, what_is_lost(video)
+    )
     try:
-        real, name = (unit, video.name) if data.named is None else data.named[unit, video.name]
+        real, name = (video.unit, video.name) if data.named is None else data.named[video.unit, video.name]
         candidate = Candidate(config.output.root / f"{real.name}.npz", name, real)
         clip = load_clip(candidate, config, source=data.source, pictures=with_frames)
-        warning = clip.note
+        clip = replace(clip, key=thumbnail.key, label=video.label, signer=video.signer)
         if data.named is not None:
-            clip = replace(clip, title=video.name, note="")
-        player = sample_player(clip)
-        try:
-            pictures = _draw(clip)
-        except KpsbatchError as problem:
-            pictures, warning = _draw(replace(clip, frames=None)), str(problem)
+            clip = replace(clip, title=video.name)
+        entry = pack(clip, side=SAMPLE_SIDE, quality=SAMPLE_QUALITY, budget=SAMPLE_BUDGET)
+        entry["flag"] = flag_of(data, video)
+        frame = min(video.worst_frame, len(clip.keypoints) - 1)
+        entry["thumb"] = draw_thumbnail(clip, entry, frame, THUMBNAIL_SIDE)
+        if data.named is not None:
+            entry["note"] = entry["note"] and "Shown without its frames."
+        return replace(thumbnail, frame=frame, picture=entry["thumb"], warning=entry["note"]), entry
     except KpsbatchError as problem:
-        warning, error = "", str(problem)
-    if data.named is not None:
-        command, warning, error = "", warning and "not shown", error and "it can't be drawn"
-    return Sample(data.name(unit), video.name, rates, command, player, pictures, warning, error)
+        return replace(thumbnail, error="it can't be drawn" if data.named is not None else str(problem)), None
 
 
-def _draw(clip: Clip) -> tuple[tuple[int, str], ...]:
-    numbers = spread(len(clip.keypoints), SAMPLE_FRAMES)
-    images = drawn_frames(clip, SAMPLE_SIDE, numbers)  # fewer, where frames are gone by now
-    numbered = zip(images, sorted(numbers), strict=False)
-    return tuple((number, jpeg_in_base64(image, SAMPLE_QUALITY)) for image, number in numbered)
+def what_is_lost(video: VideoRow) -> str:
+    """`hands lost in 12 (right), 3 (left) of 60 frames`."""
+    of = f"of {counted(video.frames, 'frame')}"
+    if not video.bare_wrists:
+        return f"no hand lost {of.replace('of', 'in', 1)}"
+    if video.bare is None:
+        return f"{counted(video.bare_wrists, 'hand')} lost in {counted(video.frames, 'frame')}"
+    sides = [f"{side} hand in {lost:,}" for side, lost in zip(("right", "left"), video.bare, strict=True) if lost]
+    return f"lost: {', '.join(sides)} {of}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from kpsbatch.pictures.report.charts import Chart, Timeline, frames_without_hand
 from kpsbatch.pictures.report.findings import Finding, findings_of, headline_of, reasons_of, sentences
 from kpsbatch.pictures.report.gather import ReportData, UnitRow, has_hands, metrics_of, ranked, show_percent
 from kpsbatch.pictures.report.tables import MAX_VIDEOS, script_data
-from kpsbatch.pictures.report.videos import Sample, draw_samples, failed_videos
+from kpsbatch.pictures.report.videos import Gallery, draw_gallery, failed_videos
 from kpsbatch.store.run_state import union_seconds
 from kpsbatch.store.settings import flatten
 from kpsbatch.store.survey import FINISHED
@@ -26,11 +26,11 @@ MAX_HOSTS = 20
 MAX_ODD = 10
 SECTIONS = {
     "findings": "Look here first",
-    "progress": "Progress",
-    "map": "Detection",
+    "gallery": "The worst videos",
     "videos": "Videos",
-    "samples": "Samples",
+    "map": "Detection",
     "failures": "Failures",
+    "progress": "Progress",
     "units": "Units",
     "runs": "Runs",
     "settings": "Settings and versions",
@@ -68,7 +68,8 @@ class Page:
         progress, throughput: Figures and a chart of the run.
         detection: A card for each rate; empty where no video was read.
         videos: None where no video was read.
-        samples: Drawn videos, below their headings.
+        gallery: Drawn videos and their player; None where there are none.
+        has_labels: Whether the map is one of labels; else of units.
         reasons: Why videos failed, a sentence for each reason, the most frequent first.
         odd: What else is in the dataset, and how often.
         timeline: When the tasks ran; None where there are no state files.
@@ -86,7 +87,8 @@ class Page:
     throughput: Chart | None
     detection: list[Card]
     videos: Videos | None
-    samples: dict[str, list[Sample]]
+    gallery: Gallery | None
+    has_labels: bool
     reasons: list[str]
     odd: list[tuple[int, str]]
     timeline: Timeline | None
@@ -97,7 +99,7 @@ class Page:
     @property
     def sections(self) -> dict[str, str]:
         """The headings of the sections that have something to show."""
-        shown = {"videos": self.videos is not None, "samples": bool(self.samples)}
+        shown = {"videos": self.videos is not None, "gallery": self.gallery is not None}
         return {key: heading for key, heading in SECTIONS.items() if shown.get(key, True)}
 
 
@@ -106,7 +108,7 @@ def view_of(
     data: ReportData,
     *,
     config_path: Path = Path("CONFIG"),
-    samples: int = 3,
+    samples: int = 48,
     pictures: bool = True,
     on_sample: Callable[[int, int], None] = lambda done, total: None,
 ) -> Page:
@@ -115,9 +117,9 @@ def view_of(
     Args:
         data: What `gather` found.
         config_path: The config's file, for commands that the page shows.
-        samples: How many of the best, the median and the worst videos are drawn.
-        pictures: Whether the samples show frames of the videos, or keypoints only.
-        on_sample: Called with (samples drawn, samples in all).
+        samples: How many of the worst videos are drawn and can be played; half as many at random are, too.
+        pictures: Whether they show frames of the videos, or keypoints only.
+        on_sample: Called with (videos drawn, videos in all).
     """
     worst_first = ranked(data)
     return Page(
@@ -130,21 +132,20 @@ def view_of(
         throughput=throughput(data),
         detection=_detection(data),
         videos=_videos(data),
-        samples=draw_samples(
-            config, data, worst_first, samples, config_path=config_path, pictures=pictures, on_sample=on_sample
-        ),
+        gallery=draw_gallery(config, data, worst_first, samples, pictures=pictures, on_sample=on_sample),
+        has_labels=not data.has_signs,
         reasons=sentences(reasons_of(data.failures), MAX_REASONS),
         odd=[(count, problem) for problem, count in data.odd.most_common(MAX_ODD)],
         timeline=timeline(data.runs),
         has_slowest=any(row.seconds for row in data.units),
         settings=_settings(config, data),
-        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures)),
+        script=script_data(data, worst_first, failed_videos(config, data, pictures=pictures), config_path),
     )
 
 
 def render(page: Page) -> str:
     """The page as HTML, in one file that loads nothing."""
-    style, script = player_assets() if page.samples else ("", "")
+    style, script = player_assets() if page.gallery else ("", "")
     template = templates().get_template("report/report.html")
     return template.render(
         title=page.title, page=page, player_style=style, player_script=script, version=kpsbatch.__version__
@@ -191,6 +192,7 @@ def _videos(data: ReportData) -> Videos | None:
     charts = [video_lengths([video.frames for video in data.each_video])]
     if has_hands(data):
         charts.append(frames_without_hand(data))
+    charts = [chart for chart in charts if sum(value > 0 for _, value in chart.bars) > 1]
     bad = [video.bad for video in data.each_video if video.bad]
     bad_frames = f"{counted(sum(bad), 'frame')} in {counted(len(bad), 'video')}" if bad else ""
     return Videos(charts, len(data.videos) <= MAX_VIDEOS, bad_frames)

@@ -2,6 +2,9 @@
 const kpDrawing = (() => {
   const AHEAD = 10; // pictures
   const SMOOTH = 6; // frames before and after over which an enlarged view's centre is averaged
+  const OFF_CENTRE = 0.12; // of the view's side: how far from its middle the part may be
+  const BEYOND_WRIST = 0.35; // of the forearm: where a hand's middle is that was not found
+  const ARMS = { right_hand: [14, 16], left_hand: [13, 15] }; // elbow and wrist of the pose
 
   /* A clip from the page's entry. */
   async function ofEntry(entry) {
@@ -150,8 +153,19 @@ const kpDrawing = (() => {
     }
   }
 
+  /* Where the pose says that a hand is, beyond the wrist; null where it does not. */
+  function handByPose(clip, part, frame) {
+    if (!ARMS[part] || !clip.found.pose?.[frame]) return null;
+    const [elbow, wrist] = ARMS[part].map((landmark) => placeOf(clip.set, "pose", landmark));
+    if (Math.min(elbow, wrist) < 0) return null;
+    const place = (point) => [0, 1].map((axis) => clip.xy[(frame * clip.set.points + point) * 2 + axis]);
+    const [from, to] = [place(elbow), place(wrist)];
+    return [0, 1].map((axis) => to[axis] + BEYOND_WRIST * (to[axis] - from[axis]));
+  }
+
   /* What the enlarged view of a part shows: centres in frame coordinates by frame, and its side in frame heights.
-     The side is fixed and the centre moves slowly, so that what jitters is seen to jitter. */
+     The side is fixed and the centre moves slowly, so that what jitters is seen to jitter; but the part stays in the
+     middle, and where it is missing the view goes to where the arm points. */
   function windowsOf(clip, part) {
     if (!clip.set.parts[part]) return null;
     const [first, end] = clip.set.parts[part];
@@ -176,7 +190,10 @@ const kpDrawing = (() => {
     for (let frame = 0; frame < clip.frames; frame += 1) {
       while (nearest + 1 < centres.length && Math.abs(centres[nearest + 1][0] - frame) <= Math.abs(centres[nearest][0] - frame)) nearest += 1;
       const around = centres.filter(([other]) => Math.abs(other - centres[nearest][0]) <= SMOOTH);
-      at.push([1, 2].map((axis) => around.reduce((sum, centre) => sum + centre[axis], 0) / around.length));
+      const smooth = [1, 2].map((axis) => around.reduce((sum, centre) => sum + centre[axis], 0) / around.length);
+      const own = clip.found[part][frame] ? centres[nearest].slice(1) : handByPose(clip, part, frame);
+      const reach = [OFF_CENTRE * side / clip.aspect, OFF_CENTRE * side];
+      at.push(own ? smooth.map((value, axis) => Math.min(own[axis] + reach[axis], Math.max(own[axis] - reach[axis], value))) : smooth);
     }
     return { at, side };
   }

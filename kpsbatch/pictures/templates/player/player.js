@@ -1,7 +1,10 @@
-/* The player: every .kp-player of the page becomes one. */
+/* The player: every .kp-player of the page becomes one. Data beside the page calls `kpArrive`. */
+const kpArrivals = new Map();
+const kpArrive = (src, entry) => kpArrivals.get(src)?.(entry);
 (() => {
   const DETAILS = { right_hand: "right hand", left_hand: "left hand", face: "face" };
   const PARTS = kpSpec.parts;
+  const LISTED = 200; // videos in the list at once
   const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
   const OTHER = "#ff5cf4"; // the clip that is compared with
   const words = (part) => part.replace("_", " ");
@@ -19,7 +22,8 @@
   function start(host) {
     const find = (name) => host.querySelector(`.kp-${name}`);
     const data = JSON.parse(find("data").textContent);
-    const [video, other, way] = ["video", "other", "way"].map((name) => find(name).querySelector("select"));
+    const [other, way] = ["other", "way"].map((name) => find(name).querySelector("select"));
+    const [list, search] = [find("list"), find("search").querySelector("input")];
     const [main, second] = host.querySelectorAll(".kp-main");
     const [play, scrub, speed, loop, now] = ["play", "scrub", "speed", "loop", "now"].map(find);
     Object.assign(kpSpec.sets, data.sets);
@@ -67,29 +71,96 @@
       find("problem").hidden = !text;
     }
 
-    /* The two lists of clips; a clip that is only there to be compared with is not among the first. */
-    function fillChoices(chosen, compared) {
+    /* The clips to choose from; one that is only there to be compared with is not among them. */
+    function choosable() {
       const pairs = new Set(clips.map((one) => one.compare).filter((at) => at !== undefined));
-      const options = (list) => list.map((at) => make("option", { value: at }, clips[at].name));
-      const all = clips.map((_, at) => at);
-      video.replaceChildren(...options(all.filter((at) => !pairs.has(at))));
-      other.replaceChildren(make("option", { value: "" }, "nothing"), ...options(all.filter((at) => at !== chosen)));
-      video.value = chosen;
+      return clips.map((_, at) => at).filter((at) => !pairs.has(at));
+    }
+
+    const textOf = (one) => [one.name, one.label, one.signer, one.key].filter(Boolean).join(" ").toLowerCase();
+
+    function listClips(chosen = clips.indexOf(clip)) {
+      const all = choosable();
+      const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const fitting = all.filter((at) => wanted.every((word) => textOf(clips[at]).includes(word)));
+      find("browse").hidden = all.length < 2;
+      find("count").textContent = fitting.length === all.length ? `${all.length} videos` : `${fitting.length} of ${all.length} videos`;
+      if (fitting.length > LISTED) find("count").textContent += `; the first ${LISTED} are listed`;
+      list.replaceChildren(...fitting.slice(0, LISTED).map((at) => {
+        const one = clips[at];
+        const picture = one.thumb ? [make("img", { src: `data:image/jpeg;base64,${one.thumb}`, alt: "", loading: "lazy" })] : [];
+        const flagged = kpFlags.has(one.flag) ? [make("b", {}, "flagged")] : [];
+        const button = make("button", { type: "button", "data-at": at }, ...picture, make("span", {}, one.name), ...flagged);
+        if (at === chosen) button.setAttribute("aria-current", "true");
+        button.addEventListener("click", () => choose(at));
+        return make("li", {}, button);
+      }));
+    }
+
+    function fillChoices(chosen, compared) {
+      listClips(chosen);
+      const options = clips.map((_, at) => at).filter((at) => at !== chosen).map((at) => make("option", { value: at }, clips[at].name));
+      other.replaceChildren(make("option", { value: "" }, "nothing"), ...options);
       other.value = compared ?? "";
-      find("video").hidden = video.options.length < 2;
       find("other").hidden = clips.length < 2;
       find("way").hidden = compared === undefined;
     }
 
+    /* A clip whose data lies in a script beside the page. */
+    const fetched = (stub) => new Promise((resolve, reject) => {
+      kpArrivals.set(stub.src, resolve);
+      const script = make("script", { src: stub.src });
+      script.addEventListener("error", () => reject(new Error(`${decodeURI(stub.src)} is not beside this page`)));
+      document.head.append(script);
+    });
+
     async function loaded(at) {
       if (at === undefined) return null;
-      if (!clips[at].xy) clips[at] = Object.assign(await kpDrawing.ofEntry(clips[at]), { compare: clips[at].compare });
+      if (!clips[at].xy) {
+        const { compare, thumb } = clips[at];
+        const entry = clips[at].src ? await fetched(clips[at]) : clips[at];
+        clips[at] = Object.assign(await kpDrawing.ofEntry(entry), { compare, thumb });
+      }
       return clips[at];
     }
 
+    /* `#video=01-train/0007: take 2&frame=12`, frames counted from 1. */
+    async function follow() {
+      const wanted = new URLSearchParams(location.hash.slice(1));
+      const at = clips.findIndex((one) => one.key && one.key === wanted.get("video"));
+      if (at < 0) return false;
+      if (clips[at] !== clip) await choose(at);
+      userSeek((Number(wanted.get("frame")) || 1) - 1);
+      if (!whole) host.scrollIntoView();
+      return true;
+    }
+
+    function flag() {
+      if (!clip.flag) return;
+      kpFlags.toggle(clip.flag);
+    }
+
+    function showFlag() {
+      find("flag").hidden = !clip?.flag;
+      if (!clip?.flag) return;
+      find("flag").setAttribute("aria-pressed", String(kpFlags.has(clip.flag)));
+      find("flag").textContent = kpFlags.has(clip.flag) ? "Flagged" : "Flag";
+    }
+
     async function choose(at, compared = clips[at].compare) {
-      [clip, rival] = [await loaded(at), await loaded(compared)];
+      try {
+        [clip, rival] = [await loaded(at), await loaded(compared)];
+        complain("");
+      } catch (error) {
+        complain(`${error.message}.`);
+        if (!clip) throw error;
+        return;
+      }
       fillChoices(at, compared);
+      find("title").textContent = clip.name;
+      find("title").hidden = choosable().length < 2;
+      find("link").hidden = !clip.key;
+      showFlag();
       arrange();
       for (const part of Object.keys(DETAILS)) views[part].windows = kpDrawing.windowsOf(clip, part);
       scrub.max = clip.frames - 1;
@@ -149,15 +220,16 @@
     function tell() {
       const seconds = (timeOf(clip, frame) / 1000).toFixed(2);
       const found = partsOf(clip).map((part) => `${words(part)} ${kpSpec.meaning[clip.letters[part][frame]] ?? "found"}`);
-      let text = `Frame ${frame} of ${clip.frames - 1}, ${seconds} s: ${found.join(", ")}.`;
+      let text = `Frame ${frame + 1} of ${clip.frames} (row ${frame}), ${seconds} s: ${found.join(", ")}.`;
+      if (clip.key) find("link").href = `#video=${encodeURIComponent(clip.key)}&frame=${frame + 1}`;
       if (rival) {
         const apart = PARTS.map((part) => [part, kpDrawing.difference(clip, rival, part, frame)]).filter(([, value]) => value);
         text += apart.length ? ` Difference on average (most): ${apart.map(([part, { mean, most }]) => `${words(part)} ${mean.toFixed(1)} (${most.toFixed(1)}) ${unit()}`).join(", ")}.` : " No part to compare here.";
         if (!clip.width) text += " ‰ are thousandths of the frame's width.";
       }
-      if (clip.pictures.length && clip.every > 1) text += ` The picture is of frame ${frame - frame % clip.every}.`;
+      if (clip.pictures.length && clip.every > 1) text += ` The picture is of frame ${frame - frame % clip.every + 1}.`;
       now.textContent = text;
-      scrub.setAttribute("aria-valuetext", `frame ${frame} of ${clip.frames - 1}, ${seconds} seconds`);
+      scrub.setAttribute("aria-valuetext", `frame ${frame + 1} of ${clip.frames}, ${seconds} seconds`);
     }
 
     function seek(at) {
@@ -284,7 +356,7 @@
     }
 
     const keys = {
-      " ": toggle, k: toggle, n: nextMissing,
+      " ": toggle, k: toggle, n: nextMissing, f: flag,
       ArrowLeft: (event) => userSeek(frame - (event.shiftKey ? 10 : 1)), ArrowRight: (event) => userSeek(frame + (event.shiftKey ? 10 : 1)),
       Home: () => userSeek(0), End: () => userSeek(clip.frames - 1),
       "-": () => changeSpeed(-1), "+": () => changeSpeed(1), 0: () => checkboxes.picture.click(),
@@ -296,8 +368,8 @@
       const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (!action || !clip || event.ctrlKey || event.metaKey || event.altKey) return;
       const tag = event.target.tagName;
-      if (tag === "SELECT" || (tag === "INPUT" && event.target.type === "file")) return;
-      if (event.key === " " && ["BUTTON", "SUMMARY", "INPUT"].includes(tag) && event.target !== scrub) return;
+      if (tag === "SELECT" || (tag === "INPUT" && ["file", "search"].includes(event.target.type))) return;
+      if (event.key === " " && ["BUTTON", "SUMMARY", "INPUT", "A"].includes(tag) && event.target !== scrub) return;
       event.preventDefault();
       action(event);
     }
@@ -309,20 +381,21 @@
     find("back").addEventListener("click", () => userSeek(frame - 1));
     find("next").addEventListener("click", () => userSeek(frame + 1));
     scrub.addEventListener("input", () => userSeek(Number(scrub.value)));
-    video.addEventListener("change", () => choose(Number(video.value)));
+    search.addEventListener("input", () => listClips());
+    find("flag").addEventListener("click", flag);
+    kpFlags.listen(() => { showFlag(); listClips(); });
+    window.addEventListener("hashchange", follow);
     other.addEventListener("change", () => choose(clips.indexOf(clip), other.value === "" ? undefined : Number(other.value)));
     way.addEventListener("change", arrange);
-    find("open")?.querySelector("input").addEventListener("change", (event) => open(event.target.files));
-    if (find("open")) {
-      area.addEventListener("dragover", (event) => { event.preventDefault(); host.classList.add("kp-dropping"); });
-      area.addEventListener("dragleave", () => host.classList.remove("kp-dropping"));
-      area.addEventListener("drop", (event) => { event.preventDefault(); host.classList.remove("kp-dropping"); open(event.dataTransfer.files); });
-    }
+    find("open").querySelector("input").addEventListener("change", (event) => open(event.target.files));
+    area.addEventListener("dragover", (event) => { event.preventDefault(); host.classList.add("kp-dropping"); });
+    area.addEventListener("dragleave", () => host.classList.remove("kp-dropping"));
+    area.addEventListener("drop", (event) => { event.preventDefault(); host.classList.remove("kp-dropping"); open(event.dataTransfer.files); });
     const repaint = () => { if (clip) { ribbon.paint(); redraw(); } };
     new ResizeObserver(repaint).observe(host);
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     window.matchMedia("print").addEventListener("change", () => { if (clip) { ribbon.paint(); draw(); } });
-    choose(0).then(() => host.classList.add("kp-ready"), (error) => complain(`This browser can't show the player: ${error.message}.`));
+    follow().then((there) => there || choose(0)).then(() => host.classList.add("kp-ready"), (error) => complain(`This browser can't show the player: ${error.message}.`));
   }
 
   for (const host of document.querySelectorAll(".kp-player")) start(host);

@@ -1,6 +1,9 @@
 /* The ribbon: a row for each part, in which every frame shows by height, colour and letter how the part was found. */
 const kpRibbon = (() => {
   const ROW = 18;
+  const NARROW = 3; // pixels of a frame below which a bar stands for several
+  const BAR = 5; // their width then
+  const ORDER = ["-", "l", "i", "t", "f", "d"]; // from the bottom
   const HEIGHTS = { d: 1, f: 1, t: 0.72, l: 0.45, "-": 0.12 };
 
   function build(host, { onSeek, onJump }) {
@@ -54,6 +57,7 @@ const kpRibbon = (() => {
         const pen = canvas.getContext("2d");
         const cell = canvas.width / frames;
         const left = (frame) => Math.round(frame * cell);
+        if (cell < NARROW * ratio && row.letters) { stack(canvas, row.letters, colours, ratio); return; }
         pen.font = `${Math.round(11 * ratio)}px ui-monospace, "DejaVu Sans Mono", monospace`;
         pen.textAlign = "center";
         pen.textBaseline = "middle";
@@ -73,6 +77,26 @@ const kpRibbon = (() => {
           }
         }
       });
+    }
+
+    /* Bars of several frames each: from the bottom, how large a share of them was found in which way. */
+    function stack(canvas, letters, colours, ratio) {
+      const pen = canvas.getContext("2d");
+      const bars = Math.max(1, Math.floor(canvas.width / (BAR * ratio)));
+      for (let bar = 0; bar < bars; bar += 1) {
+        const [first, end] = [bar, bar + 1].map((edge) => Math.floor(edge * letters.length / bars));
+        const [x, next] = [bar, bar + 1].map((edge) => Math.round(edge * canvas.width / bars));
+        const part = letters.slice(first, Math.max(end, first + 1));
+        let bottom = canvas.height;
+        for (const letter of ORDER) {
+          const count = part.split(letter).length - 1;
+          if (!count) continue;
+          const tall = Math.max(letter === "-" ? 4 * ratio : 1, Math.round(canvas.height * count / part.length));
+          pen.fillStyle = colours[letter] ?? colours.d;
+          pen.fillRect(x, Math.max(0, bottom - tall), Math.max(1, next - x - ratio), Math.min(tall, bottom));
+          bottom -= tall;
+        }
+      }
     }
 
     const mark = (frame) => {

@@ -13,7 +13,7 @@ function csvCell(value) {
 }
 
 function csvOf(columns, rows, names) {
-  const kept = columns.map((column, at) => [column, at]).filter(([column]) => column.kind !== "picture");
+  const kept = columns.map((column, at) => [column, at]).filter(([column]) => !["picture", "play", "flag"].includes(column.kind));
   const named = Object.keys(names).length > 0;
   const heads = kept.flatMap(([{ label, kind }]) => {
     if (kind === "percent" || kind === "share") return [`${label} (%)`];

@@ -13,11 +13,10 @@ function drawCorner(pen, right, top, side, colours) {
 
 /* The map: bands of signs from left to right, in each band a row for every signer and split. */
 function buildMap(host) {
-  const { columns, rows } = data.tables.units;
+  const { table, places: signs, lines } = data.map;
+  const { columns, rows } = data.tables[table];
   const counted = (count, what) => `${number.format(count)} ${what}${count === 1 ? "" : "s"}`;
   const at = Object.fromEntries(columns.map((column, place) => [column.key, place]));
-  const lines = data.lines.map(([signer, split]) => `${signer} ${split}`);
-  const signs = data.signs;
   const canvas = make("canvas", { role: "img", "aria-label": "Detection rate of every sign, signer and split; the table of units holds the same figures" });
   const note = document.getElementById("map-note");
   const choices = host.querySelector(".choices");
@@ -68,10 +67,11 @@ function buildMap(host) {
         pen.fillStyle = colours["--quiet"];
         lines.forEach((line, row) => pen.fillText(line, 0, top + 18 + (row + 0.5) * tall, margin - 6));
       }
-      const every = Math.max(1, Math.ceil(34 / cell / 5) * 5);
-      if (place % across === 0 || ((place % across) % every === 0 && (place % across + 2) * cell < across * cell) || (cell >= 24 && every === 5)) {
+      const room = table === "units" ? 34 : 80;
+      const every = Math.max(1, Math.ceil(room / cell / 5) * 5);
+      if (place % across === 0 || ((place % across) % every === 0 && (place % across + 2) * cell < across * cell) || (table === "units" && cell >= 24 && every === 5)) {
         pen.fillStyle = colours["--quiet"];
-        pen.fillText(String(signs[place]), x, top + 8);
+        pen.fillText(String(signs[place]), x, top + 8, every * cell - 4);
       }
       lines.forEach((_, row) => {
         const unit = rows[place * lines.length + row];
@@ -110,7 +110,9 @@ function buildMap(host) {
     const rates = data.metrics.filter(({ key }) => unit[at[key]] !== null)
       .map(({ key, label }) => `${label.toLowerCase()} ${unit[at[key]].toFixed(1)}%`).join(", ");
     note.replaceChildren(
-      make("b", {}, `${unit[at.signer]} ${unit[at.split]}, sign `, ...showSign(unit[at.sign])),
+      ...(table === "units"
+        ? [make("b", {}, `${unit[at.signer]} ${unit[at.split]}, sign `, ...showSign(unit[at.sign]))]
+        : [make("b", {}, [unit[at.label], unit[at.signer], unit[at.split]].filter(Boolean).join(", "))]),
       `: ${unit[at.state]}, ${counted(unit[at.read], "video")}${unit[at.failed] ? `, ${unit[at.failed]} failed` : ""}, `
         + `${counted(unit[at.frames], "frame")}${rates ? `; ${rates}` : ""}`,
     );
@@ -122,7 +124,8 @@ function buildMap(host) {
     if (!unit) return;
     tell(unit);
     const quoted = (text) => (/\s/.test(text) ? `"${text}"` : text);
-    tables.units.filter(`sign=${unit[at.sign]} signer=${quoted(unit[at.signer])} split=${quoted(unit[at.split])}`);
+    const keys = [table === "units" ? "sign" : "label", "signer", "split"].filter((key) => at[key] !== undefined && unit[at[key]] !== "");
+    tables[table].filter(keys.map((key) => `${key}=${quoted(String(unit[at[key]]))}`).join(" "));
     if (event.pointerType !== "touch") document.getElementById("units").scrollIntoView();
   });
   draw();

@@ -36,10 +36,38 @@ function showValue(kind, value) {
     if (!picture) return [make("span", { class: "quiet" }, caption)];
     return [make("img", { src: picture, alt: caption, title: caption })];
   }
+  if (kind === "play") return [playLink(...value)];
+  if (kind === "flag") return value ? [flagButton(value)] : [""];
   if (kind === "share") return [value.toFixed(1)];
   if (kind === "number") return [number.format(value)];
   if (kind === "decimal") return [decimal.format(value)];
   return [String(value)];
+}
+
+const playable = new Set([...document.querySelectorAll(".kp-data")].flatMap((one) => JSON.parse(one.textContent).clips.map((clip) => clip.key)));
+
+/* A link to a video in the page's player; where it is not there, the command that plays it, to be copied. */
+function playLink(key, frame) {
+  if (playable.has(key)) return make("a", { href: `#video=${encodeURIComponent(key)}&frame=${frame + 1}` }, `frame ${frame + 1}`);
+  if (!data.command) return "";
+  const command = `${data.command} --video '${key.replaceAll("'", "'\\''")}'`;
+  const button = make("button", { type: "button", class: "small", title: command }, "copy command");
+  button.addEventListener("click", async () => {
+    try { await navigator.clipboard.writeText(command); button.textContent = "copied"; } catch { button.replaceWith(make("code", {}, command)); }
+  });
+  return button;
+}
+
+function flagButton(name) {
+  const button = make("button", { type: "button", class: "flag", "aria-label": `Flag ${name}` });
+  const show = () => {
+    button.setAttribute("aria-pressed", String(kpFlags.has(name)));
+    button.textContent = kpFlags.has(name) ? "flagged" : "flag";
+  };
+  button.addEventListener("click", () => kpFlags.toggle(name));
+  kpFlags.listen(show);
+  show();
+  return button;
 }
 
 const classOf = (kind) => {
@@ -52,6 +80,7 @@ const isNumber = (kind) => ["number", "decimal", "percent", "share"].includes(ki
 function textOf(kind, value) {
   if (value === null || value === undefined) return "";
   if (kind === "picture") return value[1];
+  if (kind === "play") return "";
   return kind === "sign" ? [value, ...(data.names[value] ?? [])].join(" ") : String(value);
 }
 
@@ -121,7 +150,7 @@ function buildTable(host, name, { columns, rows, note }) {
   const plain = columns.filter(({ kind }) => kind !== "detail");
   const heads = plain.map((column) => {
     const at = columns.indexOf(column);
-    const sorts = column.kind !== "picture";
+    const sorts = !["picture", "play", "flag"].includes(column.kind);
     const button = sorts ? make("button", { type: "button" }, column.label) : make("span", {}, column.label);
     const head = make("th", { scope: "col", class: isNumber(column.kind) ? "n" : null, title: column.help || null }, button);
     if (!sorts) return head;
