@@ -189,7 +189,7 @@ class TestChoice:
     def test_gone_frames(self, tmp_path):
         """Where the frames are gone, keypoints are shown alone, and the page says so."""
         config = make_config(tmp_path, dataset={"signs": "7"})
-        (config.dataset.root / "other").mkdir(parents=True)
+        (config.dataset.root / "another").mkdir(parents=True)
         store(config.output.root, {"take (1)": moving()})
         entry = entries_of(page_of(config))[0]
         assert entry["pictures"] == []
