@@ -331,7 +331,7 @@ def check_slurm(config: Config | None) -> Iterator[Finding]:
         return
     shown = "; ".join(f"{row.name}: at most {row.limit}, {row.cores} cores" for row in rows)
     yield Finding("slurm", "ok", f"{shown or 'no default partition'}; arrays of at most {most:,} tasks")
-    for warning in [] if config is None else limit_warnings(config):
+    for warning in [] if config is None else limit_warnings(config, rows):
         text, _, remedy = warning.partition(". ")
         yield Finding("slurm", "warning", text, remedy)
 

@@ -356,6 +356,28 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     write_bytes(path, json_bytes(tree))
 
 
+def create_json(path: Path, tree: Mapping[str, Any]) -> bool:
+    """Write a JSON file unless it is there: False if another process was first, on another host too.
+
+    Where the file system has no hard links, of two at the same moment the later counts.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    if path.exists():
+        return False
+    temporary = write_temporary(path, lambda file: file.write(json_bytes(tree)))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        write_json(path, tree)
+    finally:
+        discard(temporary)
+    return True
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The fields of a JSON file; None where it is missing, unreadable or holds no fields."""
     try:

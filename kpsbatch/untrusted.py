@@ -53,6 +53,15 @@ def read_zip_member(archive: zipfile.ZipFile, name: str) -> bytes:
         return file.read(member.file_size)
 
 
+def encoding_of(data: bytes) -> str:
+    """The encoding of a text that is UTF-8 or UTF-16, with or without a byte order mark."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if data[1:2] == b"\0" or data[:1] == b"\0":
+        return "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    return "utf-8-sig"
+
+
 def parse_json(text: str | bytes, pairs: Pairs | None = None, odd: Callable[[str], Any] | None = None) -> Any:
     """What a JSON text holds.
 

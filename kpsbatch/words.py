@@ -58,6 +58,11 @@ def some_of(texts: Sequence[str], most: int) -> str:
     return ", ".join([*texts[:most], *more])
 
 
+def said(label: str, signer: str) -> str:
+    """`hello (anna)`; one of both, or neither, where a table says no more."""
+    return f"{label} ({signer})" if label and signer else label or signer
+
+
 def stopped(reason: str, saved: str) -> str:
     """What a run says that a signal stopped, named unless it is Ctrl-C's: `Stopped. 1 unit saved. Rerun to resume.`"""
     signal = "" if reason == "SIGINT" else f" ({reason})"

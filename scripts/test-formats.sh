@@ -13,4 +13,4 @@ if [ ! -e "$venv/ready" ] || [ scripts/requirements-formats.txt -nt "$venv/ready
   touch "$venv/ready"
 fi
 PYTHONPATH=$PWD "$venv/bin/python" -m pytest -q tests/export/test_formats.py tests/export/test_recipes.py \
-  tests/export/test_torch.py
+  tests/export/test_pose_import.py tests/export/test_torch.py

@@ -8,7 +8,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=kpsbatch-%A_%a.log
 #
-# A dataset as a plain job array, without submitit: every task does its share of the signs.
+# A dataset as a plain job array, without submitit: every task does its share of the videos that are left to do.
 #
 #   sbatch slurm/array.sh                                             51 tasks, configs/karsl.yaml
 #   sbatch --array=0-9%5 --account=NAME slurm/array.sh my.yaml --set landmarks.running_mode=image

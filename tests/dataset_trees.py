@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,31 @@ def table(path: Path, rows: Sequence[Sequence[Any]], separator: str = ",") -> No
             csv.writer(file).writerows(rows)
         else:
             file.writelines(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+def eaf(tiers: Mapping[str, Sequence[tuple[Any, ...]]]) -> bytes:
+    """An ELAN file: of each tier (start, end, text) in ms, None for no time, or (annotation, text) of another."""
+    slots: list[str] = []
+    body: list[str] = []
+    count = 0
+    for name, each_of in tiers.items():
+        refers = any(len(each) == 2 for each in each_of)
+        kind, who = "translation" if refers else "gloss", name[-1]
+        body.append(f'<TIER LINGUISTIC_TYPE_REF="{kind}" PARTICIPANT="{who}" TIER_ID="{name}">')
+        for *times, text in each_of:
+            count += 1
+            tag, has = "REF_ANNOTATION", f'ANNOTATION_REF="{times[0]}"'
+            if not refers:
+                for time in times:
+                    value = "" if time is None else f' TIME_VALUE="{time}"'
+                    slots.append(f'<TIME_SLOT TIME_SLOT_ID="ts{len(slots) + 1}"{value}/>')
+                tag = "ALIGNABLE_ANNOTATION"
+                has = f'TIME_SLOT_REF1="ts{len(slots) - 1}" TIME_SLOT_REF2="ts{len(slots)}"'
+            body.append(f'<ANNOTATION><{tag} ANNOTATION_ID="a{count}" {has}>')
+            body.append(f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE></{tag}></ANNOTATION>")
+        body.append("</TIER>")
+    head = ['<?xml version="1.0" encoding="UTF-8"?>', '<ANNOTATION_DOCUMENT FORMAT="3.0">', "<TIME_ORDER>"]
+    return "\n".join([*head, *slots, "</TIME_ORDER>", *body, "</ANNOTATION_DOCUMENT>", ""]).encode()
 
 
 def karsl(place: Path) -> None:

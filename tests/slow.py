@@ -27,6 +27,7 @@ SLOW = frozenset(
         "test_run.py::TestBadData",
         "test_run.py::TestContract::test_lists_each_video_once",
         "test_run.py::TestContract::test_shards_and_workers",
+        "test_run.py::TestContract::test_two_that_do_the_same_share_it",
         "test_run.py::TestInterruption::test_signal",
         "test_run.py::TestInterruption::test_workers_are_killed",
         "test_run.py::TestOutputs::test_full_disk",

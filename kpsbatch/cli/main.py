@@ -52,9 +52,9 @@ COMMANDS = {
     "submit": Command("Run", "run:submit",
         "Submit the unfinished work as a SLURM job array, or run it here shard by shard. Run it again at any time."),
     "status": Command("Look", "status:status",
-        "Show what is done, running, failed and left, and the time to go. Reads files only, never an npz."),
+        "Show what is done, running, failed and left, and the time to go. Reads files; asks squeue of waiting tasks."),
     "logs": Command("Look", "status:logs",
-        "Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."),
+        "Show each task of the newest submission: its state, its node, the tail of its log."),
     "view": Command("Look", "pages:view",
         "Write one HTML page that plays keypoints over their video: slow, frame by frame, two outputs compared."),
     "report": Command("Look", "pages:report",
@@ -63,6 +63,8 @@ COMMANDS = {
         "Draw the keypoints of a video on its frames. Adjusted coordinates go on an empty canvas."),
     "inspect": Command("Look", "status:inspect_file",
         "Show what an output file holds: videos, lengths, how often each part was found."),
+    "compare": Command("Look", "compare:compare",
+        "Say how far two outputs, or trees of .pose, are apart: by part, missing parts, swapped hands, worst first."),
     "export": Command("Hand over", "outputs:export",
         "Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? "
         "Run it again."),
@@ -74,9 +76,44 @@ COMMANDS = {
     "slim": Command("Maintain", "outputs:slim",
         "Remove the landmarks that the outputs do not hold, to free their space; the outputs stay as they are."),
     "import": Command("Maintain", "outputs:import_outputs",
-        "Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."),
+        "Take over npz and .pose files of other scripts, so that verify, status, report and view work on them."),
 }  # fmt: skip
 """All that the main help needs, so that it reads the file of no command."""
+
+
+EXAMPLES = {
+    "demo": ("demo demo --run",),
+    "init": ("init videos", "init data/train.csv -c config.yaml", "init --like list"),
+    "check": ("check", "check config.yaml"),
+    "scan": ("scan config.yaml", "scan config.yaml --signers 01 --json"),
+    "plan": ("plan config.yaml",),
+    "models": ("models", "models --export networks", "models --from networks"),
+    "schema": ("schema -o kpsbatch.schema.json",),
+    "extract": ("extract clip.mp4", "extract videos -r -o keypoints -j 4", "extract clip.mp4 --person left"),
+    "run": (
+        "scan config.yaml",
+        "run config.yaml -j 4",
+        "run config.yaml --signs 1-10 --set output.root=trial",
+        "status config.yaml",
+    ),
+    "submit": ("submit config.yaml --dry-run", "submit config.yaml", "submit config.yaml --cluster local"),
+    "status": ("status config.yaml --watch", "status keypoints --json"),
+    "logs": ("logs config.yaml --failed -n 50",),
+    "view": (
+        "view config.yaml --label hello",
+        "view keypoints --pictures-from videos",
+        "view config.yaml --all -o v.html",
+    ),
+    "report": ("report config.yaml", "report keypoints -o report.html --no-pictures"),
+    "preview": ("preview config.yaml --video hello_01 -o hello.webm", "preview keypoints/clip.npz --frames clip.mp4"),
+    "inspect": ("inspect out/01-train/0007.npz",),
+    "export": ("export config.yaml --to mmap arrays", "export out --as gislr arrays --label hello"),
+    "about": ("about config.yaml",),
+    "verify": ("verify config.yaml", "verify out --sources"),
+    "slim": ("slim out",),
+    "import": ("import old-keypoints -o config.yaml --frame-rate 25",),
+}
+"""What stands below each command's help; of `run` also what shows beforehand what it would read, and how far it is."""
 
 
 class Program(TyperGroup):
@@ -112,7 +149,9 @@ def load(name: str) -> Any:
     """Read a command's file; the command with its options, as Typer has it."""
     module, function = COMMANDS[name].function.split(":")
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=HelpfulCommand)(as_command(getattr(import_module(f"kpsbatch.cli.{module}"), function)))
+    shown = "\n\n".join(f"kpsbatch {example}" for example in EXAMPLES[name])
+    command = as_command(getattr(import_module(f"kpsbatch.cli.{module}"), function))
+    app.command(name, cls=HelpfulCommand, epilog=f"Examples:\n\n{shown}")(command)
     return typer.main.get_command(app)
 
 

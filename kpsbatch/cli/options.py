@@ -46,12 +46,16 @@ class HelpfulCommand(TyperCommand):
         """Parse the words of a command line.
 
         Raises:
-            ConfigError: An argument is missing, which an option of several values may have taken.
+            ConfigError: A value is unusable, or an argument is missing that an option of several values may have taken.
         """
         words = list(args)
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
+            if type(error).__name__ != "MissingParameter" and error.param is not None:
+                told = error.message.rstrip(".")
+                name = error.param.opts[0] if error.param.param_type_name == "option" else error.param.metavar
+                raise ConfigError(f"{name}: {told[:1].lower()}{told[1:]}. Correct the value.") from None
             option = words[-2] if len(words) > 1 else ""
             if type(error).__name__ != "MissingParameter" or error.param is None or option not in MANY:
                 raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -16,8 +17,9 @@ from kpsbatch.cli.run import open_dataset
 from kpsbatch.cli.selection import Selection
 from kpsbatch.config import load_config, parse_signs
 from kpsbatch.dataset.video import Unit
-from kpsbatch.errors import ConfigError, OutputError
+from kpsbatch.errors import ConfigError, OutputError, printable
 from kpsbatch.export.anonymous import anonymous as without_names
+from kpsbatch.export.card import write_card
 from kpsbatch.export.formats import CONFIDENCES, FORMATS, SHARDED
 from kpsbatch.export.recipes import POSE_FILES, RECIPES
 from kpsbatch.export.run import Chosen, failed_videos, outputs_of_config
@@ -130,12 +132,16 @@ def export(
             is_eager=True,
         ),
     ] = None,
-    labels: Annotated[
-        Optional[list[str]], typer.Option("--label", metavar="TEXT", help="Only videos of this label; repeat for more.")
-    ] = None,
     points: Annotated[
         Optional[str],
         typer.Option(metavar="SET", help="These points, or full, from all landmarks that are kept; see output.points."),
+    ] = None,
+    segments: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="TABLE",
+            help="Cut whole videos into these segments: a table, subtitles, ELAN files, or a config that names them.",
+        ),
     ] = None,
     anonymous: Annotated[
         bool, flag("--anonymous", help="Pseudonyms for signers and videos; the key goes to a file beside DEST.")
@@ -148,11 +154,19 @@ def export(
         Optional[float],
         typer.Option(metavar="MB", help="Of webdataset and parquet: how much of arrays goes into a file."),
     ] = None,
+    card: Annotated[
+        bool, flag("--card", help="Write a README.md, too, in the form of a dataset hub: what was found, what made it.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the keypoints in another format; CONFIG may be a folder of outputs. Interrupted? Run it again."""
     name = _layout(form, recipe, points, confidence, shard_size)
-    dataset, failed, left = _chosen(selection, labels)
+    dataset, failed, left = _chosen(selection if segments is None else replace(selection, labels=None))
+    if segments is not None:
+        dataset = dataset.cut(segments, selection.labels)
+        if lost := dataset.not_cut:
+            shown = some_of([f"{source}: {text}" for source, text in lost], NAMED)
+            say(printable(f"kpsbatch: {counted(len(lost), 'segment')} can't be cut: {shown}"), error=True)
     if name in RECIPES and (lacks := RECIPES[name].lacks):
         say(f"kpsbatch: --as {name}: {lacks}", error=True)
     if anonymous:
@@ -173,6 +187,8 @@ def export(
     files = counted(done.files, "file")
     amount = f"{counted(done.videos, 'video')} in {files}" + ("" if done.written else ", finished before")
     say(f"export: {destination} ({name}, {amount})")
+    if card:
+        say(f"card: {write_card(dataset, destination)}")
     if failed:
         named = some_of([f"{each.video} in {each.unit} ({each.error})" for each in failed], NAMED)
         say(f"left out: {counted(len(failed), 'video')} that failed, without keypoints: {named}")
@@ -198,7 +214,7 @@ def _about_classes(dataset: OutputDataset) -> Iterator[str]:
         yield f"{dataset.moved:,} are others than in the folder that they come from (docs/reading.md)"
 
 
-def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
+def _chosen(selection: Selection) -> Chosen:
     """The videos to export.
 
     Raises:
@@ -206,14 +222,14 @@ def _chosen(selection: Selection, labels: list[str] | None) -> Chosen:
         OutputError: There are no outputs.
     """
     if selection.config.suffix.lower() in (".yaml", ".yml"):
-        return outputs_of_config(selection.load(), labels)
+        return outputs_of_config(selection.load())
     if selection.overrides or selection.adjusted:
         raise ConfigError("--set works only with a config. Leave it out.")
     try:
         signs = None if selection.signs is None else parse_signs(",".join(selection.signs))
     except ValueError as error:
         raise ConfigError(f"--signs: {error}") from None
-    signers, splits = selection.signers, selection.splits
+    signers, splits, labels = selection.signers, selection.splits, selection.labels
     dataset = reading.open_dataset(selection.config, signers=signers, splits=splits, signs=signs, labels=labels)
 
     def wanted(unit: Unit) -> bool:
@@ -270,7 +286,7 @@ def verify(
     """Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."""
     if selection.config.is_dir():
         if repair or any(selection.choices()):
-            raise ConfigError("--repair, --set, --signers, --splits and --signs need a config. Name one.")
+            raise ConfigError("--repair, --set, --signers, --splits, --signs and --label need a config. Name one.")
         with count_progress("units verified", quiet=quiet) as show:
             verdict = verify_folder(selection.config, decode=sources, on_unit=show)
     else:
@@ -286,13 +302,18 @@ def verify(
 
 
 def import_outputs(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder that holds files such as 01-train/0007.npz.")],
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="The folder of files such as 01-train/0007.npz, or of .pose files.")
+    ],
     output: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", metavar="CONFIG", help="The config to write [default: OLD.yaml]."),
     ] = None,
     to: Annotated[
-        Optional[Path], typer.Option("--to", metavar="DIR", help="Copy the files there, and leave OLD alone.")
+        Optional[Path],
+        typer.Option(
+            "--to", metavar="DIR", help="Copy the files there, and leave OLD alone; npz of .pose files go there."
+        ),
     ] = None,
     dataset: Annotated[
         Optional[Path], typer.Option("--dataset", metavar="CONFIG", help="A config that says where the videos are.")
@@ -305,7 +326,7 @@ def import_outputs(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Take over npz files that other scripts made, so that verify, status, report, view and preview work on them."""
+    """Take over npz and .pose files of other scripts, so that verify, status, report and view work on them."""
     theirs = load_config(dataset) if dataset is not None else None
     stated: dict[str, float] = {"frame_rate": frame_rate} if frame_rate else {}
     if frame_size is not None:
@@ -319,4 +340,8 @@ def import_outputs(
     frames = counted(sum(video.frames for video in videos), "frame")
     say(f"imported: {counted(len(imported.files), 'file')}, {counted(len(videos), 'video')}, {frames}")
     say(f"they look: {config.landmarks.coordinates} coordinates, {config.output.dtype}")
+    if any(file.poses for file in imported.files):
+        left_out = sum((file.left_out for file in imported.files), Counter())
+        more = "".join(f"; {name} of {counted(count, 'video')} left out" for name, count in left_out.items())
+        say(f"not in .pose: labels, moments of frames, how each part was found, what made it{more}")
     say(f"config:   {imported.path}\nnext:     {program()} view {imported.path}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kpsbatch.config import Config, format_signs
 from kpsbatch.errors import printable
+from kpsbatch.look.usage import used_of_run
 from kpsbatch.words import (
     JSON_VERSION,
     UNIT_STATES,
@@ -112,7 +113,8 @@ def print_shard_end(plan: Plan, number: int, status: int, units: int, seconds: f
 def print_task(task: Task, lines: int) -> None:
     """Print a task's state and the last lines of its log."""
     place = " ".join(part for part in (f"job {task.job}" if task.job else "", task.node) if part)
-    say(", ".join(part for part in (task.name, place, task.outcome, task.counts) if part))
+    used = used_of_run(task.run) if task.run is not None else ""
+    say(", ".join(part for part in (task.name, place, task.outcome, task.counts, used) if part))
     if task.error:
         say(f"    {task.error}")
     for line in task.tail(lines):
@@ -140,6 +142,10 @@ def print_scan(config: Config, scan: Scan, *, frames: bool) -> None:
         say(f"{counted(len(scan.bad_rows), 'row')} of the table can't be used:")
         for row, problem in scan.bad_rows:
             say(printable(f"  {row}: {problem}"))
+    if scan.noted_rows:
+        say(f"{counted(len(scan.noted_rows), 'row')} of the captions may not be what was meant:")
+        for row, note in scan.noted_rows:
+            say(printable(f"  {row}: {note}"))
     for (signer, split), group in scan.groups.items():
         for state, missing in (("absent", group.absent), ("empty", group.empty)):
             if missing:

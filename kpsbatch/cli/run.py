@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Optional
@@ -17,7 +18,8 @@ from kpsbatch.cli.options import AsJson, Jobs, Overwrite, Quiet, RetryFailed, fl
 from kpsbatch.cli.printing import print_estimate, print_json, print_labels, print_plan, print_shard_end
 from kpsbatch.cli.selection import ConfigFile, DatasetSelection
 from kpsbatch.cluster import local, slurm
-from kpsbatch.cluster.shards import parse_shard, signs_of_shard
+from kpsbatch.cluster.cost import cost_of, grown_memory, note_cost
+from kpsbatch.cluster.shards import parse_shard, signs_of_part
 from kpsbatch.cluster.submission import (
     choose_cluster,
     only_submission,
@@ -26,13 +28,13 @@ from kpsbatch.cluster.submission import (
     refuse_shared,
     waiting_jobs,
 )
-from kpsbatch.config import Config
+from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.classes import stated_classes
-from kpsbatch.dataset.manifest import ManifestSource
+from kpsbatch.dataset.manifest import ManifestSource, Problem
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import ConfigError, InterruptedRun, OutputError, SubmitError, printable
 from kpsbatch.files import explained
-from kpsbatch.look.estimate import estimate
+from kpsbatch.look.estimate import estimate, fits
 from kpsbatch.look.logs import tasks_of
 from kpsbatch.look.nodes import EXCLUDE, bad_nodes
 from kpsbatch.progress import count_progress, print_summary, run_progress
@@ -80,16 +82,24 @@ def run(
             say(f"kpsbatch: jobs wait to work on these outputs ({waiting}); both may do the same", error=True)
     part = None if shard is None else parse_shard(shard)
     refuse_uncomputable(config)
-    root, origin = config.output.root, Origin() if part is None else Origin(shard=part[0], shards=part[1])
+    root, origin = config.output.root, Origin() if part is None else Origin(shard=part.shard, shards=part.shards)
     source = on_this_node(lambda: open_dataset(config, quiet=quiet), root, origin, lambda: "")
     if prune:
         _prune(config, source)
     signs = source.signs
     if part is not None:
-        signs = signs_of_shard(signs, *part)
+        signs = on_this_node(
+            lambda: signs_of_part(config, source, part, overwrite=overwrite, retry_failed=retry_failed),
+            root,
+            origin,
+            lambda: "",
+        )
+        which = f"shard {part.shard} of {part.shards}"
         if not signs:
-            say(f"Nothing to do: shard {shard} holds none of the {counted(len(source.signs), 'sign')}.")
+            say(f"Nothing to do: {which} holds none of the signs that there are.")
             return
+        if not quiet:
+            say(f"{which}: {'sign' if len(signs) == 1 else 'signs'} {format_signs(signs)}")
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         work = partial(
             run_units,
@@ -127,12 +137,18 @@ def open_dataset(config: Config, *, quiet: bool) -> Source:
     with count_progress("members of the archive", quiet=quiet) as show:
         source = open_source(config.dataset, config.output.root / INDEX_FOLDER, show)
     if isinstance(source, ManifestSource) and (bad := source.problems):
-        shown = "; ".join(f"{problem.source}: {problem.text}" for problem in bad[:SHOWN_ROWS])
-        more = "; ..., all by kpsbatch scan" if len(bad) > SHOWN_ROWS else ""
         rows = counted(len(bad), "row")
-        say(printable(f"kpsbatch: {rows} of the table can't be used: {shown}{more} ({source.sum})"), error=True)
+        say(printable(f"kpsbatch: {rows} of the table can't be used: {_shown(bad)} ({source.sum})"), error=True)
+    if isinstance(source, ManifestSource) and (notes := source.notes):
+        say(printable(f"kpsbatch: look at {counted(len(notes), 'row')} of the captions: {_shown(notes)}"), error=True)
     print_labels(source)
     return source
+
+
+def _shown(rows: Sequence[Problem]) -> str:
+    """The first of some rows of a table, with what is said of them."""
+    shown = "; ".join(f"{row.source}: {row.text}" for row in rows[:SHOWN_ROWS])
+    return shown + ("; ..., all by kpsbatch scan" if len(rows) > SHOWN_ROWS else "")
 
 
 def submit(
@@ -182,6 +198,9 @@ def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *,
     """Submit a plan, or print its scripts, and say what to look out for and what to type next."""
     if dry_run and shutil.which("sbatch") is None:
         say("kpsbatch: SLURM is not on this machine; this is what sbatch would get", error=True)
+    nodes = slurm.known_partitions(config)
+    mem, why = grown_memory(config, [row.node_megabytes for row in nodes if row.node_megabytes])
+    config = config.model_copy(update={"slurm": config.slurm.model_copy(update={"mem": mem})})
     runs = [task.run for task in tasks_of(config.output.root) if task.run is not None]
     for line in bad_nodes(runs, plan.command, str(config.slurm.extra.get(EXCLUDE, ""))):
         say(f"kpsbatch: last time {line}", error=True)
@@ -194,8 +213,9 @@ def _submit_to_slurm(selection: DatasetSelection, config: Config, plan: Plan, *,
                 f"output.root: a node does not see {config.output.root}, which is on a file system of this machine. "
                 "Choose a folder that all nodes share."
             )
-    for warning in filter(None, [*slurm.limit_warnings(config), unshared]):
+    for warning in filter(None, [why, *slurm.limit_warnings(config, nodes), unshared]):
         say(f"kpsbatch: {warning}", error=True)
+    say(f"cost:  {cost_of(config, plan)}")
     if dry_run:
         scripts = slurm.batch_scripts(config, plan)
         for number, script in enumerate(scripts):
@@ -270,7 +290,11 @@ def plan(selection: DatasetSelection, as_json: AsJson = False, quiet: Quiet = Fa
     source = open_dataset(config, quiet=quiet)
     with stop_on_signals() as stop, run_progress(quiet=quiet) as show:
         measured = estimate(config, source=source, on_progress=show, stop_reason=stop)
+    note_cost(config.output.root, measured.core_seconds)
+    nodes = slurm.known_partitions(config)
     if as_json:
-        print_json(measured.as_tree())
-    else:
-        print_estimate(config, measured)
+        print_json({**measured.as_tree(), "partition": [row._asdict() for row in nodes]})
+        return
+    print_estimate(config, measured)
+    for line in fits(config, measured, nodes):
+        say(line)

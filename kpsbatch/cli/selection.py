@@ -14,11 +14,15 @@ from kpsbatch.cli.options import SELECTION_PANEL, flag
 from kpsbatch.config import Config, DatasetConfig, format_signs, load_config, make_config, parse_signs
 from kpsbatch.config.loading import read_yaml
 from kpsbatch.dataset.init_config import output_root, recipe_like, recipe_text
+from kpsbatch.dataset.source import INDEX_FOLDER, open_source
+from kpsbatch.dataset.tables import load_labels
+from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError
 from kpsbatch.store.submissions import kept_config, read_kept_config
-from kpsbatch.words import program
+from kpsbatch.words import program, some_of
 
 ADJUSTED = "landmarks.coordinates=adjusted"
+MOST_SHOWN = 12
 
 
 def _option(name: str, metavar: str, help: str) -> Any:
@@ -95,6 +99,9 @@ class Selection(ConfigFile):
     signers: Annotated[Optional[list[str]], _option("--signers", "NAME...", "Only these signers.")] = None
     splits: Annotated[Optional[list[str]], _option("--splits", "NAME...", "Only these splits.")] = None
     signs: Annotated[Optional[list[str]], _option("--signs", "RANGE...", "Only these signs, such as 1-10.")] = None
+    labels: Annotated[
+        Optional[list[str]], _option("--label", "TEXT", "Only videos of this label; repeat it for more.")
+    ] = None
 
     def load(self) -> Config:
         """Read the config and narrow it to what is selected.
@@ -105,17 +112,41 @@ class Selection(ConfigFile):
         config = super().load()
         dataset = config.dataset
         chosen: dict[str, Any] = {}
-        if self.signers is not None:
-            if dataset.manifest is not None and dataset.manifest.columns.sign is None:
-                raise ConfigError(
-                    "--signers: a unit of this manifest holds rows of all signers. Choose by --splits or --signs."
-                )
+        of_rows = dataset.manifest is not None and dataset.manifest.columns.sign is None
+        if self.signers is not None and not of_rows:
             chosen["signers"] = select_names("--signers", self.signers, dataset.signers)
         if self.splits is not None:
             chosen["splits"] = select_names("--splits", self.splits, dataset.splits)
         if self.signs is not None:
             chosen["signs"] = _select_signs(dataset, self.signs)
-        return config.model_copy(update={"dataset": dataset.narrowed(chosen)})
+        narrowed = dataset.narrowed(chosen)
+        if dataset.manifest is not None and (self.labels or (self.signers and of_rows)):
+            narrowed = self._rows_of(config, narrowed, of_rows=of_rows)
+        elif self.labels:
+            narrowed = narrowed.narrowed({"signs": _signs_of(narrowed, self.labels)})
+        return config.model_copy(update={"dataset": narrowed})
+
+    def _rows_of(self, config: Config, dataset: DatasetConfig, *, of_rows: bool) -> DatasetConfig:
+        """The units of a table that hold a video of the labels and signers; a run does them whole.
+
+        Raises:
+            ConfigError: No row has one of the names.
+        """
+        source = open_source(dataset, config.output.root / INDEX_FOLDER)
+        labels, signers = self.labels or [], (self.signers or []) if of_rows else []
+        rows = [(unit, video) for unit in source.units() for video in source.listing(unit).videos]
+        for option, names, there in (
+            ("--label", labels, {video.label for _, video in rows}),
+            ("--signers", signers, {video.signer for _, video in rows}),
+        ):
+            if unknown := [name for name in names if name not in there]:
+                known = some_of(sorted(filter(None, there), key=natural_key), MOST_SHOWN) or "none"
+                raise ConfigError(f"{option}: no row has {unknown[0]!r}. Choose among {known}.")
+        wish = dataset.narrowed({}, labels, signers)
+        signs = sorted({unit.sign for unit, video in rows if wish.wants(video.label, video.signer)})
+        if not signs:
+            raise ConfigError("--label, --signers: no row is of both. Choose others.")
+        return wish.narrowed({"signs": tuple(signs)})
 
     def choices(self) -> Iterator[str]:
         """What is set and selected, as words of a command line."""
@@ -123,6 +154,8 @@ class Selection(ConfigFile):
         for option, values in (("--signers", self.signers), ("--splits", self.splits), ("--signs", self.signs)):
             if values:
                 yield from (option, *values)
+        for label in self.labels or ():
+            yield from ("--label", label)
 
 
 NO_CONFIG = Path()
@@ -235,11 +268,36 @@ class Source(Selection):
         path = self.config
         if path.suffix.lower() != ".npz" and not path.is_dir() and (path.suffix or path.exists()):
             return self.load()
-        if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs)):
+        if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs, self.labels)):
             raise ConfigError(
-                "--set, --signers, --splits and --signs work only with a config. Leave them out, use --video."
+                "--set, --signers, --splits, --signs and --label work only with a config. Leave them out, use --video."
             )
         return path
+
+
+def _signs_of(dataset: DatasetConfig, labels: Sequence[str]) -> tuple[int, ...]:
+    """The signs that have these names in `dataset.labels`, in either language.
+
+    Raises:
+        ConfigError: There is no table, or it has no such name.
+    """
+    if dataset.labels is None:
+        raise ConfigError(
+            "--label: the signs have numbers only. Choose by --signs, or name the table of their names: "
+            "--set dataset.labels=FILE."
+        )
+    names = load_labels(dataset.labels)
+    by_name: dict[str, set[int]] = {}
+    for sign, label in names.items():
+        for name in (label.text, label.english, label.arabic):
+            by_name.setdefault(name, set()).add(sign)
+    if unknown := [label for label in labels if not label or label not in by_name]:
+        known = some_of([label.english or label.arabic for label in names.values()], MOST_SHOWN)
+        raise ConfigError(f"--label: {dataset.labels} has no {unknown[0]!r}. Choose among {known}.")
+    signs = {sign for label in labels for sign in by_name[label]}
+    if dataset.signs and not signs & {*dataset.signs}:
+        raise ConfigError(f"--label: the config has no sign of that name. Its signs are {format_signs(dataset.signs)}.")
+    return tuple(sorted(signs & {*dataset.signs} if dataset.signs else signs))
 
 
 def select_names(option: str, names: Collection[str], valid: Sequence[str]) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ import typer
 from kpsbatch.cli.options import AsJson, Quiet, flag
 from kpsbatch.cli.printing import print_json, print_task
 from kpsbatch.cli.selection import RunFile, RunSelection
-from kpsbatch.look.logs import tasks_of, without_a_trace
+from kpsbatch.cluster.queue import in_queue
+from kpsbatch.look.logs import tasks_in_queue, tasks_of, waiting_for_slurm, without_a_trace
 from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.look.status_screen import show_status
+from kpsbatch.look.usage import usage_lines, usage_of
 from kpsbatch.store.submissions import submit_command
 from kpsbatch.words import counted, say
 
@@ -26,7 +28,7 @@ def status(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what is done, running, failed and left, and the time to go. Reads files only, never an npz."""
+    """Show what is done, running, failed and left, and the time to go. Reads files; asks squeue of waiting tasks."""
     show_status(selection.load(), watch=watch, as_json=as_json, quiet=quiet)
 
 
@@ -37,9 +39,11 @@ def logs(
         Optional[int], typer.Option("--lines", "-n", min=0, help="Lines of each log; default 2, or 20 of failed tasks.")
     ] = None,
 ) -> None:
-    """Show each task of the newest submission: its state, its node, the tail of its log. Reads files only."""
+    """Show each task of the newest submission: its state, its node, the tail of its log."""
     config = file.load()
     tasks = tasks_of(config.output.root)
+    if waiting_for_slurm(config.output.root, tasks) and (queue := in_queue(config.output.root)) is not None:
+        tasks = tasks_in_queue(tasks_of(config.output.root), queue)  # again: one may have started meanwhile
     shown = [task for task in tasks if task.needs_attention or not failed]
     if not tasks:
         say(f"Nothing was submitted or run yet for {config.output.root}.")
@@ -50,6 +54,8 @@ def logs(
         excluded = str(config.slurm.extra.get(EXCLUDE, ""))
         for line in [*started_again(runs), *bad_nodes(runs, submit_command(config.output.root), excluded)]:
             say(f"note: {line}")
+    for line in usage_lines(usage_of([task.run for task in tasks if task.run is not None])):
+        say(line)
     if note := without_a_trace(config.output.root):
         say(f"note: {note}")
     elif failed and tasks and not shown:

@@ -153,7 +153,7 @@ def _read_besides(config: Config) -> list[Path]:
     dataset, manifest = config.dataset, config.dataset.manifest
     paths = [config.landmarks.models, dataset.labels]
     if manifest is not None:
-        paths += [*(table for _, table in manifest.tables), manifest.boxes]
+        paths += [*manifest.places, manifest.boxes]
     return [path for path in paths if path is not None and dataset.root not in path.parents]
 
 

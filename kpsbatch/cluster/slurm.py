@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import re
 import secrets
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kpsbatch.cluster.cost import megabytes
+from kpsbatch.cluster.queue import ask_slurm, job_name
 from kpsbatch.cluster.script import parameters, refuse_unusable, step_command
 from kpsbatch.config import Config, parse_time
 from kpsbatch.errors import SubmitError, one_line
@@ -26,7 +26,6 @@ from kpsbatch.store.submissions import Plan, plan_folder, write_jobs, write_plan
 if TYPE_CHECKING:
     import submitit
 
-COMMAND_SECONDS = 120
 PROBE_SECONDS = 20
 PROBE_EXTRA = ("exclude", "nodelist", "reservation", "gres")
 """Parameters in `slurm.extra` that say which nodes a job may have."""
@@ -41,11 +40,27 @@ class Submitted:
 
 
 class Partition(NamedTuple):
-    """Nodes of a partition: its name, and the time limit and the cores of a node as sinfo writes them."""
+    """Nodes of a partition: its name, and the time limit, the cores and the MB of a node as sinfo writes them."""
 
     name: str
     limit: str
     cores: str
+    memory: str = ""
+
+    @property
+    def node_cores(self) -> int:
+        """The cores of the smallest such node; 0 where that can't be read."""
+        return _leading(self.cores)
+
+    @property
+    def node_megabytes(self) -> int:
+        """The memory of the smallest such node; 0 where that can't be read."""
+        return _leading(self.memory)
+
+    @property
+    def minutes(self) -> int | None:
+        """The time limit; None where there is no limit, or none that can be read."""
+        return _minutes(self.limit)
 
 
 def submit(config: Config, plan: Plan) -> Submitted:
@@ -122,7 +137,8 @@ def live(root: Path, known: Collection[str]) -> list[str]:
         return []
     own = job_name(root)
     jobs: dict[str, Counter[str]] = {}
-    for line in _run("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j").splitlines():
+    answer = ask_slurm("squeue", "--noheader", "--array", f"--name={own},kpsbatch", "--format=%F %T %j")
+    for line in answer.splitlines():
         job, state, name = [*line.split(maxsplit=2), "", ""][:3]
         if name.strip() == own or job in known:
             jobs.setdefault(job, Counter())[state.lower()] += 1
@@ -163,7 +179,7 @@ def is_seen(config: Config) -> bool | None:
     try:
         with _outside_of_jobs():
             words = [f"--{name}={value}" for name, value in options.items() if value]
-            answer = _run(
+            answer = ask_slurm(
                 "srun", "--quiet", *words, "sh", "-c", 'test -e "$1" && echo seen || echo none', "sh", str(mark)
             )
     except SubmitError:
@@ -173,26 +189,39 @@ def is_seen(config: Config) -> bool | None:
     return {"seen": True, "none": False}.get(answer.strip())
 
 
-def limit_warnings(config: Config) -> list[str]:
-    """Why the jobs of this config might wait for ever: more time or cores than the partition allows.
+def known_partitions(config: Config) -> list[Partition]:
+    """The nodes that jobs of a config may use; none where sinfo is not installed, or fails. Calls it once."""
+    if shutil.which("sinfo") is None:
+        return []
+    with contextlib.suppress(SubmitError):
+        return partitions(config.slurm.partition)
+    return []
 
-    Calls sinfo once, where it is installed; there are no warnings where it fails.
+
+def limit_warnings(config: Config, rows: Sequence[Partition]) -> list[str]:
+    """Why the jobs of this config might wait for ever: more time, cores or memory than the partition's nodes give.
+
+    Args:
+        rows: From `known_partitions`; there are no warnings without.
     """
     slurm = config.slurm
-    rows: list[Partition] = []
-    with contextlib.suppress(SubmitError):
-        rows = partitions(slurm.partition)
     if not rows:
         return []
     where = ", ".join(sorted({row.name for row in rows}))
     warnings = []
-    cores = [int(match[0]) for row in rows if (match := re.match("[0-9]+", row.cores))]
+    cores = [row.node_cores for row in rows if row.node_cores]
     if len(cores) == len(rows) and slurm.cpus_per_task > max(cores):
         warnings.append(
             f"slurm.cpus_per_task: no node of partition {where} has {slurm.cpus_per_task} cores (at most "
             f"{max(cores)}), so that the jobs may wait for ever. Lower it, or choose another slurm.partition."
         )
-    limits = [limit for limit in (_minutes(row.limit) for row in rows) if limit is not None]
+    memory = [row.node_megabytes for row in rows if row.node_megabytes]
+    if slurm.mem is not None and len(memory) == len(rows) and megabytes(slurm.mem) > max(memory):
+        warnings.append(
+            f"slurm.mem: no node of partition {where} has {slurm.mem} (at most {max(memory)}M), so that the jobs may "
+            "wait for ever. Lower it, or choose another slurm.partition."
+        )
+    limits = [limit for limit in (row.minutes for row in rows) if limit is not None]
     if len(limits) == len(rows) and slurm.time > max(limits):
         warnings.append(
             f"slurm.time: {slurm.time} minutes are more than partition {where} allows ({max(limits)}), so that the "
@@ -208,14 +237,9 @@ def partitions(name: str | None) -> list[Partition]:
         SubmitError: sinfo fails.
     """
     chosen = [f"--partition={name}"] if name else []
-    answer = _run("sinfo", "--noheader", "--exact", "--format=%P|%l|%c", *chosen)
-    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 2]
-    return [Partition(row[0].rstrip("*"), row[1], row[2]) for row in rows if name or row[0].endswith("*")]
-
-
-def job_name(root: Path) -> str:
-    """The name of the jobs for an output folder: what finds them again, whoever submitted them."""
-    return f"kpsbatch-{hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]}"
+    answer = ask_slurm("sinfo", "--noheader", "--exact", "--format=%P|%l|%c|%m", *chosen)
+    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") in (2, 3)]
+    return [Partition(row[0].rstrip("*"), *row[1:]) for row in rows if name or row[0].endswith("*")]
 
 
 def array_sizes(shards: int) -> list[int]:
@@ -234,7 +258,7 @@ def max_array_size() -> int:
     """
     match = None
     if shutil.which("scontrol"):
-        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", _run("scontrol", "show", "config"), re.MULTILINE)
+        match = re.search(r"^MaxArraySize\s*=\s*([0-9]+)", ask_slurm("scontrol", "show", "config"), re.MULTILINE)
     return max(1, int(match[1])) if match else 1001
 
 
@@ -301,28 +325,15 @@ def _outside_of_jobs() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def _leading(text: str) -> int:
+    """The number that a text begins with, such as 8 of `8+`; 0 for none."""
+    match = re.match("[0-9]+", text)
+    return int(match[0]) if match else 0
+
+
 def _minutes(limit: str) -> int | None:
     """A partition's time limit in minutes; None where there is no limit, or none that can be read."""
     try:
         return parse_time(limit)
     except ValueError:
         return None
-
-
-def _run(*command: str) -> str:
-    """Run a command of SLURM and return its output.
-
-    Raises:
-        SubmitError: It fails, or takes too long.
-    """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
-    except subprocess.TimeoutExpired:
-        reason = f"nothing within {COMMAND_SECONDS} s"
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.split()) or f"exit status {error.returncode}"
-    except OSError as error:
-        reason = str(error)
-    else:
-        return done.stdout
-    raise SubmitError(f"{command[0]} failed: {reason}. Try again later.")

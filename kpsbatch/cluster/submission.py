@@ -6,6 +6,7 @@ The modules `slurm` and `local` then submit the plan, each to its cluster.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import shutil
@@ -15,19 +16,17 @@ from datetime import datetime
 from pathlib import Path
 
 from kpsbatch.cluster import slurm
+from kpsbatch.cluster.shards import deal, survey_of_job, videos_to_do
 from kpsbatch.config import Config
 from kpsbatch.dataset.folders import places_outside
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.errors import SubmitError
 from kpsbatch.files import INTERNAL, explained, refuse_outside, try_lock
 from kpsbatch.permissions import others_who_write
-from kpsbatch.store.claim import mixed_datasets, other_dataset
-from kpsbatch.store.outputs import SET_ASIDE, Outputs
 from kpsbatch.store.run_state import read_runs
-from kpsbatch.store.settings import Fingerprint
 from kpsbatch.store.submissions import Plan, Shard, list_submissions, read_jobs
 from kpsbatch.store.survey import Survey
-from kpsbatch.work.run import open_outputs, refuse_uncomputable, survey_to_do
+from kpsbatch.work.run import refuse_uncomputable
 
 
 def plan_submission(
@@ -46,18 +45,14 @@ def plan_submission(
         ModelError: mediapipe or a network is missing.
     """
     refuse_uncomputable(config)
-    outputs, _ = open_outputs(config)
     source = source or open_source(config.dataset, config.output.root / INDEX_FOLDER)
-    if another := other_dataset(outputs, source):
-        if outputs.has_records and not overwrite:
-            raise mixed_datasets(outputs, another, source)
-        outputs = Outputs(outputs.root, Fingerprint(outputs.fingerprint.settings, SET_ASIDE))  # none counts as ours
-    survey = survey_to_do(source, outputs, depth="videos", overwrite=overwrite, retry_failed=retry_failed)
+    outputs, survey = survey_of_job(config, source, overwrite=overwrite, retry_failed=retry_failed)
     to_do = [unit for unit in survey if unit.presence is not None]
     unfinished = Counter(unit.unit.sign for unit in to_do if unit.presence in ("videos", "unreadable"))
     videos = {unit.unit: len(unit.listing.videos) for unit in to_do if unit.presence == "videos" and unit.listing}
-    signs, most = sorted(unfinished), config.run.chunk_size
-    chunks = [tuple(signs[start : start + most]) for start in range(0, len(signs), most)]
+    left, most = videos_to_do(survey, overwrite=overwrite), config.run.chunk_size
+    sizes = {sign: left.get(sign, 0) for sign in sorted(unfinished)}
+    chunks = deal(sizes, math.ceil(len(sizes) / most), most) if sizes else []
     return Plan(
         id=f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
         shards=tuple(

@@ -22,6 +22,7 @@ from kpsbatch.config.sections import (
     parse_signs,
     parse_time,
     parts_with_points,
+    pattern_folder,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "parse_signs",
     "parse_time",
     "parts_with_points",
+    "pattern_folder",
 ]

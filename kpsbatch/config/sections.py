@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -205,7 +205,8 @@ class Section(BaseModel):
 
 ALL = "all"
 
-Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl"]
+Format = Literal["csv", "tsv", "psv", "ssv", "json", "jsonl", "srt", "vtt", "eaf"]
+CAPTION_FORMATS: tuple[Format, ...] = ("srt", "vtt", "eaf")
 Unit = Literal["s", "ms", "frames"]
 BoxOrder = Literal["xywh", "xyxy", "yxyx"]
 
@@ -216,6 +217,11 @@ AllOrNames = Annotated[
     WithJsonSchema(one_or_more({"type": "string"})),
 ]
 Person = Annotated[str, BeforeValidator(parse_person), WithJsonSchema({"type": ["string", "integer"]})]
+PersonOrNone = Annotated[
+    str,
+    BeforeValidator(lambda value: "" if value in (None, "") else parse_person(value)),
+    WithJsonSchema({"type": ["string", "integer", "null"]}),
+]
 AllOrSigns = Annotated[
     tuple[int, ...],
     BeforeValidator(lambda v: () if v in (ALL, ()) else parse_signs(v)),
@@ -269,7 +275,8 @@ class Columns(Section):
     """Which column holds what; `{a}_{b}` joins columns, `{a:regex}` takes the regular expression's one group of it.
 
     Attributes:
-        video: The file, or directory of frames, below `dataset.root`; its suffix may be left out.
+        video: The file, or directory of frames, below `dataset.root`; its suffix may be left out. A table needs it;
+            subtitles and ELAN files (docs/captions.md) have columns for all of these.
         id: The key in the npz; default the file's name without suffix, made unique.
         signer, split: As in the output's path.
         sign: A number from 0 on. Without it, rows are put together in order, see `videos_per_unit`.
@@ -280,7 +287,7 @@ class Columns(Section):
         view: The camera; copied to index.csv.
     """
 
-    video: Template
+    video: Template = "video"
     id: Template | None = None
     signer: Template | None = None
     split: Template | None = None
@@ -293,31 +300,64 @@ class Columns(Section):
     view: Template | None = None
 
 
+def pattern_folder(path: Path) -> Path:
+    """The folder before the first part of a path that has a `*`."""
+    return Path(*takewhile(lambda part: "*" not in part, path.parts))
+
+
+CAPTION_COLUMNS = {
+    "id": "id",
+    "signer": "participant",
+    "label": "text",
+    "start": "start",
+    "end": "end",
+    "person": "person",
+}
+"""The columns of subtitles and ELAN files (dataset/captions.py) by what they are, `video` besides."""
+
+
+_CAPTION_FILE: Any = {"type": "string", "pattern": rf"\.({'|'.join(CAPTION_FORMATS)})$"}
+_ARE_CAPTIONS: Any = (
+    {"properties": {"path": _CAPTION_FILE}},
+    {"properties": {"path": {"type": "object", "additionalProperties": _CAPTION_FILE}}},
+    {"properties": {"format": {"enum": [*CAPTION_FORMATS]}}, "required": ["format"]},
+)
+"""What tells in the schema that columns may be left out."""
+
+
 class ManifestConfig(Section):
     """A table with a row for each output video.
 
     Attributes:
-        path: The table; or a table for each split, as {train: a.csv, test: b.csv}.
-        format: csv, tsv, psv (columns separated by |), ssv (by ;), json (a list of objects) or jsonl; default by its
-            name and first line.
+        path: The table; or a table for each split, as {train: a.csv, test: b.csv}. Of subtitles and ELAN files also a
+            pattern, such as data/*.vtt, or data/**/*.eaf for those in folders in it.
+        format: csv, tsv, psv (columns separated by |), ssv (by ;), json (a list of objects), jsonl, srt, vtt or eaf
+            (ELAN); default by its name and first line.
         header: Names of the columns of a table that has no line of them.
         columns: Which column holds what.
         unit: Of start and end. Frames count from `first_frame`; the end is the first frame, or moment, outside
             (where frames count from 1, the last one inside).
         first_frame: The number of a file's first frame, 0 or 1, where `unit` is frames.
         margin: How much earlier and later than start and end, in the same unit.
+        offset: Added to start and end, in the same unit.
+        tiers: Of ELAN files: the tiers to take, by name or linguistic type, with * for any characters, and the person
+            who signs there (as `dataset.person`; "" where nobody is named): {"*_A": left, "*_B": right}.
         box_order: What the four numbers of a box are.
         box_unit: Pixels, or shares of the frame's width and height; default shares if no number is above 1.
         boxes: A JSON file of boxes by key; `columns.box` then names the column of the key.
     """
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["columns"]}, *_ARE_CAPTIONS]})
+
     path: AnyPath | Annotated[dict[Name, AnyPath], Field(min_length=1)]
     format: Format | None = None
     header: tuple[str, ...] | None = None
-    columns: Columns
+    columns: Columns = Columns()
     unit: Unit = "s"
     first_frame: Literal[0, 1] = 0
     margin: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.0, 0.0)
+    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    tiers: Annotated[dict[str, PersonOrNone], Field(min_length=1)] | None = None
     box_order: BoxOrder = "xywh"
     box_unit: Literal["pixels", "shares"] | None = None
     boxes: AnyPath | None = None
@@ -326,6 +366,39 @@ class ManifestConfig(Section):
     def tables(self) -> list[tuple[str | None, Path]]:
         """Its tables, each with its split where the config names one."""
         return list(self.path.items()) if isinstance(self.path, dict) else [(None, self.path)]
+
+    @property
+    def places(self) -> list[Path]:
+        """What its tables are on disk: files, and of a pattern the folder that its files lie in or below."""
+        return [pattern_folder(path) if "*" in str(path) else path for _, path in self.tables]
+
+    @property
+    def captions(self) -> Format | None:
+        """The format, where it is one of subtitles or of ELAN files; None for a table."""
+        suffixes = {path.suffix.lower().lstrip(".") for _, path in self.tables}
+        named = self.format or (suffixes.pop() if len(suffixes) == 1 else "")
+        return next((form for form in CAPTION_FORMATS if form == named), None)
+
+    @model_validator(mode="after")
+    def _of_captions(self) -> ManifestConfig:
+        if self.captions is None:
+            if "video" not in self.columns.model_fields_set:
+                raise ValueError("columns.video is not set. Name the column of the videos.")
+            if self.tiers is not None:
+                raise ValueError("tiers goes with ELAN files (.eaf). Leave it out.")
+            if pattern := next((path for _, path in self.tables if "*" in str(path)), None):
+                raise ValueError(f"path: {pattern} is a pattern, which goes with .srt, .vtt and .eaf. Name the table.")
+            return self
+        if self.unit != "s" or self.header is not None:
+            raise ValueError("unit and header go with tables; subtitles and ELAN files have seconds. Leave them out.")
+        if self.tiers is not None and self.captions != "eaf":
+            raise ValueError("tiers goes with ELAN files (.eaf). Leave it out.")
+        for tier, person in (self.tiers or {}).items():
+            if person == ALL_PEOPLE:
+                raise ValueError(f"tiers.{tier} is all. Name one person: left, right, x=0.3 or a number from the left.")
+        unset = {name: column for name, column in CAPTION_COLUMNS.items() if getattr(self.columns, name) is None}
+        object.__setattr__(self, "columns", self.columns.model_copy(update=unset))
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> ManifestConfig:
@@ -367,17 +440,31 @@ class DatasetConfig(Section):
     follow_links: Literal["anywhere", "inside"] = "anywhere"
     exclude: Excluded = ()
     _whole: DatasetConfig | None = PrivateAttr(None)
+    _labels: frozenset[str] = PrivateAttr(frozenset())
+    _row_signers: frozenset[str] = PrivateAttr(frozenset())
 
     @property
     def whole(self) -> DatasetConfig:
         """The section as the config states it, before a command's --signers, --splits and --signs."""
         return self._whole or self
 
-    def narrowed(self, chosen: Mapping[str, Any]) -> DatasetConfig:
-        """The section with some of its signers, splits or signs."""
+    def narrowed(
+        self, chosen: Mapping[str, Any], labels: Iterable[str] = (), row_signers: Iterable[str] = ()
+    ) -> DatasetConfig:
+        """The section with some of its signers, splits or signs, and of a table's rows some labels, signers."""
         copy = self.model_copy(update=chosen)
         copy._whole = self.whole
+        copy._labels, copy._row_signers = self._labels | {*labels}, self._row_signers | {*row_signers}
         return copy
+
+    @property
+    def chooses_rows(self) -> bool:
+        """Whether a command's --label or --signers choose among the rows of a unit."""
+        return bool(self._labels or self._row_signers)
+
+    def wants(self, label: str, signer: str) -> bool:
+        """Whether a row of a table is among those that --label and --signers choose."""
+        return (not self._labels or label in self._labels) and (not self._row_signers or signer in self._row_signers)
 
     @model_validator(mode="before")
     @classmethod

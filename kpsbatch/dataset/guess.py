@@ -17,6 +17,7 @@ from string import Formatter
 from typing import Any, NamedTuple, TypeVar
 
 from kpsbatch.config import DatasetConfig
+from kpsbatch.dataset.captions import CAPTIONS, name_and_language, tier_names
 from kpsbatch.dataset.folders import Folders, OnProgress, no_progress, sorted_entries
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.manifest import SETTING, SHOWN, ManifestSource, read_table
@@ -72,8 +73,19 @@ def guess(path: Path, index_folder: Path, on_progress: OnProgress = no_progress)
                 "Put the table above the videos, or write dataset.manifest by hand."
             )
         return by_table
+    if path.is_file() and path.suffix.lower() in CAPTION_SUFFIXES:
+        folders = open_folders(path.parent, index_folder)
+        sample = explore(folders)
+        if (by_captions := _from_captions(folders, sample, [path.name])) is None:
+            raise ConfigError(
+                f"no video below {path.parent} has the name of {path.name}. Put it beside its video, or write "
+                "dataset.manifest by hand (docs/captions.md)."
+            )
+        return by_captions
     folders = open_folders(path, index_folder, on_progress)
     sample = explore(folders)
+    if (by_captions := _from_captions(folders, sample, sample.captions)) is not None:
+        return by_captions
     by_layout = _from_layout(folders, sample)
     if by_layout is not None and not by_layout.notes:
         return by_layout
@@ -141,6 +153,56 @@ def _from_table(folders: Folders, sample: Sample, name: str) -> Guess | None:
     return _described(folders, manifest, notes)
 
 
+def _from_captions(folders: Folders, sample: Sample, paths: Sequence[str]) -> Guess | None:
+    """The guess from subtitles or ELAN files, most of which are named like a video; None where they are not.
+
+    Of several formats, languages and folders, those that most videos have.
+    """
+    stems: dict[str, list[str]] = {}
+    for video in sample.videos:
+        folder, _, name = without_suffix(video).rpartition("/")
+        stems.setdefault(name, []).append(folder)
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for path in paths:
+        folder, _, file = path.rpartition("/")
+        stem, suffix = os.path.splitext(file)
+        name, language = name_and_language(stem)
+        if name in stems:
+            end = f".{language}{suffix}" if language else suffix
+            groups.setdefault((suffix.lower(), end), []).append((folder, name))
+    if not groups:
+        return None
+    (suffix, end), named = max(groups.items(), key=lambda item: (len(item[1]), item[0][0] == ".eaf"))
+    at = sorted({folder for folder, _ in named})
+    beside = all(folder in stems[name] for folder, name in named)
+    notes = [f"it takes {counted(len(named), 'file')} named like *{end}, each for the video of its name"]
+    others = sorted({other for _, other in groups} - {end})
+    notes += [
+        f"files named like *{other} are left out; name them in path instead, if you want them" for other in others
+    ]
+    columns = {} if beside else {"video": f"{folder}/{{name}}" if (folder := stems[named[0][1]][0]) else "{name}"}
+    pattern = f"{at[0]}/*{end}".lstrip("/") if len(at) == 1 else f"**/*{end}"
+    if len(paths) == 1:
+        pattern = paths[0]
+    manifest: dict[str, Any] = {"path": str(folders.root / pattern), **({"columns": columns} if columns else {})}
+    if suffix == ".eaf":
+        first = next(path for path in paths if path.endswith(end))
+        tiers = tier_names(read_table(folders, folders.root / first))
+        manifest["tiers"] = {tier: _SIDES.get(tier[-1:], "") if _signed(tiers) else "" for tier in tiers}
+        notes.append(f"it takes all tiers of {first}; leave out those that you do not want")
+        if _signed(tiers):
+            notes.append("it takes tiers named ..._A as the person on the left, and ..._B as the one on the right")
+    return _described(folders, manifest, notes)
+
+
+_SIDES = {"A": "left", "B": "right"}
+
+
+def _signed(tiers: Sequence[str]) -> bool:
+    """Whether the names of tiers end in the letter of a signer, such as Gloss_A and Gloss_B."""
+    return {tier[-1] for tier in tiers if tier[-2:-1] in ("_", "-", " ")} >= {*_SIDES}
+
+
 def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> Guess | None:
     """The guess of a manifest with what it finds; None where it finds nothing."""
     tree = {"root": str(folders.root), "manifest": manifest}
@@ -149,7 +211,7 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
     videos = sum(len(source.listing(unit).videos) for unit in units)
     if not videos:
         return None
-    if "sign" in manifest["columns"] and len(units) > videos / 2:
+    if "sign" in manifest.get("columns", {}) and len(units) > videos / 2:
         sign = manifest["columns"].pop("sign")
         manifest["columns"].setdefault("label", sign)
         notes = [note for note in notes if "as the number of the sign" not in note]
@@ -161,6 +223,9 @@ def _described(folders: Folders, manifest: dict[str, Any], notes: list[str]) -> 
     if source.problems:
         shown = "; ".join(f"{problem.source}: {problem.text}" for problem in source.problems[: SHOWN // 3])
         notes.append(f"{len(source.problems)} of {source.rows} rows can't be used: {shown}")
+    if source.notes:
+        shown = "; ".join(f"{note.source}: {note.text}" for note in source.notes[: SHOWN // 3])
+        notes.append(f"{counted(len(source.notes), 'row')} may not be what was meant: {shown}")
     told = f"{counted(videos, 'video')} of {counted(source.rows, 'row')}, {counted(len(units), 'unit')}"
     return Guess(tree, f"{told}, {_count_names(source.splits, 'split')}", notes)
 
@@ -247,6 +312,9 @@ CHILDREN = 12
 TABLE_SUFFIXES = (".csv", ".tsv", ".psv", ".json", ".jsonl", ".pkl", ".pickle", ".xlsx", ".parquet", ".txt")
 
 
+CAPTION_SUFFIXES = tuple(f".{form}" for form in CAPTIONS)
+
+
 @dataclass
 class Sample:
     """What the sample contains.
@@ -254,12 +322,14 @@ class Sample:
     Attributes:
         videos: Paths of video files and of folders of frames, with /.
         tables: Paths of files that may be tables.
+        captions: Paths of subtitles and ELAN files.
         names: Names of folders, by the depth at which they lie; also of those that were not looked into.
         whole: Whether every folder was looked into.
     """
 
     videos: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
     names: dict[int, set[str]] = field(default_factory=dict)
     whole: bool = True
 
@@ -299,6 +369,8 @@ def explore(folders: Folders, *, everywhere: bool = False) -> Sample:
             path, name = f"{folder}/{entry.name}".lstrip("/"), entry.name.lower()
             if name.endswith(VIDEO_SUFFIXES):
                 sample.videos.append(path)
+            elif name.endswith(CAPTION_SUFFIXES):
+                sample.captions.append(path)
             elif name.endswith(TABLE_SUFFIXES) and folder.count("/") < 2:
                 sample.tables.append(path)
         depth = folder.count("/") + 1 if folder else 0

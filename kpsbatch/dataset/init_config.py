@@ -37,6 +37,7 @@ COMMENTS = {
     "label": "any text; copied to index.csv",
     "start": "of the segment in the file",
     "box": "of the person in the picture",
+    "tiers": "of the ELAN files, and the person who signs there",
     "person": "left, right, largest, x=0.3 or a number from the left",
 }
 
@@ -150,7 +151,7 @@ def tables_not_there(dataset: DatasetConfig) -> list[Path]:
     """The tables that a manifest names and that are not on disk, those in an archive left out."""
     if dataset.manifest is None:
         return []
-    paths = [*(path for _, path in dataset.manifest.tables), dataset.manifest.boxes]
+    paths = [*dataset.manifest.places, dataset.manifest.boxes]
     packed = dataset.root.is_file()
     return [path for path in paths if path and not path.exists() and not (packed and dataset.root in path.parents)]
 

@@ -8,18 +8,21 @@ touch the last unit of their split only. A row that can't be used keeps its plac
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kpsbatch.config import DatasetConfig, check_name
+from kpsbatch.config import DatasetConfig, check_name, pattern_folder
 from kpsbatch.dataset.archive import open_archive
+from kpsbatch.dataset.captions import COLUMNS, read_captions
 from kpsbatch.dataset.folders import Entry, Folders
 from kpsbatch.dataset.tables import (
     BadRow,
@@ -93,6 +96,7 @@ class ManifestSource:
 
     Attributes:
         problems: All rows that can't be used.
+        notes: Rows of subtitles and ELAN files that are used, but may not be what was meant.
         rows: How many rows the table has: each is a video, a row that can't be used, or left out.
         left_out: How many are of signers, splits or signs that the config leaves out, or in `dataset.exclude`.
         exclude: The config's `dataset.exclude`.
@@ -115,13 +119,17 @@ class ManifestSource:
         self._names: dict[tuple[str, str, int], _Names] = {}
         self._counts: dict[str, int] = {}
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
         self.rows = self.left_out = 0
         self.excluded: set[str] = set()
         self.exclude = frozenset(dataset.exclude)
         self._stated: dict[int | str, None] = {}
         boxes = self._read_boxes()
         for split, path in self._manifest.tables:
-            self._read_table(split, path, boxes)
+            if (form := self._manifest.captions) is not None:
+                self._read_captions(split, path, form, boxes)
+            else:
+                self._read_table(split, path, boxes)
         if self.rows != self.videos + len(self.problems) + self.left_out:
             raise DatasetError(f"{self.sum}: the sum is wrong, rows would be lost. Please report this table.")
 
@@ -229,14 +237,52 @@ class ManifestSource:
             raise ConfigError(f"{setting}: {path} is not a JSON object. Write the boxes by key.")
         return boxes
 
+    def _read_captions(self, split: str | None, path: Path, form: str, boxes: Mapping[str, Any]) -> None:
+        """Read subtitles or ELAN files: the one of a path, or all of a pattern.
+
+        Keys have the folders between a pattern's own and the file, since names may repeat between folders.
+        """
+        manifest = self._manifest
+        columns = [*COLUMNS, *(() if split is None else ("split",))]
+        for file in self._files_of(path):
+            below = pattern_folder(path) if "*" in str(path) else path.parent
+            table = _on_one_line(file.relative_to(below).as_posix())
+            parse = RowParser(self._dataset, columns, table, boxes, split)
+            rows = read_captions(read_table(self.folders, file), form, file.stem, manifest.tiers)
+            folder = file.parent.relative_to(self.root).as_posix() if self.root in file.parents else "."
+            for line, row in rows:
+                if not isinstance(row, str):
+                    row["video"] = row["name"] if folder == "." else f"{folder}/{row['name']}"
+                    row["id"] = "-".join((*file.parent.relative_to(below).parts, row["id"]))
+                    if row["note"]:
+                        self.notes.append(Problem(f"{table}:{line}", encodable(row["note"])))
+                self._add(parse, split, f"{table}:{line}", row)
+
+    def _files_of(self, path: Path) -> list[Path]:
+        """The files of a path that may be a pattern, on disk or in the archive that is the root.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if "*" not in str(path):
+            return [path]
+        top = pattern_folder(path)
+        if self.root in (top, *top.parents):
+            files = [self.root / name for name in _matching(self.folders, path.relative_to(self.root).as_posix())]
+        else:
+            files = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        if not files:
+            raise ConfigError(f"{SETTING}: no file is named like {path}. Correct the pattern, or name the file.")
+        return sorted(files, key=lambda file: natural_key(str(file)))
+
     def _read_table(self, split: str | None, path: Path, boxes: Mapping[str, Any]) -> None:
         manifest = self._manifest
-        table = os.fsencode(path.name).decode("utf-8", "backslashreplace").replace("\n", "\\n")  # on one line
+        table = _on_one_line(path.name)
 
         @cache
-        def parser(*names: str) -> _RowParser:
+        def parser(*names: str) -> RowParser:
             columns = [*names, *(() if split is None or "split" in names else ("split",))]
-            return _RowParser(self._dataset, columns, table, boxes, split)
+            return RowParser(self._dataset, columns, table, boxes, split)
 
         data = read_table(self.folders, path)
         rows = read_rows(
@@ -254,34 +300,37 @@ class ManifestSource:
             )
         parse = parser(*columns)
         for line, row in chain(first, rows):
-            self.rows += 1
-            source = f"{table}:{line}"
-            unit_rows = None
-            try:
-                if isinstance(row, str):
-                    raise BadRow(row)
-                if split is not None:
-                    row.setdefault("split", split)
-                self._note_class(parse, row)
-                unit, scope = self._place(parse, row)
-                if unit is None:
-                    self.left_out += 1
-                else:
-                    unit_rows = self._units.setdefault(unit, _UnitRows())
-                    video = self._video(parse, row, scope, source)  # which takes its name, also where it is left out
-                    if (key := video_key(unit, video.name)) in self.exclude:
-                        self.left_out += 1
-                        self.excluded.add(key)
-                    else:
-                        unit_rows.videos.append(video)
-            except BadRow as error:
-                text = encodable(str(error))
-                problem = Problem(source, text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
-                self.problems.append(problem)
-                if unit_rows is not None:
-                    unit_rows.problems.append(problem)
+            self._add(parse, split, f"{table}:{line}", row)
 
-    def _place(self, parse: _RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
+    def _add(self, parse: RowParser, split: str | None, source: str, row: Row | str) -> None:
+        """Add a row to its unit, or to the problems."""
+        self.rows += 1
+        unit_rows = None
+        try:
+            if isinstance(row, str):
+                raise BadRow(row)
+            if split is not None:
+                row.setdefault("split", split)
+            self._note_class(parse, row)
+            unit, scope = self._place(parse, row)
+            if unit is None:
+                self.left_out += 1
+            else:
+                unit_rows = self._units.setdefault(unit, _UnitRows())
+                video = self._video(parse, row, scope, source)  # which takes its name, also where it is left out
+                if (key := video_key(unit, video.name)) in self.exclude:
+                    self.left_out += 1
+                    self.excluded.add(key)
+                else:
+                    unit_rows.videos.append(video)
+        except BadRow as error:
+            text = encodable(str(error))
+            problem = Problem(source, text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
+            self.problems.append(problem)
+            if unit_rows is not None:
+                unit_rows.problems.append(problem)
+
+    def _place(self, parse: RowParser, row: Row) -> tuple[Unit | None, tuple[str, str, int]]:
         """The unit of a row, None if the config leaves it out; and where its key must be unique."""
         dataset, split = self._dataset, _name(parse.split(row).strip() or NO_SPLIT, "split")
         if dataset.splits and split not in dataset.splits:
@@ -298,13 +347,13 @@ class ManifestSource:
         )
         return None if is_left_out else unit, scope
 
-    def _note_class(self, parse: _RowParser, row: Row) -> None:
+    def _note_class(self, parse: RowParser, row: Row) -> None:
         with contextlib.suppress(BadRow):  # which whoever reads the row tells
             stated = writable(parse.label(row)) if parse.sign is None else read_sign(parse.sign(row))
             if stated != "":
                 self._stated.setdefault(stated)
 
-    def _video(self, parse: _RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
+    def _video(self, parse: RowParser, row: Row, scope: tuple[str, str, int], source: str) -> Video:
         path = _relative(parse.video(row), self.folders.root)
         names = self._names.setdefault(scope, _Names())
         name = names.from_table(parse.id(row).strip(), source) if parse.id else names.from_file_name(path)
@@ -337,7 +386,7 @@ class ManifestSource:
             self._listed[folder] = _Folder(self.folders, folder)
         return self._listed[folder].path, self._listed[folder].find(file, path)
 
-    def _is_row(self, parse: _RowParser, row: Row) -> bool:
+    def _is_row(self, parse: RowParser, row: Row) -> bool:
         """Whether cells of a line inside a quoted cell are a row: of a video, or with the times or sign of one."""
         columns = self._manifest.columns
         try:
@@ -355,7 +404,7 @@ class ManifestSource:
         return True
 
 
-class _RowParser:
+class RowParser:
     """Reads the values of a row, by the columns that the manifest names."""
 
     def __init__(
@@ -463,6 +512,35 @@ class _Folder:
         if entry.kind == "file" and name.lower().endswith(IMAGE_SUFFIXES):
             raise BadRow(f"{path!r} is a frame, not a video; name its folder")
         return entry
+
+
+def _on_one_line(name: str) -> str:
+    """A file's name, of any bytes, as text without line breaks."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace").replace("\n", "\\n")
+
+
+def _matching(folders: Folders, pattern: str) -> Iterator[str]:
+    """Files below a root that a pattern fits: `*` for characters of a name, `**` for any folders."""
+    parts = pattern.split("/")
+
+    def below(folder: str, rest: Sequence[str]) -> Iterator[str]:
+        try:
+            entries = list(folders.entries(folder))
+        except OSError:
+            return
+        if rest[0] == "**":
+            yield from below(folder, rest[1:] or ("*",))
+        for entry in entries:
+            path = f"{folder}/{entry.name}".lstrip("/")
+            if rest[0] == "**" and entry.kind == "folder":
+                yield from below(path, rest)
+            elif rest[0] != "**" and fnmatchcase(entry.name, rest[0]):
+                if len(rest) > 1 and entry.kind == "folder":
+                    yield from below(path, rest[1:])
+                elif len(rest) == 1 and entry.kind == "file":
+                    yield path
+
+    yield from dict.fromkeys(below("", parts))
 
 
 def _digest(value: Any) -> str:

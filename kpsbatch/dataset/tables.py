@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from kpsbatch.config import ALL_PEOPLE, MAX_SIGN, BoxOrder, ManifestConfig, parse_person
 from kpsbatch.dataset.video import Box, Segment
 from kpsbatch.errors import ConfigError
-from kpsbatch.untrusted import parse_json
+from kpsbatch.untrusted import encoding_of, parse_json
 from kpsbatch.words import counted
 
 Row = dict[str, Any]
@@ -51,14 +51,8 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
         kind = _PICKLE
     if kind:
         raise ConfigError(f"{setting}: {path} is not a CSV, TSV or JSON file but {kind}.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif data[1:2] == b"\0" or data[:1] == b"\0":
-        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
-    else:
-        encoding = "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return data.decode(encoding_of(data))
     except UnicodeDecodeError:
         raise ConfigError(f"{setting}: {path} is neither UTF-8 nor UTF-16; {_SAVE_AGAIN}.") from None
 
@@ -421,6 +415,11 @@ def read_segment(start: str, end: str, manifest: ManifestConfig) -> Segment | No
     before, after = (margin / 1000 if manifest.unit == "ms" else margin for margin in manifest.margin)
     if last is not None and last < first:
         raise BadRow(f"it ends ({end.strip()}) before it starts ({start.strip() or '0'})")
+    shift = manifest.offset / 1000 if manifest.unit == "ms" else manifest.offset
+    first += 0 if start.strip() in NO_TIME else shift
+    last = None if last is None else last + shift
+    if last is not None and last + after <= 0:
+        raise BadRow(f"it ends before the file starts (offset: {manifest.offset:g})")
     first, last = round(max(0.0, first - before), 6), None if last is None else round(last + after, 6)
     if last is not None and last <= first:
         raise BadRow(f"it ends ({end.strip()}) where it starts")

@@ -32,6 +32,11 @@ class AnonymousDataset(OutputDataset):
     of: OutputDataset
     key: Key = field(repr=False)
 
+    @property
+    def with_names(self) -> OutputDataset:
+        """See `OutputDataset.with_names`."""
+        return self.of
+
     def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
         """See `OutputDataset.from_kept`."""
         return self._with(self.of.from_kept(points))

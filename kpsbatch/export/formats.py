@@ -26,6 +26,7 @@ from kpsbatch.landmarks.found import is_found
 from kpsbatch.look.about import about
 from kpsbatch.points import topology_of
 from kpsbatch.store.outputs import settings_of_record
+from kpsbatch.store.pose_files import COMPONENTS, holistic_name
 from kpsbatch.store.reading import KnownVideo, OutputDataset, Sample, VideoInfo, kept_path
 from kpsbatch.store.settings import Settings
 from kpsbatch.stored import escaped
@@ -47,17 +48,6 @@ PARQUET_BYTES = 250_000_000
 ROWS_AT_ONCE = 64
 """Videos of a row group: what a reader has to hold in memory."""
 
-COMPONENTS: Final[Mapping[str, str]] = {
-    "pose": "POSE_LANDMARKS",
-    "face": "FACE_LANDMARKS",
-    "left_hand": "LEFT_HAND_LANDMARKS",
-    "right_hand": "RIGHT_HAND_LANDMARKS",
-    "pose_world": "POSE_WORLD_LANDMARKS",
-    "left_hand_world": "LEFT_HAND_WORLD_LANDMARKS",
-    "right_hand_world": "RIGHT_HAND_WORLD_LANDMARKS",
-}
-"""pose-format's components in its order, by part; it has none for hands in metres."""
-
 HOLISTIC: Final = topology_of(["pose", "face.mesh", "hands"]).names
 """The points of MediaPipe Holistic."""
 
@@ -66,9 +56,6 @@ FURTHER_LINES = {"pose": ("head",), "face": ("irises",)}
 
 COLOURS: Final[Mapping[str, tuple[int, int, int]]] = {"pose": (255, 0, 0), "face": (128, 0, 0)}
 """Of all lines of a component; the hands have a colour for each point, which pose-format has."""
-
-_LONGER: Final = ("index", "middle", "ring")
-"""Fingers that MediaPipe's Holistic calls INDEX_FINGER, unlike thumb and pinky."""
 
 
 class Part(NamedTuple):
@@ -96,7 +83,7 @@ class Request:
     def about(self) -> list[dict[str, Any]]:
         """What made the videos, see look/about.py; nothing where no record tells."""
         chosen: dict[str, set[str]] = {}
-        for info in self.dataset.videos:
+        for info in self.dataset.with_names.videos:
             chosen.setdefault(f"{info.path.parent.name}/{info.path.stem}", set()).add(info.video)
         return [made.as_tree() for made in about(self.dataset.root, chosen)]
 
@@ -532,9 +519,8 @@ def _parquet_table(schema: Any, samples: Sequence[Sample]) -> Any:
 class PoseFiles(Format):
     """`pose`: `01-train/0007/NAME.pose`, in pixels, and `index.csv` with what a .pose file can't hold.
 
-    pose-format (github.com/sign-language-processing/pose) writes them. Components and points have the names and order
-    that it gives to those of MediaPipe Holistic (`pose_format.utils.holistic`, which can't be imported with the
-    MediaPipe of today), and its colours. Metres are multiplied with the frame's width and height, as it does.
+    pose-format (github.com/sign-language-processing/pose) writes them, with its names, order and colours: see
+    store/pose_files.py. Metres are multiplied with the frame's width and height, as it does.
 
     Args:
         names: The points, where they are not chosen; default: those of MediaPipe Holistic.
@@ -634,15 +620,9 @@ def components_of(names: Sequence[str]) -> list[Any]:
         lines = [line for drawn in (plain, *FURTHER_LINES.get(plain, ())) for line in topology.paths.get(drawn, ())]
         limbs = [limb for line in lines for limb in pairwise(line)]
         colours = [COLOURS[plain]] if plain in COLOURS else [hand_colors[at] for at in topology.sources[plain]]
-        called = [_holistic_name(plain, point) for point in points]
+        called = [holistic_name(plain, point) for point in points]
         components.append(PoseHeaderComponent(component, called, limbs, colours, "XYZC"))
     return components
-
-
-def _holistic_name(part: str, point: str) -> str:
-    """A point as MediaPipe's Holistic names it: LEFT_WRIST, INDEX_FINGER_TIP, 468."""
-    finger, _, joint = point.partition("_")
-    return (f"{finger}_finger_{joint}" if part.endswith("hand") and finger in _LONGER else point).upper()
 
 
 FORMATS: Mapping[str, Callable[[Options], Format]] = {

@@ -77,8 +77,8 @@ def failed_videos(root: Path, wanted: Callable[[Unit], bool]) -> list[Failed]:
     return failed
 
 
-def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Chosen:
-    """The finished videos of a config; `labels`: only those of these labels.
+def outputs_of_config(config: Config) -> Chosen:
+    """The finished videos of a config, without those that it excludes, and of what a command chooses.
 
     Raises:
         OutputError: There are none.
@@ -92,10 +92,10 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
         raise OutputError(f"{config.output.root} holds no finished unit of this config. Run it first.")
     signs = {unit.sign for unit in done}
     names = config.dataset.labels
-    dataset = open_dataset(config.output.root, signs=signs, labels=labels, sign_names=names)
+    dataset = open_dataset(config.output.root, signs=signs, sign_names=names)
     dataset = dataset.as_stated(stated_classes(config.dataset, source))
     paths = {outputs.npz_path(unit) for unit in done}
-    dataset = dataset.without(config.dataset.exclude)
+    dataset = dataset.without([*config.dataset.exclude, *_unwanted(config, dataset)])
     chosen = replace(dataset, units=tuple(unit for unit in dataset.units if unit.path in paths))
     with_failures = {*surveyed.of_state("failed", "partial")}
     failed = [
@@ -104,6 +104,14 @@ def outputs_of_config(config: Config, labels: Iterable[str] | None = None) -> Ch
         if f"{each.unit}/{each.video}" not in config.dataset.exclude
     ]
     return Chosen(chosen, failed, len(surveyed.of_state("left", "foreign", "changed", "unreadable")))
+
+
+def _unwanted(config: Config, dataset: OutputDataset) -> Iterator[str]:
+    """The videos that --label or --signers leave out of a unit."""
+    if config.dataset.chooses_rows:
+        for video in dataset.videos:
+            if not config.dataset.wants(video.label, video.signer):
+                yield f"{video.path.parent.name}/{video.path.stem}/{video.video}"
 
 
 def export(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import resource
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kpsbatch.cluster.slurm import Partition
 from kpsbatch.config import Config
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_source
 from kpsbatch.dataset.video import Unit
@@ -164,3 +165,23 @@ def size(config: Config, measured: Measured) -> Estimate:
         time_minutes=math.ceil((MARGIN * task_seconds / 60 + 10) / 10) * 10,
         memory_gigabytes=math.ceil((1.2 * cores * measured.worker_megabytes + PARENT_MEGABYTES) / 1024),
     )
+
+
+def fits(config: Config, estimate: Estimate, nodes: Sequence[Partition]) -> Iterator[str]:
+    """Lines that set the advice beside the nodes of the partition: what they have, and what does not fit there.
+
+    Args:
+        nodes: From `known_partitions`; nothing is said without.
+    """
+    if not nodes:
+        return
+    sizes = sorted({(row.node_cores, row.node_megabytes // 1024) for row in nodes})
+    limits = [row.minutes for row in nodes if row.minutes is not None]
+    limit = f"{max(limits)} minutes" if limits else "no time limit"
+    shown = ", ".join(f"{cores} cores and {memory} GB" for cores, memory in sizes)
+    yield f"\npartition {', '.join(sorted({row.name for row in nodes}))}: nodes of {shown}; {limit}"
+    cores = config.slurm.cpus_per_task
+    if not any(has >= cores and memory >= estimate.memory_gigabytes for has, memory in sizes):
+        yield f"no node has {cores} cores and {estimate.memory_gigabytes} GB: lower slurm.cpus_per_task and plan again"
+    if limits and estimate.time_minutes > max(limits):
+        yield f"the time is more than the partition allows: take {max(limits)} minutes; a task that needs more goes on"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kpsbatch.files import FileClock, last_lines
-from kpsbatch.store.run_state import LOST_SECONDS, RunState, read_runs
+from kpsbatch.store.run_state import LOST_SECONDS, SILENT_SECONDS, RunState, Worked, read_runs
 from kpsbatch.store.submissions import Jobs, list_submissions, log_file, read_jobs, read_plan, unshared_warning
 
 TAIL_BYTES = 64 * 1024
+CANCELLED = "squeue does not show it: it was cancelled while it waited. Submit again; what is finished is passed over."
 QUIET_STATES = ("waiting", "starting", "running", "finished")
 
 
@@ -21,7 +22,7 @@ class Task:
 
     Attributes:
         name: The shard of a submission, or the run.
-        state: waiting, not submitted, starting, running, lost, finished, interrupted or failed.
+        state: waiting, cancelled, not submitted, starting, running, lost, finished, interrupted or failed.
         job, node, log: Where it runs or ran, "" where that is not known.
         units, units_done, videos, videos_done, videos_failed, frames: Its counts; but for the frames, those of earlier
             starts of a task that was requeued are in them.
@@ -53,13 +54,22 @@ class Task:
 
     @property
     def videos_per_second(self) -> float:
-        """Its rate since it started."""
-        return (self.videos_done - self.videos_before) / self.seconds if self.seconds else 0.0
+        """Its rate over all of its starts."""
+        before = self.run.before if self.run is not None else Worked()
+        seconds = self.seconds + before.seconds
+        return (self.videos_done - self.videos_before + before.videos) / seconds if seconds else 0.0
 
     @property
     def frames_per_second(self) -> float:
-        """Its rate since it started."""
-        return self.frames / self.seconds if self.seconds else 0.0
+        """Its rate over all of its starts."""
+        before = self.run.before if self.run is not None else Worked()
+        seconds = self.seconds + before.seconds
+        return (self.frames + before.frames) / seconds if seconds else 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it runs but has missed two of its signs of life: its node may be gone."""
+        return self.state == "running" and self.silent > SILENT_SECONDS
 
     @property
     def outcome(self) -> str:
@@ -122,6 +132,25 @@ def tasks_of(root: Path) -> list[Task]:
         if run.is_running or (not run.submission and run.began_by_file > since)
     ]
     return tasks + [_task_of_run(run.run, run) for run in sorted(others, key=lambda run: run.began)]
+
+
+def tasks_in_queue(tasks: Sequence[Task], queue: Collection[str]) -> list[Task]:
+    """Tasks that wait but are not in SLURM's queue were cancelled.
+
+    Args:
+        queue: The jobs that squeue showed before the files were read.
+    """
+    return [
+        replace(task, state="cancelled", error=CANCELLED) if task.state == "waiting" and task.job not in queue else task
+        for task in tasks
+    ]
+
+
+def waiting_for_slurm(root: Path, tasks: Sequence[Task]) -> bool:
+    """Whether any of the tasks waits, as far as files tell, for SLURM to start it."""
+    submissions = list_submissions(root)
+    waits = any(task.state == "waiting" for task in tasks)
+    return waits and bool(submissions) and read_jobs(submissions[-1]).cluster == "slurm"
 
 
 def without_a_trace(root: Path) -> str:

@@ -56,6 +56,7 @@ class Scan:
         odd: Entries that are odd, as (path, what is odd); the first of them.
         odd_counts: How often that is.
         bad_rows: Rows of a table that can't be used, as (file:line, why); all of them.
+        noted_rows: Rows of captions that are used, but may not be what was meant, in the same way.
         rows: How many rows the table has ("all"), and how many of them are videos, bad and left out; None without one.
         row_sum: The same in words.
         excluded: How many videos `dataset.exclude` leaves out.
@@ -66,6 +67,7 @@ class Scan:
     groups: dict[tuple[str, str], Group]
     has_signs: bool = True
     bad_rows: list[tuple[str, str]] = field(default_factory=list)
+    noted_rows: list[tuple[str, str]] = field(default_factory=list)
     rows: dict[str, int] | None = None
     row_sum: str = ""
     odd: list[tuple[str, str]] = field(default_factory=list)
@@ -83,6 +85,7 @@ class Scan:
             ],
             "rows": self.rows,
             "bad_rows": [{"row": row, "problem": problem} for row, problem in self.bad_rows],
+            "noted_rows": [{"row": row, "note": note} for row, note in self.noted_rows],
             "odd_counts": dict(self.odd_counts),
             "odd": [{"path": path, "problem": problem} for path, problem in self.odd],
             "outside": self.outside,
@@ -107,6 +110,7 @@ def scan(
     result = Scan({}, source.has_signs)
     if isinstance(source, ManifestSource):
         result.bad_rows = [(problem.source, problem.text) for problem in source.problems]
+        result.noted_rows = [(note.source, note.text) for note in source.notes]
         bad, left_out = len(source.problems), source.left_out
         result.rows = {"all": source.rows, "videos": source.videos, "bad": bad, "left_out": left_out}
         result.row_sum = source.sum

@@ -1,10 +1,11 @@
 """Where a whole job stands, from names of files, state files and the records of failures.
 
-No scheduler is called, no model is sought, no npz is opened.
+No model is sought, no npz is opened. SLURM is asked only where tasks wait: whether they are still in its queue.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,10 +14,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kpsbatch.cluster.queue import in_queue
 from kpsbatch.config import Config, format_signs
 from kpsbatch.dataset.source import INDEX_FOLDER, Source, open_if_there
 from kpsbatch.dataset.video import Presence, Unit
-from kpsbatch.look.logs import Task, tasks_of, without_a_trace, without_superseded
+from kpsbatch.look.logs import (
+    Task,
+    tasks_in_queue,
+    tasks_of,
+    waiting_for_slurm,
+    without_a_trace,
+    without_superseded,
+)
 from kpsbatch.look.nodes import EXCLUDE, bad_nodes, started_again
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.records import RecordedState, UnitRecord
@@ -25,7 +34,7 @@ from kpsbatch.store.settings import differences_in_config
 from kpsbatch.store.submissions import submit_command
 from kpsbatch.store.survey import FINISHED, Survey, gone_units, outputs_without_models, survey
 from kpsbatch.stored import read_stored
-from kpsbatch.words import JSON_VERSION, counted
+from kpsbatch.words import JSON_VERSION, counted, said
 
 if TYPE_CHECKING:
     from kpsbatch.dataset.tables import Label
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
 MAX_RECORDS = 200
 MAX_REASONS = 5
 MAX_SLOWEST = 5
+QUEUE_SECONDS = 60.0
 
 OnUnit = Callable[[int, int], None]
 
@@ -79,7 +89,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Failing:
-    """A unit of which videos failed, with (video, reason) of the first of them."""
+    """A unit of which videos failed, with (video, reason) of the first of them.
+
+    Attributes:
+        label: The name of its sign; of rows of a table the label and the signer of the first video that failed.
+    """
 
     unit: str
     state: str
@@ -97,10 +111,10 @@ class Status:
         fingerprint: Which records count, "" before the first run.
         groups: By signer and split.
         tasks: Tasks of the newest submission, and runs by themselves.
-        now: Rate of what runs now.
+        now: Rate of what runs now, and has given a sign of life within half a minute.
         average: Rate over the time in which any of the tasks ran.
         videos_left: An estimate from the tasks' counts, None where there are none yet.
-        seconds_to_go: At the rate of now; None when nothing runs, or nothing is known yet.
+        seconds_to_go: At the rate of now; None when nothing runs, all that runs is silent, or nothing is known yet.
         slowest: (unit, seconds of work, label), slowest first, among the units that the tasks did.
         failing: Units of which videos failed, those that failed entirely first.
         failing_unread: How many more there are whose records were not read.
@@ -198,6 +212,8 @@ class StatusReader:
         self._source, self._here = open_if_there(config.dataset, config.output.root / INDEX_FOLDER, on_index)
         self._with_video: dict[Unit, Presence] = {}
         self._unchanged: set[Unit] = set()
+        self._queue: set[str] | None = None
+        self._asked = -math.inf
 
     def read(self, on_unit: OnUnit = lambda done, total: None) -> Status:
         """Read the files.
@@ -233,7 +249,7 @@ class StatusReader:
             notes += _describe_gone(self._config, self._source, known.outputs, surveyed)
         if note := without_a_trace(known.outputs.root):
             notes.append(note)
-        status.tasks = without_superseded(tasks_of(known.outputs.root))
+        status.tasks = without_superseded(self._tasks(known.outputs.root, notes))
         runs = [task.run for task in status.tasks if task.run is not None]
         excluded = str(self._config.slurm.extra.get(EXCLUDE, ""))
         notes += [*started_again(runs), *bad_nodes(runs, submit_command(known.outputs.root), excluded)]
@@ -243,6 +259,19 @@ class StatusReader:
         status.slowest = self._slowest(runs)
         _estimate(status, runs)
         return status
+
+    def _tasks(self, root: Path, notes: list[str]) -> list[Task]:
+        """The tasks; those that wait as SLURM sees them, which is asked once a minute at most."""
+        tasks = tasks_of(root)
+        if not waiting_for_slurm(root, tasks):
+            return tasks
+        if time.monotonic() - self._asked > QUEUE_SECONDS:
+            self._queue, self._asked = in_queue(root), time.monotonic()
+            tasks = tasks_of(root)  # one that started meanwhile has left its files
+        if self._queue is None:
+            notes.append("waiting: by files alone, as squeue is not here or does not answer; they may be cancelled")
+            return tasks
+        return tasks_in_queue(tasks, self._queue)
 
     def _label(self, sign: int) -> str:
         label = self._labels.get(sign)
@@ -272,7 +301,11 @@ class StatusReader:
             record = read_stored(outputs.record_path(unit, state), UnitRecord)
             failed = record.failed if record else {}
             reasons = [(name, " ".join(video.error.split())) for name, video in failed.items()]
-            failing.append(Failing(unit.name, state, self._label(unit.sign), len(reasons), reasons[:MAX_REASONS]))
+            label = self._label(unit.sign)
+            if not self._source.has_signs and failed:
+                rows = {video.name: said(video.label, video.signer) for video in self._source.listing(unit).videos}
+                label = rows.get(reasons[0][0], "")
+            failing.append(Failing(unit.name, state, label, len(reasons), reasons[:MAX_REASONS]))
         return failing, max(0, len(states) - MAX_RECORDS)
 
     def _slowest(self, runs: Iterable[RunState]) -> list[tuple[str, float, str]]:
@@ -323,21 +356,26 @@ def _describe_gone(config: Config, source: Source, outputs: Outputs, surveyed: S
 def _estimate(status: Status, runs: Sequence[RunState]) -> None:
     """Fill in rates, the videos that are left and the time to go."""
     running = [task for task in status.tasks if task.state == "running"]
+    heard = [task for task in running if not task.is_silent]
     status.now = Rate(
-        sum((task.videos_per_second for task in running), 0.0), sum((task.frames_per_second for task in running), 0.0)
+        sum((task.videos_per_second for task in heard), 0.0), sum((task.frames_per_second for task in heard), 0.0)
     )
-    busy = union_seconds([(run.began, run.last_sign) for run in runs])
+    spans = [span for run in runs for span in (*run.before.spans, (run.began, run.last_sign))]
+    busy = union_seconds(spans)
     if busy:
         done = sum(task.videos_done - task.videos_before for task in status.tasks)
-        status.average = Rate(done / busy, sum(task.frames for task in status.tasks) / busy)
+        done += sum(run.before.videos for run in runs)
+        frames = sum(task.frames for task in status.tasks) + sum(run.before.frames for run in runs)
+        status.average = Rate(done / busy, frames / busy)
     left = status.count("left")
     units, videos = (sum(getattr(task, name) for task in status.tasks) for name in ("units", "videos"))
     if not left:
         status.videos_left = 0
     elif units:
         in_hand = sum(task.units - task.units_done for task in running)
-        known = sum(  # each, if it went on at its rate since its last sign of life
-            max(0.0, task.videos - task.videos_done - task.silent * task.videos_per_second) for task in running
+        in_progress = sum(task.videos - task.videos_done for task in running)
+        known = in_progress - sum(  # what they have done since their last sign of life, at their rate
+            min(task.videos - task.videos_done, task.silent * task.videos_per_second) for task in heard
         )
         estimate = known + max(0, left - in_hand) * videos / units
         status.videos_left = round(min(estimate, left * videos / units))  # files are newer than what the tasks say

@@ -11,6 +11,7 @@ from kpsbatch.config import Config
 from kpsbatch.errors import printable
 from kpsbatch.look.logs import Task
 from kpsbatch.look.status import Failing, Status, StatusReader
+from kpsbatch.look.usage import usage_lines, usage_of
 from kpsbatch.progress import count_progress
 from kpsbatch.words import (
     UNIT_STATES,
@@ -32,9 +33,13 @@ END_SECONDS = 60.0
 MAX_ROWS = 8
 """Rows of the lists of tasks and failing units."""
 
-TASK_ORDER = ("failed", "lost", "not submitted", "interrupted", "running", "starting", "waiting", "finished")
-_SHOWN_TASKS = TASK_ORDER[:5]
-_STYLES = {"failed": "red", "lost": "red", "not submitted": "yellow", "interrupted": "yellow", "running": "green"}
+TASK_ORDER = (
+    *("failed", "lost", "cancelled", "not submitted", "interrupted", "running"),
+    *("starting", "waiting", "finished"),
+)
+_SHOWN_TASKS = TASK_ORDER[:6]
+_STYLES = {"failed": "red", "lost": "red", "running": "green"}
+_STYLES |= dict.fromkeys(("cancelled", "not submitted", "interrupted"), "yellow")
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ def picture(
     yield Line()
     yield from _speed(status)
     yield from _tasks(status, rows)
+    runs = [task.run for task in status.tasks if task.run is not None]
+    yield from (Line([(line, "")]) for line in usage_lines(usage_of(runs)))
     yield from _failing(status, rows)
     if status.slowest:
         yield Line()
@@ -191,7 +198,8 @@ def _speed(status: Status) -> Iterator[Line]:
     elif not status.count("left"):
         speed = "nothing is left to do"
     elif status.tasks:
-        speed = "no video is done yet"
+        runs = status.task_states["running"] or status.task_states["starting"]
+        speed = "no video of these tasks is done yet" if runs else "these tasks have done no video"
     else:
         yield Line([("nothing has run yet", "")])
         return
@@ -217,10 +225,10 @@ def _tasks(status: Status, rows: int) -> Iterator[Line]:
 
 
 def _task_row(task: Task) -> list[Part]:
-    if task.state == "running":
-        news = f"{task.videos_per_second:.2f} videos/s" if task.videos_done else "no video yet"
-    elif task.state == "lost":
+    if task.state == "lost" or task.is_silent:
         news = f"silent for {show_duration(task.silent)}"
+    elif task.state == "running":
+        news = f"{task.videos_per_second:.2f} videos/s" if task.videos_done else "no video yet"
     else:
         news = task.error
     done = f"{task.units_done}/{task.units} units" if task.units else ""

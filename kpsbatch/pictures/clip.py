@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from kpsbatch.store.reading import (
     file_topology,
     find_outputs,
     kept_path,
+    open_dataset,
     read_kept,
     read_keypoints,
 )
@@ -75,12 +76,13 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
         OutputError: There is no output; no video fits, or several do; or it failed, and why.
     """
     outputs, failed = outputs_of(source), list(failed_videos(source))
+    names_in = _names_of(source)
     if video is None:
-        if outputs:
-            path, unit = outputs[0]
-            return Candidate(path, video_names(path)[0], unit)
+        first = next((Candidate(path, name, unit) for path, unit in outputs for name in names_in(path)), None)
+        if first is not None:
+            return first
         raise _failed_error(failed) if failed else _no_output(source)
-    videos = _videos_in(outputs)
+    videos = _videos_in(outputs, names_in)
     fitting, failing = _fitting(videos, video), _fitting(failed, video)
     if len(fitting) == 1 and (not failing or fitting[0].video == video):
         return fitting[0]
@@ -108,9 +110,9 @@ def candidates(source: Path | Config, video: str | None = None, most: int = MAX_
     Raises:
         OutputError: There is no output, or no such video.
     """
-    files = outputs_of(source)
+    files, names_in = outputs_of(source), _names_of(source)
     if video is not None:
-        fitting = _fitting(_videos_in(files), video)
+        fitting = _fitting(_videos_in(files, names_in), video)
         if not fitting:
             choose_one(source, video)  # tells why
         return fitting[:most], f"{len(fitting)} that fit" if len(fitting) > most else ""
@@ -118,15 +120,26 @@ def candidates(source: Path | Config, video: str | None = None, most: int = MAX_
         raise _no_output(source)
     chosen = [files[number] for number in sorted(spread(len(files), most))]
     each = -(-most // len(chosen))
-    names = {path: video_names(path) for path, _ in chosen}
+    names = {path: names_in(path) for path, _ in chosen}
     chosen_videos = [Candidate(path, name, unit) for path, unit in chosen for name in names[path][:each]]
     count = sum(map(len, names.values()))
     rest = f"{len(files)} files" if len(files) > len(chosen) else f"{count} videos" if count > most else ""
     return chosen_videos[:most], rest
 
 
-def _videos_in(outputs: Sequence[Output]) -> list[Candidate]:
-    return [Candidate(path, name, unit) for path, unit in outputs for name in video_names(path)]
+def _names_of(source: Path | Config) -> Callable[[Path], Sequence[str]]:
+    """The names of the videos of an output that are asked for."""
+    if not (isinstance(source, Config) and source.dataset.chooses_rows):
+        return video_names
+    wanted: dict[Path, list[str]] = {}
+    for video in open_dataset(source.output.root).videos:
+        if source.dataset.wants(video.label, video.signer):
+            wanted.setdefault(video.path, []).append(video.video)
+    return lambda path: wanted.get(path, [])
+
+
+def _videos_in(outputs: Sequence[Output], names_in: Callable[[Path], Sequence[str]]) -> list[Candidate]:
+    return [Candidate(path, name, unit) for path, unit in outputs for name in names_in(path)]
 
 
 def _fitting(videos: Sequence[Candidate], video: str) -> list[Candidate]:

@@ -1,6 +1,7 @@
-"""Outputs of other scripts in the same layout: looked at to the last value, and recorded as imported.
+"""Outputs of other scripts in the same layout, or .pose files: looked at to the last value, recorded as imported.
 
-What a record can't know stays as empty as it was: no frame rate, no sizes, no letters. The npz files are not changed.
+What a record can't know stays as empty as it was: no frame rate, no sizes, no letters. The npz files are not changed;
+those of .pose files are written beside them, with all of their points, in frame widths and heights.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +22,16 @@ import yaml
 from numpy.typing import NDArray
 
 from kpsbatch.config import Config, format_signs, load_config, make_config
+from kpsbatch.dataset.init_config import output_root
 from kpsbatch.dataset.video import Unit, natural_key
 from kpsbatch.errors import ConfigError, OutputError, one_line
 from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
-from kpsbatch.points import CONTRACT
-from kpsbatch.store.npz import npy_header
+from kpsbatch.points import CONTRACT, Topology, topology_of
+from kpsbatch.store.npz import npy_header, write_npz
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
+from kpsbatch.store.pose_files import PoseFile, find_poses, place_of, read_pose
 from kpsbatch.store.reading import coordinates_of, find_outputs
 from kpsbatch.store.records import RECORD_FORMAT, NpzFile, UnitName, UnitRecord, VideoRecord, record_bytes
 from kpsbatch.store.settings import fingerprint_of, settings_of
@@ -36,6 +40,9 @@ from kpsbatch.words import counted
 
 READERS = 4
 """Threads that read files, each of which holds one."""
+
+POSES_OF_UNIT = 100
+"""Of .pose files whose folders name no unit, so many make one, as of a table."""
 
 HEADER = """\
 # Written by `kpsbatch import`. Other scripts made the outputs in {root}: no run adds to them.
@@ -57,6 +64,9 @@ class OldFile:
         videos: What is known of each video.
         dtypes: How many videos have which dtype.
         coordinates: As in the config; None where nothing was found in it.
+        points: Its set of points.
+        left_out: What it was made of and does not hold, each with the number of videos.
+        poses: The .pose files that it is made of, by video; none where it is an npz already.
     """
 
     unit: Unit
@@ -65,6 +75,15 @@ class OldFile:
     videos: dict[str, VideoRecord]
     dtypes: Counter[str]
     coordinates: str | None
+    points: str = CONTRACT.name
+    left_out: Counter[str] = field(default_factory=Counter)
+    poses: Mapping[str, Path] = field(default_factory=dict)
+
+    def data(self) -> bytes:
+        """The npz, whose SHA-256 is known."""
+        if not self.poses:
+            return self.path.read_bytes()
+        return _npz_of({name: read_pose(path).keypoints for name, path in self.poses.items()})
 
 
 class Imported(NamedTuple):
@@ -89,7 +108,8 @@ def import_files(
     Args:
         old: Their folder.
         path: The config to write; default named like the folder.
-        to: Where they are copied to; default they stay where they are.
+        to: Where they are copied to; default they stay where they are. Where the npz files of .pose files go; default
+            kps- and the name of their folder, here.
         dataset: A config that says where their videos are.
         stated: `frame_rate`, `width` and `height` of all their videos, as far as they are known.
         on_file: Called with (files read, files in all).
@@ -98,7 +118,8 @@ def import_files(
         ConfigError: The config can't be written, or another one is there.
         OutputError: As `read_old_files` and `adopt`.
     """
-    root = Path(os.path.abspath(to or old))
+    poses = [] if _has_outputs(old) else find_poses(old)
+    root = Path(os.path.abspath(to or (output_root(old) if poses else old)))
     path = path or Path(f"{root.name}.yaml")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path.parent} does not exist. Choose another -o, or make it.")
@@ -109,7 +130,8 @@ def import_files(
             earlier = None
         if earlier is None or not earlier.imported or earlier.root != root:  # not of an import of the same files
             raise ConfigError(f"{path} exists already. Choose another -o, or remove it.")
-    files = [_stated(file, stated or {}) for file in read_old_files(old, on_file)]
+    read = read_pose_files(old, poses, on_file) if poses else read_old_files(old, on_file)
+    files = [_stated(file, stated or {}) for file in read]
     config, text = _config(files, root, path, dataset)
     adopt(files, old, Outputs(root, fingerprint_of(settings_of(config))))
     try:
@@ -143,6 +165,8 @@ def _config(files: list[OldFile], root: Path, path: Path, theirs: Config | None)
         "landmarks": {"coordinates": votes.most_common(1)[0][0] if votes else "image"},
         "output": {"root": os.path.relpath(root, folder), "imported": True, "dtype": dtypes.most_common(1)[0][0]},
     }
+    if files[0].points != CONTRACT.name:
+        tree["output"]["points"] = files[0].points
     text = HEADER.format(root=root.name) + (NO_VIDEOS if theirs is None else "")
     text += "\n" + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     return make_config(tree, [], base=folder), text
@@ -159,17 +183,100 @@ def read_old_files(folder: Path, on_file: Callable[[int, int], None] = lambda do
         raise OutputError(f"{folder} holds no files such as 01-train/0007.npz. Name the folder above 01-train.")
     for unit, _ in units:
         refuse_recorded(folder, unit)
+    return _all_of(folder, [partial(_check_file, *file) for file in units], on_file)
+
+
+def _has_outputs(folder: Path) -> bool:
+    return folder.is_dir() and next(find_outputs(folder), None) is not None
+
+
+def read_pose_files(
+    folder: Path, poses: Sequence[Path], on_file: Callable[[int, int], None] = lambda done, total: None
+) -> list[OldFile]:
+    """Read .pose files, and check them: what `export --to pose` wrote keeps its units and names of videos.
+
+    Others are put together in the order of their paths, `POSES_OF_UNIT` a unit; two files of one name get the name of
+    their folder before it.
+
+    Raises:
+        OutputError: pose-format is missing, one can't be imported, or they differ in their points.
+    """
+    units: dict[Unit, dict[str, Path]] = {}
+    counts = Counter(path.stem for path in poses)
+    loose = 0
+    for path in poses:
+        unit, name = place_of(path, folder if folder.is_dir() else folder.parent)
+        if unit is None:
+            unit, loose = Unit("unknown", "all", loose // POSES_OF_UNIT + 1), loose + 1
+            name = name if counts[name] == 1 else f"{path.parent.name}_{name}"
+        same = units.setdefault(unit, {})
+        if name in same:
+            raise OutputError(f"{path} and {same[name]} would both be {name!r} in {unit.name}. Rename one.")
+        same[name] = path
+    files = _all_of(folder, [partial(_check_poses, folder, *each) for each in units.items()], on_file)
+    if other := next((file for file in files if file.points != files[0].points), None):
+        theirs = f"{other.points} in {other.unit.name}, {files[0].points} in {files[0].unit.name}"
+        raise OutputError(f"{folder}: .pose files hold different points ({theirs}). Import them one by one, by folder.")
+    return files
+
+
+def _check_poses(folder: Path, unit: Unit, poses: Mapping[str, Path]) -> OldFile:
+    """Read the .pose files of a unit.
+
+    Raises:
+        OutputError: Says what is wrong with one.
+    """
+    read = {name: read_pose(path) for name, path in poses.items()}
+    points, left_out = Counter(pose.points for pose in read.values()), Counter[str]()
+    if len(points) > 1:
+        names = {pose.points: poses[name].name for name, pose in read.items()}
+        told = ", ".join(f"{name}: {kind}" for kind, name in names.items())
+        raise OutputError(f"{folder}: .pose files hold different points ({told}). Import them one by one, by folder.")
+    for pose in read.values():
+        left_out.update(pose.left_out)
+        left_out.update({"further people": 1} if pose.people > 1 else {})
+    data = _npz_of({name: pose.keypoints for name, pose in read.items()})
+    return OldFile(
+        unit,
+        folder / f"{unit.name}.npz",
+        NpzFile(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)),
+        {name: _facts_of_pose(pose) for name, pose in read.items()},
+        Counter({"float32": len(read)}),
+        "image",
+        next(iter(points)),
+        left_out,
+        poses,
+    )
+
+
+def _facts_of_pose(pose: PoseFile) -> VideoRecord:
+    stated = {"frame_rate": pose.frame_rate, "width": pose.width, "height": pose.height}
+    return _facts(pose.keypoints, topology_of(pose.points)).model_copy(update=stated)
+
+
+def _npz_of(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    file = io.BytesIO()
+    write_npz(file, arrays)
+    return file.getvalue()
+
+
+def _all_of(folder: Path, reads: Sequence[Callable[[], OldFile]], on_file: Callable[[int, int], None]) -> list[OldFile]:
+    """Read all files.
+
+    Raises:
+        OutputError: One can't be imported: names it, and how many others.
+    """
     results: list[OldFile | str] = []
 
-    def checked(file: tuple[Unit, Path]) -> OldFile | str:
+    def checked(read: Callable[[], OldFile]) -> OldFile | str:
         try:
-            return _check_file(*file)
+            return read()
         except OutputError as error:
             return str(error)
 
-    for result in in_threads(checked, units, READERS):
+    for result in in_threads(checked, reads, READERS):
         results.append(result)
-        on_file(len(results), len(units))
+        on_file(len(results), len(reads))
     if problems := [result for result in results if isinstance(result, str)]:
         others = f" {counted(len(problems) - 1, 'other file')} can't be imported either." if len(problems) > 1 else ""
         raise OutputError(f"{problems[0]} Take it out of {folder}; nothing was imported.{others}")
@@ -215,7 +322,7 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
                 state="complete",
                 videos=dict(file.videos),
                 imported=str(source.absolute()),
-                points=CONTRACT.name,
+                points=file.points,
                 fingerprint=outputs.fingerprint.digest,
                 npz=file.npz,
             )
@@ -226,7 +333,7 @@ def adopt(files: Sequence[OldFile], source: Path, outputs: Outputs) -> None:
             with outputs.lock():
                 write_bytes(recorded, record_bytes(record))
                 if not final.exists():
-                    write_bytes(final, file.path.read_bytes())
+                    write_bytes(final, file.data())
 
 
 def _check_file(unit: Unit, path: Path) -> OldFile:
@@ -287,10 +394,10 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
     return array
 
 
-def _facts(array: NDArray[Any]) -> VideoRecord:
+def _facts(array: NDArray[Any], topology: Topology = CONTRACT) -> VideoRecord:
     """What an array alone tells."""
-    in_frames = {part: is_found(array, points) for part, points in CONTRACT.parts.items()}
-    hands = in_frames["right_hand"].astype(int) + in_frames["left_hand"]
+    in_frames = {part: is_found(array, points) for part, points in topology.parts.items()}
+    hands = sum((in_frames[part].astype(int) for part in in_frames if part.endswith("hand")), np.zeros(len(array), int))
     both, one, none = (int((hands == count).sum()) for count in (2, 1, 0))
     return VideoRecord(
         frames=len(array),

@@ -11,7 +11,6 @@ is any: of tasks that start at the same moment on nodes with different packages 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from kpsbatch.dataset.reading import stored_size
@@ -21,11 +20,9 @@ from kpsbatch.errors import OutputError
 from kpsbatch.files import (
     INTERNAL,
     FileClock,
-    discard,
+    create_json,
     explained,
-    json_bytes,
     write_json,
-    write_temporary,
 )
 from kpsbatch.store.classes import forget_classes
 from kpsbatch.store.outputs import Outputs
@@ -73,7 +70,7 @@ def claim(outputs: Outputs, run: str, source: Source, *, overwrite: bool) -> Non
 
     with explained(outputs.root), outputs.lock():
         another = other_dataset(outputs, source)
-        if not another and not path.exists() and _create(path, tree()):
+        if not another and not path.exists() and create_json(path, tree()):
             _note_dataset(outputs, source)
             return
         theirs = read_stored(path, Claim)
@@ -191,22 +188,6 @@ def _video_at(source: Source, path: str) -> Video | None:
 
 def _has_videos(source: Source) -> bool:
     return any(source.presence(unit) == "videos" for unit in source.units())
-
-
-def _create(path: Path, tree: dict[str, object]) -> bool:
-    """Write a file unless it is there: False if another process was first, on another host too."""
-    if path.exists():
-        return False
-    temporary = write_temporary(path, lambda file: file.write(json_bytes(tree)))
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links: the lock has to do
-        write_json(path, tree)
-    finally:
-        discard(temporary)
-    return True
 
 
 def _is_live(outputs: Outputs, path: Path, theirs: Claim, run: str) -> bool:

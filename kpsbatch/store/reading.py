@@ -41,6 +41,7 @@ from kpsbatch.store.cleaning import (
     with_nan,
     without_doubtful,
 )
+from kpsbatch.store.cutting import Cut, Cutter, Whole, digest_of, places_of, rows_of, source_of
 from kpsbatch.store.npz import NpzReader, open_npz, video_names
 from kpsbatch.words import counted, some_of
 
@@ -252,6 +253,9 @@ class KnownVideo(NamedTuple):
         frame_rate: Frames a second, on average where it is not constant; None where that is not known.
         width, height: Of its frames, in pixels; None where that is not known.
         times: Milliseconds since the first frame, for each frame; None where the rate is constant or not known.
+        source: The path of its video, without suffix, where a table names it; else its key.
+        part: Whether it is a segment of that.
+        places: See `Whole`.
     """
 
     name: str
@@ -260,6 +264,9 @@ class KnownVideo(NamedTuple):
     width: int | None = None
     height: int | None = None
     times: tuple[float, ...] | None = None
+    source: str = ""
+    part: bool = False
+    places: tuple[float, ...] = ()
 
 
 class KnownUnit(NamedTuple):
@@ -441,6 +448,19 @@ def _is_of(record: Mapping[str, Any], path: Path) -> bool:
         return False
 
 
+def _cut(known: KnownUnit, cuts: Sequence[Cut]) -> KnownUnit:
+    """What is known of the segments of a unit's videos."""
+    videos = {video.name: video for video in known.videos}
+    parts = []
+    for cut in cuts:
+        whole = videos[cut.key]
+        own = whole.times and tuple(
+            round(time - whole.times[cut.first], 3) for time in whole.times[cut.first : cut.last]
+        )
+        parts.append(whole._replace(name=cut.name, frames=cut.last - cut.first, times=own, part=True))
+    return known._replace(videos=tuple(parts), version=f"{known.version}-{digest_of(cuts)}")
+
+
 def _known(name: str, facts: Mapping[str, Any]) -> KnownVideo:
     times = facts.get("times")
     return KnownVideo(
@@ -450,6 +470,8 @@ def _known(name: str, facts: Mapping[str, Any]) -> KnownVideo:
         int(facts.get("width") or 0) or None,
         int(facts.get("height") or 0) or None,
         tuple(times) if times else None,
+        *source_of(name, facts),
+        places_of(facts),
     )
 
 
@@ -594,6 +616,8 @@ class _Choice:
     points: Topology | None = None
     cleaning: Cleaning = field(default_factory=Cleaning)
     exclude: frozenset[str] = frozenset()
+    cuts: Mapping[Path, Mapping[str, Cut]] | None = None
+    not_cut: tuple[tuple[str, str], ...] = ()
 
     def class_of(self, unit: Unit | OutputFile, row: IndexRow | None) -> Class | None:
         """The class of a video; None where it is not known."""
@@ -651,6 +675,11 @@ class OutputDataset:
         others = [name for name in self.classes if name not in listed]
         return replace(self, classes=(*listed, *others), unstated=len(others))
 
+    @property
+    def with_names(self) -> OutputDataset:
+        """The same videos with the names that their records have."""
+        return self
+
     def from_kept(self, points: str | Sequence[str]) -> OutputDataset:
         """The same videos with other points, as `points` of `open_dataset`.
 
@@ -683,6 +712,83 @@ class OutputDataset:
                 )
         return replace(self, _choice=replace(self._choice, cleaning=cleaning))
 
+    def cut(self, segments: Path | str | Mapping[str, Any], labels: str | Iterable[str] | None = None) -> OutputDataset:
+        """The segments of these videos that tables, subtitles or ELAN files name; nothing is computed.
+
+        The rows of a segment are those of the frames whose stored times lie in it. Classes are the labels of the
+        segments in the order of the table, where it has any.
+
+        Args:
+            segments: See `read_segment_rows`.
+            labels: Only segments of these.
+
+        Raises:
+            ConfigError: The segments can't be read.
+            OutputError: There is no segment of these videos, or no such label.
+        """
+        from kpsbatch.dataset.segments import SegmentRow, read_segment_rows  # pydantic, which reading does not need
+
+        if self._choice.cuts is not None or self.cleaning:
+            raise OutputError("these videos are cut or cleaned. Cut first, and once.")
+        infos = {(info.path, info.video): info for info in self.videos}
+        cutter = Cutter(self._wholes(infos))
+        cuts: dict[Path, dict[str, Cut]] = {}
+        index: dict[tuple[str, str], IndexRow] = {}
+        left: list[tuple[str, str]] = []
+        stated: dict[Class, None] = {}
+        files = {unit.path: unit for unit in self.units}
+        for row in read_segment_rows(segments):
+            try:
+                if not isinstance(row, SegmentRow):
+                    raise ValueError(row.text)
+                stated |= {row.label: None} if row.label else {}
+                whole = cutter.find(row.video, row.person)
+                first, last = rows_of(row.segment, whole.moments)
+                if last == first:
+                    raise ValueError(f"no frame of {whole.key!r} ({len(whole.moments)} frames) lies in it")
+                here = cuts.setdefault(whole.path, {})
+                name = row.id or f"{whole.key}-{len(here) + 1:04}"
+                if name in here:
+                    raise ValueError(f"the id {name!r} is used already")
+            except ValueError as error:
+                left.append((row.source, str(error)))
+                continue
+            here[name] = Cut(name, whole.key, first, last, row.label, row.signer)
+            unit, info = files[whole.path], infos[whole.path, whole.key]
+            own = self._choice.index.get((_file_of(unit), whole.key))
+            signer = row.signer or info.signer
+            index[_file_of(unit), name] = (
+                IndexRow(signer, row.label, False)
+                if row.label
+                else (own or IndexRow("", info.label, self._choice.has_signs))._replace(signer=signer)
+            )
+        found = {label.label for label in index.values() if label.label}
+        chosen = None if labels is None else _chosen("labels", labels, found)
+        units = tuple(unit for unit in self.units if cuts.get(unit.path))
+        if not units:
+            said = "; ".join(f"{source}: {text}" for source, text in left[:3]) or "the table has no row"
+            raise OutputError(f"segments: none can be cut from {self.root}: {said}. Name a table of these videos.")
+        signers = frozenset(unit.signer for unit in units)
+        choice = replace(self._choice, signers=signers, labels=chosen, index=index, cuts=cuts, not_cut=tuple(left))
+        dataset = replace(self, units=units, _choice=choice)
+        return replace(dataset, classes=tuple(stated), unstated=0, moved=0) if stated else dataset
+
+    @property
+    def not_cut(self) -> tuple[tuple[str, str], ...]:
+        """The segments that there are no keypoints for: where each is in its table, and why."""
+        return self._choice.not_cut
+
+    def _wholes(self, infos: Iterable[tuple[Path, str]]) -> Iterator[Whole]:
+        """What is known of the videos that segments can be cut from."""
+        for path, name in infos:
+            video = self._as_stored[path, name]
+            if video.times is None and not video.frame_rate:
+                raise OutputError(
+                    f"segments: the times of {name!r} in {path} are not known. Cut where its record is in _kpsbatch."
+                )
+            moments = moments_of(video.frames, video.frame_rate or 0, video.times)
+            yield Whole(path, name, video.source or name, video.part, video.places, moments)
+
     @property
     def cleaning(self) -> Cleaning:
         """What is done with keypoints when they are read."""
@@ -699,13 +805,18 @@ class OutputDataset:
         infos = (self.videos[number] for number in numbers)
         for path, videos in groupby(infos, key=lambda info: info.path):
             with open_npz(self._kept_path(path) if self.is_from_kept else path) as npz:
+                key = ""
                 for info in videos:
-                    if self.is_from_kept:
-                        keypoints = read_kept(npz, info.video, topology, self.cleaning.min_score)
-                    else:
-                        keypoints = read_keypoints(npz, info.video)
-                        check_points(path, info.video, keypoints, topology)
-                    yield Sample(info, self._cleaned(info, keypoints), topology.parts)
+                    cut = self._choice.cuts[path][info.video] if self._choice.cuts is not None else None
+                    if cut is None or cut.key != key:  # segments of a video follow each other
+                        key = cut.key if cut else info.video
+                        if self.is_from_kept:
+                            keypoints = read_kept(npz, key, topology, self.cleaning.min_score)
+                        else:
+                            keypoints = read_keypoints(npz, key)
+                            check_points(path, key, keypoints, topology)
+                    own = keypoints[cut.first : cut.last].copy() if cut else keypoints
+                    yield Sample(info, self._cleaned(info, own), topology.parts)
 
     def _kept_path(self, path: Path) -> Path:
         """As `kept_path`, which lists folders: once for each file."""
@@ -755,7 +866,11 @@ class OutputDataset:
         Raises:
             OutputError: As `videos`.
         """
-        return tuple(known_units([unit.path for unit in self.units], find_records(self.root)))
+        known = known_units([unit.path for unit in self.units], find_records(self.root))
+        if self._choice.cuts is None:
+            return tuple(known)
+        cuts = self._choice.cuts
+        return tuple(_cut(each, [*cuts[unit.path].values()]) for each, unit in zip(known, self.units, strict=True))
 
     @property
     def is_from_kept(self) -> bool:
@@ -802,7 +917,7 @@ class OutputDataset:
             if (rate := choice.cleaning.rate) and video.frame_rate:
                 frames = length_at(video.frames, video.frame_rate, video.times, rate)
                 video = video._replace(frames=frames, frame_rate=rate, times=None)
-            yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:], unit.path)
+            yield VideoInfo(signer, unit.split, unit.sign, video.name, label, target, *video[1:6], unit.path)
 
     @cached_property
     def _targets(self) -> dict[Class | None, int]:
@@ -819,6 +934,7 @@ def open_dataset(
     sign_names: Mapping[int, str] | Path | str | None = None,
     points: str | Sequence[str] | None = None,
     cleaning: Cleaning | None = None,
+    segments: Path | str | Mapping[str, Any] | None = None,
 ) -> OutputDataset:
     """Find the outputs below a folder, by listing it; no npz is opened before it is used.
 
@@ -836,14 +952,23 @@ def open_dataset(
         points: Take these points, as in `output.points`, or `full`, from all landmarks that are kept, in frame widths
             and heights, float32; default: what the npz files hold.
         cleaning: `kpsbatch.Cleaning(fill=3, nan=True)`: what is done with keypoints when they are read.
+        segments: Not whole videos but their segments: a table, subtitles, ELAN files, or a config or `dataset.manifest`
+            that says how they are read (`OutputDataset.cut`). `labels` are those of the segments.
 
     Raises:
         OutputError: The folder is missing or holds no output, or a signer, split or label has none.
-        ConfigError: The table of names, or the config, can't be used; or an argument is of another type.
+        ConfigError: The table of names or of segments, or the config, can't be used; or an argument is of another type.
     """
+    if segments is not None:
+        whole = open_dataset(
+            root, signers=signers, splits=splits, signs=signs, sign_names=sign_names, points=points
+        ).cut(segments, labels)
+        return whole.cleaned(cleaning) if cleaning else whole
     root = named_path("root", root, "Name the folder of outputs, or the config.")
     if root.suffix.lower() in (".yaml", ".yml") and not root.is_dir():
         config = _with_config().load_config(root)
+        if not config.output.root.is_dir():
+            raise OutputError(f"output.root: {config.output.root} does not exist. Run the config first.")
         names = config.dataset.labels if sign_names is None else sign_names
         dataset = open_dataset(
             config.output.root,

@@ -26,6 +26,9 @@ from kpsbatch.store.settings import Settings
 from kpsbatch.stored import Amount, Count, Stored, Text, or_else, read_stored
 
 LOST_SECONDS = 120.0
+SILENT_SECONDS = 30.0
+"""A run writes its state file every ten seconds."""
+
 RUN_FORMAT = 2
 """1 was written until 0.1.0, under the name `version`; everything in it is read."""
 
@@ -99,6 +102,51 @@ class Progress(Stored):
     error: Text = ""
 
 
+class Worked(Stored):
+    """What the earlier starts of a requeued task did, by its state file.
+
+    Attributes:
+        spans: When each began and last wrote the file, in seconds since 1970.
+        videos, frames: Done, in units that were lost with a start too.
+        cpu_seconds: That they used.
+    """
+
+    spans: Annotated[list[tuple[float, float]], or_else(list)] = Field(default_factory=list)
+    videos: Count = 0
+    frames: Count = 0
+    cpu_seconds: Amount = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long they took in all."""
+        return sum(end - start for start, end in self.spans)
+
+
+class Requested(Stored):
+    """What a batch system gives a task: cores, memory, time; 0 where it does not say."""
+
+    cores: Count = 0
+    memory_megabytes: Count = 0
+    minutes: Count = 0
+
+
+def requested(environment: Mapping[str, str] = os.environ) -> Requested:
+    """What SLURM gives this process, by the variables of its job; all 0 outside of SLURM."""
+    if not environment.get("SLURM_JOB_ID"):
+        return Requested()
+
+    def number(*names: str) -> int:
+        return next((int(text) for name in names if (text := environment.get(name, "")).isdecimal()), 0)
+
+    cores = number("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+    start, end = number("SLURM_JOB_START_TIME"), number("SLURM_JOB_END_TIME")
+    return Requested(
+        cores=cores,
+        memory_megabytes=number("SLURM_MEM_PER_NODE") or cores * number("SLURM_MEM_PER_CPU"),
+        minutes=round((end - start) / 60) if start and end > start else 0,
+    )
+
+
 class RunState(Progress):
     """A run's state file: what the run is, how it stands, and how it ended.
 
@@ -115,7 +163,10 @@ class RunState(Progress):
         without_work: Whether it was no task, and ended before it did anything: refused, or nothing was left to do.
         modified, silent: When it last wrote this file, and the seconds from then until it was read, by the clock of the
             file system; looked for by `read_runs`, and not stored.
-        cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known.
+        cpu_seconds, memory_megabytes: What it and its workers used, see `Usage`; 0 where that is not known. Of a
+            requeued task the memory is the most of any start.
+        requested: What SLURM gave it.
+        before: What earlier starts of it did.
         given_back: (node, why) for each start that ended at once, as its node could not do it.
     """
 
@@ -138,6 +189,8 @@ class RunState(Progress):
     state: RunOutcome
     cpu_seconds: Amount = 0.0
     memory_megabytes: Count = 0
+    requested: Annotated[Requested, or_else(Requested)] = Field(default_factory=Requested)
+    before: Annotated[Worked, or_else(Worked)] = Field(default_factory=Worked)
     without_work: bool = False
     given_back: Annotated[list[tuple[str, Text]], or_else(list)] = Field(default_factory=list)
     modified: float = Field(default=0.0, exclude=True)

@@ -24,12 +24,15 @@ from kpsbatch.store.run_state import (
     Progress,
     RunOutcome,
     RunState,
+    Worked,
     job_of,
     read_run,
+    requested,
     restarts,
     run_id,
     state_file,
 )
+from kpsbatch.stored import read_stored
 from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
@@ -67,6 +70,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         pid=os.getpid(),
         log=_log_file(),
+        requested=requested(),
         command=without_secrets(sys.orig_argv),
         started=now,
         updated=now,
@@ -74,6 +78,9 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         given_back=_given_back_before(root, earlier),
     )
     usage = Usage()
+    if began.restarts and (last := read_stored(path, RunState)) is not None:
+        usage.memory_megabytes = last.memory_megabytes
+        began = began.model_copy(update={"before": worked_until(last)})
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "", *, expected: bool = False) -> None:
@@ -146,6 +153,17 @@ def note_given_back(root: Path, origin: Origin, why: str, most: int) -> int:
 
 def _is_of_this_start(run: RunState | None) -> bool:
     return run is not None and (run.pid, run.restarts) == (os.getpid(), restarts())
+
+
+def worked_until(last: RunState) -> Worked:
+    """What a task did in its last start and in all before it."""
+    before = last.before
+    return Worked(
+        spans=[*before.spans, (last.began, last.last_sign)],
+        videos=before.videos + last.videos_done,
+        frames=before.frames + last.frames,
+        cpu_seconds=before.cpu_seconds + last.cpu_seconds,
+    )
 
 
 def _log_file() -> str | None:

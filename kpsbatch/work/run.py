@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import socket
 import time
 from collections import Counter, deque
@@ -9,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from kpsbatch.config import ALL_PEOPLE, Config
@@ -26,7 +29,7 @@ from kpsbatch.store.index_file import update_index
 from kpsbatch.store.joined import settle
 from kpsbatch.store.outputs import Outputs, OutputState, states_to_redo
 from kpsbatch.store.records import RECORDED_STATES, UnitRecord, host_facts, source_name
-from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, restarts
+from kpsbatch.store.run_state import ALONE, Origin, Progress, other_live_runs, read_runs, restarts
 from kpsbatch.store.settings import (
     UNKNOWN,
     Fingerprint,
@@ -40,7 +43,7 @@ from kpsbatch.store.submissions import keep_config
 from kpsbatch.store.survey import Depth, Survey, gone_videos, survey
 from kpsbatch.store.tracking import tracked
 from kpsbatch.stored import read_stored
-from kpsbatch.words import counted, some_of, stopped
+from kpsbatch.words import counted, said, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, StoredUnit, VideoOutcome, refuse_clash, store_unit
 from kpsbatch.work.cores import available_cores, worker_count, worker_memory
 from kpsbatch.work.pool import executor_for
@@ -218,6 +221,7 @@ def run(
             summary.odd.update(problem for _, problem in source.strays())
         videos = [video for unit in todo for video in unit.listing.videos if video.name in unit.todo]
         summary.workers = worker_count(config.run.workers, tasks_of(videos))
+        todo = in_turn(todo, earlier_runs(outputs.root, origin, progress.run))
         if todo:
             try:
                 _Work(config, source, outputs, job, summary, tell, stop_reason).do(todo)
@@ -232,6 +236,25 @@ def run(
             update_index(config, source, outputs)
         summary.seconds = time.monotonic() - started
         return summary
+
+
+def earlier_runs(root: Path, origin: Origin, name: str) -> int:
+    """How many live runs that may do the same units began before this one, whose name is given."""
+    others = [run for run in other_live_runs(root, origin) if run.run != name]
+    if not others:
+        return 0
+    own = next((run.began_by_file for run in read_runs(root) if run.run == name), math.inf)
+    return sum((run.began_by_file, run.run) < (own, name) for run in others)
+
+
+def in_turn(todo: Sequence[OpenUnit], earlier: int) -> list[OpenUnit]:
+    """The order of a run's units: the second of two runs begins at the end, so that they meet in the middle.
+
+    Each passes over what the other has finished when it comes to it. More than two: in an order by chance.
+    """
+    if earlier > 1:
+        return random.Random(earlier).sample(todo, len(todo))
+    return list(reversed(todo)) if earlier else list(todo)
 
 
 def make_again(
@@ -414,7 +437,7 @@ def check_other_runs(config: Config, origin: Origin, overwrite: bool, on_notice:
         raise OutputError(
             f"another run is at work on {config.output.root} ({others}), so --overwrite is refused. Wait for it."
         )
-    on_notice(f"another run is at work on these outputs ({others}); both may do the same")
+    on_notice(f"another run is at work on these outputs ({others}); they share what is left, unit by unit")
 
 
 def lacking_units(surveyed: Survey, expected: Mapping[str, int]) -> dict[str, str]:
@@ -520,7 +543,7 @@ class _Work:
         for opened in todo:
             unit, videos = opened.unit, len(opened.todo)
             left -= videos
-            if not opened.replace and self._outputs.npz_path(unit).exists():
+            if not opened.replace and self._is_finished(unit):
                 self._summary.states.update(self._outputs.states([unit]))
                 self._progress.units -= 1
                 self._progress.videos -= videos
@@ -541,6 +564,10 @@ class _Work:
                 groups.sort(key=lambda group: sum(map(listed_size, group)), reverse=True)
             for group in groups:
                 yield VideoTask(unit, tuple(group))
+
+    def _is_finished(self, unit: Unit) -> bool:
+        """Whether another run has finished a unit; without an npz, where all of its videos failed."""
+        return self._outputs.npz_path(unit).exists() or self._outputs.record_path(unit, "failed").exists()
 
     def _collect(self, outcome: TaskOutcome) -> Iterator[OpenUnit]:
         """Note what became of the videos of a task; the unit, when that was its last one.
@@ -576,6 +603,8 @@ class _Work:
 
     def _note(self, unit: Unit, video: Video, outcome: VideoOutcome) -> None:
         name = f"{unit.name}/{video.name}"
+        if word := said(video.label, video.signer):
+            name = f"{name} [{word}]"
         self._progress.videos_done += 1
         if not outcome.people:
             self._progress.videos_failed += 1

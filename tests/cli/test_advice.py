@@ -63,7 +63,7 @@ def test_folders_in_the_place_of_an_output(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_config_in_the_place_of_outputs(config: Path) -> None:
-    with pytest.raises(OutputError, match=r"Name the folder of outputs \(output\.root of a config\)"):
+    with pytest.raises(OutputError, match=r"output\.root: .* does not exist\. Run the config first\."):
         kpsbatch.open_dataset(config)
 
 

@@ -452,7 +452,7 @@ class TestErrors:
         """A shard without a sign has nothing to do."""
         status, out, _ = call(capsys, "run", config, "--signs", "1", "--shard", "1/3")
         assert status == 0
-        assert out == "Nothing to do: shard 1/3 holds none of the 1 sign.\n"
+        assert out == "Nothing to do: shard 1 of 3 holds none of the signs that there are.\n"
 
 
 class TestDemo:

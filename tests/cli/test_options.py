@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import shlex
 
-from kpsbatch.cli.main import load
+import pytest
+from factories import call
+
+from kpsbatch.cli.main import COMMANDS, EXAMPLES, load, spread_values
 
 LOOKING = ("report", "preview", "view")
 PREPARING = ("run", "scan", "status", "extract", "inspect")
@@ -43,3 +46,27 @@ def test_old_names_are_gone():
     """There is no second name for a signer, a split, a sign or an empty canvas."""
     for command in (*LOOKING, *PREPARING):
         assert not {"--sign", "--signer", "--split", "--blank"} & set(options_of(command))
+
+
+def test_examples() -> None:
+    """Every command has examples in its help, each of which it takes."""
+    assert set(EXAMPLES) == set(COMMANDS)
+    for name, examples in EXAMPLES.items():
+        assert any(example.split()[0] == name for example in examples), name
+        for example in examples:
+            words = spread_values(shlex.split(example))
+            if "list" not in words:  # which prints and ends
+                load(words[0]).make_context(words[0], words[1:])
+
+
+def test_a_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an option can't be is one line of ours."""
+    for words, said in (
+        (("run", "config.yaml", "-j", "0"), "kpsbatch: --jobs: input should be greater than or equal to 1. Correct"),
+        (("report", "config.yaml", "--samples", "x"), "kpsbatch: --samples: "),
+    ):
+        status, text = call(capsys, *words)
+        assert status == 2
+        assert text.startswith(said)
+        assert text.endswith("Correct the value.\n")
+        assert text.count("\n") == 1

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from kpsbatch.cluster.cost import note_cost
 from kpsbatch.cluster.submission import plan_submission, waiting_jobs
 from kpsbatch.cluster.task import run_shard
 from kpsbatch.config import load_config, load_frozen_config, parse_time
@@ -34,6 +35,7 @@ from kpsbatch.store.settings import VALUES_VERSION
 from kpsbatch.store.submissions import (
     digest_of,
     list_submissions,
+    log_file,
     read_jobs,
     read_plan,
     with_networks,
@@ -451,7 +453,8 @@ class TestTask:
             assert (task.outcome, task.counts) == ("finished, 1 videos failed", "2/2 units, 3/3 videos")
             assert task.needs_attention
         [shown, _] = StatusReader(load_config(project)).read().tasks
-        assert (shown.units_done, shown.videos_done, shown.videos_failed, shown.videos_per_second) == (2, 3, 1, 0)
+        assert (shown.units_done, shown.videos_done, shown.videos_failed) == (2, 3, 1)
+        assert shown.videos_per_second > 0  # over all starts
         monkeypatch.delenv("SLURM_JOB_ID")
         host_facts.cache_clear()
 
@@ -879,6 +882,11 @@ class TestSubmission:
                 "2880 minutes are more than partition main allows (1440)",
             ),
             (["slurm.time=2-0"], "main*|1-00:00:00|8\nmain*|infinite|8\n", ""),
+            (
+                ["slurm.mem=9G"],
+                "main*|4:00:00|8|8000\nmain*|4:00:00|8|9000\n",
+                "no node of partition main has 9G (at most 9000M)",
+            ),
             (["slurm.time=2-0"], "", ""),
             (["slurm.time=2-0"], "what|is|this|line\nmain*|n/a|?\n", ""),
         ],
@@ -891,6 +899,45 @@ class TestSubmission:
         told = [line for line in done.stderr.splitlines() if "output.root" not in line]
         assert said in "".join(told)
         assert bool(told) is bool(said)
+
+    def test_what_it_is_about_to_spend(self, cluster, project):
+        """The most that the limits allow, and, once `plan` or earlier tasks have told, about how much it is."""
+        most = "at most 16 core-hours a start (4 tasks x 1 core x 240 minutes)"
+        limits = ("--set", "slurm.cpus_per_task=1", "slurm.time=240", "--dry-run")
+        assert f"cost:  {most}; kpsbatch plan measures how many it takes" in kpsbatch("submit", project, *limits).stdout
+        out = project.parent / "out"
+        note_cost(out, 4500.0)
+        said = kpsbatch("submit", project, *limits).stdout
+        videos = sum(sum(shard.videos.values()) for shard in plan_submission(load_config(project)).shards)
+        assert f"cost:  about {videos * 1.25:.2g} core-hours, by what plan measured; {most}" in said
+
+    def test_more_memory_after_a_task_was_killed_for_it(self, cluster, project):
+        """slurm.mem on top of what the killed tasks had, up to the largest node; not where a task then finished."""
+        out = project.parent / "out"
+        kpsbatch("submit", project, "--set", "slurm.mem=2G")
+        assert "#SBATCH --mem=2G" in cluster.parameters()
+        [folder] = list_submissions(out)
+        jobs = read_jobs(folder).jobs
+        log = log_file(folder, jobs[1])
+        log.write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=71.0. Some of the step tasks ...\n")
+        again = kpsbatch("submit", project, "--set", "slurm.mem=2G")
+        assert "1 task of the last submission ran out of memory (2048 MB), so 4096 MB are requested" in again.stderr
+        assert "#SBATCH --mem=4096M" in cluster.parameters(2)
+        folder = list_submissions(out)[-1]
+        log_file(folder, read_jobs(folder).jobs[0]).write_text(log.read_text())
+        state = {"run": f"{folder.name}-0000", "submission": folder.name, "shard": 0, "state": "running", "host": "n1"}
+        state |= {"started": "2026-11-22T11:00:00+00:00", "updated": "2026-11-22T11:00:00+00:00"}
+        state |= {"requested": {"memory_megabytes": 4096}}
+        (out / "_kpsbatch" / "runs").mkdir()
+        run = out / "_kpsbatch" / "runs" / f"{folder.name}-0000.json"
+        run.write_text(json.dumps(state))
+        os.utime(run, (0, 0))
+        (cluster.folder / "nodes").write_text("main*|infinite|8|5000\n")
+        third = kpsbatch("submit", project, "--set", "slurm.mem=2G", "--dry-run")
+        assert "so 5000 MB are requested" in third.stderr
+        assert "#SBATCH --mem=5000M" in third.stdout
+        run.write_text(json.dumps({**state, "state": "finished"}))
+        assert "memory" not in kpsbatch("submit", project, "--set", "slurm.mem=2G", "--dry-run").stderr
 
     def test_without_slurm(self, project, monkeypatch, tmp_path):
         """Without sbatch, `submit` says how to go on; it never runs here unasked."""

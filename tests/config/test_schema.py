@@ -81,6 +81,8 @@ def errors(schema: dict[str, Any], value: Any, whole: dict[str, Any], place: str
                 found += [text for name in rest for text in errors(wanted, value[name], whole, f"{place}.{name}")]
         elif keyword == "required":
             found += [f"{place}.{name}: missing" for name in wanted if isinstance(value, dict) and name not in value]
+        elif keyword == "pattern":
+            found += [f"{place}: another form"] if isinstance(value, str) and not re.search(wanted, value) else []
         elif keyword == "minProperties":
             found += [f"{place}: too few"] if isinstance(value, dict) and len(value) < wanted else []
         else:
@@ -134,6 +136,8 @@ class TestSchema:
             changed("dataset", manifest=TABLE),
             changed("dataset", manifest={**TABLE, "path": {"train": "a.csv"}, "margin": [0.5, 1], "unit": "frames"}),
             changed("dataset", manifest={**TABLE, "columns": {"video": "f", "box": ["a", "b", "c", "d"]}}),
+            changed("dataset", manifest={"path": "talks/*.vtt", "offset": -1}),
+            changed("dataset", manifest={"path": "a.eaf", "tiers": {"A": "left", "B": None}}),
             changed("landmarks", parts="pose", models=None, confidence={"pose_detection": 0.4}),
             changed("landmarks", parts=["hands", "pose"]),
             changed("run", workers=4, worker_memory=2000),

@@ -18,9 +18,10 @@ import kpsbatch
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
 from kpsbatch.export import formats
-from kpsbatch.export.formats import COMPONENTS, components_of, facts_of, file_name
+from kpsbatch.export.formats import components_of, facts_of, file_name
 from kpsbatch.export.run import export
 from kpsbatch.points import CONTRACT, topology_of
+from kpsbatch.store.pose_files import COMPONENTS
 from kpsbatch.store.reading import OutputDataset, Sample
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from export_outputs import kept_outputs
 from factories import call, fingerprint, unit_record, write_config
 from stub_networks import stub_networks, write_signs
 
 from kpsbatch.config import LandmarksConfig, load_config
 from kpsbatch.dataset.video import Unit
 from kpsbatch.errors import OutputError
+from kpsbatch.export.anonymous import anonymous
 from kpsbatch.export.formats import FORMATS
+from kpsbatch.export.recipes import POSE_FILES, RECIPES
 from kpsbatch.export.run import export
 from kpsbatch.look.about import about, paragraph
 from kpsbatch.store.outputs import Outputs
@@ -148,7 +152,7 @@ class TestAbout:
 def test_exports(root, tmp_path, form):
     """Every format says of its own videos what made them."""
     pytest.importorskip({"pose": "pose_format", "parquet": "pyarrow"}.get(form, "json"))
-    export(open_dataset(root, splits="train"), form, tmp_path / "x")
+    export(open_dataset(root, splits="train"), form, tmp_path / "x", points="contract")
     [made] = json.loads((tmp_path / "x" / "export.json").read_text())["about"]
     assert (made["units"], made["videos"], made["frames"], made["failed_videos"]) == (2, 3, 2005, 1)
     assert (made["networks"]["pose_detector"], made["versions"]["kpsbatch"]) == (
@@ -160,6 +164,53 @@ def test_exports(root, tmp_path, form):
 
         for path in (tmp_path / "x").glob("*.parquet"):
             assert json.loads(parquet.read_schema(path).metadata[b"kpsbatch"])["about"] == [made]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes(tmp_path, recipe):
+    """Every recipe says what made its videos, and so does an export without names, which names no one."""
+    for library in {"gislr": ["pyarrow"], "t5-slt": ["h5py"]}.get(recipe, ["pose_format"] * (recipe in POSE_FILES)):
+        pytest.importorskip(library, reason=f"{library} is not installed; see make test-formats")
+    kept_outputs(tmp_path / "out")
+    dataset = open_dataset(tmp_path / "out")
+    export(dataset, recipe, tmp_path / "x")
+    if recipe != "arabic-sl-mmap":  # whose signers are numbers
+        export(anonymous(dataset, tmp_path / "y")[0], recipe, tmp_path / "y")
+    for path in tmp_path.glob("[xy]/export.json"):
+        told = json.loads(path.read_text())["about"]
+        assert sum(made["videos"] for made in told) == len(dataset)
+        assert told[0]["text"].startswith("The keypoints are of ")
+
+
+class TestCard:
+    """`export --card`."""
+
+    @pytest.mark.parametrize("anonymously", [False, True])
+    def test_card(self, root, tmp_path, capsys, anonymously):
+        """YAML that the hub reads, tables of what was found, and what made it; also of an export that is there."""
+        line = ["export", root, tmp_path / "x", "--to", "webdataset", "-q", *(["--anonymous"] if anonymously else [])]
+        assert call(capsys, *line)[0] == 0
+        assert not (tmp_path / "x" / "README.md").exists()
+        status, said = call(capsys, *line, "--card")
+        assert status == 0, said
+        assert f"card: {tmp_path / 'x' / 'README.md'}\n" in said
+        text = (tmp_path / "x" / "README.md").read_text()
+        _, head, body = text.split("---\n", 2)
+        told = yaml.safe_load(head)
+        assert told["size_categories"] == ["n<1K"]
+        files = {each["split"]: each["path"] for each in told["configs"][0]["data_files"]}
+        for split, pattern in files.items():
+            assert list((tmp_path / "x").glob(pattern)), split
+        dataset = open_dataset(root)
+        rows = {row.split(" | ")[0][2:]: row.split(" | ")[1:] for row in body.splitlines() if row.startswith("| ")}
+        total = rows.get("**all**") or rows[next(iter(files))]
+        assert total[:3] == [
+            f"{len(dataset)}",
+            f"{int(dataset.lengths.sum()):,}",
+            f"{len({info.signer for info in dataset.videos})}",
+        ]
+        assert about(root)[0].as_tree()["text"].partition(" of ")[0] in body
+        assert "## What made it" in body
 
 
 def test_a_run_records_the_processor(tmp_path, monkeypatch):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from factories import make_config
 
+from kpsbatch.cluster.slurm import Partition
 from kpsbatch.dataset.video import Unit
-from kpsbatch.look.estimate import Measured, size
+from kpsbatch.look.estimate import Measured, fits, size
 
 UNIT = Unit("01", "train", 1)
 
@@ -59,3 +62,17 @@ def test_slow_signs_make_tasks_of_about_an_hour(config) -> None:
 def test_a_task_has_at_least_one_sign(config) -> None:
     """A sign that takes longer than an hour is a task of its own."""
     assert sized(config, core_seconds=1000.0).chunk_size == 1
+
+
+NODES = [Partition("main", "1-00:00:00", "8", "6000"), Partition("main", "12:00:00", "4+", "64000+")]
+
+
+def test_beside_the_nodes_of_the_partition(config) -> None:
+    """What the partition's nodes have is said, and a task that fits none of them; nothing where no SLURM answers."""
+    found = sized(config)
+    assert list(fits(config, found, [])) == []
+    [line] = fits(config, found, NODES)
+    assert line == "\npartition main: nodes of 4 cores and 62 GB, 8 cores and 5 GB; 1440 minutes"
+    _, memory, limit = fits(config, replace(found, memory_gigabytes=6, time_minutes=2000), NODES)
+    assert memory == "no node has 8 cores and 6 GB: lower slurm.cpus_per_task and plan again"
+    assert "take 1440 minutes" in limit

@@ -22,6 +22,7 @@ from factories import fingerprint, tree_of, unit_record
 from processes import REPOSITORY
 from rich.cells import cell_len
 
+from kpsbatch.cluster.queue import job_name
 from kpsbatch.config import Config, load_config
 from kpsbatch.dataset.layout import LayoutSource
 from kpsbatch.dataset.video import Unit
@@ -32,7 +33,7 @@ from kpsbatch.look.logs import Task, tasks_of
 from kpsbatch.look.status import MAX_RECORDS, Group, Status, StatusReader
 from kpsbatch.look.status_screen import picture
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import ALONE, Progress
+from kpsbatch.store.run_state import ALONE, Progress, read_runs
 from kpsbatch.store.settings import settings_of
 from kpsbatch.store.submissions import Plan, Shard, write_jobs, write_plan
 from kpsbatch.store.tracking import tracked
@@ -239,6 +240,49 @@ class TestTasks:
         assert status.average.videos == pytest.approx(0.1, abs=0.001)
         assert status.tasks[0].silent == pytest.approx(500, abs=5)
 
+    def test_a_silent_task_does_nothing(self, config):
+        """Half a minute without a sign of life: its work is not counted down, and no time to go is told from it."""
+        write_run(config, "run-a", began=110, silent=10, videos=200)
+        before = read(config)
+        write_run(config, "run-a", began=160, silent=60, videos=200)
+        after = read(config)
+        assert (before.tasks[0].is_silent, after.tasks[0].is_silent) == (False, True)
+        assert after.videos_left == 800  # 16 units at 50 videos each
+        assert after.seconds_to_go is None
+        text = "\n".join("".join(part for part, _ in line.parts) for line in picture(after))
+        assert "silent for" in text
+        assert "to go" not in text
+
+    def test_rates_after_a_requeue(self, config):
+        """Rates are those of all starts of a task, whatever its last start has done yet."""
+        before = {"spans": [[0.0, 50.0]], "videos": 25, "frames": 250, "cpu_seconds": 90.0}
+        write_run(config, "run-a", began=50, videos_done=0, frames=0, restarts=1, before=before)
+        status = read(config)
+        assert (status.now.videos, status.now.frames) == (pytest.approx(0.25, rel=0.1), pytest.approx(2.5, rel=0.1))
+        assert status.average.videos == pytest.approx(0.25, rel=0.1)
+        assert status.seconds_to_go
+
+    def test_a_requeued_task_keeps_what_its_starts_did(self, config, monkeypatch):
+        """The state file of a task that starts again adds its last start to those before; memory is the most of any."""
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+        config.output.root.mkdir()
+        for restart in range(3):
+            monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
+            progress = Progress()
+            with contextlib.suppress(InterruptedRun), tracked(config.output.root, ALONE, progress):
+                progress.videos_done, progress.frames = 4, 40
+                raise InterruptedRun("by SIGUSR2")
+        [run] = read_runs(config.output.root)
+        assert (run.before.videos, run.before.frames, len(run.before.spans)) == (8, 80, 2)
+
+    def test_finished_before_is_not_no_video(self, config):
+        """Where units are finished and the tasks have done no video yet, the status says whose."""
+        store(made_with(config, "aaaaaaaaaaaa"), [Unit("01", "train", 1)])
+        write_run(config, "run-a", videos_done=0, frames=0, units_done=0)
+        text = "\n".join("".join(part for part, _ in line.parts) for line in picture(read(config)))
+        assert "1 of 16 units are finished" in text
+        assert "no video of these tasks is done yet" in text
+
     @pytest.mark.parametrize("hours", [-5, 5])
     def test_clock_of_another_host(self, config, hours):
         """A node whose clock is wrong is not lost: the file's age counts, by the file system's own clock."""
@@ -289,6 +333,27 @@ class TestTasks:
             "shard 1 of 3": ("failed", "9_1"),
             "shard 2 of 3": ("waiting", "9_2"),
         }
+
+    def test_cancelled_while_it_waited(self, config, tmp_path, monkeypatch):
+        """squeue is asked once where tasks wait: what it does not show was cancelled; without it, that is not known."""
+        plan = Plan(id="20261122-101010-abcd", shards=tuple(Shard(signs=(sign,), units=4) for sign in (1, 2)))
+        folder = write_plan(config, plan)
+        write_jobs(folder, "slurm", ["9_0", "9_1"])
+        monkeypatch.setenv("PATH", str(tmp_path))
+        status = read(config)
+        assert status.task_states == {"waiting": 2}
+        assert "squeue is not here" in status.notes[-1]
+        squeue = tmp_path / "squeue"
+        squeue.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\necho 9_1\n')
+        squeue.chmod(0o755)
+        reader = StatusReader(config)
+        for _ in range(2):
+            assert reader.read().task_states == {"cancelled": 1, "waiting": 1}
+        asked = (tmp_path / "calls").read_text()
+        assert asked == f"--noheader --array --name={job_name(config.output.root)} --format=%i\n"
+        [cancelled] = [task for task in reader.read().tasks if task.state == "cancelled"]
+        assert (cancelled.job, cancelled.needs_attention) == ("9_0", True)
+        assert "Submit again" in cancelled.error
 
     def test_older_submission_still_runs(self, config):
         """What still runs of an older submission is shown too; what ended is not."""

@@ -172,9 +172,9 @@ class TestLabels:
         """The rows of a table without numbered signs: two words, two signers, one failure."""
         unit = Unit("all", "train", 1)
         rows = [
-            VideoRow(unit, "a1", 10, 0, (10, 10, 9, 9), 0, 20, 0, 1.0, "hello", "anna"),
-            VideoRow(unit, "b1", 10, 0, (10, 10, 5, 9), 0, 20, 4, 1.0, "hello", "ben", (4, 0), 7),
-            VideoRow(unit, "c1", 10, 0, (10, 1, 5, 9), 0, 20, 0, 1.0, "bye", "anna"),
+            VideoRow(unit, "a1", 10, 0, (10, 10, 9, 9), 0, 20, 0, 1.0, 0, "hello", "anna"),
+            VideoRow(unit, "b1", 10, 0, (10, 10, 5, 9), 0, 20, 4, 1.0, 0, "hello", "ben", (4, 0), 7),
+            VideoRow(unit, "c1", 10, 0, (10, 1, 5, 9), 0, 20, 0, 1.0, 0, "bye", "anna"),
         ]
         failures = [Failure(unit, "d1", TRUNCATED, label="bye", signer="ben")]
         return replace(

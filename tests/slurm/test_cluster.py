@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
 import signal
@@ -120,6 +121,33 @@ class TestSubmission:
         assert "ArrayJobId" not in cluster.ask("scontrol", "show", "job", job)
         alone.finish(job)
         assert alone.units() == all_units(1)
+
+    def test_cancelled_while_it_waited(self, new_project, cluster):
+        """A task that was cancelled while it waited is told as that, by `status` and `logs`; the others wait or run."""
+        project = new_project(signs=3, seconds=2)
+        job = project.submit("--set", "slurm.array_parallelism=1")
+        wait_until("the first task to run", project.running, 30, project.describe)
+        cluster.ask("scancel", f"{job}_2")
+        shown = project.kpsbatch("status").stdout
+        assert "tasks: 1 cancelled, 1 running, 1 waiting" in shown, shown
+        assert "squeue does not show it" in project.kpsbatch("logs", "--failed").stdout
+        cluster.ask("scancel", job)
+
+    def test_used_and_requested(self, new_project):
+        """What SLURM gave a task stands beside what it used, with each node's core-hours; `submit` says the cost."""
+        project = new_project(signs=2, seconds=0.5)
+        job = project.submit("--set", "slurm.mem=500M", "slurm.cpus_per_task=2")
+        project.finish(job)
+        assert {(run.requested.cores, run.requested.memory_megabytes) for run in project.runs()} == {(2, 500)}
+        shown = project.kpsbatch("status").stdout
+        assert re.search(r"^used by the largest of 2 tasks: [0-9.]+ of 0\.5 GB", shown, re.MULTILINE), shown
+        assert re.search(r"^allocation: [0-9.]+ core-hours; n[0-9]+ [0-9.]+ \(", shown, re.MULTILINE), shown
+        assert re.search(r"^shard 0 of 2, .*[0-9.]+ of 0\.5 GiB$", project.kpsbatch("logs").stdout, re.MULTILINE)
+        (project.folder / "dataset/01/train/0001/new").mkdir()
+        again = project.kpsbatch("submit", "--dry-run").stdout
+        assert re.search(r"^cost:  about \S+ core-hours, by what 16 videos took here; at most", again, re.MULTILINE), (
+            again
+        )
 
     def test_live_submission(self, new_project):
         """While jobs for the same output are live, another submission is refused and names them; --force submits."""
@@ -332,6 +360,17 @@ class TestArrayScript:
         script = str(REPO / "slurm" / "array.sh")
         project.finish(project.sbatch("--export=NONE", "--array=0-1", script, *words, str(project.config)))
         assert project.units() == all_units(1)
+
+    def test_what_is_there_is_dealt_out(self, new_project):
+        """Of signs 1 to 40 four are there: each of four tasks does one, by a list that the first of them made."""
+        project = new_project(signs=40, videos=0, seconds=0.3)
+        for sign in (2, 3, 5, 30):
+            (project.folder / "dataset" / "01" / "train" / f"{sign:04}" / "v").mkdir(parents=True)
+        job = project.sbatch("--array=0-3", str(REPO / "slurm" / "array.sh"), str(project.config))
+        project.finish(job)
+        assert sorted((run.shard, run.units_done) for run in project.runs()) == [(0, 1), (1, 1), (2, 1), (3, 1)]
+        assert set(project.begun().values()) == {1}
+        assert [path.stem.split("-")[0] for path in (project.out / "_kpsbatch" / "shards").iterdir()] == [job]
 
     def test_from_a_folder_of_downloads(self, new_project):
         """Submitted from a folder that holds a `kpsbatch` and a `signal.py`, it takes the repository it lies in."""

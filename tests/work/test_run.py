@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
-from factories import fingerprint, make_config
+from factories import fingerprint, make_config, write_config
 from memory_job import LargeVideo
 from numpy.typing import NDArray
 from processes import REPOSITORY, kpsbatch, start, wait_until, wait_until_dead, workers_of
@@ -39,7 +39,7 @@ from kpsbatch.look.verify import verify
 from kpsbatch.points import Topology
 from kpsbatch.store import claim
 from kpsbatch.store.outputs import Outputs
-from kpsbatch.store.run_state import Progress
+from kpsbatch.store.run_state import Progress, read_runs
 from kpsbatch.work import run as run_module
 from kpsbatch.work.run import Summary, run
 from kpsbatch.work.video_job import VideoJob, VideoTask
@@ -243,6 +243,29 @@ class TestContract:
         for sign in (1, 2):
             assert run(config, [sign]).progress.units == 1
         assert_same(read_outputs(config.output.root), some(image.files, "01-test/"))
+
+    def test_two_that_do_the_same_share_it(self, tmp_path):
+        """The second of two runs over the same units begins at the other end: each unit is done by one of them."""
+        for sign in range(1, 13):
+            (tmp_path / "data/01/train" / f"{sign:04}" / "v").mkdir(parents=True)
+        layout = "{signer}/{split}/{sign:04d}"
+        config = write_config(tmp_path, dataset={"signs": "1-12", "layout": layout}, run={"workers": 1})
+        fake = REPOSITORY / "tests" / "slurm" / "fake"
+        made_up = {"PYTHONPATH": f"{REPOSITORY}:{fake}", "FAKE_SECONDS": "0.7", "FAKE_LOG": str(tmp_path / "begun")}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM")}
+        command = [sys.executable, "-m", "kpsbatch", "run", str(config), "--shard", "0/1"]
+        runs = []
+        for _ in range(2):
+            runs.append(subprocess.Popen(command, cwd=tmp_path, env={**environment, **made_up}))
+            wait_until(lambda: (tmp_path / "begun").exists() or runs[-1].poll() is not None)
+        assert [run.wait(120) for run in runs] == [0, 0]
+        begun = (tmp_path / "begun").read_text().splitlines()
+        assert {f"01-train/{sign:04}/v" for sign in range(1, 13)} == set(begun)
+        assert len(begun) <= 16  # where they meet, each has a video at work and one that waits
+        assert "01-train/0012/v" in begun[1:5]
+        [first, second] = sorted(read_runs(tmp_path / "out"), key=lambda state: state.began_by_file)
+        assert first.units_done >= 2
+        assert second.units_done >= 2
 
     def test_lists_each_video_once(self, demo, tmp_path, monkeypatch):
         """The run leaves listing a video's frames to its worker, but in the last units, where the longest go first.

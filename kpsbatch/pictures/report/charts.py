@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from statistics import median
 
+from kpsbatch.look.usage import usage_lines, usage_of, used_of_run
 from kpsbatch.pictures.report.gather import ReportData, histogram, percent, show_percent
 from kpsbatch.store.run_state import RunState
 from kpsbatch.words import counted, show_duration
@@ -145,14 +146,14 @@ def timeline(runs: Sequence[RunState]) -> Timeline | None:
     whole = max(end - start, 1.0)
     bars = []
     for run in shown:
-        figures = ((cores_of(run), "cores"), (gigabytes_of(run), "GiB"))
-        used = ", ".join(f"{figure:.1f} {unit}" for figure, unit in figures if figure is not None)
+        used = used_of_run(run)
         state, name = run.present_state, _name_of(run)
         text = f"{name} on {run.host or 'an unknown host'}: {state}, from {clock(run.began)}, "
         text += f"{show_duration(run.seconds)}, {counted(run.units_done, 'unit')}{', ' if used else ''}{used}"
         width = min(max(100 * run.seconds / whole, 0.5), 100.0)
         bars.append(TaskBar(name, state, min(100 * (run.began - start) / whole, 100 - width), width, used, text))
-    note = f"The newest {MAX_TASKS} of {len(runs):,} tasks." if len(runs) > MAX_TASKS else ""
+    newest = [f"The newest {MAX_TASKS} of {len(runs):,} tasks."] if len(runs) > MAX_TASKS else []
+    note = " ".join([*newest, *(f"{line[0].upper()}{line[1:]}." for line in usage_lines(usage_of(runs)))])
     return Timeline(bars, (clock(start), clock(end)), len(bars) <= MAX_NAMED, note)
 
 
@@ -160,13 +161,3 @@ def _name_of(run: RunState) -> str:
     if run.shard is not None:
         return f"shard {run.shard}"
     return f"job {run.job_name}" if run.job else f"run of {clock(run.began).removesuffix(' UTC')}"
-
-
-def cores_of(run: RunState) -> float | None:
-    """CPU seconds by seconds; None where they are not recorded."""
-    return round(run.cpu_seconds / run.seconds, 1) if run.cpu_seconds and run.seconds else None
-
-
-def gigabytes_of(run: RunState) -> float | None:
-    """The most memory at one moment, in GiB; None where it is not recorded."""
-    return round(run.memory_megabytes / 1024, 1) if run.memory_megabytes else None

@@ -22,6 +22,7 @@ from kpsbatch.store.run_state import RunState, read_runs
 from kpsbatch.store.settings import Settings, differences_in_config, settings_of
 from kpsbatch.store.survey import Depth, UnitState, outputs_without_models, survey
 from kpsbatch.stored import read_stored
+from kpsbatch.words import said
 
 PARTS = tuple(Topology.PARTS)
 PART_LABELS = {"pose": "Pose", "face": "Face", "right_hand": "Right hand", "left_hand": "Left hand"}
@@ -173,6 +174,7 @@ class ReportData:
         odd: Entries of the dataset that are no videos, by what is odd about them.
         unreadable_records: Records that can't be read.
         named: What stands behind pseudonyms: the unit and name of each video; None where names are shown.
+        wants: Whether a video of this label and signer is asked for.
         has_signs: Whether units are of numbered signs; else each video has a label, and units are rows of a table.
     """
 
@@ -192,6 +194,7 @@ class ReportData:
     unreadable_records: list[str] = field(default_factory=list)
     named: Mapping[tuple[Unit, str], tuple[Unit, str]] | None = None
     has_signs: bool = True
+    wants: Callable[[str, str], bool] = lambda label, signer: True
 
     def name(self, unit: Unit) -> UnitName:
         """A unit with the names of its sign."""
@@ -254,11 +257,6 @@ class ReportData:
         return tuple(part for part in shown if part in there) or PARTS
 
 
-def said(label: str, signer: str) -> str:
-    """`hello (anna)`; one of both, or neither, where a table says no more."""
-    return f"{label} ({signer})" if label and signer else label or signer
-
-
 def gather(
     config: Config,
     on_unit: Callable[[int, int], None] = lambda done, total: None,
@@ -291,6 +289,7 @@ def gather(
         load_labels(config.dataset.labels),
         runs=runs,
         has_signs=manifest is None or manifest.columns.sign is not None,
+        wants=config.dataset.wants,
     )
     fingerprints: Counter[str] = Counter()
     merged: dict[str, UnitState] = {"empty": "absent", "unreadable": "left", "changed": "left"}
@@ -322,6 +321,8 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     row.host, row.finished = record.host, seconds_of(record.finished) if record.finished else 0.0
     doubts: dict[str, tuple[str, list[str]]] = {}
     for name, video in record.good.items():
+        if not data.wants(*_word(data, row.unit, video.row)):
+            continue
         hands, found = video.hands, tuple(video.found.of(part) for part in PARTS)
         counts = (video.frames, video.bad_frames, found, video.frames - hands.both - hands.one)
         bare = (hands.right_wrists_without_hand, hands.left_wrists_without_hand)
@@ -357,6 +358,7 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
     data.failures += [
         Failure(row.unit, name, bad.error, bad.output, task, *_word(data, row.unit, said_of.get(name, {})))
         for name, bad in record.failed.items()
+        if data.wants(*_word(data, row.unit, said_of.get(name, {})))
     ]
     data.hosts[record.host] += 1
     data.versions.update(record.versions.items())
@@ -366,7 +368,7 @@ def _add(data: ReportData, row: UnitRow, record: UnitRecord) -> bool:
 
 def _word(data: ReportData, unit: Unit, row: Mapping[str, str]) -> Word:
     if data.has_signs:
-        return Word(data.labels[unit.sign].text if unit.sign in data.labels else "", unit.signer)
+        return Word(data.labels[unit.sign].text if unit.sign in data.labels else row.get("label", ""), unit.signer)
     return Word(row.get("label", ""), row.get("signer", ""))
 
 

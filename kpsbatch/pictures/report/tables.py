@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kpsbatch.dataset.video import Unit
-from kpsbatch.pictures.report.charts import clock, cores_of, gigabytes_of
+from kpsbatch.look.usage import busy_cores, gigabytes
+from kpsbatch.pictures.report.charts import clock
 from kpsbatch.pictures.report.gather import Failure, Metric, ReportData, UnitRow, VideoRow, has_hands, metrics_of
 from kpsbatch.pictures.report.videos import FailedVideo, flag_of, key_of
 from kpsbatch.words import show_command
@@ -346,8 +347,8 @@ def _runs(data: ReportData) -> Table:
             run.videos_done - run.videos_failed + run.videos_before - run.failed_before,
             run.videos_failed + run.failed_before,
             _rate(run.frames, run.seconds),
-            cores_of(run),
-            gigabytes_of(run),
+            busy_cores(run),
+            gigabytes(run),
             run.error,
             show_command(run.command),
             run.log or "",

@@ -182,6 +182,16 @@ const kpDrawing = (() => {
       centres.push([frame, (left + right) / 2, (top + bottom) / 2]);
       sizes.push(Math.max((right - left) * clip.aspect, bottom - top));
     }
+    if (!centres.length) { // in no frame: the view goes where the arm points, as large as the forearm
+      const [elbow, wrist] = (ARMS[part] ?? []).map((landmark) => placeOf(clip.set, "pose", landmark));
+      for (let frame = 0; frame < clip.frames; frame += 1) {
+        const middle = handByPose(clip, part, frame);
+        if (!middle) continue;
+        const [x, y] = [0, 1].map((axis) => clip.xy[(frame * points + wrist) * 2 + axis] - clip.xy[(frame * points + elbow) * 2 + axis]);
+        centres.push([frame, ...middle]);
+        sizes.push(0.8 * Math.hypot(x * clip.aspect, y));
+      }
+    }
     if (!centres.length) return null;
     sizes.sort((a, b) => a - b);
     const side = Math.max(0.02, 1.45 * sizes[Math.floor(0.95 * (sizes.length - 1))]);

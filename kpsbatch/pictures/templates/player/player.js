@@ -286,7 +286,9 @@ const kpArrive = (src, entry) => kpArrivals.get(src)?.(entry);
 
     function drawDetail(part, image) {
       const { canvas, caption, windows } = views[part];
-      const lacking = windows ? (frame < clip.frames && clip.found[part][frame] ? "" : ": missing") : partsOf(clip).includes(part) ? ": in no frame" : ": not among its points";
+      const inSet = partsOf(clip).includes(part);
+      const never = inSet && !clip.found[part].includes(1);
+      const lacking = !inSet ? ": not among its points" : never ? ": in no frame" : clip.found[part][frame] ? "" : ": missing";
       caption.textContent = DETAILS[part] + lacking;
       const { pen, width } = prepared(canvas, 1);
       if (!windows) return;
