@@ -108,6 +108,7 @@ EXAMPLES = {
     "preview": ("preview config.yaml --video hello_01 -o hello.webm", "preview keypoints/clip.npz --frames clip.mp4"),
     "inspect": ("inspect out/01-train/0007.npz",),
     "export": ("export config.yaml --to mmap arrays", "export out --as gislr arrays --label hello"),
+    "compare": ("compare out other-out", "compare out poses"),
     "about": ("about config.yaml",),
     "verify": ("verify config.yaml", "verify out --sources"),
     "slim": ("slim out",),
