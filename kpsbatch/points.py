@@ -222,7 +222,7 @@ def _known(name: str) -> str:
     else:
         near = difflib.get_close_matches(name, [*SETS, *_SOURCES], n=1, cutoff=0.5)
     remedy = f"Did you mean {near[0]!r}?" if near else f"Choose among the sets {', '.join(SETS)}."
-    raise ConfigError(f"{name!r} is no point and no set of points. {remedy}")
+    raise ConfigError(f"{name!r} is neither a point nor a set of points. {remedy}")
 
 
 @lru_cache(64)

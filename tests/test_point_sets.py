@@ -155,10 +155,10 @@ def test_sets_with_a_name():
 @pytest.mark.parametrize(
     ("points", "problem"),
     [
-        ("pose.left_hipp", "'pose.left_hipp' is no point and no set of points. Did you mean 'pose.left_hip'?"),
-        ("pose.23", "'pose.23' is no point and no set of points. Did you mean 'pose.left_hip'?"),
-        (["hand"], "'hand' is no point and no set of points. Did you mean 'hands'?"),
-        ("%", "'%' is no point and no set of points. Choose among the sets contract, all, "),
+        ("pose.left_hipp", "'pose.left_hipp' is neither a point nor a set of points. Did you mean 'pose.left_hip'?"),
+        ("pose.23", "'pose.23' is neither a point nor a set of points. Did you mean 'pose.left_hip'?"),
+        (["hand"], "'hand' is neither a point nor a set of points. Did you mean 'hands'?"),
+        ("%", "'%' is neither a point nor a set of points. Choose among the sets contract, all, "),
         ([], "it names no point. Write contract, all, or a list such as [pose, face.contours, hands]."),
     ],
 )

@@ -87,7 +87,7 @@ class TestLoad:
         assert kpsbatch.load(moved, points="pose hands").topology.points == 75
         with pytest.raises(OutputError, match=r"video 'v' has 75 points, not the 42 of hands\."):
             kpsbatch.load(moved, points="hands")
-        with pytest.raises(ConfigError, match="no point"):
+        with pytest.raises(ConfigError, match="neither a point"):
             kpsbatch.load(moved, points="feet")
 
     @pytest.mark.parametrize(("count", "points"), [(184, "contract"), (553, "all")])
@@ -107,10 +107,10 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("points", "problem"),
         [
-            (["pose", 4], r"output\.points: \['pose', 4\] is no set of points\. Write contract, all, or a list"),
+            (["pose", 4], r"output\.points: \['pose', 4\] is not a set of points\. Write contract, all, or a list"),
             (
                 "pose.hip",
-                r"output\.points: 'pose\.hip' is no point and no set of points\. Did you mean 'pose\.left_hip'",
+                r"output\.points: 'pose\.hip' is neither a point nor a set of points\. Did you mean 'pose\.left_hip'",
             ),
             ([], r"output\.points: it names no point\."),
         ],

@@ -41,22 +41,22 @@ FROZEN: dict[str, Any] = {
 REMOVED: list[tuple[dict[str, Any], str]] = [
     (
         {"running_mode": "video"},
-        r"landmarks\.running_mode: video is gone since kpsbatch 0\.3\. Take clip, .* or image, ",
+        r"landmarks\.running_mode: video was removed in kpsbatch 0\.3\. Take clip, .* or image, ",
     ),
     (
         {"running_mode": "image", "assign_hands": "label"},
-        r"landmarks\.assign_hands: label is gone since .*nearest\. Remove it\.",
+        r"landmarks\.assign_hands: label was removed in .*nearest\. Remove it\.",
     ),
     (
         {"running_mode": "image", "recover_hands": False},
-        r"landmarks\.recover_hands: false is gone since .*always searched at the wrists of the pose\. Remove it\.",
+        r"landmarks\.recover_hands: false was removed in .*always searched at the wrists of the pose\. Remove it\.",
     ),
-    ({"confidence": {"pose_tracking": 0.4}}, r"landmarks\.confidence\.pose_tracking: 0\.4 is gone .*Remove it\."),
+    ({"confidence": {"pose_tracking": 0.4}}, r"landmarks\.confidence\.pose_tracking: 0\.4 was removed .*Remove it\."),
     (
         {"confidence": {"face_tracking": 0.6}},
-        r"landmarks\.confidence\.face_tracking: 0\.6 is gone .*face_presence takes its place\. Rename it\.",
+        r"landmarks\.confidence\.face_tracking: 0\.6 was removed .*face_presence takes its place\. Rename it\.",
     ),
-    ({"confidence": {"hand_tracking": 0.9}}, r"landmarks\.confidence\.hand_tracking: 0\.9 is gone .*Remove it\."),
+    ({"confidence": {"hand_tracking": 0.9}}, r"landmarks\.confidence\.hand_tracking: 0\.9 was removed .*Remove it\."),
 ]
 
 
@@ -138,7 +138,7 @@ def test_what_looks_at_outputs_still_reads_them(
     assert load_config(config).landmarks.removed
     assert call(capsys, "status", config)[0] == 0
     status, said = call(capsys, "verify", config)
-    assert status in (0, 1) and "gone since" not in said
+    assert status in (0, 1) and "was removed in" not in said
     _, said = call(capsys, "export", config, "--to", "npy", data / "exported")
-    assert "gone since" not in said
+    assert "was removed in" not in said
     assert "holds no finished unit of this config" in said

@@ -61,7 +61,7 @@ def extract(
     chosen += [] if jobs is None else [f"run.workers={jobs}"]
     config = config_of_clips(folder, [*(overrides or ()), *chosen, *([ADJUSTED] if adjusted else ())])
     if to is not None and config.dataset.person == ALL_PEOPLE:
-        raise ConfigError("a .pose file has one person, so --to pose goes without --person all. Leave one out.")
+        raise ConfigError("a .pose file has one person, so --to pose can not be used with --person all. Leave one out.")
     named = find_clips(
         clips, on_passed=lambda text: say(f"kpsbatch: {printable(text)}", error=True), recursive=recursive
     )

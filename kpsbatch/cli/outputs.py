@@ -104,9 +104,9 @@ def _layout(form: str | None, recipe: str | None, points: str | None, confidence
         raise ConfigError(f"--to: there is no format {form!r}. Choose among {', '.join(FORMATS)}.")
     name = str(form or recipe)
     if confidence not in CONFIDENCES:
-        raise ConfigError(f"--confidence: {confidence!r} is none. Choose among {', '.join(CONFIDENCES)}.")
+        raise ConfigError(f"--confidence: {confidence!r} is unknown. Choose among {', '.join(CONFIDENCES)}.")
     if confidence != CONFIDENCES[0] and name not in POSE_FILES:
-        raise ConfigError(f"--confidence goes with .pose files ({', '.join(POSE_FILES)}). Leave it out.")
+        raise ConfigError(f"--confidence works only with .pose files ({', '.join(POSE_FILES)}). Leave it out.")
     if shard_size is not None and (name not in SHARDED or shard_size <= 0):
         raise ConfigError(f"--shard-size takes megabytes above 0, and goes with --to {' and '.join(SHARDED)}.")
     return name
@@ -224,7 +224,7 @@ def _chosen(selection: Selection) -> Chosen:
     if selection.config.suffix.lower() in (".yaml", ".yml"):
         return outputs_of_config(selection.load())
     if selection.overrides or selection.adjusted:
-        raise ConfigError("--set goes with a config. Leave it out.")
+        raise ConfigError("--set works only with a config. Leave it out.")
     try:
         signs = None if selection.signs is None else parse_signs(",".join(selection.signs))
     except ValueError as error:
@@ -286,7 +286,7 @@ def verify(
     """Check every output to the last byte, against its contract, record and dataset; CONFIG may be a folder."""
     if selection.config.is_dir():
         if repair or any(selection.choices()):
-            raise ConfigError("--repair, --set, --signers, --splits, --signs and --label go with a config. Name one.")
+            raise ConfigError("--repair, --set, --signers, --splits, --signs and --label need a config. Name one.")
         with count_progress("units verified", quiet=quiet) as show:
             verdict = verify_folder(selection.config, decode=sources, on_unit=show)
     else:
@@ -332,7 +332,7 @@ def import_outputs(
     if frame_size is not None:
         size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", frame_size)
         if size is None:
-            raise ConfigError(f"--frame-size: {frame_size!r} is no size. Write width and height in pixels: 256x256.")
+            raise ConfigError(f"--frame-size: {frame_size!r} is not a size. Write width and height in pixels: 256x256.")
         stated |= {"width": int(size[1]), "height": int(size[2])}
     with count_progress("files read", quiet=quiet) as show:
         imported = import_files(old, output, to=to, dataset=theirs, stated=stated, on_file=show)

@@ -78,7 +78,9 @@ def _named(pictures_from: Path | None, config: Config | None) -> list[Path]:
     if pictures_from is None:
         return []
     if config is not None:
-        raise ConfigError("--pictures-from goes with an npz or a folder. Leave it out: a config names its dataset.")
+        raise ConfigError(
+            "--pictures-from works only with an npz or a folder. Leave it out: a config names its dataset."
+        )
     if not pictures_from.exists():
         raise ConfigError(f"--pictures-from: {pictures_from} does not exist. Correct the path.")
     return [pictures_from]
@@ -149,7 +151,7 @@ def preview(
     if picture is not None or speed != 1:
         check_picture(picture or Path("preview.png"), speed)
     if frames is not None and source.config.suffix.lower() != ".npz":
-        raise ConfigError("--frames goes with an npz. Leave it out: a run's outputs know where their frames are.")
+        raise ConfigError("--frames works only with an npz. Leave it out: a run's outputs know where their frames are.")
     opened = source.open()
     privacy = privacy_of(None if isinstance(opened, Path) else opened)
     no_pictures = no_pictures or not privacy.pictures

@@ -89,7 +89,7 @@ def init(
     recipe = None if like is None else recipe_like(like)
     if place is None:
         raise ConfigError("init has no videos to look at. Name a folder, an archive or a table.")
-    summary, notes, written = f"the recipe {recipe}", list[str](), [config]
+    summary, notes, written = f"the known dataset {recipe}", list[str](), [config]
     if recipe is not None:
         write_recipe(recipe, place, config, SCHEMA_LINE)
     else:
@@ -131,7 +131,7 @@ def check(
         else:
             findings.append(Finding("config", "ok", f"{config} is valid"))
     elif overrides:
-        raise ConfigError("--set goes with a config. Name one, or leave --set out.")
+        raise ConfigError("--set needs a config. Name one, or leave --set out.")
     with count_progress("checks", quiet=quiet) as show:
         findings += check_all(loaded, show)
     if as_json:

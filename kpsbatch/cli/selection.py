@@ -68,7 +68,7 @@ class ConfigFile:
             return self._read(changes)
         if changes:
             raise ConfigError(
-                "--set and --adjusted go with a config, and not with a folder of outputs. Leave them out."
+                "--set and --adjusted work only with a config, not with a folder of outputs. Leave them out."
             )
         return read_kept_config(self.config)
 
@@ -270,7 +270,7 @@ class Source(Selection):
             return self.load()
         if any(choice is not None for choice in (self.overrides, self.signers, self.splits, self.signs, self.labels)):
             raise ConfigError(
-                "--set, --signers, --splits, --signs and --label go with a config. Leave them out, use --video."
+                "--set, --signers, --splits, --signs and --label work only with a config. Leave them out, use --video."
             )
         return path
 

@@ -118,7 +118,7 @@ def no_config(path: Path) -> str:
     if path.suffix == ".npz":
         return f"is an output, no config. To see what it holds: kpsbatch inspect {shlex.quote(str(path))}"
     if path.is_file() and path.suffix not in (".yaml", ".yml") and b"\0" in _begins(path):
-        return f"is no text, so no config. For the keypoints of a video: kpsbatch extract {shlex.quote(str(path))}"
+        return f"is not text, so not a config. For the keypoints of a video: kpsbatch extract {shlex.quote(str(path))}"
     if not path.is_dir():
         return ""
     configs = sorted(file for file in path.glob("*.y*ml"))

@@ -106,8 +106,8 @@ def parse_person(value: object) -> str:
     if place is not None and place[1] not in ("", ".") and float(place[1]) <= 1:
         return f"x={float(place[1]):g}"
     raise ValueError(
-        f"{value!r} is no person. Write auto, left, right, largest, a place such as x=0.3 (0 is the left edge), a "
-        f"number from the left (1 to {MOST_PEOPLE}), or all."
+        f"{value!r} is not a choice of person. Write auto, left, right, largest, a place such as x=0.3 (0 is the "
+        f"left edge), a number from the left (1 to {MOST_PEOPLE}), or all."
     )
 
 
@@ -174,7 +174,7 @@ def _parse_points(value: object) -> str:
     items = value if isinstance(value, (list, tuple)) else [value]
     names = [item for item in items if isinstance(item, str)]
     if len(names) < len(items):
-        raise ValueError(f"{value!r} is no set of points. Write contract, all, or a list such as [pose, hands].")
+        raise ValueError(f"{value!r} is not a set of points. Write contract, all, or a list such as [pose, hands].")
     try:
         return topology_of(", ".join(names)).name
     except ConfigError as error:
@@ -658,11 +658,11 @@ class LandmarksConfig(Section):
         for key, value in self._removed.items():
             if key == "running_mode":
                 raise ConfigError(
-                    "landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip, which follows the signer "
+                    "landmarks.running_mode: video was removed in kpsbatch 0.3. Take clip, which follows the signer "
                     "forwards and backwards, or image, which takes every frame by itself."
                 )
             shown = str(value).lower() if isinstance(value, bool) else value
-            raise ConfigError(f"landmarks.{key}: {shown} is gone since kpsbatch 0.3: {REMOVED_SETTINGS[key][1]}.")
+            raise ConfigError(f"landmarks.{key}: {shown} was removed in kpsbatch 0.3: {REMOVED_SETTINGS[key][1]}.")
 
 
 class OutputConfig(Section):

@@ -141,7 +141,9 @@ def resample(frames: Iterable[Frame], rate: float) -> Iterator[Frame]:
         ConfigError: The rate is not above 0 and up to 1000; before the first frame is taken.
     """
     if not 0 < rate <= MAX_RATE:
-        raise ConfigError(f"frame_rate_out: {rate} is no frame rate. Give one above 0 and up to {MAX_RATE}, or None.")
+        raise ConfigError(
+            f"frame_rate_out: {rate} is not a frame rate. Give one above 0 and up to {MAX_RATE}, or None."
+        )
     return _resampled(frames, rate)
 
 

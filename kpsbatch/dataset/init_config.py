@@ -24,7 +24,7 @@ MOST_NAMED = 60
 
 COMMENTS = {
     "root": "the folder of the videos, or a zip or tar archive of it",
-    "layout": "the path of a unit's folder, or of every video; see docs/datasets.md",
+    "layout": "pattern of the folder that holds the videos of one sign, or of every video; see docs/datasets.md",
     "signers": "or a list, quoted: YAML reads 01 as the number 1",
     "splits": "or a list",
     "signs": "or like 1-100, or [1, 5, 7-9]",
@@ -105,7 +105,9 @@ def recipe_like(name: str) -> str:
     """
     recipe = next((known for known in recipe_names() if plain_name(known) == plain_name(name)), None)
     if recipe is None:
-        raise ConfigError(f"--like {name}: there is no such recipe. Choose among {', '.join(recipe_names())}.")
+        raise ConfigError(
+            f"--like {name}: there is no known dataset of that name. Choose among {', '.join(recipe_names())}."
+        )
     return recipe
 
 

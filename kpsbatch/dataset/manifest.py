@@ -234,7 +234,7 @@ class ManifestSource:
         except ValueError as error:
             raise ConfigError(f"{setting}: {path} is not valid JSON: {error}. Correct it.") from None
         if not isinstance(boxes, dict):
-            raise ConfigError(f"{setting}: {path} is no JSON object. Write the boxes by key.")
+            raise ConfigError(f"{setting}: {path} is not a JSON object. Write the boxes by key.")
         return boxes
 
     def _read_captions(self, split: str | None, path: Path, form: str, boxes: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ def decode_table(data: bytes, setting: str, path: Path | str) -> str:
     if not kind and (data.startswith(_PICKLE_STARTS) or str(path).lower().endswith((".pkl", ".pickle"))):
         kind = _PICKLE
     if kind:
-        raise ConfigError(f"{setting}: {path} is no CSV, TSV or JSON file but {kind}.")
+        raise ConfigError(f"{setting}: {path} is not a CSV, TSV or JSON file but {kind}.")
     try:
         return data.decode(encoding_of(data))
     except UnicodeDecodeError:
@@ -104,9 +104,9 @@ def read_rows(
                 row = _load_json(line)
             except ValueError as error:
                 comma = "ends with a comma, which a row of JSON lines must not"
-                yield number, comma if line.endswith("},") else f"is no JSON: {error}"
+                yield number, comma if line.endswith("},") else f"is not JSON: {error}"
             else:
-                yield number, row if isinstance(row, dict) else "is no JSON object"
+                yield number, row if isinstance(row, dict) else "is not a JSON object"
     else:
         try:
             tree = _load_json(text)
@@ -160,7 +160,7 @@ def _read_separated(
         ) from None
     except csv.Error as error:
         raise ConfigError(
-            f"{setting}: {path} is no {form.upper()} table: line 1 {error}. Correct it, or set the format."
+            f"{setting}: {path} is not a {form.upper()} table: line 1 {error}. Correct it, or set the format."
         ) from None
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise ConfigError(f"{setting}: {path} has two columns {twice!r}. Rename one.")
@@ -282,7 +282,7 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
     nested = names[0] if len(names) == 1 else None
     for number, row in enumerate(tree):
         if not isinstance(row, dict):
-            yield "is no JSON object"
+            yield "is not a JSON object"
         elif nested is None:
             yield row
         else:
@@ -292,7 +292,7 @@ def _flatten(tree: Any, path: Path, setting: str) -> Iterator[Row | str]:
                 yield f"has no list {nested!r}"
                 continue
             for child in children:
-                yield {"group": number, **parent, **child} if isinstance(child, dict) else "is no JSON object"
+                yield {"group": number, **parent, **child} if isinstance(child, dict) else "is not a JSON object"
 
 
 def _is_table(value: Any) -> bool:

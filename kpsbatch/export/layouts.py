@@ -345,8 +345,8 @@ class _SignMajor(_Layout, MemoryMap):
         unnumbered = next((info for info in infos if not info.signer.isdecimal()), None)
         if unnumbered is not None:
             raise OutputError(
-                f"{self._options.said}: signers are numbers there, and {unnumbered.signer!r} is none. Choose those "
-                "that are with --signers."
+                f"{self._options.said}: signers are numbers there, and {unnumbered.signer!r} is not a number. Choose "
+                "those that are with --signers."
             )
         splits = by_split(request.dataset).items()
         order = {split: sorted(each, key=lambda n: (infos[n].sign, int(infos[n].signer))) for split, each in splits}

@@ -245,7 +245,7 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> bool:
     begun = read_json(folder / ABOUT)
     if begun is None:
         if other := next((name for name in sorted(os.listdir(folder)) if not name.startswith(".")), None):
-            raise ConfigError(f"{folder} holds {other} and is no export. Name a new folder.")
+            raise ConfigError(f"{folder} holds {other} and is not an export. Name a new folder.")
         write_json(folder / ABOUT, about)
         return True
     if begun.get("of") != about["of"]:

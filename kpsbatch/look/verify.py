@@ -368,7 +368,7 @@ def _check_unit(outputs: Outputs, surveyed: SurveyedUnit, compared: Compared) ->
         if record is not None and compared.index is not None:
             differing = list(index_problems(compared.index, record, outputs.record_path(unit, records[0])))
             if differing and not problems:
-                result.keep = f"remove {INDEX_FILE}, and the next run writes it anew"
+                result.keep = f"remove {INDEX_FILE}, and the next run writes it again"
             problems += differing
     result.problems = [Problem(unit, video, text) for video, text in problems]
     return result

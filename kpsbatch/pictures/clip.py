@@ -96,7 +96,7 @@ def choose_one(source: Path | Config, video: str | None = None) -> Candidate:
     labels = [*(video.label for video in fitting), *(f"{video.label} (failed)" for video in failing)]
     raise OutputError(
         f"--video: {video!r} fits {len(labels)} videos: {_listed(labels)}. Name one of them so that no other fits, "
-        "or narrow it down with --signers, --splits and --signs."
+        "or choose with --signers, --splits and --signs."
     )
 
 

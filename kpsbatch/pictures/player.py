@@ -222,7 +222,7 @@ def check_page(path: Path | None) -> None:
         ConfigError: Says which endings there are.
     """
     if path is not None and path.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"-o: {path.name!r} is no page. Let it end in .html or .htm.")
+        raise ConfigError(f"-o: {path.name!r} is not a page. Let it end in .html or .htm.")
 
 
 def write_page(path: Path, page: str) -> int:

@@ -352,7 +352,7 @@ def _check_file(unit: Unit, path: Path) -> OldFile:
     except OutputError:
         raise
     except Exception as error:  # whatever zipfile and zlib raise at damaged bytes
-        raise OutputError(f"{path} is no readable npz file: {one_line(error)}.") from None
+        raise OutputError(f"{path} is not a readable npz file: {one_line(error)}.") from None
     if not arrays:
         raise OutputError(f"{path} holds no video.")
     votes = Counter(kind for array in arrays.values() if (kind := coordinates_of(array)))
@@ -374,11 +374,11 @@ def _array(path: Path, member: str, data: bytes) -> NDArray[Any]:
     """
     name = f"{path}: {member.removesuffix('.npy')!r}"
     if not member.endswith(".npy"):
-        raise OutputError(f"{path} holds {member!r}, which is no array.")
+        raise OutputError(f"{path} holds {member!r}, which is not an array.")
     try:
         shape, fortran, dtype, start = npy_header(data)
     except ValueError as error:
-        raise OutputError(f"{name} is no array: {one_line(error)}.") from None
+        raise OutputError(f"{name} is not an array: {one_line(error)}.") from None
     points = (CONTRACT.points, len(CONTRACT.CHANNELS))
     if dtype.hasobject:
         raise OutputError(f"{name} holds Python objects (a pickle), which could run any code and are never loaded.")

@@ -77,7 +77,7 @@ def _read(path: Path) -> ClassList:
     if tree is None or _name(tree) != path.name:
         raise OutputError(
             f"{path} is damaged, so class numbers are not known. Copy it from a backup or another copy of the folder; "
-            "where there is none, remove it, and the next run states its classes anew, behind those of other lists."
+            "where there is none, remove it, and the next run lists its classes again, behind those of other lists."
         )
     return ClassList(tree["written"], path.name, tree["first"], tuple(tree["classes"]))
 

@@ -243,7 +243,9 @@ def _read_members(path: Path, descriptor: int) -> Mapping[str, Member]:
     members: dict[str, Member] = {}
     for entry in entries:
         if not entry.filename.endswith(_SUFFIX):
-            raise OutputError(f"{path} holds {entry.filename!r}, which is no array. Name a file that kpsbatch wrote.")
+            raise OutputError(
+                f"{path} holds {entry.filename!r}, which is not an array. Name a file that kpsbatch wrote."
+            )
         name = entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
         members[entry.filename[: -len(_SUFFIX)]] = Member(
             name, entry.header_offset, entry.compress_size, entry.file_size, entry.CRC, entry.compress_type

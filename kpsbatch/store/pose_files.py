@@ -109,7 +109,7 @@ def read_pose(path: Path) -> PoseFile:
     try:
         pose = reader.read(path.read_bytes())
     except Exception as error:  # whatever pose-format raises at damaged bytes
-        raise OutputError(f"{path} is no readable .pose file: {one_line(error)}. Take it out.") from None
+        raise OutputError(f"{path} is not a readable .pose file: {one_line(error)}. Take it out.") from None
     size = pose.header.dimensions
     points = [(component.name, point) for component in pose.header.components for point in component.points]
     places = {_NAMES[point]: place for place, point in enumerate(points) if point in _NAMES}

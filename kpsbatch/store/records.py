@@ -273,7 +273,7 @@ def read_record(path: Path) -> RecordFile:
     except OSError as error:
         return RecordFile(None, f"its record can't be read: {error.strerror}")
     except ValueError:
-        return RecordFile(None, "its record can't be read: it is no JSON")
+        return RecordFile(None, "its record can't be read: it is not JSON")
     if not isinstance(tree, dict):
         return RecordFile(None, "its record can't be read: it holds no fields")
     try:

@@ -144,5 +144,5 @@ def stage_folder(setting: str) -> Path:
             f"run.stage: {missing[0]} is not set on this machine. Name a folder of a local disk, or null."
         )
     if not os.path.isabs(text):
-        raise ConfigError(f"run.stage: {text!r} is no absolute path here. Name a folder of a local disk, or null.")
+        raise ConfigError(f"run.stage: {text!r} is not an absolute path here. Name a folder of a local disk, or null.")
     return Path(text)

@@ -62,7 +62,7 @@ def test_a_copy_elsewhere_is_itself(outputs: Path, tmp_path: Path) -> None:
 
 
 def test_settings_go_with_a_config(outputs: Path) -> None:
-    with pytest.raises(ConfigError, match="--set and --adjusted go with a config"):
+    with pytest.raises(ConfigError, match="--set and --adjusted work only with a config"):
         RunSelection(outputs, overrides=["run.workers=1"]).load()
 
 

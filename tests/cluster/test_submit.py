@@ -396,7 +396,7 @@ class TestTask:
         (folder / "config.yaml").write_text(config.replace("running_mode: clip", "running_mode: video"))
         assert do_shard(folder) == 2
         line = capsys.readouterr().err.splitlines()[-1]
-        assert line.startswith("kpsbatch: landmarks.running_mode: video is gone since kpsbatch 0.3. Take clip")
+        assert line.startswith("kpsbatch: landmarks.running_mode: video was removed in kpsbatch 0.3. Take clip")
         assert not list((project.parent / "out").glob("*/*.npz"))
 
     def test_a_release_that_computes_other_values(self, frozen, project, capsys):

@@ -174,7 +174,7 @@ class TestLike:
         (tmp_path / "elsewhere").mkdir()
         assert self.init("a set: 1", "--like", name, "--config", config) == 0
         told = capsys.readouterr().out
-        assert told.startswith(f"found: the recipe {name.lower()}\nwrote {config}. Look at it, then: ")
+        assert told.startswith(f"found: the known dataset {name.lower()}\nwrote {config}. Look at it, then: ")
         loaded = load_config(config)
         assert loaded.dataset.root == folder
         assert loaded.output.root == Path(config).absolute().parent / "kps-a-set-1"
@@ -329,7 +329,7 @@ class TestOneLiner:
             (["--like", "karsl"], "no dataset is named"),
             (["--root", "."], "no dataset is named"),
             ([], "no dataset is named"),
-            (["--root", ".", "--like", "karls"], "--like karls: there is no such recipe"),
+            (["--root", ".", "--like", "karls"], "--like karls: there is no known dataset of that name"),
             (["--root", "nowhere", "--like", "karsl"], "nowhere does not exist"),
         ],
     )

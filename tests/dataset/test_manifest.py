@@ -224,7 +224,7 @@ class TestTimesAndBoxes:
         source = opened(root, text, columns)
         assert [video.person for video in source.listing(source.units()[0]).videos] == ["left", "2", "x=0.3", ""]
         [(_, problem)] = source.problems
-        assert problem.startswith("the person 'middle' is no person. Write auto, left, right")
+        assert problem.startswith("the person 'middle' is not a choice of person. Write auto, left, right")
         made_from = {source.made_of(video).made_from for video in source.listing(source.units()[0]).videos}
         assert len(made_from) == 4
 
@@ -344,7 +344,7 @@ class TestBadRows:
         source = opened(root, text, {"video": "videos/{file}", "label": "label"}, "t.jsonl")
         assert [video.label for video in source.listing(source.units()[0]).videos] == labels
         assert source.problems == [
-            ("t.jsonl:5", "is no JSON: 'file' is there twice"),
+            ("t.jsonl:5", "is not JSON: 'file' is there twice"),
             ("t.jsonl:6", "ends with a comma, which a row of JSON lines must not"),
         ]
 
@@ -426,7 +426,7 @@ class TestFormats:
             ("t.csv", b"a,b,a\n", "two columns 'a'"),
             ("t.csv", b"caf\xe9\n", "neither UTF-8 nor UTF-16; save it"),
             ("t.json", b"{", "is not valid JSON"),
-            ("t.json", b"[1, 2]", r"none of the first rows of t\.json can be read: t\.json:1 is no JSON object"),
+            ("t.json", b"[1, 2]", r"none of the first rows of t\.json can be read: t\.json:1 is not a JSON object"),
             ("t.json", b"3", "neither a list of objects"),
             ("t.csv", b"# comment\nfile,label\na,x\n", "starts with a comment, '# comment'. Remove the lines above"),
             ("t.csv", b"# a, comment\nfile,label\na,x\n", "'# a', looks like a comment. Remove it"),

@@ -100,7 +100,7 @@ class TestResample:
     def test_no_rate(self, tmp_path, rate):
         """A rate that is none is refused at once, by its name and value, before a frame is read."""
         path = write_mp4(tmp_path / "clip.mp4", COLOURS)
-        with pytest.raises(ConfigError, match=rf"^frame_rate_out: {rate} is no frame rate\. Give one above 0"):
+        with pytest.raises(ConfigError, match=rf"^frame_rate_out: {rate} is not a frame rate\. Give one above 0"):
             read_frames(video_of(path), frame_rate=99, max_pixels=10**6, frame_rate_out=rate)
         with pytest.raises(ConfigError, match=r"^frame_rate_out: "):
             extract_video(path, frame_rate_out=rate)

@@ -111,7 +111,7 @@ class TestRefused:
         """A folder that holds other files, or another export, is not written to."""
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").touch()
-        with pytest.raises(ConfigError, match=r"holds thesis\.tex and is no export. Name a new folder"):
+        with pytest.raises(ConfigError, match=r"holds thesis\.tex and is not an export. Name a new folder"):
             export(kpsbatch.open_dataset(root), "npy", tmp_path / "mine")
         export(kpsbatch.open_dataset(root), "npy", tmp_path / "npy")
         for dataset, form in (
@@ -252,7 +252,7 @@ class TestCommand:
                 "kpsbatch: config.yaml/x can't be written: Not a directory. Choose another folder, then run the same",
             ),
             (["out", "--signs", "one", "--to", "npy", "x"], "--signs: "),
-            (["out", "--set", "run.workers=1", "--to", "npy", "x"], "--set goes with a config. Leave it out."),
+            (["out", "--set", "run.workers=1", "--to", "npy", "x"], "--set works only with a config. Leave it out."),
             (
                 ["config.yaml", "--signs", "1", "--to", "npy", "x"],
                 "holds no finished unit of this config. Run it first.",

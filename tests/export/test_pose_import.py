@@ -138,7 +138,7 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     (data / "b.pose").write_bytes(b"no pose at all")
     status, shown = call(capsys, "import", "data", "-q")
     assert (status, shown.count("\n")) == (2, 1)
-    assert "b.pose is no readable .pose file" in shown
+    assert "b.pose is not a readable .pose file" in shown
     (data / "b.pose").unlink()
     export_like = data / "01-train" / "0001" / "c.pose"
     write_plain(export_like, np.ones((2, 1, 543, 3)), np.ones((2, 1, 543)), world=False)

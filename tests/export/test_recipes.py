@@ -346,7 +346,7 @@ class TestRefused:
     def test_same_names(self, tmp_path):
         """Signers that a reader takes for numbers, and names that are none."""
         store(tmp_path / "out", Unit("anna", "train", 1), {"v": keypoints(np.random.default_rng(1), 3)})
-        with pytest.raises(OutputError, match="signers are numbers there, and 'anna' is none"):
+        with pytest.raises(OutputError, match="signers are numbers there, and 'anna' is not a number"):
             export(kpsbatch.open_dataset(tmp_path / "out"), "arabic-sl-mmap", tmp_path / "x")
         assert not (tmp_path / "x").exists()
 
@@ -363,8 +363,8 @@ class TestRefused:
             (["--to", "npy", "--as", "gislr"], "Name one of --to FORMAT and --as NAME"),
             (["--as", "gisler"], "--as: there is no recipe 'gisler'. Choose among pose, tfds, gislr"),
             (["--as", "gislr", "--points", "all"], "--points: --as gislr has points of its own"),
-            (["--to", "pose", "--confidence", "high"], "--confidence: 'high' is none"),
-            (["--to", "npy", "--confidence", "visibility"], "--confidence goes with .pose files"),
+            (["--to", "pose", "--confidence", "high"], "--confidence: 'high' is unknown"),
+            (["--to", "npy", "--confidence", "visibility"], "--confidence works only with .pose files"),
         ],
     )
     def test_options(self, made, tmp_path, capsys, options, said):

@@ -68,7 +68,7 @@ def test_every_set_holds_the_values_of_all(
 
 def test_extract_video(tmp_path_factory: pytest.TempPathFactory, frames: list[Frame]) -> None:
     """The API takes a set as the config does, and says what is wrong with one in one line."""
-    with pytest.raises(ConfigError, match=r"points: 'foot' is no point and no set of points\."):
+    with pytest.raises(ConfigError, match=r"points: 'foot' is neither a point nor a set of points\."):
         kpsbatch.extract_video("x.mp4", points=["foot"])
     with pytest.raises(
         ConfigError, match=r"output\.points: hands has no point of landmarks\.parts \(face\)\. Add some"

@@ -136,7 +136,7 @@ class TestIndex:
         self.write(out, **rows)
         assert found(verify_folder(out)) == [says]
         status, said = call(capsys, "verify", out, "-q")
-        assert status == 1 and "alone: remove index.csv, and the next run writes it anew" in said
+        assert status == 1 and "alone: remove index.csv, and the next run writes it again" in said
 
     def test_records_that_it_does_not_know_yet(self, out: Path) -> None:
         """A run writes the index at its end: what it has stored until then is not missing."""

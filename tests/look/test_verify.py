@@ -452,4 +452,4 @@ class TestFolder:
         done = kpsbatch("verify", earlier.root)
         assert done.stdout == "Checked 2 units (4 videos): no damage.\n"
         refused = kpsbatch("verify", earlier.root, "--repair")
-        assert refused.returncode == 2 and "go with a config" in refused.stderr
+        assert refused.returncode == 2 and "need a config" in refused.stderr

@@ -285,7 +285,10 @@ class TestData:
             "01-train/0007: take (1) (other)",
         )
         done = kpsbatch("view", root, "-o", tmp_path / "v.png")
-        assert (done.returncode, done.stderr) == (2, "kpsbatch: -o: 'v.png' is no page. Let it end in .html or .htm.\n")
+        assert (done.returncode, done.stderr) == (
+            2,
+            "kpsbatch: -o: 'v.png' is not a page. Let it end in .html or .htm.\n",
+        )
 
 
 def npz_bytes(*, compressed: bool = True, **arrays: NDArray[Any]) -> str:
@@ -320,7 +323,7 @@ PROBLEMS = {
     "integers.npz": "holds video of type <i4, not of floats",
     "empty.npz": "is no npz: it is too short",
     "text.npz": "is no npz: it has no table of contents",
-    "strange.npz": "holds notes.txt, which is no array",
+    "strange.npz": "holds notes.txt, which is not an array",
 }
 
 

@@ -498,8 +498,8 @@ class TestCommand:
         [
             (("config.yaml", "-o", "p.jpg"), r"-o: 'p\.jpg' .*\.png, \.webm, \.mp4 or \.gif"),
             (("config.yaml", "--speed", "0.5"), r"--speed: a contact sheet does not move\. Let -o end in \.webm"),
-            (("config.yaml", "--frames", "x"), r"--frames goes with an npz"),
-            (("x.npz", "--signs", "1"), r"--set, --signers, --splits, --signs and --label go with a config"),
+            (("config.yaml", "--frames", "x"), r"--frames works only with an npz"),
+            (("x.npz", "--signs", "1"), r"--set, --signers, --splits, --signs and --label work only with a config"),
             (("config.yaml", "--signers", "03"), r"--signers: the config has no '03'\. Choose among 01, 02\."),
             (("out/01-train/0007.npz", "--frames", "nowhere"), r"--frames: nowhere does not exist"),
             (("config.yaml", "-o", "config.yaml/p.png"), r"p\.png can't be written: .*Choose another -o"),

@@ -384,7 +384,7 @@ class TestPage:
         done = kpsbatch("report", config_file, "-o", config_file)
         assert (done.returncode, done.stderr) == (
             2,
-            "kpsbatch: -o: 'config.yaml' is no page. Let it end in .html or .htm.\n",
+            "kpsbatch: -o: 'config.yaml' is not a page. Let it end in .html or .htm.\n",
         )
         assert config_file.read_bytes() == before
         assert (tmp_path / "x" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

@@ -118,7 +118,7 @@ class TestImport:
             assert (info.frame_rate, info.width, info.height) == (25, 320, 240)
         for size in ("320", "320x0", "320x240px"):
             status, shown = call(capsys, "import", "old", "--frame-size", size)
-            assert (status, f"--frame-size: '{size}' is no size." in shown) == (2, True)
+            assert (status, f"--frame-size: '{size}' is not a size." in shown) == (2, True)
 
     def test_copies(self, old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """With --to the files are copied, and nothing is written to their folder; another file is not replaced."""
@@ -187,7 +187,7 @@ def test_other_refusals(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     (old / NAMES[0]).write_bytes(b"PK no zip")
     (old / NAMES[2]).write_bytes(b"")
     status, shown = call(capsys, "import", "old")
-    assert (status, f"old/{NAMES[0]} is no readable npz file" in shown) == (2, True)
+    assert (status, f"old/{NAMES[0]} is not a readable npz file" in shown) == (2, True)
     assert "1 other file can't be imported either" in shown
     assert "holds no files such as 01-train/0007.npz" in call(capsys, "import", old / "01-train")[1]
     outputs = Outputs(tmp_path / "run", fingerprint("aaaaaaaaaaaa", landmarks={"running_mode": "clip"}))

@@ -94,7 +94,7 @@ const kpNpz = (() => {
 
   function array(bytes, name) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.length < 12 || bytes[0] !== 0x93 || new TextDecoder().decode(bytes.subarray(1, 6)) !== "NUMPY") fail(`holds ${name}, which is no array`);
+    if (bytes.length < 12 || bytes[0] !== 0x93 || new TextDecoder().decode(bytes.subarray(1, 6)) !== "NUMPY") fail(`holds ${name}, which is not an array`);
     const long = bytes[6] > 1;
     const start = (long ? 12 : 10) + (long ? view.getUint32(8, true) : view.getUint16(8, true));
     const header = new TextDecoder().decode(bytes.subarray(long ? 12 : 10, start));
@@ -135,7 +135,7 @@ const kpNpz = (() => {
     }
     const videos = [];
     for (const member of members) {
-      if (!member.name.endsWith(".npy")) fail(`holds ${member.name}, which is no array`);
+      if (!member.name.endsWith(".npy")) fail(`holds ${member.name}, which is not an array`);
       const name = member.name.slice(0, -4);
       member.name = name;
       try {
