@@ -3,6 +3,7 @@
     python benchmarks/exports.py DIR [--videos 2000] [--frames 60] [--repeat 3]       each format against a plain script
     python benchmarks/exports.py DIR --recipes [--videos 2000] [--frames 60] [--repeat 3]   each recipe, in the same way
     python benchmarks/exports.py DIR --reading [--videos 10000]                       open_dataset against np.load
+    python benchmarks/exports.py DIR --kills [--videos 2000] [--frames 60]              each recipe, killed halfway
     python benchmarks/exports.py DIR --memory [--videos 75000] [--frames 4]           memory while exporting
 
 DIR gets outputs of random keypoints, the hardest to compress, with records. Compared in the same run, one after the
@@ -12,14 +13,19 @@ other in turns; CPU time includes that of the kernel. Formats whose library is m
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
 import pickle
 import random
 import shutil
+import signal
 import statistics
+import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -347,6 +353,48 @@ def compare_exports(
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+def content(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a finished export but export.json, by name."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "export.json")
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def kill_each(root: Path, scratch: Path) -> None:
+    """Export each recipe whole, and with a SIGKILL after half the bytes and again; print whether all files agree."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    for form in PLAIN_RECIPES:
+        whole, killed = scratch / "whole", scratch / "killed"
+        line = [sys.executable, "-m", "kpsbatch", "export", str(root), "--as", form, "-q"]
+        done = subprocess.run([*line, str(whole)], capture_output=True, text=True)
+        if done.returncode:
+            print(f"{form:<18} left out: {done.stderr.strip()}")
+            continue
+        half = size_of(whole) // 2
+        process = subprocess.Popen([*line, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and size_of(killed) < half:
+            time.sleep(0.02)
+        process.kill()
+        was_killed = process.wait() == -signal.SIGKILL
+        left = len(content(killed))
+        again = subprocess.run([*line, str(killed)], capture_output=True, text=True)
+        same = content(whole) == content(killed)
+        print(
+            f"{form:<18} {'killed' if was_killed else 'ended by itself'} with {left} of {len(content(whole))} files, "
+            f"then status {again.returncode}: {'the same files' if same else 'OTHER FILES'}",
+            flush=True,
+        )
+        shutil.rmtree(scratch)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes on disk below a folder, sparse files as far as they are written."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it gets its name in this moment
+            total += path.stat().st_blocks * 512
+    return total
+
+
 def compare_reading(root: Path, repeat: int) -> None:
     def ours() -> int:
         return sum(len(sample.keypoints) for sample in kpsbatch.open_dataset(root))
@@ -401,13 +449,15 @@ def main() -> None:
     parser.add_argument("--recipes", action="store_true")
     parser.add_argument("--reading", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--kills", action="store_true")
     arguments = parser.parse_args()
     videos = arguments.videos or (10000 if arguments.reading else 75000 if arguments.memory else 2000)
-    root = make_outputs(
-        arguments.directory, videos, arguments.frames or (4 if arguments.memory else 60), kept=arguments.recipes
-    )
+    frames, kept = arguments.frames or (4 if arguments.memory else 60), arguments.recipes or arguments.kills
+    root = make_outputs(arguments.directory, videos, frames, kept=kept)
     scratch = arguments.directory / "scratch"
-    if arguments.reading:
+    if arguments.kills:
+        kill_each(root, scratch)
+    elif arguments.reading:
         compare_reading(root, arguments.repeat)
     elif arguments.memory:
         memory(root, scratch)

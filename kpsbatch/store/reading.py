@@ -48,6 +48,9 @@ from kpsbatch.words import counted, some_of
 NEAR_ONE = 0.01
 """How far from 1 the shoulders of an adjusted pose may be apart: float16 has 11 bits."""
 
+AT_REFERENCE = 1e-3
+"""A reference point lies at 0, up to what the arithmetic of other scripts leaves of it, such as 1e-8; no other does."""
+
 LEFT_OF_REFERENCE = -0.3
 """An adjusted face reaches more than half an iris distance to the left of its nose tip; one in image coordinates hardly
 a third of its frame's width beyond the left edge."""
@@ -217,7 +220,7 @@ def are_adjusted(keypoints: NDArray[Any], topology: Topology = CONTRACT) -> bool
     for side in ("right_hand", "left_hand"):
         wrist = topology.place(f"{side}.wrist")
         if wrist is not None and len(frames := frames_with(side)):
-            return not frames[:, wrist, :2].any()
+            return _is_at_zero(frames[:, wrist])
     left, right = (topology.place(f"pose.{side}_shoulder") for side in ("left", "right"))
     if left is not None and right is not None and len(frames := frames_with("pose")):
         apart = np.hypot(*(frames[:, left, :2] - frames[:, right, :2]).T)
@@ -240,8 +243,13 @@ def coordinates_of(keypoints: NDArray[Any]) -> str | None:
     for part, place in references.items():
         frames = keypoints[is_found(keypoints, CONTRACT.parts[part])]
         if adjusted and len(frames):
-            return "adjusted" if frames[:, place, :2].any() else "adjusted-arabic-sl"
+            return "adjusted-arabic-sl" if _is_at_zero(frames[:, place]) else "adjusted"
     return "adjusted" if adjusted else "image"
+
+
+def _is_at_zero(points: NDArray[Any]) -> bool:
+    """Whether a point (T, 4) is the one that others are relative to."""
+    return bool(np.abs(points[:, :2]).max() < AT_REFERENCE)
 
 
 class KnownVideo(NamedTuple):
