@@ -210,6 +210,7 @@ class TestCommand:
     def test_fine(self, config, capsys, monkeypatch):
         """Where all is well the status is 0, and text and JSON agree."""
         monkeypatch.setenv("PATH", "")
+        (config.parent / "data" / "01").mkdir(exist_ok=True)
         status, text = self.call(capsys, config)
         assert status == 0, text
         tree = json.loads(self.call(capsys, config, "--json")[1])

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kpsbatch.config import DatasetConfig
-from kpsbatch.dataset.guess import Guess
 from kpsbatch.dataset.tables import plain_name
 from kpsbatch.dataset.video import natural_key
 from kpsbatch.errors import ConfigError, DatasetError
+
+if TYPE_CHECKING:
+    from kpsbatch.dataset.guess import Guess
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """Configs of known datasets, as docs/known_datasets.md shows them."""
@@ -87,7 +90,7 @@ def write_config(guess: Guess, path: Path, output: str, first_line: str = "") ->
         table = folder / f"{path.stem}-videos.csv"
         dataset["manifest"]["path"] = table.name
         files[table] = guess.table
-    files[path] = config_text(Guess(dataset, guess.found, guess.notes), output, first_line)
+    files[path] = config_text(replace(guess, dataset=dataset), output, first_line)
     _write_new(files)
     return list(files)
 

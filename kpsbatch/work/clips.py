@@ -37,6 +37,7 @@ from kpsbatch.store.classes import note_classes
 from kpsbatch.store.outputs import Outputs, OutputState
 from kpsbatch.store.reading import find_outputs
 from kpsbatch.store.records import ClipRecord, host_facts, key_of
+from kpsbatch.store.submissions import keep_config, kept_config, read_kept_config
 from kpsbatch.stored import read_stored
 from kpsbatch.words import counted, some_of, stopped
 from kpsbatch.work.assemble import OpenUnit, VideoOutcome, refuse_clash, store_unit
@@ -48,6 +49,10 @@ from kpsbatch.work.video_job import VideoTask, people_of_each, tasks_of
 from kpsbatch.work.worker import Limits
 
 TICK_SECONDS = 0.1
+
+CLIPS_LAYOUT = "clips/{signer}/{split}/{sign:04d}"
+"""In the config that is kept for `status` and `report`: no clip lies there, so that nothing is looked for."""
+
 MOST_SHOWN = 5
 
 
@@ -208,32 +213,35 @@ def extract_clips(
     total = sum(_frames_in(video, config) for video in videos)
     left = len(clips)
     long_videos = LongVideos(outputs)
-    with executor_for(workers, job, limits, job.environment()) as pool:
-        tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
-        working = {pool.submit(each) for task in tasks for each in long_videos.begun(task) or [task]}
-        while working:
-            ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
-            for future in ended:
-                outcome = future.result()
-                task, value, problem = outcome.task, outcome.value, outcome.problem
-                if value is not None and not isinstance(value, list):
-                    working |= {pool.submit(piece) for piece in long_videos.begin(task, value)}
-                    continue
-                if task.piece is not None:
-                    ended_video = long_videos.add(task, value[0] if value else None, problem)
-                    if ended_video is None:
+    try:
+        with executor_for(workers, job, limits, job.environment()) as pool:
+            tasks = [VideoTask(Unit("", "", 0), (video,)) for video in videos]
+            working = {pool.submit(each) for task in tasks for each in long_videos.begun(task) or [task]}
+            while working:
+                ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    outcome = future.result()
+                    task, value, problem = outcome.task, outcome.value, outcome.problem
+                    if value is not None and not isinstance(value, list):
+                        working |= {pool.submit(piece) for piece in long_videos.begin(task, value)}
                         continue
-                    value, problem = [ended_video[0]], ended_video[1]
-                name = task.videos[0].name
-                npz = root / f"{name}.npz"
-                [made] = people_of_each(value or [None])
-                facts = store.store(task.videos[0], clips[name], made) if made else {}
-                long_videos.forget(task.unit)
-                left -= 1
-                on_clip(DoneClip(clips[name], npz, facts, problem))
-            on_frames(min(pool.steps, total), total)
-            if left and (reason := stop_reason()):
-                raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
+                    if task.piece is not None:
+                        ended_video = long_videos.add(task, value[0] if value else None, problem)
+                        if ended_video is None:
+                            continue
+                        value, problem = [ended_video[0]], ended_video[1]
+                    name = task.videos[0].name
+                    npz = root / f"{name}.npz"
+                    [made] = people_of_each(value or [None])
+                    facts = store.store(task.videos[0], clips[name], made) if made else {}
+                    long_videos.forget(task.unit)
+                    left -= 1
+                    on_clip(DoneClip(clips[name], npz, facts, problem))
+                on_frames(min(pool.steps, total), total)
+                if left and (reason := stop_reason()):
+                    raise InterruptedRun(stopped(reason, f"{counted(len(clips) - left, 'clip')} saved, {left:,} left"))
+    finally:
+        store.keep_config()
 
 
 def _problem_of_name(name: str, root: Path) -> str:
@@ -299,8 +307,8 @@ class _Store:
         units: Mapping[str, tuple[str, str, int] | None],
     ) -> None:
         self.config, self.outputs = config, outputs
-        above = os.path.commonpath([str(clip.absolute().parent) for clip in clips.values()])
-        paths = {name: os.path.relpath(clip.absolute(), above) for name, clip in clips.items()}
+        self.above = os.path.commonpath([str(clip.absolute().parent) for clip in clips.values()])
+        paths = {name: os.path.relpath(clip.absolute(), self.above) for name, clip in clips.items()}
         splits = [split_of(path) for path in paths.values()]
         spoken = words_and_signers(list(paths.values()), splits)
         self.rows = {
@@ -310,6 +318,31 @@ class _Store:
         self.units = {name: Unit(*unit) for name, unit in units.items() if unit}
         recorded = (unit.sign for unit in self.units.values())
         self.last = max([0, *recorded, *(unit.sign for unit, _ in find_outputs(outputs.root))])
+
+    def keep_config(self) -> None:
+        """Keep a config of what is in the folder, for `status` and `report`; the config of a run stays.
+
+        None is kept where the clips lie below the output folder: no config is like that.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        root = self.outputs.root
+        units = [unit for unit, _ in find_outputs(root)]
+        if not units or Path(self.above).is_relative_to(os.path.abspath(root)):
+            return
+        if kept_config(root).exists() and read_kept_config(root).dataset.layout != CLIPS_LAYOUT:
+            return
+        what = {
+            "root": Path(self.above),
+            "layout": CLIPS_LAYOUT,
+            "signers": tuple(sorted({unit.signer for unit in units})),
+            "splits": tuple(sorted({unit.split for unit in units})),
+            "signs": tuple(sorted({unit.sign for unit in units})),
+        }
+        dataset = self.config.dataset.model_copy(update=what)
+        with explained(root):
+            keep_config(self.config.model_copy(update={"dataset": dataset}))
 
     def next_number(self) -> int:
         """A unit's number that no other command takes, of those that put clips into the folder at the same time."""

@@ -140,6 +140,8 @@ class TestCommand:
         done = kpsbatch("extract", tmp_path / "in", "-o", tmp_path / "o", "--no-pictures", "-q")
         assert "2 clips done already" in done.stdout
         assert len(package.open_dataset(tmp_path / "o")) == 4
+        assert "4 of 4 units are finished (100%)" in kpsbatch("status", tmp_path / "o").stdout
+        assert "4 videos read" in kpsbatch("report", tmp_path / "o", "--no-pictures").stdout
 
     def test_pose_beside(self, clips, tmp_path):
         """`--to pose` writes what `export --to pose` writes, beside the clip; a clip that has it is left out."""

@@ -232,7 +232,7 @@ class TestManifest:
             ({"path": "a.csv"}, "columns.video is not set"),
             ({"path": "a.srt", "tiers": {"A": "left"}}, "tiers goes with ELAN"),
             ({"path": "a.eaf", "tiers": {"A": "all"}}, "tiers.A is all"),
-            ({"path": "a.eaf", "tiers": {"A": "middle"}}, "is no person"),
+            ({"path": "a.eaf", "tiers": {"A": "middle"}}, "is not a choice of person"),
             ({"path": "a.srt", "unit": "ms"}, "unit and header go with tables"),
         ],
     )

@@ -190,7 +190,7 @@ class TestFoundByLooking:
 
     def test_stated_is_not_looked_for(self, tmp_path):
         """A config that states all keeps its order and its absent ones."""
-        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "other").mkdir(parents=True)
         source = opened(tmp_path / "d", signers=["2", "1"], splits=["b", "a"], signs="3,1")
         assert source.units([3]) == [Unit("2", "b", 3), Unit("2", "a", 3), Unit("1", "b", 3), Unit("1", "a", 3)]
         assert [source.presence(unit) for unit in source.units([3])] == ["absent"] * 4

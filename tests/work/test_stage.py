@@ -144,7 +144,7 @@ class TestStage:
         (tmp_path / "file").touch()
         for setting, said in (
             ("$SLURM_TMPDIR/kps", r"run.stage: \$SLURM_TMPDIR is not set on this machine"),
-            ("somewhere", "no absolute path"),
+            ("somewhere", "is not an absolute path"),
             (str(tmp_path / "file"), "can't be written"),
         ):
             with pytest.raises(ConfigError, match=said), Stage(setting, ahead=1, frame_rate=30):
