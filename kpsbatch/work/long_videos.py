@@ -109,6 +109,7 @@ class LongVideos:
             opened.problems.append(problem)
         else:
             with explained(self._root):
+                opened.folder.mkdir(parents=True, exist_ok=True)  # another run of the same video can have finished
                 _write(opened.folder, piece.number, made)
         opened.left -= 1
         if opened.left:

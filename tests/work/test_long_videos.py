@@ -112,6 +112,26 @@ class TestPieces:
         assert np.array_equal(keypoints(run(config), config), at_once)
         assert done == [1, 2]
 
+    def test_another_run_can_finish_the_video_meanwhile(
+        self, tmp_path: Path, signing: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It removes the pieces: what this run makes of the video is not needed."""
+        config = config_of(tmp_path, signing)
+        extract_piece = pieces.extract_piece
+        with_pieces: list[bool] = []
+
+        def finished_by_another(*arguments: Any, **options: Any) -> Any:
+            made = extract_piece(*arguments, **options)
+            if arguments[2].number == 1 and not with_pieces:
+                with_pieces.append(bool(pieces_left(config)))
+                run(config)
+            return made
+
+        monkeypatch.setattr(pieces, "extract_piece", finished_by_another)
+        assert len(keypoints(run(config), config)) == FRAMES
+        assert with_pieces == [True]
+        assert not pieces_left(config)
+
     def test_a_damaged_first_look_is_done_again(self, tmp_path: Path, signing: Path) -> None:
         """As if nothing were there."""
         config = config_of(tmp_path, signing)

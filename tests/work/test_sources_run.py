@@ -477,6 +477,7 @@ class TestOneDataset:
         assert run(config).stored == []
         shutil.rmtree(tmp_path / "moved")
         self.folder(tmp_path / "moved")
+        (tmp_path / "moved" / "other").mkdir()
         assert run(self.config(tmp_path, "moved", signers=["01"], splits=["train"], signs="1")).stored == []
         assert len(arrays(config)) == 3
 
