@@ -82,7 +82,8 @@ def test_exported(root: Path, capsys: pytest.CaptureFixture[str], points: str | 
         assert_same(pose, again[name])
     status, shown = call(capsys, "verify", "kps-poses.yaml", "-q")
     assert status == 0, shown
-    assert call(capsys, "view", "kps-poses.yaml", "-q")[0] == 0
+    status, shown = call(capsys, "view", "kps-poses.yaml", "-q")
+    assert status == 0, shown
     assert call(capsys, "import", "poses", "-q")[0] == 0  # once more, as after a kill
 
 
