@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PAGE = "view.html"
 
+MOST_DOUBTS = 3
+"""Of a clip, that are printed: a long one can have a shot in each minute."""
+
 
 def extract(
     clips: Annotated[
@@ -87,8 +90,10 @@ def extract(
             for problem, odd in facts.odd_frames.items():
                 say(f"kpsbatch: {printable(f'{clip.clip}: {odd.count} x {problem}, first {odd.first}')}", error=True)
         for facts in clip.facts.values():
-            for doubt in facts.doubts:
+            for doubt in facts.doubts[:MOST_DOUBTS]:
                 say(f"kpsbatch: {printable(f'{clip.clip}: who signs is in doubt: {doubt}')}", error=True)
+            if (more := len(facts.doubts) - MOST_DOUBTS) > 0:
+                say(f"kpsbatch: {printable(str(clip.clip))}: {counted(more, 'doubt')} more, in its record", error=True)
 
     with stop_on_signals() as stop, count_progress("frames", quiet=quiet) as show:
         extract_clips(named, config, on_clip=tell, on_frames=show, stop_reason=stop)
