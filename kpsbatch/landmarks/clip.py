@@ -154,13 +154,7 @@ def look_for_people(
         wish: Whether frames are flipped.
         again: Gives the frames once more, for a clip of several stretches.
     """
-    moments: list[Moment] = []
-    is_whole = True
-    for image in images:
-        moments.append(Moment(np.ascontiguousarray(image), networks))
-        if len(moments) == stretch(image.nbytes):
-            is_whole = False
-            break
+    moments, is_whole = first_stretch(images, networks)
     if not moments:
         return 0, None
     look = look_at_moments(moments, 0, wish)
@@ -168,6 +162,16 @@ def look_for_people(
         moments.clear()
         look_at_images(again(), networks, look)
     return look.most_people(), look
+
+
+def first_stretch(images: Iterator[RGB], networks: Networks) -> tuple[list[Moment], bool]:
+    """The frames of a clip's first stretch, and whether the clip ends before it is full."""
+    moments: list[Moment] = []
+    for image in images:
+        moments.append(Moment(np.ascontiguousarray(image), networks))
+        if len(moments) == stretch(image.nbytes):
+            return moments, False
+    return moments, True
 
 
 def shots_in_memory(

@@ -508,12 +508,10 @@ def confirmed(
 
     presence = moment.thresholds.hand_presence
     first = first or moment.read_hand(square, how)
-    if first.presence < FIRST_PRESENCE * presence:
+    if first.presence < FIRST_PRESENCE * presence or not (one_is_enough or could_be_confirmed(first, side, moment)):
         return None
     wanted = hand_square(first.points)
     enough = one_is_enough and first.presence >= presence
-    if not one_is_enough and not could_be_confirmed(first, side, moment):
-        return None
     if enough and not far_apart(square, wanted, *READ_AGAIN):
         return first if is_its(first, MAX_WRIST_DISTANCE) else None
     again = moment.read_hand(wanted, how)

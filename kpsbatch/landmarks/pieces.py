@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kpsbatch.dataset.frame import RGB, Frame, Timing
 from kpsbatch.errors import DatasetError
-from kpsbatch.landmarks.clip import Rows, stretch
+from kpsbatch.landmarks.clip import Rows, first_stretch
 from kpsbatch.landmarks.extract import (
     Pictures,
     SignerLandmarks,
@@ -32,7 +32,7 @@ from kpsbatch.landmarks.extract import (
 )
 from kpsbatch.landmarks.facts import BadFrame, FaceCounts, FoundFrames, HandCounts, ShotFacts, VideoFacts
 from kpsbatch.landmarks.full import mirror
-from kpsbatch.landmarks.moments import Moment, Reading
+from kpsbatch.landmarks.moments import Reading
 from kpsbatch.landmarks.networks import Networks
 from kpsbatch.landmarks.shots import Shot, look_at_images, look_at_moments, refuse_empty_box
 from kpsbatch.landmarks.signer import Track, Wish
@@ -43,7 +43,7 @@ PIECE_FRAMES = 1500
 """A longer video is done in pieces, each of at most so many frames: a minute at 25 a second."""
 
 OVERLAP = 32
-"""Frames that are read before and after a piece: more than any part is followed over when it is not seen."""
+"""Frames that are read before and after a piece: four times the longest wait between two searches for a hand."""
 
 
 class OtherFrames(Exception):
@@ -83,7 +83,7 @@ class Piece:
     """A part of a long video, and all that a worker must know to do it.
 
     Attributes:
-        number, count: Which piece of how many.
+        number: Which piece it is, from 0 on.
         frames: How many frames it has.
         before: Frames that are read before it.
         first: Number of the first frame that is read.
@@ -94,7 +94,6 @@ class Piece:
     """
 
     number: int
-    count: int
     frames: int
     before: int
     first: int
@@ -163,11 +162,7 @@ def look_at_video(
 
     pictures = Pictures(noted(), mirrored=wish.mirrored)
     stream = (frame.image for frame in pictures if frame.image is not None)
-    kept: list[Moment] = []
-    for image in stream:
-        kept.append(Moment(np.ascontiguousarray(image), networks))
-        if len(kept) == stretch(image.nbytes):
-            break
+    kept, _ = first_stretch(stream, networks)
     if not kept:
         raise DatasetError("no frame can be read")
     look = look_at_moments(kept, 0, wish)
@@ -202,7 +197,6 @@ def pieces_of(whole: WholeVideo) -> list[Piece]:
         pieces.append(
             Piece(
                 number,
-                count,
                 frames=stop - start,
                 before=start - first,
                 first=first,

@@ -29,7 +29,7 @@ from kpsbatch.files import explained, in_threads, sha256_of, write_bytes
 from kpsbatch.landmarks.facts import FoundFrames, HandCounts
 from kpsbatch.landmarks.found import is_found
 from kpsbatch.points import CONTRACT, Topology, topology_of
-from kpsbatch.store.npz import npy_header, write_npz
+from kpsbatch.store.npz import npy_header, npz_of
 from kpsbatch.store.outputs import Outputs, records_of, settings_of_record
 from kpsbatch.store.pose_files import PoseFile, find_poses, place_of, read_pose
 from kpsbatch.store.reading import coordinates_of, find_outputs
@@ -83,7 +83,7 @@ class OldFile:
         """The npz, whose SHA-256 is known."""
         if not self.poses:
             return self.path.read_bytes()
-        return _npz_of({name: read_pose(path).keypoints for name, path in self.poses.items()})
+        return npz_of({name: read_pose(path).keypoints for name, path in self.poses.items()})
 
 
 class Imported(NamedTuple):
@@ -235,7 +235,7 @@ def _check_poses(folder: Path, unit: Unit, poses: Mapping[str, Path]) -> OldFile
     for pose in read.values():
         left_out.update(pose.left_out)
         left_out.update({"further people": 1} if pose.people > 1 else {})
-    data = _npz_of({name: pose.keypoints for name, pose in read.items()})
+    data = npz_of({name: pose.keypoints for name, pose in read.items()})
     return OldFile(
         unit,
         folder / f"{unit.name}.npz",
@@ -252,12 +252,6 @@ def _check_poses(folder: Path, unit: Unit, poses: Mapping[str, Path]) -> OldFile
 def _facts_of_pose(pose: PoseFile) -> VideoRecord:
     stated = {"frame_rate": pose.frame_rate, "width": pose.width, "height": pose.height}
     return _facts(pose.keypoints, topology_of(pose.points)).model_copy(update=stated)
-
-
-def _npz_of(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    file = io.BytesIO()
-    write_npz(file, arrays)
-    return file.getvalue()
 
 
 def _all_of(folder: Path, reads: Sequence[Callable[[], OldFile]], on_file: Callable[[int, int], None]) -> list[OldFile]:

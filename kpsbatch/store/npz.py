@@ -63,8 +63,13 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def npz_bytes(name: str, array: NDArray[Any]) -> bytes:
     """An npz of one array."""
+    return npz_of({name: array})
+
+
+def npz_of(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An npz of arrays, see `write_npz`."""
     file = io.BytesIO()
-    write_npz(file, {name: array})
+    write_npz(file, arrays)
     return file.getvalue()
 
 

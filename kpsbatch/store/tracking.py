@@ -32,7 +32,6 @@ from kpsbatch.store.run_state import (
     run_id,
     state_file,
 )
-from kpsbatch.stored import read_stored
 from kpsbatch.words import without_secrets
 
 WRITE_SECONDS = 10.0
@@ -67,7 +66,7 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         job=job or None,
         array_task=task,
         restarts=restarts(),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        host=this_node(),
         pid=os.getpid(),
         log=_log_file(),
         requested=requested(),
@@ -78,9 +77,9 @@ def tracked(root: Path, origin: Origin, progress: Progress) -> Iterator[Callable
         given_back=_given_back_before(root, earlier),
     )
     usage = Usage()
-    if began.restarts and (last := read_stored(path, RunState)) is not None:
-        usage.memory_megabytes = last.memory_megabytes
-        began = began.model_copy(update={"before": worked_until(last)})
+    if earlier is not None:
+        usage.memory_megabytes = earlier.memory_megabytes
+        began = began.model_copy(update={"before": worked_until(earlier)})
     next_write = 0.0
 
     def write(state: RunOutcome, error: str = "", *, expected: bool = False) -> None:
@@ -153,6 +152,11 @@ def note_given_back(root: Path, origin: Origin, why: str, most: int) -> int:
 
 def _is_of_this_start(run: RunState | None) -> bool:
     return run is not None and (run.pid, run.restarts) == (os.getpid(), restarts())
+
+
+def this_node() -> str:
+    """The node that this process runs on, as SLURM calls it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def worked_until(last: RunState) -> Worked:

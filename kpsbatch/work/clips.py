@@ -221,18 +221,14 @@ def extract_clips(
                 ended, working = wait(working, TICK_SECONDS, FIRST_COMPLETED)
                 for future in ended:
                     outcome = future.result()
-                    task, value, problem = outcome.task, outcome.value, outcome.problem
-                    if value is not None and not isinstance(value, list):
-                        working |= {pool.submit(piece) for piece in long_videos.begin(task, value)}
+                    task = outcome.task
+                    more, value, problem = long_videos.collect(task, outcome.value, outcome.problem)
+                    working |= {pool.submit(piece) for piece in more}
+                    if value is None:
                         continue
-                    if task.piece is not None:
-                        ended_video = long_videos.add(task, value[0] if value else None, problem)
-                        if ended_video is None:
-                            continue
-                        value, problem = [ended_video[0]], ended_video[1]
                     name = task.videos[0].name
                     npz = root / f"{name}.npz"
-                    [made] = people_of_each(value or [None])
+                    [made] = people_of_each(value)
                     facts = store.store(task.videos[0], clips[name], made) if made else {}
                     long_videos.forget(task.unit)
                     left -= 1

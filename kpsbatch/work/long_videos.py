@@ -12,16 +12,19 @@ started again goes on with the pieces that are missing. What lies there can be r
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kpsbatch.dataset.reading import stored_size
 from kpsbatch.dataset.video import Unit
-from kpsbatch.files import explained, refuse_outside, write_bytes, write_json
+from kpsbatch.files import explained, refuse_outside, write_atomically, write_bytes, write_json
 from kpsbatch.landmarks.extract import VideoKeypoints
 from kpsbatch.landmarks.facts import VideoFacts
 from kpsbatch.landmarks.full import differences, pack
@@ -30,6 +33,9 @@ from kpsbatch.store.npz import npz_bytes_of_pieces
 from kpsbatch.store.outputs import Outputs
 from kpsbatch.stored import read_stored
 from kpsbatch.work.video_job import VideoTask
+
+Made: TypeAlias = "list[VideoKeypoints | None]"
+"""What a task made of each of its videos."""
 
 
 @dataclass
@@ -41,6 +47,14 @@ class _Open:
     pieces: list[Piece]
     left: int = 0
     problems: list[str] = field(default_factory=list)
+
+
+class Collected(NamedTuple):
+    """What follows from a task: more of them; or what was made of each of its videos, None where nothing, and why."""
+
+    more: Sequence[VideoTask] = ()
+    made: Made | None = None
+    problem: str = ""
 
 
 class LongVideos:
@@ -71,13 +85,22 @@ class LongVideos:
             return []
         return self._pieces(task, key, whole)
 
-    def begin(self, task: VideoTask, whole: WholeVideo) -> list[VideoTask]:
-        """The pieces of a video whose first look is known.
+    def collect(self, task: VideoTask, value: WholeVideo | Made | None, problem: str) -> Collected:
+        """What follows from what became of a task: the pieces of a video that was looked at, or what became of it.
+
+        Nothing follows from a piece, but from the last one of its video.
 
         Raises:
-            OutputError: The look can't be written.
+            OutputError: What is kept of it can't be written.
         """
+        if value is not None and not isinstance(value, list):
+            return Collected(self._begin(task, value))
+        if task.piece is None:
+            return Collected(made=value or [None] * len(task.videos), problem=problem)
+        return self._add(task, value[0] if value else None, problem)
 
+    def _begin(self, task: VideoTask, whole: WholeVideo) -> list[VideoTask]:
+        """The pieces of a video whose first look is known."""
         key = _key(task)
         with explained(self._root):
             refuse_outside(self._root, self._folder)
@@ -86,7 +109,6 @@ class LongVideos:
         return self._pieces(task, key, whole)
 
     def _pieces(self, task: VideoTask, key: str, whole: WholeVideo) -> list[VideoTask]:
-
         opened = _Open(self._folder / key, whole, pieces_of(whole))
         left = [piece for piece in opened.pieces if not (opened.folder / f"{piece.number}.json").exists()]
         left = left or opened.pieces[-1:]  # all are there: the last is done again, and they are joined
@@ -94,14 +116,8 @@ class LongVideos:
         self._open[key] = opened
         return [task._replace(piece=piece) for piece in left]
 
-    def add(
-        self, task: VideoTask, made: VideoKeypoints | None, problem: str
-    ) -> tuple[VideoKeypoints | None, str] | None:
-        """Keep what a piece gave; of the last one what became of the video: its keypoints, or None and why it failed.
-
-        Raises:
-            OutputError: The piece can't be written.
-        """
+    def _add(self, task: VideoTask, made: VideoKeypoints | None, problem: str) -> Collected:
+        """Keep what a piece gave; of the last one what became of the video."""
         key = _key(task)
         opened, piece = self._open[key], task.piece
         assert piece is not None
@@ -113,15 +129,16 @@ class LongVideos:
                 _write(opened.folder, piece.number, made)
         opened.left -= 1
         if opened.left:
-            return None
+            return Collected()
         del self._open[key]
         self._joined.setdefault(task.unit, []).append(opened.folder)
         if opened.problems:
-            return None, opened.problems[0]
+            return Collected(made=[None], problem=opened.problems[0])
         try:
-            return _joined(opened, task.videos[0].name), ""
+            return Collected(made=[_joined(opened, task.videos[0].name)])
         except (OSError, ValueError) as error:
-            return None, f"its pieces in {opened.folder} can't be read: {error}. Run the same command again."
+            problem = f"its pieces in {opened.folder} can't be read: {error}. Run the same command again."
+            return Collected(made=[None], problem=problem)
 
     def forget(self, unit: Unit) -> None:
         """Remove what is kept of the videos of a unit that is stored, those that failed with them."""
@@ -139,10 +156,12 @@ def _write(folder: Path, number: int, made: VideoKeypoints) -> None:
     if made.full:
         arrays[f"{number}.full.npy"] = np.frombuffer(made.full, np.uint8).reshape(4, 4, len(made.keypoints), -1)
     for name, array in arrays.items():
-        file = io.BytesIO()
-        np.save(file, array, allow_pickle=False)
-        write_bytes(folder / name, file.getvalue())
+        write_atomically(folder / name, partial(_save, array))
     write_json(folder / f"{number}.json", made.facts.model_dump(mode="json"))
+
+
+def _save(array: NDArray[Any], file: BinaryIO) -> None:
+    np.save(file, array, allow_pickle=False)
 
 
 def _joined(opened: _Open, name: str) -> VideoKeypoints:

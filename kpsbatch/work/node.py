@@ -7,7 +7,6 @@ keeps the task for a minute; then the batch script (cluster/batch.sh) has SLURM 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TypeVar
 from kpsbatch.errors import InterruptedRun, KpsbatchError, of_node, of_the_machine
 from kpsbatch.startup import in_batch_script
 from kpsbatch.store.run_state import Origin
-from kpsbatch.store.tracking import note_given_back
+from kpsbatch.store.tracking import note_given_back, this_node
 from kpsbatch.words import say, show_duration, stopped
 
 GIVEN_BACK = os.EX_TEMPFAIL
@@ -62,7 +61,7 @@ def on_this_node(work: Callable[[], Done], root: Path, origin: Origin, stop_reas
             raise problem
         if wait is None:
             raise given_back(root, origin, problem)
-        say(f"kpsbatch: {problem} (on {node()}; it tries again in {show_duration(wait)})", error=True)
+        say(f"kpsbatch: {problem} (on {this_node()}; it tries again in {show_duration(wait)})", error=True)
         until = time.monotonic() + wait
         while time.monotonic() < until:
             if reason := stop_reason():
@@ -77,12 +76,9 @@ def given_back(root: Path, origin: Origin, problem: KpsbatchError) -> KpsbatchEr
         return problem
     times = note_given_back(root, origin, str(problem), MOST)
     if times > MOST:
-        return KpsbatchError(f"{problem} (on {node()}, the last of {times} starts that could not do it)")
-    again = KpsbatchError(f"{problem} (on {node()}; the task is to start again elsewhere, {times} of {MOST} times)")
+        return KpsbatchError(f"{problem} (on {this_node()}, the last of {times} starts that could not do it)")
+    again = KpsbatchError(
+        f"{problem} (on {this_node()}; the task is to start again elsewhere, {times} of {MOST} times)"
+    )
     again.exit_status = GIVEN_BACK
     return again
-
-
-def node() -> str:
-    """The node that this process runs on, as SLURM calls it."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()

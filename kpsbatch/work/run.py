@@ -580,17 +580,15 @@ class _Work:
             self._killed_for_memory[task] = outcome.attempts
             return
         attempts = outcome.attempts + self._killed_for_memory.get(task, 0)
-        if value is not None and not isinstance(value, list):
+        reason = outcome.problem
+        if task.piece is not None or not (value is None or isinstance(value, list)):
             self._has_pieces = True
-            self._next.extend(self._long.begin(task, value))
-            return
-        made, reason = value or [None] * len(task.videos), outcome.problem
-        if task.piece is not None:
-            whole = self._long.add(task, made[0], reason)
-            if whole is None:
+            more, value, reason = self._long.collect(task, value, reason)
+            self._next.extend(more)
+            if value is None:
                 return
-            made, reason = [whole[0]], whole[1]
-        for video, people in zip(task.videos, people_of_each(made), strict=True):
+        made = people_of_each(value or [None] * len(task.videos))
+        for video, people in zip(task.videos, made, strict=True):
             if not people and len(task.videos) > 1:
                 self._next.append(VideoTask(task.unit, (video,)))
                 continue
